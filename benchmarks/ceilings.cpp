@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// The limits of this machine, against which the other figures are read: arithmetic, memory, and the cost of threads.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "gradus/core/parallel.hpp"
+#include "gradus/kernels/simd.hpp"
+#include "support/context.hpp"
+
+namespace {
+
+using gradus::Index;
+using gradus::simd::Isa;
+
+/// x = a * x + b in independent chains, enough to hide the latency of both operations on every processor we know,
+/// and few enough to stay in 16 registers.
+struct FmaChains {
+    static constexpr int chains = 12;
+
+    template <int Bytes>
+    GRADUS_INLINE static float run(Index rounds, float a, float b) {
+        using Pack = gradus::simd::PackOf<float, Bytes>;
+        const Pack scale = a, shift = b;
+        Pack x[chains];
+#pragma GCC unroll 12
+        for (int i = 0; i < chains; ++i) x[i] = static_cast<float>(i);
+        for (Index round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+            for (int i = 0; i < chains; ++i) x[i] = fma(x[i], scale, shift);
+        }
+        Pack total = x[0];
+#pragma GCC unroll 12
+        for (int i = 1; i < chains; ++i) total += x[i];
+        return sum(total);
+    }
+};
+
+void fma_peak(benchmark::State& state, Isa isa) {
+    const gradus::simd::ScopedIsa limit(isa);
+    if (gradus::simd::isa() != isa) return state.SkipWithError("not supported here");
+    const Index threads = state.range(0);
+    const bench::ScopedThreads thread_limit(static_cast<int>(threads));
+    constexpr Index rounds = 200'000;
+    for (auto _ : state)
+        gradus::parallel_for(threads, 1, [&](Index, Index) {
+            benchmark::DoNotOptimize(gradus::simd::run<FmaChains>(rounds, 0.5f, 1.0f));
+        });
+    const int lanes = (isa == Isa::avx512 ? 64 : isa == Isa::avx2 ? 32 : 16) / static_cast<int>(sizeof(float));
+    state.counters["GF/s"] = bench::giga_per_second(2.0 * FmaChains::chains * lanes * rounds * static_cast<double>(threads));
+}
+
+/// a[i] = b[i] + scale * c[i].
+struct Triad {
+    template <int Bytes>
+    GRADUS_INLINE static void run(float* a, const float* b, const float* c, float scale, Index size) {
+        using Pack = gradus::simd::PackOf<float, Bytes>;
+        const Pack factor = scale;
+        Index i = 0;
+        for (; i + Pack::size <= size; i += Pack::size)
+            fma(factor, Pack::load(c + i), Pack::load(b + i)).store(a + i);
+        for (; i < size; ++i) a[i] = b[i] + scale * c[i];
+    }
+};
+
+/// `size` floats per thread and array. Counts the bytes the program names, as STREAM does: two reads and one write
+/// (the processor may also read the line that it is going to overwrite).
+void triad(benchmark::State& state, Index size) {
+    const Index threads = state.range(0), total = size * threads;
+    const bench::ScopedThreads thread_limit(static_cast<int>(threads));
+    const auto array = [&] { return std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(total)); };
+    const auto a = array(), b = array(), c = array();
+    gradus::parallel_for(total, size, [&](Index begin, Index end) {  // each thread touches its own part first
+        std::fill(&a[0] + begin, &a[0] + end, 0.0f);
+        std::fill(&b[0] + begin, &b[0] + end, 1.0f);
+        std::fill(&c[0] + begin, &c[0] + end, 2.0f);
+    });
+    const Index passes = std::max<Index>(1, 1'000'000 / size);  // so that starting the threads does not count
+    for (auto _ : state) {
+        gradus::parallel_for(total, size, [&](Index begin, Index) {
+            for (Index pass = 0; pass < passes; ++pass)
+                gradus::simd::run<Triad>(&a[0] + begin, &b[0] + begin, &c[0] + begin, 3.0f, size);
+        });
+        benchmark::ClobberMemory();
+    }
+    state.counters["GB/s"] = bench::giga_per_second(3.0 * sizeof(float) * static_cast<double>(total * passes));
+}
+
+/// Floats in an array of twice the last-level cache.
+Index beyond_cache() {
+    const Index cache = static_cast<Index>(sysconf(_SC_LEVEL3_CACHE_SIZE));
+    return std::clamp<Index>(2 * cache, Index{128} << 20, Index{512} << 20) / static_cast<Index>(sizeof(float));
+}
+
+void triad_memory(benchmark::State& state) { triad(state, beyond_cache() / state.range(0)); }
+void triad_l2(benchmark::State& state) { triad(state, 32 * 1024); }  // 3 arrays of 128 KB per thread
+
+void empty_region(benchmark::State& state) {
+    const Index threads = state.range(0);
+    const bench::ScopedThreads thread_limit(static_cast<int>(threads));
+    for (auto _ : state) gradus::parallel_for(threads, 1, [](Index i, Index) { benchmark::DoNotOptimize(i); });
+}
+
+BENCHMARK_CAPTURE(fma_peak, baseline, Isa::baseline)->Apply(bench::add_thread_counts);
+BENCHMARK_CAPTURE(fma_peak, avx2, Isa::avx2)->Apply(bench::add_thread_counts);
+BENCHMARK_CAPTURE(fma_peak, avx512, Isa::avx512)->Apply(bench::add_thread_counts);
+BENCHMARK(triad_l2)->Apply(bench::add_thread_counts);
+BENCHMARK(triad_memory)->Apply(bench::add_thread_counts)->Unit(benchmark::kMillisecond);
+BENCHMARK(empty_region)->Apply(bench::add_thread_counts);
+
+}  // namespace
+
+int main(int argc, char** argv) { return bench::run(argc, argv); }

@@ -1,0 +1,50 @@
+# Shows that check_layers.cmake accepts a good tree and refuses bad ones, by the rule that is broken.
+cmake_minimum_required(VERSION 3.25)
+
+set(tree ${WORK_DIR}/layers)
+set(spdx "// SPDX-License-Identifier: MIT\n")
+
+function(check expected)
+    execute_process(COMMAND ${CMAKE_COMMAND} -DINCLUDE_DIR=${tree} -P ${CMAKE_CURRENT_LIST_DIR}/check_layers.cmake
+        OUTPUT_VARIABLE output ERROR_VARIABLE output)
+    string(REGEX REPLACE "[ \n]+" " " output "${output}")  # CMake wraps long messages
+    string(FIND "${output}" "${expected}" position)
+    if(position EQUAL -1)
+        message(FATAL_ERROR "expected '${expected}', got: ${output}")
+    endif()
+endfunction()
+
+function(start_tree)
+    file(REMOVE_RECURSE ${tree})
+    file(WRITE ${tree}/gradus/core/a.hpp "${spdx}#pragma once\n")
+    file(WRITE ${tree}/gradus/nn/b.hpp "${spdx}#pragma once\n#include \"gradus/core/a.hpp\"\n")
+    file(WRITE ${tree}/gradus/gradus.hpp
+        "${spdx}#pragma once\n#include \"gradus/core/a.hpp\"\n#include \"gradus/nn/b.hpp\"\n")
+endfunction()
+
+function(refuses folder text expected)
+    start_tree()
+    file(WRITE ${tree}/gradus/${folder}/bad.hpp "${text}")
+    file(APPEND ${tree}/gradus/gradus.hpp "#include \"gradus/${folder}/bad.hpp\"\n")
+    check("gradus/${folder}/bad.hpp: ${expected}")
+endfunction()
+
+start_tree()
+check("3 headers keep the layer rules")
+
+set(start "${spdx}#pragma once\n")
+refuses(core "${start}#include \"gradus/nn/b.hpp\"\n" "a header in core/ must not include one in nn/")
+refuses(loss "${start}#include \"gradus/nn/b.hpp\"\n" "a header in loss/ must not include one in nn/")
+refuses(core "${start}#include \"../nn/b.hpp\"\n" "'#include \"../nn/b.hpp\"' must name")
+refuses(core "${start}#include \"gradus/gradus.hpp\"\n" "'#include \"gradus/gradus.hpp\"' must name")
+refuses(ops "${start}  #pragma omp parallel\n" "#pragma omp belongs")
+refuses(ops "${start}#include <Eigen/Core>\n" "Eigen belongs")
+refuses(ops "${start}#include <iostream>\n" "<iostream> belongs")
+refuses(misc "${start}" "the folder is no layer")
+refuses(ops "${spdx}" "#pragma once is missing")
+refuses(ops "#pragma once\n" "the first line must be")
+
+start_tree()
+file(WRITE ${tree}/gradus/ops/forgotten.hpp "${start}")
+check("gradus/gradus.hpp: must include \"gradus/ops/forgotten.hpp\"")
+message(STATUS "every broken rule was found")

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "gradus/autograd/backward.hpp"
+#include "gradus/autograd/no_grad.hpp"
+#include "gradus/autograd/variable.hpp"
+
+namespace gradus {
+namespace detail {
+
+template <class T>
+NodeRef<T> wanted(const Variable<T>& input) {
+    return input.requires_grad() ? NodeRef<T>::share(&input.node()) : NodeRef<T>();
+}
+
+/// One input and its rule. An input that wants no gradient is not held, and its rule dies with all it captured.
+template <class T, class Rule>
+struct One {
+    NodeRef<T> input;
+    std::optional<Rule> rule;
+
+    One(const Variable<T>& variable, Rule&& r) : input(wanted(variable)) {
+        if (input) rule.emplace(std::move(r));
+    }
+    void append_inputs(std::vector<Node<T>*>& out) const {
+        if (input) out.push_back(input.get());
+    }
+    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
+        if (input) walk.deliver(*input, (*rule)(dy));
+    }
+};
+
+/// Any number of inputs with one rule, called per input.
+template <class T, class Rule>
+struct Each {
+    std::vector<NodeRef<T>> inputs;
+    std::optional<Rule> rule;
+
+    Each(const std::vector<Variable<T>>& variables, Rule&& r) {
+        for (const auto& variable : variables) inputs.push_back(wanted(variable));
+        rule.emplace(std::move(r));
+    }
+    void append_inputs(std::vector<Node<T>*>& out) const {
+        for (const auto& input : inputs)
+            if (input) out.push_back(input.get());
+    }
+    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            if (inputs[i]) walk.deliver(*inputs[i], (*rule)(dy, static_cast<Index>(i)));
+    }
+};
+
+/// N inputs whose gradients share work: one call gives all of them.
+template <class T, std::size_t N, class Rule>
+struct Joint {
+    std::array<NodeRef<T>, N> inputs;
+    std::optional<Rule> rule;
+
+    Joint(const std::array<Variable<T>, N>& variables, Rule&& r) {
+        for (std::size_t i = 0; i < N; ++i) inputs[i] = wanted(variables[i]);
+        rule.emplace(std::move(r));
+    }
+    void append_inputs(std::vector<Node<T>*>& out) const {
+        for (const auto& input : inputs)
+            if (input) out.push_back(input.get());
+    }
+    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
+        std::array<bool, N> want;
+        for (std::size_t i = 0; i < N; ++i) want[i] = static_cast<bool>(inputs[i]);
+        std::array<Tensor<T>, N> gradients = (*rule)(dy, want);
+        for (std::size_t i = 0; i < N; ++i)
+            if (want[i]) walk.deliver(*inputs[i], std::move(gradients[i]));
+    }
+};
+
+/// A node with history: the parts hold the inputs and the rules.
+template <class T, class... Parts>
+struct Recorded final : Node<T> {
+    template <class... Args>
+    Recorded(const char* operation, Tensor<T> v, Args&&... args)
+        : Node<T>(std::move(v), true), parts(std::in_place, make_part(std::move(args))...) {
+        this->name = operation;
+        this->has_history = true;
+    }
+
+    void append_inputs(std::vector<Node<T>*>& out) const override {
+        std::apply([&](const auto&... part) { (part.append_inputs(out), ...); }, *parts);
+    }
+    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) override {
+        std::apply([&](auto&... part) { (part.pull_back(dy, walk), ...); }, *parts);
+    }
+    void release_history() override {
+        parts.reset();
+        this->has_history = false;
+        this->released = true;
+    }
+    std::size_t bytes() const override { return sizeof(*this); }
+
+    std::optional<std::tuple<Parts...>> parts;
+};
+
+/// What wrt() and its kin return: a promise of a part, kept only if record() finds that history is needed.
+template <class Part, class Inputs, class Rule>
+struct PartArgs {
+    using part = Part;
+    const Inputs& inputs;
+    Rule rule;
+
+    bool any_wanted() const {
+        if constexpr (requires { inputs.requires_grad(); }) {
+            return inputs.requires_grad();
+        } else {
+            for (const auto& input : inputs)
+                if (input.requires_grad()) return true;
+            return false;
+        }
+    }
+};
+
+template <class Part, class Inputs, class Rule>
+Part make_part(PartArgs<Part, Inputs, Rule>&& args) {
+    return Part(args.inputs, std::move(args.rule));
+}
+
+}  // namespace detail
+
+/// "With respect to `input`, the gradient is rule(dy)", where dy is the gradient of the result. The rule sees tensors
+/// and captures tensors, by value. It may return the gradient in the result's broadcast shape: the engine sums it back.
+template <class T, class Rule>
+auto wrt(const Variable<T>& input, Rule rule) {
+    return detail::PartArgs<detail::One<T, Rule>, Variable<T>, Rule>{input, std::move(rule)};
+}
+
+/// Any number of inputs: the gradient of input i is rule(dy, i).
+template <class T, class Rule>
+auto wrt_each(const std::vector<Variable<T>>& inputs, Rule rule) {
+    return detail::PartArgs<detail::Each<T, Rule>, std::vector<Variable<T>>, Rule>{inputs, std::move(rule)};
+}
+
+/// Inputs whose gradients share work: rule(dy, want) returns std::array<Tensor<T>, N>; it may leave out what is not
+/// wanted (want[i] is false).
+template <class T, std::size_t N, class Rule>
+auto wrt_jointly(const std::array<Variable<T>, N>& inputs, Rule rule) {
+    return detail::PartArgs<detail::Joint<T, N, Rule>, std::array<Variable<T>, N>, Rule>{inputs, std::move(rule)};
+}
+
+/// The result of an operation: its value, and for each input the rule that takes the gradient back. When no input wants
+/// a gradient, or a NoGrad lives, the rules are dropped at once with all that they captured.
+///
+///     return record("tanh", y, wrt(x, [y](const Tensor<T>& dy) { return dy * (T(1) - y * y); }));
+template <class T, class... Parts>
+Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
+    if (!is_grad_enabled() || !(parts.any_wanted() || ...)) return Variable<T>(std::move(value));
+    using Node = detail::Recorded<T, typename Parts::part...>;
+    return Variable<T>(detail::NodeRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));
+}
+
+}  // namespace gradus

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "gradus/core/memory.hpp"
+#include "gradus/core/tensor.hpp"
+
+namespace gradus {
+namespace detail {
+
+template <class T>
+class BackwardWalk;
+
+/// A function that the walk calls with a complete gradient; what it returns takes the gradient's place.
+template <class T>
+struct Hook {
+    virtual ~Hook() = default;
+    virtual Tensor<T> operator()(const Tensor<T>& gradient) = 0;
+};
+
+/// What a Variable points to: a value, its gradient, and (in the derived Recorded) how the value came about.
+/// Nodes own the nodes of their inputs, never the other way round, so a graph has no ownership cycle.
+template <class T>
+struct Node {
+    explicit Node(Tensor<T> v, bool wants) : value(std::move(v)), requires_grad(wants) {}
+    virtual ~Node() = default;
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    /// Appends the inputs that want a gradient, once per rule.
+    virtual void append_inputs(std::vector<Node*>&) const {}
+    /// Calls every rule with dy and delivers each result to the walk.
+    virtual void pull_back(const Tensor<T>&, BackwardWalk<T>&) {}
+    /// Drops rules, what they saved, and the hold on the inputs.
+    virtual void release_history() {}
+    virtual std::size_t bytes() const { return sizeof(*this); }
+
+    bool is_leaf() const { return !has_history && !released; }
+
+    Tensor<T> value;
+    std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
+    std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
+    std::vector<std::unique_ptr<Hook<T>>> hooks;
+    const char* name = "leaf";
+    Node* next_to_free = nullptr;
+    std::atomic<int> references{1};
+    int pending = 0;           // during a walk: contributions still to come
+    std::size_t position = 0;  // during a walk: its place in the walk's list
+    std::atomic_flag accumulating = ATOMIC_FLAG_INIT;
+    bool requires_grad;
+    bool has_history = false;
+    bool released = false;
+    bool retain_grad = false;
+};
+
+template <class N, class... Args>
+N* make_node(Args&&... args) {
+    void* memory = BlockCache::take(sizeof(N));
+    try {
+        return new (memory) N(std::forward<Args>(args)...);
+    } catch (...) {
+        BlockCache::give(memory, sizeof(N));
+        throw;
+    }
+}
+
+/// Frees a node that nobody holds, and every node that only it held: with a list, not by recursion, so that a chain
+/// of a million operations does not need a million stack frames.
+template <class T>
+void free_nodes(Node<T>* node) noexcept {
+    static thread_local Node<T>* waiting = nullptr;
+    static thread_local bool busy = false;
+    node->next_to_free = waiting;
+    waiting = node;
+    if (busy) return;
+    busy = true;
+    while (waiting) {
+        Node<T>* next = std::exchange(waiting, waiting->next_to_free);
+        const std::size_t bytes = next->bytes();
+        next->~Node();  // gives up its inputs, which may append to the list
+        BlockCache::give(next, bytes);
+    }
+    busy = false;
+}
+
+/// A counted reference to a node.
+template <class T>
+class NodeRef {
+public:
+    NodeRef() = default;
+    explicit NodeRef(Node<T>* owned) : node_(owned) {}
+    static NodeRef share(Node<T>* node) {
+        node->references.fetch_add(1, std::memory_order_relaxed);
+        return NodeRef(node);
+    }
+    NodeRef(const NodeRef& other) noexcept : node_(other.node_) {
+        if (node_) node_->references.fetch_add(1, std::memory_order_relaxed);
+    }
+    NodeRef(NodeRef&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    NodeRef& operator=(NodeRef other) noexcept {
+        std::swap(node_, other.node_);
+        return *this;
+    }
+    ~NodeRef() {
+        if (node_ && node_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) free_nodes(node_);
+    }
+
+    Node<T>* get() const { return node_; }
+    Node<T>* operator->() const { return node_; }
+    Node<T>& operator*() const { return *node_; }
+    explicit operator bool() const { return node_ != nullptr; }
+
+private:
+    Node<T>* node_ = nullptr;
+};
+
+}  // namespace detail
+
+struct VariableOptions {
+    bool requires_grad = false;
+};
+
+template <class T>
+struct BackwardOptions {
+    std::optional<Tensor<T>> seed = {};  // gradient of the final result with respect to this value; default 1
+    bool keep_graph = false;             // keep the history, to call backward() again
+};
+
+/// A handle to a value in a computation: copies refer to the same value, gradient and history. Made from a Tensor it
+/// is a constant; {.requires_grad = true} makes it a leaf whose gradient backward() computes.
+///
+///     Variable x(Tensor<>{1, 2, 3}, {.requires_grad = true});
+///     sum(x * x).backward();
+///     x.grad();                            // [2, 4, 6]
+template <class T = float>
+class Variable {
+public:
+    using value_type = T;
+
+    Variable() = default;
+    Variable(Tensor<T> value) : Variable(std::move(value), VariableOptions{}) {}
+    Variable(Tensor<T> value, VariableOptions options)
+        : node_(detail::make_node<detail::Node<T>>(std::move(value), options.requires_grad)) {}
+    explicit Variable(detail::NodeRef<T> node) : node_(std::move(node)) {}
+
+    const Tensor<T>& value() const { return node().value; }
+    const Shape& shape() const { return value().shape(); }
+    int rank() const { return value().rank(); }
+    Index numel() const { return value().numel(); }
+    Index size(int axis) const { return value().size(axis); }
+    T item() const { return value().item(); }
+
+    bool requires_grad() const { return node_ && node_->requires_grad; }
+    bool is_leaf() const { return node().is_leaf(); }
+
+    /// Turns the gradient of a leaf on or off (a parameter that is off is frozen). Throws GraphError on a result.
+    void set_requires_grad(bool wanted) {
+        check_leaf("set_requires_grad");
+        node().requires_grad = wanted;
+    }
+
+    /// Replaces the value of a leaf. Throws GraphError on a result, ShapeError if the shape differs.
+    void set_value(Tensor<T> value) {
+        check_leaf("set_value");
+        if (value.shape() != shape()) detail::fail<ShapeError>("set_value", "the shape must stay", shape(), value.shape());
+        node().value = std::move(value);
+    }
+
+    /// The value of a leaf, to be changed in place (what an earlier operation saved of it stays as it was).
+    Tensor<T>& mutable_value() {
+        check_leaf("mutable_value");
+        return node().value;
+    }
+
+    bool has_grad() const { return node().grad.has_value(); }
+
+    /// The gradient that backward() accumulated. Throws GraphError if there is none.
+    const Tensor<T>& grad() const {
+        check<GraphError>(has_grad(), "grad",
+                          "no gradient here: call backward() first, on a result that depends on a value with "
+                          "requires_grad (or call retain_grad() on an intermediate one)");
+        return *node().grad;
+    }
+
+    void set_grad(Tensor<T> gradient) {
+        if (gradient.shape() != shape())
+            detail::fail<ShapeError>("set_grad", "gradient and value differ in shape", gradient.shape(), shape());
+        node().grad = std::move(gradient);
+    }
+
+    /// The gradient, to be changed in place (clipped, say). Throws GraphError if there is none.
+    Tensor<T>& mutable_grad() {
+        static_cast<void>(grad());
+        return *node().grad;
+    }
+
+    /// Forgets the gradient; the next backward() starts from nothing.
+    void zero_grad() { node().grad.reset(); }
+
+    /// The same value as a constant: no gradient flows through it.
+    Variable detach() const { return Variable(value()); }
+
+    /// Keeps the gradient of an intermediate result, too.
+    void retain_grad() { node().retain_grad = true; }
+
+    /// Calls hook(gradient) -> gradient once per backward(), when this value's gradient is complete.
+    template <class F>
+    void register_hook(F hook) {
+        struct Holder final : detail::Hook<T> {
+            explicit Holder(F&& f) : function(std::move(f)) {}
+            Tensor<T> operator()(const Tensor<T>& gradient) override { return function(gradient); }
+            F function;
+        };
+        node().hooks.push_back(std::make_unique<Holder>(std::move(hook)));
+    }
+
+    /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to theirs.
+    /// Releases the history unless {.keep_graph = true}. Throws GraphError if nothing requires a gradient, if the value
+    /// is not a single number and no seed is given, or if the history is gone. See autograd/backward.hpp.
+    void backward(BackwardOptions<T> options = {}) const;
+
+    /// The name of the operation that made this value; "leaf" for a leaf.
+    const char* operation() const { return node().name; }
+
+    detail::Node<T>& node() const {
+        if (!node_) [[unlikely]]
+            throw GraphError("variable: used while empty (default-constructed or moved from)");
+        return *node_;
+    }
+
+    // Operators; their meaning and gradients are in ops/arithmetic.hpp.
+    friend Variable operator+(const Variable& a, const Variable& b) { return add(a, b); }
+    friend Variable operator-(const Variable& a, const Variable& b) { return sub(a, b); }
+    friend Variable operator*(const Variable& a, const Variable& b) { return mul(a, b); }
+    friend Variable operator/(const Variable& a, const Variable& b) { return div(a, b); }
+    friend Variable operator+(const Variable& a, T b) { return add(a, b); }
+    friend Variable operator-(const Variable& a, T b) { return add(a, -b); }
+    friend Variable operator*(const Variable& a, T b) { return mul(a, b); }
+    friend Variable operator/(const Variable& a, T b) { return div(a, b); }
+    friend Variable operator+(T a, const Variable& b) { return add(b, a); }
+    friend Variable operator-(T a, const Variable& b) { return add(neg(b), a); }
+    friend Variable operator*(T a, const Variable& b) { return mul(b, a); }
+    friend Variable operator/(T a, const Variable& b) { return div(a, b); }
+    friend Variable operator-(const Variable& a) { return neg(a); }
+    Variable& operator+=(const Variable& b) { return *this = *this + b; }
+    Variable& operator-=(const Variable& b) { return *this = *this - b; }
+    Variable& operator*=(const Variable& b) { return *this = *this * b; }
+    Variable& operator/=(const Variable& b) { return *this = *this / b; }
+
+protected:
+    void check_leaf(const char* operation) const {
+        check<GraphError>(is_leaf(), operation, "only a leaf can change; this is the result of an operation");
+    }
+
+    detail::NodeRef<T> node_;
+};
+
+template <class T>
+Variable(Tensor<T>) -> Variable<T>;
+template <class T>
+Variable(Tensor<T>, VariableOptions) -> Variable<T>;
+
+/// A leaf that a model owns, with the meaning of a value: copying a model copies its weights, and assigning to a
+/// parameter changes its value but not its identity, so an optimizer that holds it never holds a stale one.
+template <class T = float>
+class Parameter : public Variable<T> {
+public:
+    explicit Parameter(Tensor<T> value) : Variable<T>(std::move(value), {.requires_grad = true}) {}
+    Parameter(const Parameter& other) : Variable<T>(other.value(), {.requires_grad = other.requires_grad()}) {}
+    Parameter(Parameter&& other) noexcept = default;
+
+    Parameter& operator=(const Parameter& other) {
+        if (this == &other) return *this;
+        if (this->node_)
+            this->set_value(other.value());
+        else
+            static_cast<Variable<T>&>(*this) = Variable<T>(other.value(), {.requires_grad = other.requires_grad()});
+        return *this;
+    }
+    Parameter& operator=(Parameter&& other) {
+        if (this == &other) return *this;
+        if (this->node_)
+            this->set_value(other.value());
+        else
+            static_cast<Variable<T>&>(*this) = std::move(static_cast<Variable<T>&>(other));
+        return *this;
+    }
+    Parameter& operator=(Tensor<T> value) {
+        this->set_value(std::move(value));
+        return *this;
+    }
+    ~Parameter() = default;
+
+    void operator+=(const Variable<T>&) = delete;  // would replace the parameter by a result: use set_value
+    void operator-=(const Variable<T>&) = delete;
+    void operator*=(const Variable<T>&) = delete;
+    void operator/=(const Variable<T>&) = delete;
+};
+
+}  // namespace gradus

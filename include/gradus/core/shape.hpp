@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
+#include <string>
+
+#include "gradus/core/error.hpp"
+
+namespace gradus {
+
+/// Signed size and position type of the whole library, and the element type of labels.
+using Index = std::int64_t;
+
+/// The sizes of a tensor's axes, outermost first: Shape{2, 3} is two rows of three. At most 8 axes.
+/// Throws ShapeError if a size is negative, there are too many axes, or there are more than 2⁵⁶ elements (sizes of 0
+/// left out of the count, so that a part of the shape is never larger than the whole).
+class Shape {
+public:
+    static constexpr int max_rank = 8;
+
+    Shape() = default;  // rank 0: the shape of one number
+    Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), sizes.end()) {}
+
+    template <std::input_iterator Iterator>
+    Shape(Iterator begin, Iterator end) {
+        for (; begin != end; ++begin) push_back(static_cast<Index>(*begin));
+    }
+
+    Shape(const Shape& other) { *this = other; }
+
+    Shape& operator=(const Shape& other) {  // copies only the axes in use: shapes are copied with every operation
+        rank_ = other.rank_;
+        numel_ = other.numel_;
+        for (int i = 0; i < rank_; ++i) sizes_[i] = other.sizes_[i];
+        return *this;
+    }
+
+    int rank() const { return rank_; }
+    Index numel() const { return numel_; }  // product of the sizes; 1 for rank 0
+
+    /// Size of one axis. Negative axes count from the end: shape[-1] is the last. Throws ShapeError if there is none.
+    Index operator[](int axis) const { return sizes_[normalize_axis("shape", axis)]; }
+
+    const Index* begin() const { return sizes_; }
+    const Index* end() const { return sizes_ + rank_; }
+
+    bool operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+
+    /// Maps an axis in [-rank, rank) to [0, rank). Throws ShapeError in the name of `operation`.
+    int normalize_axis(const char* operation, int axis) const {
+        if (axis < -rank_ || axis >= rank_) [[unlikely]] refuse_axis(operation, axis);
+        return axis < 0 ? axis + rank_ : axis;
+    }
+
+    void push_back(Index size) {
+        if (rank_ == max_rank) [[unlikely]] throw ShapeError("shape: more than 8 axes; flatten or reshape first");
+        if (size < 0) [[unlikely]]
+            throw ShapeError("shape: a size is negative: got " + std::to_string(size) + " at axis " +
+                             std::to_string(rank_));
+        Index total = numel_ > 0 ? numel_ : nonzero_product();
+        if (__builtin_mul_overflow(total, std::max<Index>(size, 1), &total) || total > max_numel) [[unlikely]]
+            throw ShapeError("shape: more elements than memory can address: got size " + std::to_string(size) +
+                             " at axis " + std::to_string(rank_));
+        numel_ *= size;
+        sizes_[rank_++] = size;
+    }
+
+    /// This shape with the size of one axis replaced.
+    Shape with(int axis, Index size) const {
+        const int target = normalize_axis("shape", axis);
+        Shape result;
+        for (int i = 0; i < rank_; ++i) result.push_back(i == target ? size : sizes_[i]);
+        return result;
+    }
+
+    /// This shape without one axis.
+    Shape without(int axis) const {
+        const int target = normalize_axis("shape", axis);
+        Shape result;
+        for (int i = 0; i < rank_; ++i)
+            if (i != target) result.push_back(sizes_[i]);
+        return result;
+    }
+
+    /// Product of the sizes of the axes in [first, last): the element count of that part of the shape.
+    /// Expects 0 <= first and last <= rank().
+    Index span(int first, int last) const {
+        Index product = 1;
+        for (int i = first; i < last; ++i) product *= sizes_[i];
+        return product;
+    }
+
+private:
+    static constexpr Index max_numel = Index{1} << 56;  // leaves room for the size of any element type
+
+    [[noreturn]] void refuse_axis(const char* operation, int axis) const;
+
+    /// Bounded like numel(), so that span() and without() of a shape with an axis of size 0 cannot overflow.
+    Index nonzero_product() const {
+        Index product = 1;
+        for (const Index size : *this) product *= std::max<Index>(size, 1);
+        return product;
+    }
+
+    int rank_ = 0;
+    Index numel_ = 1;
+    Index sizes_[max_rank];
+};
+
+/// "[2, 3]"; "[]" for rank 0.
+inline std::string to_string(const Shape& shape) {
+    std::string text = "[";
+    for (int i = 0; i < shape.rank(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+    return text + "]";
+}
+
+inline void Shape::refuse_axis(const char* operation, int axis) const {
+    throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) + " is out of range for shape " +
+                     to_string(*this));
+}
+
+/// The shape two operands share after NumPy broadcasting: axes are aligned at the end, and an axis of size 1 (or a
+/// missing one) stretches to the other's size. Throws ShapeError in the name of `operation`.
+inline Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
+    if (a == b) return a;
+    const int rank = std::max(a.rank(), b.rank());
+    Shape result;
+    for (int i = 0; i < rank; ++i) {
+        const Index m = i < rank - a.rank() ? 1 : a[i - (rank - a.rank())];
+        const Index n = i < rank - b.rank() ? 1 : b[i - (rank - b.rank())];
+        if (m != n && m != 1 && n != 1) detail::fail<ShapeError>(operation, "shapes do not broadcast", a, b);
+        result.push_back(m == 1 ? n : m);
+    }
+    return result;
+}
+
+}  // namespace gradus

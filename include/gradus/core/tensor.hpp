@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <concepts>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "gradus/core/error.hpp"
+#include "gradus/core/memory.hpp"
+#include "gradus/core/shape.hpp"
+
+namespace gradus {
+namespace detail {
+
+/// Shared memory behind tensors: a reference count and the bytes that follow it (or somebody else's bytes, borrowed).
+class Storage {
+public:
+    Storage() = default;
+    explicit Storage(std::size_t bytes)
+        : block_(new (BlockCache::take(sizeof(Block) + bytes)) Block{{1}, bytes, nullptr}) {}
+
+    static Storage borrow(const void* memory) {
+        Storage storage(0);
+        storage.block_->borrowed = memory;
+        return storage;
+    }
+
+    Storage(const Storage& other) noexcept : block_(other.block_) {
+        if (block_) block_->references.fetch_add(1, std::memory_order_relaxed);
+    }
+    Storage(Storage&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+    Storage& operator=(Storage other) noexcept {
+        std::swap(block_, other.block_);
+        return *this;
+    }
+    ~Storage() {
+        if (block_ && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            BlockCache::give(block_, sizeof(Block) + block_->bytes);
+    }
+
+    /// True if nobody else can see a write.
+    bool exclusive() const {
+        return !block_ || (!block_->borrowed && block_->references.load(std::memory_order_acquire) == 1);
+    }
+
+    void* data() const {
+        if (!block_) return nullptr;
+        return block_->borrowed ? const_cast<void*>(block_->borrowed) : static_cast<void*>(block_ + 1);
+    }
+
+private:
+    struct alignas(BlockCache::alignment) Block {
+        std::atomic<int> references;
+        std::size_t bytes;
+        const void* borrowed;  // only read: exclusive() is false for it
+    };
+
+    Block* block_ = nullptr;
+};
+
+/// A number or a braced list of literals, so that {{1, 2}, {3, 4}} can be written for a tensor.
+template <class T>
+struct Literal {
+    template <class U>
+        requires std::constructible_from<T, U>
+    Literal(const U& number) : value(static_cast<T>(number)) {}
+    Literal(std::initializer_list<Literal> list) : items(list), is_list(true) {}
+
+    T value{};
+    std::initializer_list<Literal> items{};
+    bool is_list = false;
+};
+
+}  // namespace detail
+
+/// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by another
+/// (the writer gets memory of its own first). Contiguous, row-major, 64-byte aligned when it owns its memory.
+///
+///     Tensor<> a{{1, 2}, {3, 4}};          // [2, 2] floats
+///     Tensor<> b = zeros({2, 3});
+///     float x = a(1, 0);                   // 3
+///     a.mutable_at(1, 0) = 5;
+template <class T = float>
+class Tensor {
+    static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>, "a tensor holds plain numbers");
+
+public:
+    using value_type = T;
+
+    /// An empty tensor of shape [0].
+    Tensor() : shape_{0} {}
+
+    Tensor(const Tensor&) = default;
+    Tensor(Tensor&& other) noexcept  // leaves an empty tensor behind, which may be used again
+        : storage_(std::move(other.storage_)), data_(std::exchange(other.data_, nullptr)), shape_(other.shape_) {
+        other.shape_ = Shape{0};
+    }
+    Tensor& operator=(Tensor other) noexcept {
+        storage_ = std::move(other.storage_);
+        data_ = other.data_;
+        shape_ = other.shape_;
+        return *this;
+    }
+    ~Tensor() = default;
+
+    /// A tensor of the values listed: {1, 2, 3} or {{1, 2}, {3, 4}} or deeper. Throws ShapeError if rows differ.
+    Tensor(std::initializer_list<detail::Literal<T>> items) : Tensor(uninitialized(literal_shape(items))) {
+        T* out = mutable_data();
+        copy_literal(items, shape_, 0, out);
+    }
+
+    /// A tensor of this shape with a copy of the values, in row-major order. Throws ShapeError if the counts differ.
+    Tensor(const Shape& shape, std::span<const T> values)
+        : Tensor(uninitialized(check_count("tensor", shape, values.size()))) {
+        std::copy(values.begin(), values.end(), mutable_data());
+    }
+
+    /// A tensor that reads memory owned by the caller, without copying. The memory must outlive every tensor that
+    /// shares it and stay unchanged meanwhile; writing to such a tensor copies first.
+    static Tensor borrow(std::span<const T> values, const Shape& shape) {
+        return Tensor(check_count("borrow", shape, values.size()), detail::Storage::borrow(values.data()));
+    }
+
+    /// A tensor whose elements hold no particular values yet.
+    static Tensor uninitialized(const Shape& shape) {
+        return Tensor(shape, detail::Storage(static_cast<std::size_t>(shape.numel()) * sizeof(T)));
+    }
+
+    const Shape& shape() const { return shape_; }
+    int rank() const { return shape_.rank(); }
+    Index numel() const { return shape_.numel(); }
+    Index size(int axis) const { return shape_[axis]; }
+
+    const T* data() const { return data_; }
+
+    /// Memory to write to. If it is shared or borrowed, this tensor first gets a copy of its own. Copying the tensor
+    /// shares the memory anew: ask again after that, do not write through an older pointer.
+    T* mutable_data() {
+        if (!storage_.exclusive()) [[unlikely]]
+            detach();
+        return data_;
+    }
+
+    std::span<const T> values() const { return {data_, static_cast<std::size_t>(numel())}; }
+    std::span<T> mutable_values() { return {mutable_data(), static_cast<std::size_t>(numel())}; }
+    const T* begin() const { return data_; }
+    const T* end() const { return data_ + numel(); }
+
+    /// The element at these positions, one per axis. Throws ShapeError if there are too many, too few or out of range.
+    template <std::integral... Is>
+    T operator()(Is... positions) const {
+        return data_[offset({static_cast<Index>(positions)...})];
+    }
+    template <std::integral... Is>
+    T& mutable_at(Is... positions) {
+        const Index at = offset({static_cast<Index>(positions)...});
+        return mutable_data()[at];
+    }
+
+    /// The only element. Throws ShapeError if there is not exactly one.
+    T item() const {
+        if (numel() != 1) detail::fail<ShapeError>("item", "needs a tensor of one element", shape_);
+        return *data_;
+    }
+
+    /// The same elements in another shape; shares memory. Throws ShapeError if the element counts differ.
+    Tensor reshape(const Shape& shape) const {
+        if (shape.numel() != numel()) detail::fail<ShapeError>("reshape", "element counts differ", shape_, shape);
+        Tensor result(*this);
+        result.shape_ = shape;
+        return result;
+    }
+
+    /// Rows [first, last) of the outermost axis; shares memory. Throws ShapeError if they are not all there.
+    Tensor rows(Index first, Index last) const {
+        if (rank() == 0 || first < 0 || last < first || last > shape_[0])
+            throw ShapeError("rows: [" + std::to_string(first) + ", " + std::to_string(last) +
+                             ") is out of range for shape " + to_string(shape_));
+        Tensor result(*this);
+        result.shape_ = shape_.with(0, last - first);
+        result.data_ += first * (shape_.numel() == 0 ? 0 : shape_.numel() / shape_[0]);
+        return result;
+    }
+
+    /// True if some memory is read by both: one is a copy, a reshape or overlapping rows of the other.
+    bool shares_memory_with(const Tensor& other) const {
+        return std::less<const T*>()(begin(), other.end()) && std::less<const T*>()(other.begin(), end());
+    }
+
+    /// True if a write would not have to copy.
+    bool exclusive() const { return storage_.exclusive(); }
+
+    /// Same shape and equal elements (so NaN differs from itself).
+    bool operator==(const Tensor& other) const {
+        return shape_ == other.shape_ && std::equal(begin(), end(), other.begin());
+    }
+
+private:
+    Tensor(const Shape& shape, detail::Storage storage)
+        : storage_(std::move(storage)), data_(static_cast<T*>(storage_.data())), shape_(shape) {}
+
+    void detach() {
+        Tensor copy = uninitialized(shape_);
+        if (numel() > 0) std::memcpy(static_cast<void*>(copy.data_), data_, values().size_bytes());
+        *this = std::move(copy);
+    }
+
+    Index offset(std::initializer_list<Index> positions) const {
+        Index at = 0;
+        int axis = 0;
+        bool inside = static_cast<int>(positions.size()) == rank();
+        for (const Index position : positions) {
+            if (!inside) break;
+            inside = position >= 0 && position < shape_.begin()[axis];
+            if (inside) at = at * shape_.begin()[axis++] + position;
+        }
+        if (!inside) [[unlikely]] {
+            std::string text;
+            for (const Index position : positions) text += (text.empty() ? "" : ", ") + std::to_string(position);
+            throw ShapeError("tensor: no element (" + text + ") in shape " + to_string(shape_));
+        }
+        return at;
+    }
+
+    static const Shape& check_count(const char* operation, const Shape& shape, std::size_t count) {
+        if (static_cast<std::size_t>(shape.numel()) != count)
+            throw ShapeError(std::string(operation) + ": shape " + to_string(shape) + " needs " +
+                             std::to_string(shape.numel()) + " values: got " + std::to_string(count));
+        return shape;
+    }
+
+    using Items = std::initializer_list<detail::Literal<T>>;
+
+    static Shape literal_shape(Items items) {
+        Shape shape;
+        for (const Items* level = &items;; level = &level->begin()->items) {
+            shape.push_back(static_cast<Index>(level->size()));
+            if (level->size() == 0 || !level->begin()->is_list) return shape;
+        }
+    }
+
+    static void copy_literal(Items items, const Shape& shape, int depth, T*& out) {
+        if (static_cast<Index>(items.size()) != shape[depth])
+            throw ShapeError("tensor: the rows of a literal differ in length: got " + std::to_string(shape[depth]) +
+                             " and " + std::to_string(items.size()));
+        for (const detail::Literal<T>& item : items) {
+            if (item.is_list != (depth + 1 < shape.rank()))
+                throw ShapeError("tensor: a literal mixes numbers and lists on one level");
+            if (item.is_list)
+                copy_literal(item.items, shape, depth + 1, out);
+            else
+                *out++ = item.value;
+        }
+    }
+
+    detail::Storage storage_;
+    T* data_ = nullptr;
+    Shape shape_;
+};
+
+/// A tensor filled with `value`.
+template <class T = float>
+Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
+    Tensor<T> result = Tensor<T>::uninitialized(shape);
+    std::fill_n(result.mutable_data(), shape.numel(), value);
+    return result;
+}
+
+template <class T = float>
+Tensor<T> zeros(const Shape& shape) {
+    return full<T>(shape, T(0));
+}
+
+template <class T = float>
+Tensor<T> ones(const Shape& shape) {
+    return full<T>(shape, T(1));
+}
+
+/// 0, 1, ..., count - 1.
+template <class T = float>
+Tensor<T> arange(Index count) {
+    Tensor<T> result = Tensor<T>::uninitialized({count});
+    T* out = result.mutable_data();
+    for (Index i = 0; i < count; ++i) out[i] = static_cast<T>(i);
+    return result;
+}
+
+/// `count` evenly spaced numbers from `first` to `last`, both included; `first` alone if count is 1.
+template <class T = float>
+Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, Index count) {
+    Tensor<T> result = Tensor<T>::uninitialized({count});
+    T* out = result.mutable_data();
+    const T steps = static_cast<T>(std::max<Index>(count - 1, 1));
+    for (Index i = 0; i < count; ++i) out[i] = first + (last - first) * static_cast<T>(i) / steps;
+    if (count > 1) out[count - 1] = last;  // whatever rounding says
+    return result;
+}
+
+/// The identity matrix [size, size].
+template <class T = float>
+Tensor<T> eye(Index size) {
+    Tensor<T> result = zeros<T>({size, size});
+    T* out = result.mutable_data();
+    for (Index i = 0; i < size; ++i) out[i * size + i] = T(1);
+    return result;
+}
+
+/// The same elements converted to another type (towards zero from floating point to integers, which must fit).
+template <class To, class From>
+Tensor<To> cast(const Tensor<From>& x) {
+    if constexpr (std::is_same_v<To, From>) return x;
+    Tensor<To> result = Tensor<To>::uninitialized(x.shape());
+    To* out = result.mutable_data();
+    for (const From& value : x) *out++ = static_cast<To>(value);
+    return result;
+}
+
+namespace detail {
+
+template <class T>
+std::string format_number(T value) {
+    if constexpr (std::is_integral_v<T>) {
+        return std::to_string(value);
+    } else if constexpr (std::is_convertible_v<T, double>) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%.4g", static_cast<double>(value));
+        return text;
+    } else {
+        return to_string(value);
+    }
+}
+
+/// The axes from `axis` on, in brackets; number(i) is the text of element i, and `at` the next element to print. When
+/// abbreviating, "..." stands for all but three positions at each end of a long axis.
+inline std::string print_levels(const Shape& shape, int axis, Index& at, bool abbreviate, const auto& number) {
+    if (axis == shape.rank()) return number(at++);
+    const Index size = shape[axis], inner = shape.span(axis + 1, shape.rank());
+    const std::string indent(static_cast<std::size_t>(axis) + 1, ' ');
+    const std::string gap = axis + 1 == shape.rank() ? ", " : ",\n" + indent;
+    std::string text = "[";
+    for (Index i = 0; i < size; ++i) {
+        if (i > 0) text += gap;
+        if (abbreviate && size > 6 && i == 3) {
+            text += "..." + gap;
+            at += inner * (size - 6);
+            i = size - 3;
+        }
+        text += print_levels(shape, axis + 1, at, abbreviate, number);
+    }
+    return text + "]";
+}
+
+}  // namespace detail
+
+/// Rows and columns in brackets, aligned, four significant digits; the middle of a tensor of more than 1000 elements
+/// (or of none: there may be many empty rows) is left out.
+///
+///     [[1, 2],
+///      [3, 4]]
+template <class T>
+std::string to_string(const Tensor<T>& x) {
+    const bool abbreviate = x.numel() > 1000 || x.numel() == 0;
+    std::size_t width = 0;
+    const auto measure = [&](Index i) {
+        width = std::max(width, detail::format_number(x.data()[i]).size());
+        return std::string();
+    };
+    Index at = 0;
+    detail::print_levels(x.shape(), 0, at, abbreviate, measure);
+    const auto number = [&](Index i) {
+        const std::string text = detail::format_number(x.data()[i]);
+        return std::string(width - text.size(), ' ') + text;
+    };
+    at = 0;
+    return detail::print_levels(x.shape(), 0, at, abbreviate, number);
+}
+
+}  // namespace gradus

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "gradus/core/parallel.hpp"
+#include "gradus/core/random.hpp"
+#include "gradus/core/tensor.hpp"
+
+namespace gradus::data {
+namespace detail {
+
+/// Rows `order[0]` ... `order[count - 1]` of the outermost axis, copied. They must exist.
+template <class T>
+Tensor<T> gather_rows(const Tensor<T>& x, const Index* order, Index count) {
+    Tensor<T> result = Tensor<T>::uninitialized(x.shape().with(0, count));
+    const Index width = x.shape().span(1, x.rank());
+    if (result.numel() == 0) return result;
+    T* out = result.mutable_data();
+    const auto bytes = static_cast<std::size_t>(width) * sizeof(T);
+    parallel_for(count, std::max<Index>(1, parallel_grain / width), [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) std::memcpy(out + i * width, x.data() + order[i] * width, bytes);
+    });
+    return result;
+}
+
+}  // namespace detail
+
+/// Examples and what they should be mapped to: row i of `inputs` [count, ...] belongs to row i of `labels`,
+/// which is [count] class numbers, or with another element type [count, ...] targets of a regression. Copying
+/// costs nothing.
+///
+///     Dataset points{Tensor<>{{0, 0}, {0, 1}, {1, 0}, {1, 1}}, Tensor<Index>{0, 1, 1, 0}};
+template <class T = float, class Label = Index>
+struct Dataset {
+    Tensor<T> inputs;
+    Tensor<Label> labels;
+
+    Index size() const { return labels.rank() == 0 ? 0 : labels.shape()[0]; }
+
+    /// Throws ShapeError, in the name of `operation`, unless inputs and labels have equally many rows.
+    void check(const char* operation = "dataset") const {
+        if (inputs.rank() == 0 || labels.rank() == 0 || inputs.size(0) != labels.size(0))
+            gradus::detail::fail<ShapeError>(operation, "every input needs one label", inputs.shape(),
+                                             labels.shape());
+    }
+
+    /// Examples [first, last); shares memory. Throws ShapeError if they are not all there.
+    Dataset take(Index first, Index last) const {
+        return {inputs.rows(first, last), labels.rows(first, last)};
+    }
+
+    /// The examples with these numbers [count], in this order, repeated if named twice. Throws ShapeError
+    /// unless `rows` is a list, ValueError if there is no such example.
+    Dataset subset(const Tensor<Index>& rows) const {
+        check("subset");
+        if (rows.rank() != 1)
+            gradus::detail::fail<ShapeError>("subset", "needs row numbers [count]", rows.shape());
+        for (const Index row : rows)
+            if (row < 0 || row >= size())
+                throw ValueError("subset: the examples are 0 to " + std::to_string(size() - 1) + ": got " +
+                                 std::to_string(row));
+        return {detail::gather_rows(inputs, rows.data(), rows.numel()),
+                detail::gather_rows(labels, rows.data(), rows.numel())};
+    }
+};
+
+template <class T, class Label>
+Dataset(Tensor<T>, Tensor<Label>) -> Dataset<T, Label>;
+
+/// Examples to learn from and others to judge by.
+template <class T = float, class Label = Index>
+struct Split {
+    Dataset<T, Label> train, test;
+};
+
+struct SplitOptions {
+    double test = 0.1;  // fraction of the examples, rounded to the nearest count
+    std::uint64_t seed = 0;
+};
+
+/// Parts a dataset at random; every example lands on one side. Which one depends on the seed alone.
+/// Throws ValueError unless 0 <= test <= 1.
+template <class T, class Label>
+Split<T, Label> split(const Dataset<T, Label>& dataset, const SplitOptions& options = {}) {
+    dataset.check("split");
+    if (!(options.test >= 0 && options.test <= 1))
+        throw ValueError("split: the test fraction must be 0 to 1: got " + std::to_string(options.test));
+    constexpr std::uint64_t stream = std::uint64_t{1}
+                                     << 62;  // apart from the small ones a Generator hands out
+    const Tensor<Index> order = permutation(dataset.size(), RandomStream{options.seed, stream});
+    const Index cut = dataset.size() - std::llround(options.test * static_cast<double>(dataset.size()));
+    return {dataset.subset(order.rows(0, cut)), dataset.subset(order.rows(cut, dataset.size()))};
+}
+
+}  // namespace gradus::data

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <string>
+
+#ifdef GRADUS_WITH_ZLIB
+#include <zlib.h>
+#endif
+
+#include "gradus/core/tensor.hpp"
+
+namespace gradus::data {
+
+struct IdxOptions {
+    std::uint64_t max_bytes = std::uint64_t{4} << 30;  // of elements; a file that promises more is refused
+};
+
+namespace detail {
+
+/// A regular file, read from its beginning. Every refusal is an IoError that names the file.
+class InputFile {
+public:
+    InputFile(const char* operation, const std::string& path) : operation_(operation), path_(path) {
+        struct stat status;
+        if (::stat(path.c_str(), &status) != 0) refuse_open();
+        if (S_ISDIR(status.st_mode)) fail("is a directory; name a file inside it");
+        if (!S_ISREG(status.st_mode))
+            fail("is a pipe, socket or device; copy what it holds into a file first");
+        // Not blocking: should a pipe have taken the file's place since, opening it must not wait for a
+        // writer.
+        descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (descriptor_ < 0) refuse_open();
+        if (::fstat(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
+    }
+    InputFile(const InputFile&) = delete;
+    InputFile& operator=(const InputFile&) = delete;
+    ~InputFile() { ::close(descriptor_); }
+
+    /// Up to `count` bytes; fewer only at the end of the file.
+    std::size_t read(void* to, std::size_t count) {
+        std::size_t done = 0;
+        while (done < count) {
+            const std::size_t part =
+                std::min(count - done, std::size_t{1} << 30);  // Linux moves 2 GiB at most
+            const ssize_t got = ::read(descriptor_, static_cast<char*>(to) + done, part);
+            if (got == 0) break;
+            if (got > 0)
+                done += static_cast<std::size_t>(got);
+            else if (errno != EINTR)
+                fail(std::string("cannot be read: ") + std::strerror(errno));
+        }
+        return done;
+    }
+
+    std::uint64_t most_bytes() const { return size_; }  // that read() can deliver in all
+
+    bool is_gzip() const {
+        unsigned char start[2] = {0, 0};
+        return ::pread(descriptor_, start, 2, 0) == 2 && start[0] == 0x1f && start[1] == 0x8b;
+    }
+
+    [[noreturn]] void fail(const std::string& problem) const {
+        throw IoError(std::string(operation_) + ": " + path_ + ": " + problem);
+    }
+
+private:
+    [[noreturn]] void refuse_open() const {
+        const int reason = errno;
+        const char* fix = reason == ENOENT || reason == ENOTDIR ? "; check the path"
+                          : reason == EACCES ? "; check the permissions of the file and its folders"
+                          : reason == ELOOP  ? "; a symbolic link leads back to itself"
+                                             : "";
+        fail(std::string("cannot be opened: ") + std::strerror(reason) + fix);
+    }
+
+    const char* operation_;
+    std::string path_;
+    int descriptor_ = -1;
+    std::uint64_t size_ = 0;
+};
+
+#ifdef GRADUS_WITH_ZLIB
+
+/// What a gzip file holds. Several members in a row are one stream, as RFC 1952 says; anything else after the
+/// first is refused. A member's checksum and length are verified when read() reaches its end.
+class GzipFile {
+public:
+    explicit GzipFile(InputFile& file) : file_(file) {
+        constexpr int gzip_only = 15 + 16;  // largest window, gzip header and trailer expected
+        if (inflateInit2(&stream_, gzip_only) != Z_OK) throw std::bad_alloc();
+    }
+    GzipFile(const GzipFile&) = delete;
+    GzipFile& operator=(const GzipFile&) = delete;
+    ~GzipFile() { inflateEnd(&stream_); }
+
+    /// Up to `count` bytes; fewer only at the end of the last member.
+    std::size_t read(void* to, std::size_t count) {
+        std::size_t done = 0;
+        while (done < count && !finished_) {
+            const auto part = static_cast<uInt>(std::min(count - done, std::size_t{1} << 30));
+            stream_.next_out = static_cast<Bytef*>(to) + done;
+            stream_.avail_out = part;
+            inflate_some();
+            done += part - stream_.avail_out;
+        }
+        return done;
+    }
+
+    /// Deflate spends at least two bits on 258 bytes, so a small file cannot promise much.
+    std::uint64_t most_bytes() const { return file_.most_bytes() * 1032; }
+
+    [[noreturn]] void fail(const std::string& problem) const { file_.fail(problem); }
+
+private:
+    void inflate_some() {
+        if (stream_.avail_in == 0) {
+            stream_.next_in = input_;
+            stream_.avail_in = static_cast<uInt>(file_.read(input_, sizeof input_));
+        }
+        if (!in_member_) {
+            finished_ = stream_.avail_in == 0;
+            if (finished_) return;
+            if (*stream_.next_in != 0x1f)
+                fail("bytes follow the end of the gzip stream; copy or download the file again");
+            inflateReset(&stream_);
+            in_member_ = true;
+        }
+        if (stream_.avail_in == 0) fail("the gzip stream is cut short; copy or download the file again");
+        switch (inflate(&stream_, Z_NO_FLUSH)) {
+            case Z_OK:
+                return;
+            case Z_STREAM_END:
+                in_member_ = false;
+                return;
+            case Z_MEM_ERROR:
+                throw std::bad_alloc();
+            default:
+                fail(std::string("the gzip stream is damaged: ") +
+                     (stream_.msg ? stream_.msg : "no progress") + "; copy or download the file again");
+        }
+    }
+
+    InputFile& file_;
+    z_stream stream_{};
+    bool in_member_ = true;
+    bool finished_ = false;
+    unsigned char input_[65536];
+};
+
+#endif
+
+inline std::string hex(unsigned char byte) {
+    return {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
+}
+
+/// Checks the first four bytes (00 00, type, number of axes) and returns the number of axes.
+inline int idx_rank(const auto& source, const unsigned char (&magic)[4]) {
+    if (magic[0] != 0 || magic[1] != 0) {
+        const bool reversed = magic[2] == 0 && magic[3] == 0;
+        source.fail("is not an IDX file, which starts with 00 00 08: got " + hex(magic[0]) + " " +
+                    hex(magic[1]) + " " + hex(magic[2]) +
+                    (reversed ? "; the numbers of its header are little-endian, not big-endian"
+                              : "; was it downloaded whole?"));
+    }
+    if (magic[2] != 0x08) {
+        const char* type = magic[2] == 0x09   ? "signed bytes"
+                           : magic[2] == 0x0b ? "16-bit integers"
+                           : magic[2] == 0x0c ? "32-bit integers"
+                           : magic[2] == 0x0d ? "floats"
+                           : magic[2] == 0x0e ? "doubles"
+                                              : "no known type";
+        source.fail("holds " + std::string(type) + " (type " + hex(magic[2]) +
+                    "); only unsigned bytes (type 08) are read");
+    }
+    if (magic[3] < 1 || magic[3] > Shape::max_rank)
+        source.fail("has " + std::to_string(magic[3]) + " axes; 1 to 8 are read");
+    return magic[3];
+}
+
+/// The sizes that follow the magic number, each four bytes, big-endian.
+inline Shape idx_shape(const auto& source, const unsigned char* sizes, int rank, std::uint64_t max_bytes) {
+    Shape shape;
+    std::uint64_t total = 1;
+    max_bytes = std::min(max_bytes, std::uint64_t{1} << 56);  // what Shape can express
+    for (int axis = 0; axis < rank; ++axis, sizes += 4) {
+        const Index size =
+            Index{sizes[0]} << 24 | Index{sizes[1]} << 16 | Index{sizes[2]} << 8 | Index{sizes[3]};
+        if (size == 0) source.fail("is empty: got size 0 at axis " + std::to_string(axis));
+        if (__builtin_mul_overflow(total, static_cast<std::uint64_t>(size), &total) || total > max_bytes)
+            source.fail("the header promises more than " + std::to_string(max_bytes) +
+                        " bytes; if that is right, raise IdxOptions::max_bytes");
+        shape.push_back(size);
+    }
+    return shape;
+}
+
+/// Reads an IDX stream to its end. A source offers read(to, count), most_bytes() and fail(problem). Memory
+/// for the elements is taken only after the header was compared with what the source can hold.
+template <class Source>
+Tensor<std::uint8_t> parse_idx(Source& source, const IdxOptions& options) {
+    const auto read_header = [&](unsigned char* to, std::size_t count, std::size_t before) {
+        const std::size_t got = source.read(to, count);
+        if (got < count)
+            source.fail("truncated header: needs " + std::to_string(before + count) + " bytes: got " +
+                        std::to_string(before + got));
+    };
+    unsigned char magic[4], sizes[4 * Shape::max_rank];
+    read_header(magic, sizeof magic, 0);
+    const int rank = idx_rank(source, magic);
+    const std::size_t sizes_bytes = 4 * static_cast<std::size_t>(rank);
+    read_header(sizes, sizes_bytes, sizeof magic);
+    const Shape shape = idx_shape(source, sizes, rank, options.max_bytes);
+
+    const auto need = static_cast<std::uint64_t>(shape.numel());
+    const auto check_enough = [&](std::uint64_t most) {
+        if (most < need)
+            source.fail("truncated data: " + to_string(shape) + " needs " + std::to_string(need) +
+                        " bytes: got at most " + std::to_string(most));
+    };
+    const std::uint64_t header = sizeof magic + sizes_bytes;
+    check_enough(std::max(source.most_bytes(), header) - header);
+    Tensor<std::uint8_t> result = Tensor<std::uint8_t>::uninitialized(shape);
+    check_enough(source.read(result.mutable_data(), need));
+    unsigned char extra;
+    if (source.read(&extra, 1) != 0)
+        source.fail("extra data: " + to_string(shape) + " needs " + std::to_string(need) +
+                    " bytes: got more");
+    return result;
+}
+
+}  // namespace detail
+
+/// Reads a whole IDX file of unsigned bytes, the format of MNIST and its relatives: 00 00 08, the number of
+/// axes, their sizes as big-endian 32-bit numbers, the elements in row-major order. The result has the file's
+/// shape. A gzip file is recognised by its contents, whatever its name, and unpacked if the program was built
+/// with zlib.
+///
+/// Throws IoError, naming the file, if it is missing, unreadable, no regular file, of another type, empty (a
+/// size of 0), one byte too short or too long, damaged, or promises more than `max_bytes`. Source: LeCun,
+/// Cortes & Burges, "The MNIST database of handwritten digits"; gzip: RFC 1952.
+inline Tensor<std::uint8_t> read_idx(const std::string& path, const IdxOptions& options = {}) {
+    detail::InputFile file("read_idx", path);
+    if (!file.is_gzip()) return detail::parse_idx(file, options);
+#ifdef GRADUS_WITH_ZLIB
+    detail::GzipFile unpacked(file);
+    return detail::parse_idx(unpacked, options);
+#else
+    file.fail(
+        "is compressed, and this program was built without zlib: gunzip the file, or link the CMake target "
+        "gradus::gradus with zlib installed, or compile with -DGRADUS_WITH_ZLIB and -lz");
+#endif
+}
+
+}  // namespace gradus::data

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "gradus/core/parallel.hpp"
+#include "gradus/data/dataset.hpp"
+#include "gradus/data/idx.hpp"
+
+namespace gradus::data {
+namespace detail {
+
+inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                              "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+
+/// Path of a file, plain or compressed; empty if the folder has neither. Whatever else is wrong with it
+/// (permissions, a circle of links) is left for read_idx to report.
+inline std::string find_idx(const std::string& folder, const std::string& name) {
+    for (const char* suffix : {"", ".gz"}) {
+        const std::string path = folder + "/" + name + suffix;
+        struct stat status;
+        if (::stat(path.c_str(), &status) == 0 || (errno != ENOENT && errno != ENOTDIR)) return path;
+    }
+    return "";
+}
+
+/// "" if the folder holds all four files, else what is wrong with it.
+inline std::string missing_files(const std::string& folder) {
+    struct stat status;
+    if (::stat(folder.c_str(), &status) != 0 && errno == ENOENT) return "does not exist";
+    std::string missing;
+    int count = 0;
+    for (const char* name : mnist_files)
+        if (find_idx(folder, name).empty()) missing += (count++ ? ", " : "") + std::string(name);
+    return count == 0 ? "" : count == 4 ? "has none of them" : "lacks " + missing;
+}
+
+/// Where a set may be if the caller names no folder.
+inline std::vector<std::string> mnist_places(const std::string& name) {
+    std::vector<std::string> places;
+    const auto add = [&](const char* variable, const std::string& below) {
+        const char* root = std::getenv(variable);
+        if (!root || !*root) return false;
+        places.push_back(root + below);
+        return true;
+    };
+    add("GRADUS_DATA", "/" + name);
+    if (name == "fashion-mnist") places.push_back("/usr/share/datasets/fashion-mnist");  // Debian's package
+    if (!add("XDG_CACHE_HOME", "/gradus/" + name)) add("HOME", "/.cache/gradus/" + name);
+    return places;
+}
+
+/// Pixels [count, 28, 28] of 0 ... 255 as numbers [count, 1, 28, 28] of 0 ... 1.
+inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
+    Tensor<float> images = Tensor<float>::uninitialized({pixels.size(0), 1, 28, 28});
+    float* out = images.mutable_data();
+    parallel_for(pixels.numel(), parallel_grain, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) out[i] = static_cast<float>(pixels.data()[i]) / 255.0f;
+    });
+    return images;
+}
+
+/// Reads one pair of files. Throws IoError if they are not images and labels that belong together.
+inline Dataset<> read_mnist(const std::string& operation, const std::string& images,
+                            const std::string& labels) {
+    const Tensor<std::uint8_t> classes = read_idx(labels), pixels = read_idx(images);
+    if (classes.rank() != 1)
+        throw IoError(operation + ": " + labels + ": labels are [count]: got " + to_string(classes.shape()) +
+                      "; are the files of images and labels swapped?");
+    if (pixels.rank() != 3 || pixels.size(1) != 28 || pixels.size(2) != 28)
+        throw IoError(operation + ": " + images + ": images are [count, 28, 28]: got " +
+                      to_string(pixels.shape()) +
+                      (pixels.rank() == 1 ? "; are the files of images and labels swapped?" : ""));
+    if (pixels.size(0) != classes.size(0))
+        throw IoError(operation + ": every image needs one label: got " + std::to_string(pixels.size(0)) +
+                      " images in " + images + " and " + std::to_string(classes.size(0)) + " labels in " +
+                      labels);
+    for (Index i = 0; i < classes.numel(); ++i)
+        if (classes.data()[i] > 9)
+            throw IoError(operation + ": " + labels + ": labels are 0 to 9: got " +
+                          std::to_string(classes.data()[i]) + " at index " + std::to_string(i));
+    return {unit_images(pixels), cast<Index>(classes)};
+}
+
+inline Split<> find_mnist(const std::string& operation, const std::string& name, const std::string& folder,
+                          const std::string& fix) {
+    std::string tried;
+    for (const std::string& place : folder.empty() ? mnist_places(name) : std::vector<std::string>{folder}) {
+        const std::string missing = missing_files(place);
+        if (missing.empty()) {
+            const auto path = [&](int i) { return find_idx(place, mnist_files[i]); };
+            return {read_mnist(operation, path(0), path(1)), read_mnist(operation, path(2), path(3))};
+        }
+        tried += (tried.empty() ? "" : ", ") + place + " " + missing;
+    }
+    std::string files;
+    for (const char* file : mnist_files) files += (files.empty() ? "" : ", ") + std::string(file);
+    throw IoError(operation + ": needs " + files +
+                  ", plain or .gz: " + (tried.empty() ? "HOME is not set" : tried) + "; " + fix +
+                  (folder.empty() ? "" : " and leave the folder out") +
+                  ", or pass the folder that holds them");
+}
+
+}  // namespace detail
+
+/// Handwritten digits: 60000 images to train on and 10000 to test, as inputs [count, 1, 28, 28] from 0
+/// (paper) to 1 (ink), and labels [count] from 0 to 9.
+///
+///     auto [train, test] = gradus::data::mnist();
+///
+/// Reads train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte,
+/// plain or .gz, from `folder`. Without a folder, the first of these that has all four: $GRADUS_DATA/mnist,
+/// $XDG_CACHE_HOME/gradus/mnist (~/.cache/gradus/mnist if that variable is not set).
+/// Throws IoError if they are not found or not what they should be.
+/// Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
+inline Split<> mnist(const std::string& folder = "") {
+    return detail::find_mnist("mnist", "mnist", folder, "run examples/get_data.sh mnist");
+}
+
+/// Clothes in ten classes, in MNIST's format and sizes. Like mnist(), but in folders named fashion-mnist, and
+/// after $GRADUS_DATA also in that of Debian's package dataset-fashion-mnist. Source: Xiao et al.,
+/// "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms", 2017.
+inline Split<> fashion_mnist(const std::string& folder = "") {
+    return detail::find_mnist("fashion_mnist", "fashion-mnist", folder,
+                              "apt install dataset-fashion-mnist, or run examples/get_data.sh fashion-mnist");
+}
+
+}  // namespace gradus::data

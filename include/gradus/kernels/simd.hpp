@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "gradus/core/error.hpp"
+
+// A kernel is written once, on vectors whose width is a template argument, and is compiled for every
+// instruction set in the same translation unit, whatever flags the user chose. That works because a kernel
+// and all it calls are inlined into one function that carries the instruction set as an attribute. So
+// everything that takes or returns a Pack is GRADUS_INLINE, and a lambda says GRADUS_INLINE_LAMBDA between
+// its parameters and its body. One that is not inlined is compiled for the baseline: still right (see the
+// copy constructor of Pack), but slow, or refused by g++ (see keep_form).
+#define GRADUS_INLINE [[gnu::always_inline]] inline
+#define GRADUS_INLINE_LAMBDA __attribute__((always_inline))
+
+/// Vectors of a chosen width and the run-time choice of the instruction set.
+namespace gradus::simd {
+
+/// The instruction sets that kernels are compiled for, with vectors of 16, 32 and 64 bytes. `avx2` includes
+/// FMA; `avx512` means F, BW, VL and DQ. Processors other than x86-64 have only `baseline`.
+enum class Isa { baseline, avx2, avx512 };
+
+/// "baseline", "avx2" or "avx512".
+constexpr const char* name(Isa isa) {
+    return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "baseline";
+}
+
+namespace detail {
+
+inline Isa best_isa_of_processor() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return avx2 ? (avx512 ? Isa::avx512 : Isa::avx2) : Isa::baseline;
+#else
+    return Isa::baseline;
+#endif
+}
+
+inline Isa limit_from_environment() {
+    const char* const text = std::getenv("GRADUS_ISA");
+    if (!text) return Isa::avx512;
+    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
+        if (text == std::string(name(isa))) return isa;
+    throw ValueError("simd: the environment variable GRADUS_ISA must be baseline, avx2 or avx512: got " +
+                     std::string(text));
+}
+
+inline std::atomic<Isa>& current_isa() {
+    static std::atomic<Isa> current = std::min(best_isa_of_processor(), limit_from_environment());
+    return current;
+}
+
+}  // namespace detail
+
+/// The instruction set that kernels run with: the best that the processor and its operating system support,
+/// or less when the environment variable GRADUS_ISA (baseline, avx2, avx512) asks for less. Chosen at the
+/// first call. Throws ValueError when GRADUS_ISA holds anything else.
+inline Isa isa() { return detail::current_isa().load(std::memory_order_relaxed); }
+
+/// Lowers isa() for the whole process during its life, for tests; never raises it. Nest them on one thread
+/// only.
+class ScopedIsa {
+public:
+    explicit ScopedIsa(Isa limit) : previous_(isa()) { detail::current_isa() = std::min(previous_, limit); }
+    ~ScopedIsa() { detail::current_isa() = previous_; }
+    ScopedIsa(const ScopedIsa&) = delete;
+    ScopedIsa& operator=(const ScopedIsa&) = delete;
+
+private:
+    Isa previous_;
+};
+
+namespace detail {
+
+// Attributes of a dependent alias inside Pack are lost on g++, hence a class of their own.
+template <class T, int N>
+struct VectorOf {
+    using type [[gnu::vector_size(sizeof(T[N]))]] = T;
+    using in_memory [[gnu::vector_size(sizeof(T[N])), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
+};
+
+// g++ optimises a body for the instruction set of the command line before it inlines it into a wider one, and
+// then picks forms that are slow there: lane after lane for a broadcast, booleans instead of bits for a mask.
+// Passing the vector through an empty instruction keeps the form that was written. ("impossible constraint"
+// reported here: some function in a kernel is not GRADUS_INLINE.)
+template <class Vector>
+GRADUS_INLINE void keep_form([[maybe_unused]] Vector& vector) {
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+#if defined(__AVX512F__)
+    constexpr int native_bytes = 64;
+#elif defined(__AVX2__)
+    constexpr int native_bytes = 32;
+#else
+    constexpr int native_bytes = 16;
+#endif
+    if constexpr (sizeof(Vector) > native_bytes) asm("" : "+v"(vector));
+#endif
+}
+
+/// The signed integer as wide as T.
+template <class T>
+using IntOf = std::conditional_t<
+    sizeof(T) <= 2, std::conditional_t<sizeof(T) == 1, std::int8_t, std::int16_t>,
+    std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
+
+}  // namespace detail
+
+template <class T, int N>
+struct Mask;
+
+/// N lanes of a number type, N a power of two. Operators work lane by lane, and a scalar stands for N equal
+/// lanes: `2 * x + y`. Comparisons give a Mask<T, N>. The compiler may or may not contract `a * b + c` to one
+/// rounding; write fma(a, b, c) where it should.
+template <class T, int N>
+struct Pack {
+    static_assert(std::is_arithmetic_v<T> && N >= 2 && (N & (N - 1)) == 0);
+
+    using Value = T;
+    using Vector = typename detail::VectorOf<T, N>::type;
+    using Mask = simd::Mask<T, N>;
+    static constexpr int size = N;
+
+    Vector v;
+
+    /// Lanes are not initialised.
+    Pack() = default;
+
+    /// All lanes equal `scalar`.
+    GRADUS_INLINE Pack(T scalar) {
+        Vector lanes = scalar - Vector{};  // `Vector{} + scalar` would really add, for the sake of -0
+        if (!__builtin_constant_p(scalar)) detail::keep_form(lanes);
+        v = lanes;
+    }
+
+    // Not trivial on purpose: this makes the ABI pass packs by address. In registers, the convention would
+    // depend on the instruction set: caller and callee could disagree, and -Wpsabi would warn in the user's
+    // program.
+    GRADUS_INLINE Pack(const Pack& other) : v(other.v) {}
+    GRADUS_INLINE Pack& operator=(const Pack& other) {
+        v = other.v;
+        return *this;
+    }
+
+    /// Reads N numbers; `from` needs no more alignment than T.
+    GRADUS_INLINE static Pack load(const T* from) {
+        Pack pack;
+        pack.v = *reinterpret_cast<const typename detail::VectorOf<T, N>::in_memory*>(from);
+        return pack;
+    }
+    GRADUS_INLINE void store(T* to) const {
+        *reinterpret_cast<typename detail::VectorOf<T, N>::in_memory*>(to) = v;
+    }
+
+    /// Reads n numbers, 0 <= n <= N, and nothing behind them; the other lanes are `fill`.
+    GRADUS_INLINE static Pack load_partial(const T* from, int n, T fill = T(0)) {
+        T lanes[std::size_t{N}];
+        Pack(fill).store(lanes);
+        copy_partial(lanes, from, n);
+        return load(lanes);
+    }
+    /// Writes the first n lanes, 0 <= n <= N, and nothing behind them.
+    GRADUS_INLINE void store_partial(T* to, int n) const {
+        T lanes[std::size_t{N}];
+        store(lanes);
+        copy_partial(to, lanes, n);
+    }
+
+    GRADUS_INLINE T operator[](int lane) const { return v[lane]; }
+
+    GRADUS_INLINE friend Pack operator+(const Pack& a, const Pack& b) { return wrap(a.v + b.v); }
+    GRADUS_INLINE friend Pack operator-(const Pack& a, const Pack& b) { return wrap(a.v - b.v); }
+    GRADUS_INLINE friend Pack operator*(const Pack& a, const Pack& b) { return wrap(a.v * b.v); }
+    GRADUS_INLINE friend Pack operator/(const Pack& a, const Pack& b) { return wrap(a.v / b.v); }
+    GRADUS_INLINE friend Pack operator-(const Pack& a) { return wrap(-a.v); }
+    GRADUS_INLINE Pack& operator+=(const Pack& b) { return *this = *this + b; }
+    GRADUS_INLINE Pack& operator-=(const Pack& b) { return *this = *this - b; }
+    GRADUS_INLINE Pack& operator*=(const Pack& b) { return *this = *this * b; }
+    GRADUS_INLINE Pack& operator/=(const Pack& b) { return *this = *this / b; }
+
+    GRADUS_INLINE friend Mask operator<(const Pack& a, const Pack& b) { return Mask(a.v < b.v); }
+    GRADUS_INLINE friend Mask operator>(const Pack& a, const Pack& b) { return Mask(a.v > b.v); }
+    GRADUS_INLINE friend Mask operator<=(const Pack& a, const Pack& b) { return Mask(a.v <= b.v); }
+    GRADUS_INLINE friend Mask operator>=(const Pack& a, const Pack& b) { return Mask(a.v >= b.v); }
+    GRADUS_INLINE friend Mask operator==(const Pack& a, const Pack& b) { return Mask(a.v == b.v); }
+    GRADUS_INLINE friend Mask operator!=(const Pack& a, const Pack& b) { return Mask(a.v != b.v); }
+
+    // For packs of integers. Shifts take one count for all lanes; >> keeps the sign.
+    GRADUS_INLINE friend Pack operator&(const Pack& a, const Pack& b) { return wrap(a.v & b.v); }
+    GRADUS_INLINE friend Pack operator|(const Pack& a, const Pack& b) { return wrap(a.v | b.v); }
+    GRADUS_INLINE friend Pack operator^(const Pack& a, const Pack& b) { return wrap(a.v ^ b.v); }
+    GRADUS_INLINE friend Pack operator!(const Pack& a) { return wrap(~a.v); }
+    GRADUS_INLINE friend Pack operator<<(const Pack& a, int count) { return wrap(a.v << count); }
+    GRADUS_INLINE friend Pack operator>>(const Pack& a, int count) { return wrap(a.v >> count); }
+
+    /// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps the NaN of
+    /// x.
+    GRADUS_INLINE friend Pack max(const Pack& a, const Pack& b) { return wrap(b.v > a.v ? b.v : a.v); }
+    /// b < a ? b : a. The first operand is kept on a tie and when either is NaN.
+    GRADUS_INLINE friend Pack min(const Pack& a, const Pack& b) { return wrap(b.v < a.v ? b.v : a.v); }
+
+    /// a * b + c, with one rounding where the instruction set has it (avx2, avx512), else with two.
+    GRADUS_INLINE friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
+        return wrap(a.v * b.v + c.v);
+    }
+
+    /// The sum of all lanes, always in this order: halves are added to each other until one lane is left.
+    GRADUS_INLINE friend T sum(const Pack& x) {
+        return fold<N / 2>(x, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return a + b; });
+    }
+    /// The largest lane; unspecified which one, or NaN, if a lane is NaN.
+    GRADUS_INLINE friend T max(const Pack& x) {
+        return fold<N / 2>(x, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return max(a, b); });
+    }
+    /// The smallest lane; unspecified which one, or NaN, if a lane is NaN.
+    GRADUS_INLINE friend T min(const Pack& x) {
+        return fold<N / 2>(x, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return min(a, b); });
+    }
+
+    // A raw vector never crosses a function boundary by value: -Wpsabi again. `wrap` takes it by reference.
+    GRADUS_INLINE static Pack wrap(const Vector& vector) {
+        Pack pack;
+        pack.v = vector;
+        return pack;
+    }
+
+private:
+    template <int Step, int... Lane>
+    GRADUS_INLINE static Pack swap_lanes(const Pack& x, std::integer_sequence<int, Lane...>) {
+        return wrap(__builtin_shufflevector(x.v, x.v, (Lane ^ Step)...));
+    }
+
+    template <int Step, class Op>
+    GRADUS_INLINE static T fold(const Pack& x, Op op) {
+        if constexpr (Step == 0)
+            return x[0];
+        else
+            return fold<Step / 2>(op(x, swap_lanes<Step>(x, std::make_integer_sequence<int, N>())), op);
+    }
+
+    // The binary digits of n as copies of constant size, which compilers turn into single moves.
+    template <int Step = N>
+    GRADUS_INLINE static void copy_partial(T* to, const T* from, int n) {
+        if constexpr (Step > 0) {
+            if (n & Step) {
+                __builtin_memcpy(to, from, sizeof(T[Step]));
+                to += Step;
+                from += Step;
+            }
+            copy_partial<Step / 2>(to, from, n);
+        }
+    }
+};
+
+/// What comparing two Pack<T, N> gives: all bits of a lane are set where it is true. Combine with & | ! and
+/// select().
+template <class T, int N>
+struct Mask {
+    using Lanes = Pack<detail::IntOf<T>, N>;
+
+    Lanes lanes;
+
+    GRADUS_INLINE explicit Mask(const typename Lanes::Vector& vector) : lanes(Lanes::wrap(vector)) {}
+    GRADUS_INLINE explicit Mask(const Lanes& all_or_no_bits) : lanes(all_or_no_bits) {}
+    /// The same lanes of packs with another type of the same width.
+    template <class U>
+    GRADUS_INLINE explicit Mask(const Mask<U, N>& other) : lanes(other.lanes) {}
+
+    GRADUS_INLINE friend Mask operator&(const Mask& a, const Mask& b) { return Mask(a.bits() & b.bits()); }
+    GRADUS_INLINE friend Mask operator|(const Mask& a, const Mask& b) { return Mask(a.bits() | b.bits()); }
+    GRADUS_INLINE friend Mask operator!(const Mask& a) { return Mask(!a.bits()); }
+
+    /// Lane by lane: mask ? a : b. Both are evaluated; what the mask drops may be NaN or infinite.
+    GRADUS_INLINE friend Pack<T, N> select(const Mask& mask, const Pack<T, N>& a, const Pack<T, N>& b) {
+        return Pack<T, N>::wrap(mask.lanes.v ? a.v : b.v);
+    }
+
+    /// Lanes of -1 where true and 0 where false.
+    GRADUS_INLINE Lanes bits() const {
+        Lanes result = lanes;
+        detail::keep_form(result.v);
+        return result;
+    }
+};
+
+/// The pack that fills a register of `Bytes` bytes.
+template <class T, int Bytes>
+using PackOf = Pack<T, Bytes / static_cast<int>(sizeof(T))>;
+
+/// The bits of each lane as an integer of the same width, and back.
+template <class T, int N>
+GRADUS_INLINE Pack<detail::IntOf<T>, N> bits(const Pack<T, N>& x) {
+    using Bits = Pack<detail::IntOf<T>, N>;
+    return Bits::wrap(reinterpret_cast<typename Bits::Vector>(x.v));
+}
+template <class T, class Int, int N>
+GRADUS_INLINE Pack<T, N> from_bits(const Pack<Int, N>& x) {
+    static_assert(sizeof(T) == sizeof(Int));
+    return Pack<T, N>::wrap(reinterpret_cast<typename Pack<T, N>::Vector>(x.v));
+}
+
+/// Each lane converted as by static_cast<T>.
+template <class T, class From, int N>
+GRADUS_INLINE Pack<T, N> convert(const Pack<From, N>& x) {
+    return Pack<T, N>::wrap(__builtin_convertvector(x.v, typename Pack<T, N>::Vector));
+}
+
+/// |x|; clears the sign of NaN and of -0 too.
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> abs(const Pack<T, N>& x) {
+    if constexpr (std::is_floating_point_v<T>)
+        return from_bits<T>(bits(x) & std::numeric_limits<detail::IntOf<T>>::max());
+    else
+        return select(x < T(0), -x, x);
+}
+
+/// To the nearest whole number, halves to the even one; keeps -0, infinities and NaN.
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> round(const Pack<T, N>& x) {
+    // Numbers from 2^(digits - 1) on are whole, so adding that number rounds to whole numbers.
+    constexpr T whole = T(1) / std::numeric_limits<T>::epsilon();
+    const Pack<T, N> size = abs(x);
+    const Pack<T, N> rounded = from_bits<T>(bits((size + whole) - whole) | (bits(x) ^ bits(size)));
+    return select(size < whole, rounded, x);
+}
+
+/// The largest whole number <= x; keeps -0, infinities and NaN.
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> floor(const Pack<T, N>& x) {
+    const Pack<T, N> nearest = round(x);
+    return nearest - select(nearest > x, 1, 0);
+}
+
+namespace detail {
+
+#if defined(__SSE2__)
+using Float4 = VectorOf<float, 4>::type;
+using Double2 = VectorOf<double, 2>::type;
+GRADUS_INLINE void sqrt_16_bytes(Float4& x) { x = __builtin_ia32_sqrtps(x); }
+GRADUS_INLINE void sqrt_16_bytes(Double2& x) { x = __builtin_ia32_sqrtpd(x); }
+#endif
+
+}  // namespace detail
+
+/// Correctly rounded square root; NaN for x < 0.
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> sqrt(const Pack<T, N>& x) {
+#if defined(__SSE2__)
+    // The square root is no operator on vectors, but its unit is narrow: pieces of 16 bytes take the same
+    // time.
+    constexpr int pieces = N * static_cast<int>(sizeof(T)) / 16;
+    typename detail::VectorOf<T, N / pieces>::type piece[std::size_t{pieces}];
+    __builtin_memcpy(piece, &x.v, sizeof x.v);
+#pragma GCC unroll 4
+    for (int i = 0; i < pieces; ++i) detail::sqrt_16_bytes(piece[i]);
+    Pack<T, N> result;
+    __builtin_memcpy(&result.v, piece, sizeof result.v);
+    return result;
+#else
+    Pack<T, N> result = x;
+    for (int i = 0; i < N; ++i) result.v[i] = std::sqrt(x.v[i]);
+    return result;
+#endif
+}
+
+// The same vocabulary on one number, so that generic code runs on scalars too.
+
+template <class T>
+concept Number = std::is_arithmetic_v<T>;
+
+template <Number A, Number B>
+GRADUS_INLINE constexpr std::common_type_t<A, B> select(bool condition, A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return condition ? static_cast<T>(a) : static_cast<T>(b);
+}
+/// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps the NaN of x.
+template <Number A, Number B>
+GRADUS_INLINE constexpr std::common_type_t<A, B> max(A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return select(static_cast<T>(b) > static_cast<T>(a), b, a);
+}
+/// b < a ? b : a. The first operand is kept on a tie and when either is NaN.
+template <Number A, Number B>
+GRADUS_INLINE constexpr std::common_type_t<A, B> min(A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return select(static_cast<T>(b) < static_cast<T>(a), b, a);
+}
+template <Number T>
+GRADUS_INLINE T abs(T x) {
+    if constexpr (std::is_unsigned_v<T>)
+        return x;
+    else
+        return static_cast<T>(std::abs(x));
+}
+template <Number T>
+GRADUS_INLINE T sqrt(T x) {
+    return static_cast<T>(std::sqrt(x));
+}
+template <Number T>
+GRADUS_INLINE T floor(T x) {
+    return static_cast<T>(std::floor(x));
+}
+/// To the nearest whole number, halves to the even one.
+template <Number T>
+GRADUS_INLINE T round(T x) {
+    return static_cast<T>(std::nearbyint(x));
+}
+/// a * b + c, with one rounding or two.
+template <Number T>
+GRADUS_INLINE constexpr T fma(T a, std::type_identity_t<T> b, std::type_identity_t<T> c) {
+    return a * b + c;
+}
+
+namespace detail {
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#define GRADUS_TARGET(isa, bits) gnu::target(isa), clang::min_vector_width(bits)
+#else
+#define GRADUS_TARGET(isa, bits) gnu::target(isa)
+#endif
+
+template <class Kernel, class... Args>
+[[gnu::noinline, GRADUS_TARGET("avx2,fma", 256)]]
+auto run_avx2(Args... args) {
+    return Kernel::template run<32>(args...);
+}
+template <class Kernel, class... Args>
+[[gnu::noinline, GRADUS_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma", 512)]]
+auto run_avx512(Args... args) {
+    return Kernel::template run<64>(args...);
+}
+
+#undef GRADUS_TARGET
+#endif
+
+template <class Kernel, class... Args>
+[[gnu::noinline]]
+auto run_baseline(Args... args) {
+    return Kernel::template run<16>(args...);
+}
+
+}  // namespace detail
+
+/// Kernel::run<Bytes>(args...) with Bytes = 16, 32 or 64 as isa() says, compiled for that instruction set.
+/// `run` is a static GRADUS_INLINE member template; arguments pass by value, so hand over pointers, sizes and
+/// small functors. A kernel is serial: split the work over threads outside it.
+template <class Kernel, class... Args>
+auto run(Args... args) {
+#if defined(__x86_64__)
+    switch (isa()) {
+        case Isa::avx512: return detail::run_avx512<Kernel>(args...);
+        case Isa::avx2: return detail::run_avx2<Kernel>(args...);
+        case Isa::baseline: break;
+    }
+#endif
+    return detail::run_baseline<Kernel>(args...);
+}
+
+}  // namespace gradus::simd

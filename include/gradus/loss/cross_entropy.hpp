@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+
+#include "gradus/autograd/record.hpp"
+#include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/softmax.hpp"
+#include "gradus/loss/reduction.hpp"
+
+namespace gradus {
+
+struct CrossEntropyOptions {
+    Reduction reduction = Reduction::mean;
+};
+
+/// −log softmax(logits)[label], per row: the negative log-likelihood of the right class. Softmax and logarithm are one
+/// step, so large logits do not overflow and unlikely classes keep their accuracy.
+/// logits [batch, classes], labels [batch] in 0 ... classes − 1; the result is one number, or [batch] with `none`.
+/// dlogits = (softmax(logits) − one_hot(label)) · dy, over the batch size for `mean`.
+/// Throws ShapeError if shapes differ, ValueError for a label out of range.
+template <class T>
+Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<Index>& labels, CrossEntropyOptions options = {}) {
+    if (logits.rank() != 2 || labels.shape() != Shape{logits.size(0)})
+        detail::fail<ShapeError>("cross_entropy", "needs logits [batch, classes] and labels [batch]", logits.shape(),
+                                 labels.shape());
+    const Index batch = logits.size(0), classes = logits.size(1);
+    for (Index i = 0; i < batch; ++i)
+        if (const Index label = labels.data()[i]; label < 0 || label >= classes)
+            throw ValueError("cross_entropy: label " + std::to_string(label) + " at position " + std::to_string(i) +
+                             " is out of range for " + std::to_string(classes) + " classes");
+
+    const auto parts = kernels::softmax_parts(logits.value());
+    Tensor<T> losses = parts.log_sums;
+    T* const loss = losses.mutable_data();
+    for (Index i = 0; i < batch; ++i) loss[i] = loss[i] - logits.value().data()[i * classes + labels.data()[i]];
+
+    const bool each = options.reduction == Reduction::none;
+    const T scale = options.reduction == Reduction::mean ? T(1) / T(batch) : T(1);
+    const Tensor<T> y = each ? losses : kernels::reduce<kernels::SumOf>(losses, 1u).reshape({}) * scale;
+    return record("cross_entropy", y, wrt(logits, [exps = parts.exps, sums = parts.sums, labels, scale](const Tensor<T>& dy) {
+                      const Index rows = exps.size(0), columns = exps.size(1);
+                      const Tensor<T> weight = zeros<T>({rows}) + dy * scale;  // dy is one number or one per row
+                      Tensor<T> gradient = exps * (weight / sums).reshape({rows, 1});
+                      T* const out = gradient.mutable_data();
+                      for (Index i = 0; i < rows; ++i) {
+                          T& right = out[i * columns + labels.data()[i]];
+                          right = right - weight.data()[i];
+                      }
+                      return gradient;
+                  }));
+}
+
+}  // namespace gradus

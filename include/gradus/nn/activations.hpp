@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "gradus/nn/trace.hpp"
+#include "gradus/ops/activation.hpp"
+
+// The activations of ops/activation.hpp as layers, for Sequential.
+
+namespace gradus::nn {
+
+struct ReLU {
+    static constexpr const char* type = "ReLU";
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, relu(x));
+    }
+};
+
+struct LeakyReLU {
+    static constexpr const char* type = "LeakyReLU";
+    double slope = 0.01;
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, leaky_relu(x, static_cast<T>(slope)));
+    }
+};
+
+struct ELU {
+    static constexpr const char* type = "ELU";
+    double alpha = 1.0;
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, elu(x, static_cast<T>(alpha)));
+    }
+};
+
+struct GELU {
+    static constexpr const char* type = "GELU";
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, gelu(x));
+    }
+};
+
+struct SiLU {
+    static constexpr const char* type = "SiLU";
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, silu(x));
+    }
+};
+
+struct Sigmoid {
+    static constexpr const char* type = "Sigmoid";
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, sigmoid(x));
+    }
+};
+
+struct Tanh {
+    static constexpr const char* type = "Tanh";
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, tanh(x));
+    }
+};
+
+struct Softplus {
+    static constexpr const char* type = "Softplus";
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, softplus(x));
+    }
+};
+
+struct Softmax {
+    static constexpr const char* type = "Softmax";
+    int axis = -1;
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, softmax(x, axis));
+    }
+};
+
+struct LogSoftmax {
+    static constexpr const char* type = "LogSoftmax";
+    int axis = -1;
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, log_softmax(x, axis));
+    }
+};
+
+}  // namespace gradus::nn

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <string>
+
+#include "gradus/core/reflect.hpp"
+#include "gradus/nn/init.hpp"
+#include "gradus/nn/trace.hpp"
+#include "gradus/ops/matmul.hpp"
+
+namespace gradus::nn {
+
+struct LinearOptions {
+    bool bias = true;
+};
+
+/// y[..., out] = x[..., in] · weightᵀ + bias. Weight and bias start from U(−1/√in, 1/√in), as in PyTorch.
+/// Throws ShapeError unless both sizes are at least 1.
+template <class T = float>
+struct Linear {
+    static constexpr const char* type = "Linear";
+
+    Parameter<T> weight;               // [out, in]
+    std::optional<Parameter<T>> bias;  // [out]
+
+    Linear(Index in, Index out, LinearOptions options = {}, Generator& generator = default_generator())
+        : weight(start({out, in}, in, generator)) {
+        if (options.bias) bias.emplace(start({out}, in, generator));
+    }
+
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, bias ? linear(x, weight, *bias) : linear(x, weight));
+    }
+
+    auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }
+
+private:
+    static Tensor<T> start(const Shape& shape, Index in, Generator& generator) {
+        if (in < 1 || shape[0] < 1)
+            gradus::detail::fail<ShapeError>("linear", "needs at least one input and one output", shape);
+        const T bound = T(1) / static_cast<T>(std::sqrt(static_cast<double>(in)));
+        return uniform<T>(shape, -bound, bound, generator);
+    }
+};
+
+}  // namespace gradus::nn

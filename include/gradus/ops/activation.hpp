@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "gradus/kernels/softmax.hpp"
+#include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/layout.hpp"
+
+namespace gradus {
+
+/// max(x, 0), NaN for NaN.       dx = dy where y > 0, else 0
+template <class T>
+Variable<T> relu(const Variable<T>& x) {
+    return detail::elementwise_by_result(
+        "relu", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::max;
+            return V(max(v, V(0)));
+        },
+        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(y > V(0), dy, V(0)));
+        });
+}
+
+/// x for x > 0, else slope · x.       dx = dy or slope · dy
+/// Source: Maas et al., "Rectifier nonlinearities improve neural network acoustic models", 2013.
+template <class T>
+Variable<T> leaky_relu(const Variable<T>& x, std::type_identity_t<T> slope = T(0.01)) {
+    return detail::elementwise(
+        "leaky_relu", x,
+        [slope]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(v > V(0), v, V(v * V(slope))));
+        },
+        [slope]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(v > V(0), dy, V(dy * V(slope))));
+        });
+}
+
+/// x for x > 0, else alpha (eˣ − 1).       dx = dy or dy · alpha · eˣ
+/// Source: Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2016.
+template <class T>
+Variable<T> elu(const Variable<T>& x, std::type_identity_t<T> alpha = T(1)) {
+    return detail::elementwise(
+        "elu", x,
+        [alpha]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::expm1, simd::select, simd::min;
+            return V(select(v > V(0), v, V(V(alpha) * expm1(min(v, V(0))))));
+        },
+        [alpha]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::exp, simd::select, simd::min;
+            return V(select(v > V(0), dy, V(dy * V(alpha) * exp(min(v, V(0))))));
+        });
+}
+
+/// x · Φ(x), with Φ the normal distribution function.       dx = dy · (Φ(x) + x φ(x))
+/// Source: Hendrycks & Gimpel, "Gaussian error linear units", 2016 (the exact form, with erf).
+template <class T>
+Variable<T> gelu(const Variable<T>& x) {
+    return detail::elementwise(
+        "gelu", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::erf;
+            return V(V(0.5) * v * (V(1) + erf(v * V(0.70710678118654752))));  // 1/√2
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::erf, simd::exp;
+            const V cdf = V(0.5) * (V(1) + erf(v * V(0.70710678118654752)));
+            const V density = V(0.39894228040143268) * exp(V(-0.5) * v * v);  // 1/√(2π)
+            return V(dy * (cdf + v * density));
+        });
+}
+
+/// 1 / (1 + e⁻ˣ).       dx = dy · y (1 − y)
+template <class T>
+Variable<T> sigmoid(const Variable<T>& x) {
+    return detail::elementwise_by_result(
+        "sigmoid", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::sigmoid;
+            return V(sigmoid(v));
+        },
+        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy * y * (V(1) - y)); });
+}
+
+/// x · sigmoid(x), also called swish.       dx = dy · s (1 + x (1 − s)),  s = sigmoid(x)
+/// Source: Elfwing et al., "Sigmoid-weighted linear units", 2018.
+template <class T>
+Variable<T> silu(const Variable<T>& x) {
+    return detail::elementwise(
+        "silu", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::sigmoid;
+            return V(v * sigmoid(v));
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::sigmoid;
+            const V s = sigmoid(v);
+            return V(dy * s * (V(1) + v * (V(1) - s)));
+        });
+}
+
+/// tanh x.       dx = dy · (1 − y²)
+template <class T>
+Variable<T> tanh(const Variable<T>& x) {
+    return detail::elementwise_by_result(
+        "tanh", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::tanh;
+            return V(tanh(v));
+        },
+        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy * (V(1) - y * y)); });
+}
+
+/// The error function 2/√π ∫₀ˣ exp(−t²) dt.       dx = dy · 2/√π · exp(−x²)
+template <class T>
+Variable<T> erf(const Variable<T>& x) {
+    return detail::elementwise(
+        "erf", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::erf;
+            return V(erf(v));
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::exp;
+            return V(dy * V(1.1283791670955126) * exp(-(v * v)));  // 2/√π
+        });
+}
+
+/// log(1 + eˣ), a smooth relu; x itself where eˣ would overflow.       dx = dy · sigmoid(x)
+template <class T>
+Variable<T> softplus(const Variable<T>& x) {
+    return detail::elementwise(
+        "softplus", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::abs, simd::exp, simd::log1p, simd::max;
+            return V(max(v, V(0)) + log1p(exp(-abs(v))));
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::sigmoid;
+            return V(dy * sigmoid(v));
+        });
+}
+
+namespace detail {
+
+/// Runs a function of the last axis on another one.
+template <class T, class F>
+Variable<T> along_axis(const char* name, const Variable<T>& x, int axis, const F& f) {
+    const int a = x.shape().normalize_axis(name, axis);
+    if (a == x.rank() - 1) return f(x);
+    return transpose(f(transpose(x, a, -1)), a, -1);
+}
+
+template <class T>
+Tensor<T> per_row(const Tensor<T>& rows, const Shape& shape) {
+    return rows.reshape(shape.with(-1, 1));
+}
+
+}  // namespace detail
+
+/// exp(xᵢ) / Σⱼ exp(xⱼ) along one axis, without overflow.       dx = y (dy − Σ dy·y)
+template <class T>
+Variable<T> softmax(const Variable<T>& x, int axis = -1) {
+    return detail::along_axis("softmax", x, axis, [](const Variable<T>& rows) {
+        const auto parts = kernels::softmax_parts(rows.value());
+        const Tensor<T> y = parts.exps / detail::per_row(parts.sums, rows.shape());
+        const auto last = kernels::AxisSet{1} << (rows.rank() - 1);
+        return record("softmax", y, wrt(rows, [y, last](const Tensor<T>& dy) {
+                          return y * (dy - kernels::reduce<kernels::SumOf>(dy * y, last));
+                      }));
+    });
+}
+
+/// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy − eʸ Σ dy
+template <class T>
+Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
+    return detail::along_axis("log_softmax", x, axis, [](const Variable<T>& rows) {
+        const auto parts = kernels::softmax_parts(rows.value());
+        const Tensor<T> p = parts.exps / detail::per_row(parts.sums, rows.shape());
+        const auto last = kernels::AxisSet{1} << (rows.rank() - 1);
+        return record("log_softmax", rows.value() - detail::per_row(parts.log_sums, rows.shape()),
+                      wrt(rows, [p, last](const Tensor<T>& dy) {
+                          return dy - p * kernels::reduce<kernels::SumOf>(dy, last);
+                      }));
+    });
+}
+
+}  // namespace gradus

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+
+#include "gradus/autograd/record.hpp"
+#include "gradus/kernels/functions.hpp"
+
+// Operations on every element. Two operands are broadcast as in NumPy (ShapeError if they do not fit); the engine sums a
+// gradient back to the shape of its operand. In the comments dy is the gradient of the result.
+
+namespace gradus {
+namespace detail {
+
+using kernels::vectorized;
+
+/// An operation on each element with dx = slope(dy, x).
+template <class T, class F, class Slope>
+Variable<T> elementwise(const char* name, const Variable<T>& x, const F& f, const Slope& slope) {
+    const Tensor<T> X = x.value();
+    return record(name, kernels::map(name, vectorized(f), X), wrt(x, [X, name, slope](const Tensor<T>& dy) {
+                      return kernels::map(name, vectorized(slope), dy, X);
+                  }));
+}
+
+/// The same with dx = slope(dy, y), where the result says it more cheaply than the input.
+template <class T, class F, class Slope>
+Variable<T> elementwise_by_result(const char* name, const Variable<T>& x, const F& f, const Slope& slope) {
+    const Tensor<T> y = kernels::map(name, vectorized(f), x.value());
+    return record(name, y, wrt(x, [y, name, slope](const Tensor<T>& dy) {
+                      return kernels::map(name, vectorized(slope), dy, y);
+                  }));
+}
+
+}  // namespace detail
+
+/// a + b.       da = dy       db = dy
+template <class T>
+Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
+    const auto same = [](const Tensor<T>& dy) { return dy; };
+    return record("add", a.value() + b.value(), wrt(a, same), wrt(b, same));
+}
+template <class T>
+Variable<T> add(const Variable<T>& a, std::type_identity_t<T> b) {
+    return record("add", a.value() + b, wrt(a, [](const Tensor<T>& dy) { return dy; }));
+}
+
+/// a − b.       da = dy       db = −dy
+template <class T>
+Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
+    return record("sub", a.value() - b.value(), wrt(a, [](const Tensor<T>& dy) { return dy; }),
+                  wrt(b, [](const Tensor<T>& dy) { return -dy; }));
+}
+
+/// a · b, element by element.       da = dy · b       db = dy · a
+template <class T>
+Variable<T> mul(const Variable<T>& a, const Variable<T>& b) {
+    const Tensor<T> A = a.value(), B = b.value();
+    return record("mul", A * B, wrt(a, [B](const Tensor<T>& dy) { return dy * B; }),
+                  wrt(b, [A](const Tensor<T>& dy) { return dy * A; }));
+}
+template <class T>
+Variable<T> mul(const Variable<T>& a, std::type_identity_t<T> b) {
+    return record("mul", a.value() * b, wrt(a, [b](const Tensor<T>& dy) { return dy * b; }));
+}
+
+/// a / b, element by element.       da = dy / b       db = −dy · a / b²
+template <class T>
+Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
+    const Tensor<T> A = a.value(), B = b.value();
+    return record("div", A / B, wrt(a, [B](const Tensor<T>& dy) { return dy / B; }),
+                  wrt(b, [A, B](const Tensor<T>& dy) { return -(dy * A / (B * B)); }));
+}
+template <class T>
+Variable<T> div(const Variable<T>& a, std::type_identity_t<T> b) {
+    return record("div", a.value() / b, wrt(a, [b](const Tensor<T>& dy) { return dy / b; }));
+}
+/// s / b for a number s.       db = −dy · s / b²
+template <class T>
+Variable<T> div(std::type_identity_t<T> s, const Variable<T>& b) {
+    return detail::elementwise(
+        "div", b, [s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(V(s) / x); },
+        [s]<class V>(const V& dy, const V& x) GRADUS_INLINE_LAMBDA { return V(-(dy * V(s) / (x * x))); });
+}
+
+/// −x.       dx = −dy
+template <class T>
+Variable<T> neg(const Variable<T>& x) {
+    return record("neg", -x.value(), wrt(x, [](const Tensor<T>& dy) { return -dy; }));
+}
+
+/// eˣ.       dx = dy · y
+template <class T>
+Variable<T> exp(const Variable<T>& x) {
+    return detail::elementwise_by_result(
+        "exp", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::exp;
+            return V(exp(v));
+        },
+        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy * y); });
+}
+
+/// eˣ − 1, accurate near 0.       dx = dy · (y + 1)
+template <class T>
+Variable<T> expm1(const Variable<T>& x) {
+    return detail::elementwise_by_result(
+        "expm1", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::expm1;
+            return V(expm1(v));
+        },
+        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy * (y + V(1))); });
+}
+
+/// The natural logarithm: −inf at 0, NaN below.       dx = dy / x
+template <class T>
+Variable<T> log(const Variable<T>& x) {
+    return detail::elementwise(
+        "log", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::log;
+            return V(log(v));
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA { return V(dy / v); });
+}
+
+/// log(1 + x), accurate near 0.       dx = dy / (1 + x)
+template <class T>
+Variable<T> log1p(const Variable<T>& x) {
+    return detail::elementwise(
+        "log1p", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::log1p;
+            return V(log1p(v));
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA { return V(dy / (V(1) + v)); });
+}
+
+/// √x: NaN below 0.       dx = dy / (2 √x), so inf at 0
+template <class T>
+Variable<T> sqrt(const Variable<T>& x) {
+    return detail::elementwise_by_result(
+        "sqrt", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::sqrt;
+            return V(sqrt(v));
+        },
+        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy / (V(2) * y)); });
+}
+
+/// x².       dx = 2 x dy
+template <class T>
+Variable<T> square(const Variable<T>& x) {
+    return detail::elementwise(
+        "square", x, []<class V>(const V& v) GRADUS_INLINE_LAMBDA { return V(v * v); },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA { return V(V(2) * v * dy); });
+}
+
+/// |x|.       dx = dy · sign(x), 0 at 0
+template <class T>
+Variable<T> abs(const Variable<T>& x) {
+    return detail::elementwise(
+        "abs", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::abs;
+            return V(abs(v));
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(v > V(0), dy, select(v < V(0), V(-dy), V(0))));
+        });
+}
+
+/// sin x.       dx = dy · cos x
+template <class T>
+Variable<T> sin(const Variable<T>& x) {
+    using std::cos, std::sin;
+    const Tensor<T> X = x.value();
+    return record("sin", kernels::map("sin", [](const T& v) { return T(sin(v)); }, X), wrt(x, [X](const Tensor<T>& dy) {
+                      return kernels::map("sin", [](const T& d, const T& v) { return T(d * cos(v)); }, dy, X);
+                  }));
+}
+
+/// cos x.       dx = −dy · sin x
+template <class T>
+Variable<T> cos(const Variable<T>& x) {
+    using std::cos, std::sin;
+    const Tensor<T> X = x.value();
+    return record("cos", kernels::map("cos", [](const T& v) { return T(cos(v)); }, X), wrt(x, [X](const Tensor<T>& dy) {
+                      return kernels::map("cos", [](const T& d, const T& v) { return T(-d * sin(v)); }, dy, X);
+                  }));
+}
+
+/// xⁿ for a fixed exponent: NaN for x < 0 unless n is whole; 0⁰ = 1.       dx = dy · n · xⁿ⁻¹, 0 for n = 0
+template <class T, class N>
+    requires std::is_arithmetic_v<N>
+Variable<T> pow(const Variable<T>& x, N n) {
+    const Tensor<T> X = x.value();
+    const auto power = [](double exponent) {
+        return [exponent](const T& v) {
+            using std::pow;
+            return static_cast<T>(pow(v, exponent));
+        };
+    };
+    const auto e = static_cast<double>(n);
+    return record("pow", kernels::map("pow", power(e), X), wrt(x, [X, e, power](const Tensor<T>& dy) {
+                      if (e == 0) return zeros<T>(dy.shape());
+                      return dy * kernels::map("pow", power(e - 1), X) * T(e);
+                  }));
+}
+
+/// aᵇ, both varying.       da = dy · b · aᵇ⁻¹       db = dy · aᵇ · log a, 0 where a = 0 and b ≥ 0
+template <class T>
+Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
+    const Tensor<T> A = a.value(), B = b.value();
+    const auto power = [](const T& x, const T& n) {
+        using std::pow;
+        return T(pow(x, n));
+    };
+    const Tensor<T> y = kernels::map("pow", power, A, B);
+    return record("pow", y, wrt(a, [A, B, power](const Tensor<T>& dy) {
+                      const auto slope = [power](const T& x, const T& n) { return n == T(0) ? T(0) : T(n * power(x, n - T(1))); };
+                      return dy * kernels::map("pow", slope, A, B);
+                  }),
+                  wrt(b, [A, B, y](const Tensor<T>& dy) {
+                      const auto slope = [](const T& x, const T& n, const T& value) {
+                          using std::log;
+                          return x == T(0) && !(n < T(0)) ? T(0) : T(value * log(x));
+                      };
+                      return dy * kernels::map("pow", slope, A, B, y);
+                  }));
+}
+
+namespace detail {
+
+/// The larger (or smaller) of two operands; a tie shares the gradient equally.
+template <class T, class F>
+Variable<T> extreme(const char* name, const Variable<T>& a, const Variable<T>& b, const F& f) {
+    const Tensor<T> A = a.value(), B = b.value(), y = kernels::map(name, vectorized(f), A, B);
+    const auto share = [name](const Tensor<T>& dy, const Tensor<T>& own, const Tensor<T>& other, const Tensor<T>& result) {
+        return kernels::map(name, vectorized([]<class V>(const V& d, const V& x, const V& o, const V& r) GRADUS_INLINE_LAMBDA {
+                                using simd::select;
+                                return V(select(x == o, V(d * V(0.5)), select(x == r, d, V(0))));
+                            }),
+                            dy, own, other, result);
+    };
+    return record(name, y, wrt(a, [A, B, y, share](const Tensor<T>& dy) { return share(dy, A, B, y); }),
+                  wrt(b, [A, B, y, share](const Tensor<T>& dy) { return share(dy, B, A, y); }));
+}
+
+}  // namespace detail
+
+/// The larger of a and b; where they are equal, each gets half of dy.
+template <class T>
+Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
+    return detail::extreme("maximum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
+        using simd::max;
+        return V(max(x, y));
+    });
+}
+
+/// The smaller of a and b; where they are equal, each gets half of dy.
+template <class T>
+Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
+    return detail::extreme("minimum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
+        using simd::min;
+        return V(min(x, y));
+    });
+}
+
+/// x limited to [low, high].       dx = dy where low ≤ x ≤ high, else 0.       Throws ValueError if low > high.
+template <class T>
+Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
+    check<ValueError>(!(high < low), "clamp", "low is greater than high");
+    return detail::elementwise(
+        "clamp", x,
+        [low, high]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::max, simd::min;
+            return V(min(max(v, V(low)), V(high)));
+        },
+        [low, high]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(v < V(low), V(0), select(v > V(high), V(0), dy)));
+        });
+}
+
+/// a where the condition holds, else b; all three are broadcast.       da = dy where it holds       db = dy elsewhere
+template <class T>
+Variable<T> where(const Tensor<bool>& condition, const Variable<T>& a, const Variable<T>& b) {
+    const auto pick = [](bool c, const T& x, const T& y) { return c ? x : y; };
+    return record("where", kernels::map("where", pick, condition, a.value(), b.value()),
+                  wrt(a, [condition](const Tensor<T>& dy) {
+                      return kernels::map("where", [](bool c, const T& d) { return c ? d : T(0); }, condition, dy);
+                  }),
+                  wrt(b, [condition](const Tensor<T>& dy) {
+                      return kernels::map("where", [](bool c, const T& d) { return c ? T(0) : d; }, condition, dy);
+                  }));
+}
+
+}  // namespace gradus

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "gradus/autograd/record.hpp"
+#include "gradus/kernels/gemm.hpp"
+#include "gradus/ops/layout.hpp"
+
+namespace gradus {
+
+/// y[..., M, N] = a[..., M, K] · b[..., K, N], leading axes broadcast.       da = dy · bᵀ       db = aᵀ · dy
+/// A vector stands for a matrix of one row (left) or one column (right) and that axis is dropped from the result, as in
+/// NumPy. Throws ShapeError for rank 0 and unless the inner sizes are equal.
+template <class T>
+Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
+    if (a.rank() == 0 || b.rank() == 0)
+        detail::fail<ShapeError>("matmul", "needs matrices or vectors; use * for numbers", a.shape(), b.shape());
+    if (a.size(-1) != b.size(b.rank() == 1 ? -1 : -2))
+        detail::fail<ShapeError>("matmul", "inner sizes differ", a.shape(), b.shape());
+    if (a.rank() == 1) {
+        const Variable<T> y = matmul(reshape(a, Shape{1, a.size(0)}), b);
+        return reshape(y, y.shape().without(b.rank() == 1 ? -1 : -2));
+    }
+    if (b.rank() == 1) {
+        const Variable<T> y = matmul(a, reshape(b, Shape{b.size(0), 1}));
+        return reshape(y, y.shape().without(-1));
+    }
+    const Tensor<T> A = a.value(), B = b.value();
+    return record("matmul", kernels::matmul(A, B), wrt(a, [B](const Tensor<T>& dy) { return kernels::matmul_nt(dy, B); }),
+                  wrt(b, [A](const Tensor<T>& dy) { return kernels::matmul_tn(A, dy); }));
+}
+
+/// y[..., out] = x[..., in] · weightᵀ + bias, with weight [out, in] and bias [out].
+/// dx = dy · weight       dweight = dyᵀ · x       dbias = the sum of dy over all axes but the last
+/// Throws ShapeError if sizes differ.
+template <class T>
+Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
+    if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
+        detail::fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(),
+                                 weight.shape());
+    if (bias.shape() != Shape{weight.size(0)})
+        detail::fail<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(), bias.shape());
+    const Shape result = x.shape().with(-1, weight.size(0));
+    const Index in = weight.size(1), rows = x.shape().span(0, x.rank() - 1);
+    const Tensor<T> X = x.value().reshape({rows, in}), W = weight.value();
+    const Shape flat{rows, weight.size(0)};
+    return record("linear", kernels::matmul_nt(X, W, bias.value().data()).reshape(result),
+                  wrt(x, [W, flat, shape = x.shape()](const Tensor<T>& dy) {
+                      return kernels::matmul(dy.reshape(flat), W).reshape(shape);
+                  }),
+                  wrt(weight, [X, flat](const Tensor<T>& dy) { return kernels::matmul_tn(dy.reshape(flat), X); }),
+                  wrt(bias, [](const Tensor<T>& dy) { return dy; }));  // the engine sums it to [out]
+}
+
+/// The same without a bias.
+template <class T>
+Variable<T> linear(const Variable<T>& x, const Variable<T>& weight) {
+    if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
+        detail::fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(),
+                                 weight.shape());
+    return matmul(x, transpose(weight));
+}
+
+}  // namespace gradus

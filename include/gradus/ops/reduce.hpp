@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <initializer_list>
+#include <vector>
+
+#include "gradus/autograd/record.hpp"
+#include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/softmax.hpp"
+
+namespace gradus {
+
+/// The axes to reduce: one number or a list, negative ones counted from the end; none means all.
+class Axes {
+public:
+    Axes() = default;
+    Axes(int axis) : axes_{axis}, all_(false) {}
+    Axes(std::initializer_list<int> axes) : axes_(axes), all_(axes.size() == 0) {}
+
+    /// As a set of bits. Throws ShapeError in the name of `operation` if one is out of range or named twice.
+    kernels::AxisSet in(const char* operation, const Shape& shape) const {
+        kernels::AxisSet set = all_ ? (1u << shape.rank()) - 1 : 0;
+        for (const int axis : axes_) {
+            const kernels::AxisSet bit = 1u << shape.normalize_axis(operation, axis);
+            if (set & bit)
+                throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) + " is named twice");
+            set |= bit;
+        }
+        return set;
+    }
+
+private:
+    std::vector<int> axes_;
+    bool all_ = true;
+};
+
+struct ReduceOptions {
+    bool keepdim = false;  // reduced axes stay, with size 1
+};
+
+namespace detail {
+
+/// The shape after reduction: with keepdim the axes have size 1, else they are gone.
+inline Shape reduced_shape(const Shape& shape, kernels::AxisSet axes, bool keepdim) {
+    Shape result;
+    for (int i = 0; i < shape.rank(); ++i) {
+        const bool reduced = axes >> i & 1u;
+        if (!reduced) result.push_back(shape[i]);
+        if (reduced && keepdim) result.push_back(1);
+    }
+    return result;
+}
+
+inline Index reduced_count(const Shape& shape, kernels::AxisSet axes) {
+    Index count = 1;
+    for (int i = 0; i < shape.rank(); ++i)
+        if (axes >> i & 1u) count *= shape[i];
+    return count;
+}
+
+/// dy, stretched over the reduced axes again.
+template <class T>
+Tensor<T> spread(const Tensor<T>& dy, const Shape& kept, const Shape& shape) {
+    return kernels::map("spread", kernels::add, dy.reshape(kept), zeros<T>(shape));
+}
+
+}  // namespace detail
+
+/// The sum over the given axes.       dx = dy, repeated along them
+template <class T>
+Variable<T> sum(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
+    const auto axes = over.in("sum", x.shape());
+    const Shape shape = x.shape(), kept = detail::reduced_shape(shape, axes, true);
+    return record("sum", kernels::reduce<kernels::SumOf>(x.value(), axes).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
+                  wrt(x, [shape, kept](const Tensor<T>& dy) { return detail::spread(dy, kept, shape); }));
+}
+
+/// The mean over the given axes: NaN of no elements.       dx = dy / count, repeated along them
+template <class T>
+Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
+    const auto axes = over.in("mean", x.shape());
+    const Shape shape = x.shape(), kept = detail::reduced_shape(shape, axes, true);
+    const T scale = T(1) / T(detail::reduced_count(shape, axes));
+    const Tensor<T> total = kernels::reduce<kernels::SumOf>(x.value(), axes);
+    return record("mean", (total * scale).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
+                  wrt(x, [shape, kept, scale](const Tensor<T>& dy) { return detail::spread(dy * scale, kept, shape); }));
+}
+
+namespace detail {
+
+template <class Of, class T>
+Variable<T> extreme_over(const char* name, const Variable<T>& x, const Axes& over, ReduceOptions options) {
+    const auto axes = over.in(name, x.shape());
+    check<ShapeError>(reduced_count(x.shape(), axes) > 0, name, "no elements to choose from");
+    const Tensor<T> X = x.value(), y = kernels::reduce<Of>(X, axes);
+    return record(name, y.reshape(reduced_shape(x.shape(), axes, options.keepdim)),
+                  wrt(x, [X, y, axes](const Tensor<T>& dy) {
+                      const Tensor<T> hit = kernels::map("max", [](const T& v, const T& m) { return v == m ? T(1) : T(0); }, X, y);
+                      const Tensor<T> ties = kernels::reduce<kernels::SumOf>(hit, axes);
+                      return hit * (dy.reshape(y.shape()) / ties);
+                  }));
+}
+
+}  // namespace detail
+
+/// The largest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if empty.
+template <class T>
+Variable<T> max(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
+    return detail::extreme_over<kernels::MaxOf>("max", x, over, options);
+}
+
+/// The smallest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if empty.
+template <class T>
+Variable<T> min(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
+    return detail::extreme_over<kernels::MinOf>("min", x, over, options);
+}
+
+struct VarOptions {
+    bool keepdim = false;
+    Index correction = 1;  // divides by count - correction; 0 gives the population variance
+};
+
+/// The variance over the given axes, Σ (x − mean)² / (count − correction): NaN if that divisor is not positive.
+/// dx = dy · 2 (x − mean) / (count − correction)
+template <class T>
+Variable<T> var(const Variable<T>& x, const Axes& over = {}, VarOptions options = {}) {
+    const auto axes = over.in("var", x.shape());
+    const Shape kept = detail::reduced_shape(x.shape(), axes, true);
+    const Index count = detail::reduced_count(x.shape(), axes), divisor = std::max<Index>(0, count - options.correction);
+    const Tensor<T> centred = x.value() - kernels::reduce<kernels::SumOf>(x.value(), axes) / T(count);
+    const Tensor<T> y = kernels::reduce<kernels::SumOf>(centred * centred, axes) / T(divisor);
+    return record("var", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
+                  wrt(x, [centred, kept, divisor](const Tensor<T>& dy) {
+                      return centred * (dy.reshape(kept) * (T(2) / T(divisor)));
+                  }));
+}
+
+/// log Σ eˣ over the given axes, without overflow: −inf of no elements.       dx = dy · exp(x − y)
+template <class T>
+Variable<T> logsumexp(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
+    const auto axes = over.in("logsumexp", x.shape());
+    const Tensor<T> X = x.value();
+    const Tensor<T> top = kernels::map("logsumexp", [](const T& m) {
+        using std::isfinite;
+        return m - m == T(0) ? m : T(0);  // an infinite maximum cannot be subtracted
+    }, kernels::reduce<kernels::MaxOf>(X, axes));
+    const auto exponential = [](const T& v, const T& shift) {
+        using std::exp;
+        return T(exp(v - shift));
+    };
+    const Tensor<T> sums = kernels::reduce<kernels::SumOf>(kernels::map("logsumexp", exponential, X, top), axes);
+    const Tensor<T> y = kernels::map("logsumexp", [](const T& s, const T& shift) {
+        using std::log;
+        return T(log(s) + shift);
+    }, sums, top);
+    return record("logsumexp", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
+                  wrt(x, [X, y, exponential](const Tensor<T>& dy) {
+                      return dy.reshape(y.shape()) * kernels::map("logsumexp", exponential, X, y);
+                  }));
+}
+
+/// The position of the largest element along one axis, the first of equals; no gradient. Throws ShapeError if empty.
+template <class T>
+Tensor<Index> argmax(const Tensor<T>& x, int axis = -1) {
+    const int a = x.shape().normalize_axis("argmax", axis);
+    check<ShapeError>(x.size(a) > 0, "argmax", "no elements to choose from");
+    const Index outer = x.shape().span(0, a), count = x.size(a), inner = x.shape().span(a + 1, x.rank());
+    Tensor<Index> result = Tensor<Index>::uninitialized(x.shape().without(a));
+    Index* out = result.mutable_data();
+    for (Index o = 0; o < outer; ++o)
+        for (Index i = 0; i < inner; ++i) {
+            const T* const from = x.data() + o * count * inner + i;
+            Index best = 0;
+            for (Index k = 1; k < count; ++k)
+                if (from[k * inner] > from[best * inner]) best = k;
+            *out++ = best;
+        }
+    return result;
+}
+template <class T>
+Tensor<Index> argmax(const Variable<T>& x, int axis = -1) {
+    return argmax(x.value(), axis);
+}
+
+}  // namespace gradus

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#ifdef GRADUS_WITH_ZLIB
+#include <zlib.h>
+#endif
+
+/// A folder that exists as long as this object. Holds files only, no folders.
+class TemporaryFolder {
+public:
+    TemporaryFolder() {
+        if (!::mkdtemp(path_.data())) throw std::runtime_error("cannot make a temporary folder");
+    }
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+    ~TemporaryFolder() {
+        if (DIR* folder = ::opendir(path_.c_str())) {
+            while (const dirent* entry = ::readdir(folder)) ::unlink((path_ + "/" + entry->d_name).c_str());
+            ::closedir(folder);
+        }
+        ::rmdir(path_.c_str());
+    }
+
+    const std::string& path() const { return path_; }
+    std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+    /// Writes a file and returns its path.
+    std::string write(const std::string& name, const std::string& bytes) const {
+        const std::string path = *this / name;
+        std::FILE* file = std::fopen(path.c_str(), "wb");
+        if (!file || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size() ||
+            std::fclose(file) != 0)
+            throw std::runtime_error("cannot write " + path);
+        return path;
+    }
+
+private:
+    std::string path_ = "/tmp/gradus_test_XXXXXX";
+};
+
+/// The header of an IDX file of unsigned bytes.
+inline std::string idx_header(const std::vector<std::uint32_t>& sizes) {
+    std::string bytes{'\0', '\0', '\x08', static_cast<char>(sizes.size())};
+    for (const std::uint32_t size : sizes)
+        for (const int shift : {24, 16, 8, 0}) bytes += static_cast<char>(size >> shift & 0xff);
+    return bytes;
+}
+
+#ifdef GRADUS_WITH_ZLIB
+/// One gzip member.
+inline std::string gzip(const std::string& bytes) {
+    z_stream stream{};
+    if (deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+        throw std::runtime_error("deflateInit2");
+    std::string result(deflateBound(&stream, bytes.size()), '\0');
+    std::string input = bytes;
+    stream.next_in = reinterpret_cast<Bytef*>(input.data());
+    stream.avail_in = static_cast<uInt>(input.size());
+    stream.next_out = reinterpret_cast<Bytef*>(result.data());
+    stream.avail_out = static_cast<uInt>(result.size());
+    const int code = deflate(&stream, Z_FINISH);
+    result.resize(stream.total_out);
+    deflateEnd(&stream);
+    if (code != Z_STREAM_END) throw std::runtime_error("deflate");
+    return result;
+}
+#endif

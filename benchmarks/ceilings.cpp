@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The limits of this machine, against which the other figures are read: arithmetic, memory, and the cost of threads.
+// The limits of this machine, against which the other figures are read: arithmetic, memory, and the cost of
+// threads.
 
 #include <unistd.h>
 
@@ -15,8 +16,8 @@ namespace {
 using gradus::Index;
 using gradus::simd::Isa;
 
-/// x = a * x + b in independent chains, enough to hide the latency of both operations on every processor we know,
-/// and few enough to stay in 16 registers.
+/// x = a * x + b in independent chains, enough to hide the latency of both operations on every processor we
+/// know, and few enough to stay in 16 registers.
 struct FmaChains {
     static constexpr int chains = 12;
 
@@ -48,8 +49,12 @@ void fma_peak(benchmark::State& state, Isa isa) {
         gradus::parallel_for(threads, 1, [&](Index, Index) {
             benchmark::DoNotOptimize(gradus::simd::run<FmaChains>(rounds, 0.5f, 1.0f));
         });
-    const int lanes = (isa == Isa::avx512 ? 64 : isa == Isa::avx2 ? 32 : 16) / static_cast<int>(sizeof(float));
-    state.counters["GF/s"] = bench::giga_per_second(2.0 * FmaChains::chains * lanes * rounds * static_cast<double>(threads));
+    const int lanes = (isa == Isa::avx512 ? 64
+                       : isa == Isa::avx2 ? 32
+                                          : 16) /
+                      static_cast<int>(sizeof(float));
+    state.counters["GF/s"] =
+        bench::giga_per_second(2.0 * FmaChains::chains * lanes * rounds * static_cast<double>(threads));
 }
 
 /// a[i] = b[i] + scale * c[i].
@@ -65,12 +70,14 @@ struct Triad {
     }
 };
 
-/// `size` floats per thread and array. Counts the bytes the program names, as STREAM does: two reads and one write
-/// (the processor may also read the line that it is going to overwrite).
+/// `size` floats per thread and array. Counts the bytes the program names, as STREAM does: two reads and one
+/// write (the processor may also read the line that it is going to overwrite).
 void triad(benchmark::State& state, Index size) {
     const Index threads = state.range(0), total = size * threads;
     const bench::ScopedThreads thread_limit(static_cast<int>(threads));
-    const auto array = [&] { return std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(total)); };
+    const auto array = [&] {
+        return std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(total));
+    };
     const auto a = array(), b = array(), c = array();
     gradus::parallel_for(total, size, [&](Index begin, Index end) {  // each thread touches its own part first
         std::fill(&a[0] + begin, &a[0] + end, 0.0f);
@@ -85,13 +92,15 @@ void triad(benchmark::State& state, Index size) {
         });
         benchmark::ClobberMemory();
     }
-    state.counters["GB/s"] = bench::giga_per_second(3.0 * sizeof(float) * static_cast<double>(total * passes));
+    state.counters["GB/s"] =
+        bench::giga_per_second(3.0 * sizeof(float) * static_cast<double>(total * passes));
 }
 
 /// Floats in an array of twice the last-level cache.
 Index beyond_cache() {
     const Index cache = static_cast<Index>(sysconf(_SC_LEVEL3_CACHE_SIZE));
-    return std::clamp<Index>(2 * cache, Index{128} << 20, Index{512} << 20) / static_cast<Index>(sizeof(float));
+    return std::clamp<Index>(2 * cache, Index{128} << 20, Index{512} << 20) /
+           static_cast<Index>(sizeof(float));
 }
 
 void triad_memory(benchmark::State& state) { triad(state, beyond_cache() / state.range(0)); }
@@ -100,7 +109,8 @@ void triad_l2(benchmark::State& state) { triad(state, 32 * 1024); }  // 3 arrays
 void empty_region(benchmark::State& state) {
     const Index threads = state.range(0);
     const bench::ScopedThreads thread_limit(static_cast<int>(threads));
-    for (auto _ : state) gradus::parallel_for(threads, 1, [](Index i, Index) { benchmark::DoNotOptimize(i); });
+    for (auto _ : state)
+        gradus::parallel_for(threads, 1, [](Index i, Index) { benchmark::DoNotOptimize(i); });
 }
 
 BENCHMARK_CAPTURE(fma_peak, baseline, Isa::baseline)->Apply(bench::add_thread_counts);

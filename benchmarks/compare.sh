@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Times the same work on gradus and on libtorch and prints a table in Markdown:  benchmarks/compare.sh [rounds] [seconds]
-# Short processes take turns, since a shared machine changes its speed within a minute. libtorch runs with every setting
-# that may be its best. Ends with an error if the two do not compute the same losses.
+# Times the same work on gradus and on libtorch and prints a table in Markdown:  compare.sh [rounds] [seconds]
+# Short processes take turns, since a shared machine changes its speed within a minute. libtorch runs with
+# every setting that may be its best. Ends with an error if the two do not compute the same losses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${1:-5} seconds=${2:-0.5}
+rounds=${1:-5} seconds=${2:-0.3}
 bin=build/bench/benchmarks out=build/bench/compare
 
 cmake/install_packages.sh g++ cmake ninja-build python3 libbenchmark-dev libtorch-dev libopenblas0-pthread \
     libopenblas0-openmp
 mkdir -p "$out"
 rm -f "$out"/*
-log=$out/build.log
-if ! { cmake --preset bench && cmake --build --preset bench --target ceilings mlp_step op_overhead libtorch_mlp; } >"$log" 2>&1
-then
-    cat "$log" >&2
+build() {
+    cmake --preset bench --compile-no-warning-as-error &&
+        cmake --build --preset bench --target ceilings mlp_step op_overhead libtorch_mlp
+}
+if ! build >"$out/build.log" 2>&1; then
+    cat "$out/build.log" >&2
     exit 1
 fi
 
@@ -34,7 +36,7 @@ core_types=(auto)
 ! supports avx512f || core_types+=(SkylakeX)
 ! supports avx2 || core_types+=(Haswell)
 
-# Debian has OpenBLAS with threads of its own, which compete with OpenMP's for the processors, and with OpenMP's.
+# Debian has OpenBLAS on OpenMP, and with threads of its own, which compete with OpenMP's for processors.
 blas=(/usr/lib/*/openblas-openmp /usr/lib/*/openblas-pthread)
 
 # shellcheck disable=SC2317  # called by way of record
@@ -57,7 +59,8 @@ gradus_turn() {  # gradus_turn ROUND MODE
     local options=(--benchmark_format=json "--benchmark_min_time=$seconds")
     record "$1" gradus "threads $2" in_mode "$2" "$bin/mlp_step" "${options[@]}" \
         "--benchmark_filter=^mlp_step/threads:${2% *}/"
-    record "$1" gradus "threads $2" in_mode "$2" "$bin/op_overhead" "${options[@]}" "--benchmark_filter=^chain/"
+    record "$1" gradus "threads $2" in_mode "$2" "$bin/op_overhead" "${options[@]}" \
+        "--benchmark_filter=^chain/"
 }
 
 libtorch_turn() {  # libtorch_turn ROUND MODE CORE_TYPE BLAS_FOLDER

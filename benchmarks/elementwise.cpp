@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Operations that read and write each element once or twice, as GB/s: to be read beside the triads of ceilings.cpp.
-// Counts what the operation must read and write, not what it does besides.
+// Operations that read and write each element once or twice, as GB/s: to be read beside the triads of
+// ceilings.cpp. Counts what the operation must read and write, not what it does besides.
 
 #include "gradus/gradus.hpp"
 #include "support/context.hpp"
@@ -25,6 +25,7 @@ void time_operation(benchmark::State& state, double traffic, const Operation& op
     const gradus::NoGrad no_grad;
     const Index rows = state.range(0), columns = 350;
     const Variable<> x = numbers({rows, columns});
+    benchmark::DoNotOptimize(operation(x));  // the memory of its result is then at hand
     for (auto _ : state) benchmark::DoNotOptimize(operation(x));
     const double elements = static_cast<double>(rows * columns);
     state.counters["GB/s"] = bench::giga_per_second(traffic * elements * sizeof(float));

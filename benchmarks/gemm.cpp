@@ -63,7 +63,8 @@ void gradus_product(benchmark::State& state, const Product& p) {
 [[maybe_unused]] void eigen_product(benchmark::State& state, const Product& p) {
     const int threads = static_cast<int>(state.range(0));
     time_product(state, p, [&](const gradus::Tensor<>& a, const gradus::Tensor<>& b, gradus::Tensor<>& c) {
-        bench::eigen_gemm(p.m, p.n, p.k, a.data(), p.a_transposed, b.data(), p.b_transposed, c.mutable_data(), threads);
+        bench::eigen_gemm(p.m, p.n, p.k, a.data(), p.a_transposed, b.data(), p.b_transposed, c.mutable_data(),
+                          threads);
     });
 }
 
@@ -71,7 +72,8 @@ void register_products() {
     for (const Product& p : products) {
         const auto add = [&](const char* library, auto function) {
             bench::add_thread_counts(benchmark::RegisterBenchmark(
-                (std::string(p.name) + '/' + library).c_str(), [&p, function](benchmark::State& state) { function(state, p); }));
+                (std::string(p.name) + '/' + library).c_str(),
+                [&p, function](benchmark::State& state) { function(state, p); }));
         };
         add("gradus", gradus_product);
 #if __has_include(<Eigen/Core>)

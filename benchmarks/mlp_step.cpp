@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One training step of a multi-layer perceptron: forward, zero_grad, backward, step. Its peers are in peers/*_mlp.cpp.
+// One training step of a multi-layer perceptron: forward, zero_grad, backward, step. Its peers are in
+// peers/*_mlp.cpp.
 
 #include <span>
 

@@ -29,9 +29,8 @@ struct Leaves {
     }
 };
 
-void count_operations(benchmark::State& state) {
-    state.counters["us/op"] = {Chain::operations * 1e-6, benchmark::Counter::kIsIterationInvariantRate |
-                                                             benchmark::Counter::kInvert};
+void report_per_operation(benchmark::State& state, const workload::StepTimes& times) {
+    state.counters["us/op"] = times.median() * 1e3 / Chain::operations;
 }
 
 /// Forward and backward; the peers' "chain".
@@ -49,24 +48,22 @@ void chain(benchmark::State& state) {
     workload::StepTimes times;
     for (auto _ : state) times.time(step);
     bench::report(state, times, first, later);
-    count_operations(state);
+    report_per_operation(state, times);
 }
 BENCHMARK(chain)->UseRealTime()->Unit(benchmark::kMillisecond);
 
-/// Recording a history and dropping it unused.
-void chain_forward(benchmark::State& state) {
-    const Leaves leaves(true);
-    for (auto _ : state) benchmark::DoNotOptimize(leaves.run());
-    count_operations(state);
+void time_forward(benchmark::State& state, const Leaves& leaves) {
+    workload::StepTimes times;
+    for (auto _ : state) times.time([&] { benchmark::DoNotOptimize(leaves.run()); });
+    report_per_operation(state, times);
 }
+
+/// Recording a history and dropping it unused.
+void chain_forward(benchmark::State& state) { time_forward(state, Leaves(true)); }
 BENCHMARK(chain_forward)->Unit(benchmark::kMillisecond);
 
 /// The same without a history.
-void chain_no_grad(benchmark::State& state) {
-    const Leaves leaves(false);
-    for (auto _ : state) benchmark::DoNotOptimize(leaves.run());
-    count_operations(state);
-}
+void chain_no_grad(benchmark::State& state) { time_forward(state, Leaves(false)); }
 BENCHMARK(chain_no_grad)->Unit(benchmark::kMillisecond);
 
 }  // namespace

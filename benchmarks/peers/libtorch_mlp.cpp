@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The work of mlp_step.cpp and op_overhead.cpp done by libtorch:  libtorch_mlp [seconds per case] [threads]
-// Prints one line of JSON per case. libtorch's BLAS reads OPENBLAS_CORETYPE and OPENBLAS_NUM_THREADS; see compare.sh.
+// Prints one line of JSON per case. libtorch's BLAS reads OPENBLAS_CORETYPE and OPENBLAS_NUM_THREADS; see
+// compare.sh.
 
 #include <torch/torch.h>
 
@@ -43,7 +44,8 @@ void mlp_step(double seconds) {
     torch::Tensor loss;
     const auto step = [&] {
         loss = torch::nn::functional::cross_entropy(net->forward(inputs), labels);
-        for (torch::Tensor& parameter : parameters) parameter.mutable_grad().reset();  // cheaper than zero_grad()
+        for (torch::Tensor& parameter : parameters)
+            parameter.mutable_grad().reset();  // cheaper than zero_grad()
         loss.backward();
         sgd.step();
     };

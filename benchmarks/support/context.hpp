@@ -55,7 +55,8 @@ inline std::string flags() {
     return text;
 }
 
-/// Google Benchmark's context tells how *its* library was built ("DEBUG" on Debian). These fields tell of our program.
+/// Google Benchmark's context tells how *its* library was built ("DEBUG" on Debian). These fields tell of our
+/// program.
 inline void add_context() {
 #if defined(NDEBUG)
     const char* const asserts = "off";
@@ -80,7 +81,8 @@ inline int run(int argc, char** argv) {
     return 0;
 }
 
-/// Runs a benchmark with 1 and with all threads, as its last argument. Wall time counts: the work is on all threads.
+/// Runs a benchmark with 1 and with all threads, as its last argument. Wall time counts: the work is on all
+/// threads.
 inline void add_thread_counts(benchmark::internal::Benchmark* benchmark) {
     benchmark->UseRealTime()->ArgName("threads")->Arg(1);
     if (gradus::num_threads() > 1) benchmark->Arg(gradus::num_threads());
@@ -104,11 +106,12 @@ inline benchmark::Counter giga_per_second(double amount) {
 }
 
 /// The fields by which compare.sh sets a program beside its peers: the names are those of their JSON lines.
-inline void report(benchmark::State& state, const workload::StepTimes& times, double first, double later) {
+inline void report(benchmark::State& state, const workload::StepTimes& times, float first, float later) {
     state.counters["median_ms"] = times.median();
     state.counters["fastest_ms"] = times.fastest();
-    state.counters["first"] = first;
-    state.counters["later"] = later;
+    state.counters["cpu_ms"] = times.cpu();
+    state.counters["first"] = static_cast<double>(first);
+    state.counters["later"] = static_cast<double>(later);
 }
 
 }  // namespace bench

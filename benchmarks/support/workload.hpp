@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-/// The work that gradus and its peers are compared on. Only the standard library here: every program starts from the
-/// same numbers, takes the same steps and is timed by the same clock, whatever framework it uses.
+/// The work that gradus and its peers are compared on. Only the standard library here: every program starts
+/// from the same numbers, takes the same steps and is timed by the same clock, whatever framework it uses.
 namespace workload {
 
 /// A deterministic number in [-1, 1): the hash of (stream, i). The mixer is the finalizer of MurmurHash3.
@@ -36,7 +36,8 @@ struct Mlp {
     static constexpr float lr = 0.2f;
     static constexpr int checked_step = 10;  // the loss before this step shows that ten updates were right
 
-    /// Fills parameter `index` (weight, bias, weight, ...) of a layer with `fan_in` inputs: uniform, as He et al. 2015.
+    /// Fills parameter `index` (weight, bias, weight, ...) of a layer with `fan_in` inputs: uniform, as He et
+    /// al. 2015.
     static void fill_parameter(std::span<float> values, int index, int fan_in) {
         const float bound = index % 2 == 0 ? std::sqrt(6.0f / static_cast<float>(fan_in)) : 0.01f;
         fill(values, static_cast<std::uint32_t>(100 + index), bound);
@@ -48,13 +49,21 @@ struct Mlp {
     }
 };
 
-/// y = x; 1000 times y = y * w; sum(y).backward(), all on 16 numbers: nothing but the cost of recording and undoing.
+/// y = x; 1000 times y = y * w; sum(y).backward(), all on 16 numbers: nothing but the cost of recording and
+/// undoing.
 struct Chain {
     static constexpr int operations = 1000, size = 16;
 
     static void fill_x(std::span<float> values) { fill(values, 3, 1.0f); }
     static void fill_w(std::span<float> values) { fill(values, 4, 1e-4f, 1.0f); }
 };
+
+/// Milliseconds of processor time that this process has used, on all its threads.
+inline double cpu_ms() {
+    timespec now{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
+}
 
 /// Milliseconds of each step.
 class StepTimes {
@@ -63,7 +72,8 @@ public:
     void time(const Step& step) {
         const auto start = std::chrono::steady_clock::now();
         step();
-        ms_.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+        ms_.push_back(
+            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
     }
 
     std::size_t count() const { return ms_.size(); }
@@ -75,21 +85,20 @@ public:
         return *middle;
     }
 
+    /// Processor time per step since construction: unlike the others, it leaves out the time of other
+    /// programs.
+    double cpu() const { return (cpu_ms() - cpu_start_) / static_cast<double>(count()); }
+
 private:
     std::vector<double> ms_;
+    double cpu_start_ = cpu_ms();
 };
 
-/// Milliseconds of processor time that this process has used, on all its threads.
-inline double cpu_ms() {
-    timespec now{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) * 1e-6;
-}
-
-/// Repeats `step` for a tenth of `seconds` to warm up and then for `seconds`; prints one line of JSON. `first` and
-/// `later` are results that must agree between programs.
+/// Repeats `step` for a tenth of `seconds` to warm up and then for `seconds`; prints one line of JSON.
+/// `first` and `later` are results that must agree between programs.
 template <class Step>
-void measure_and_print(const std::string& name, double seconds, double first, double later, const Step& step) {
+void measure_and_print(const std::string& name, double seconds, double first, double later,
+                       const Step& step) {
     const auto run_for = [&](double duration) {
         StepTimes times;
         const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(duration);
@@ -97,9 +106,8 @@ void measure_and_print(const std::string& name, double seconds, double first, do
         return times;
     };
     run_for(seconds / 10);
-    const double cpu_before = cpu_ms();
     const StepTimes times = run_for(seconds);
-    const double cpu = (cpu_ms() - cpu_before) / static_cast<double>(times.count());
+    const double cpu = times.cpu();
     std::printf(
         "{\"case\": \"%s\", \"median_ms\": %.6g, \"fastest_ms\": %.6g, \"cpu_ms\": %.6g, \"steps\": %zu, "
         "\"first\": %.7g, \"later\": %.7g}\n",

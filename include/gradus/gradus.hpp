@@ -58,4 +58,5 @@
 #include "gradus/data/mnist.hpp"
 #include "gradus/data/transform.hpp"
 
+#include "gradus/training/history.hpp"
 #include "gradus/training/metrics.hpp"

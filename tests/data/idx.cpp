@@ -70,8 +70,7 @@ TEST_CASE("read_idx refuses what is not IDX, or not bytes") {
           "is not an IDX file, which starts with 00 00 08: got 3c 21 44; was it downloaded whole?");
     CHECK(refusal_of(std::string("\x02\x08\0\0\x02\0\0\0\x03\0\0\0abcdef", 18)) ==
           "is not an IDX file, which starts with 00 00 08: got 02 08 00; the numbers of its header are "
-          "little-endian, "
-          "not big-endian");
+          "little-endian, not big-endian");
     CHECK(with(2, 0x07) == "holds no known type (type 07); only unsigned bytes (type 08) are read");
     CHECK(with(2, 0x09) == "holds signed bytes (type 09); only unsigned bytes (type 08) are read");
     CHECK(with(2, 0x0b) == "holds 16-bit integers (type 0b); only unsigned bytes (type 08) are read");

@@ -30,6 +30,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gradus/autograd/backward.hpp"
@@ -122,24 +123,25 @@ inline double inner(const Tensor<double>& a, const Tensor<double>& b) {
     return total;
 }
 
+/// The largest difference of two elements (NaN is the largest of all) and where it is.
+inline std::pair<double, Index> worst_difference(const Tensor<double>& a, const Tensor<double>& b) {
+    std::pair<double, Index> worst{0, 0};
+    for (Index i = 0; i < a.numel(); ++i) {
+        const double difference = std::abs(a.data()[i] - b.data()[i]);
+        if (!(difference <= worst.first)) worst = {difference, i};
+        if (std::isnan(difference)) break;
+    }
+    return worst;
+}
+
 /// Checks that all elements agree to rtol times the largest of them, plus atol.
 inline void check_close(const std::string& what, const Tensor<double>& got, const Tensor<double>& expected, double rtol,
                         double atol) {
     INFO(what);
     REQUIRE(got.shape() == expected.shape());
-    const double tolerance = atol + rtol * largest(expected);
-    Index worst = 0;
-    double error = 0;
-    for (Index i = 0; i < got.numel(); ++i) {
-        const double difference = std::abs(got.data()[i] - expected.data()[i]);
-        if (difference <= error) continue;  // NaN is the worst
-        worst = i;
-        error = difference;
-        if (std::isnan(difference)) break;
-    }
-    if (got.numel() == 0) return;
-    INFO("element " << worst << ": got " << got.data()[worst] << ", expected " << expected.data()[worst]);
-    CHECK(error <= tolerance);
+    const auto [error, at] = worst_difference(got, expected);
+    if (error <= atol + rtol * largest(expected)) return;
+    FAIL_CHECK("element " << at << ": got " << got.data()[at] << ", expected " << expected.data()[at]);
 }
 
 inline void check_close(const std::string& what, const std::vector<Tensor<double>>& got,

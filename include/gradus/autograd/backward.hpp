@@ -74,13 +74,14 @@ private:
     void finish(Node<T>& node) {
         const NodeRef<T> last_hold = std::move(counted_[node.position]);  // frees what nobody needs, as the walk goes
         Tensor<T> gradient = *std::exchange(node.incoming, std::nullopt);
-        for (const auto& hook : node.hooks) gradient = fitted((*hook)(gradient), node, "hook");
+        for (std::size_t i = 0; i < node.hooks.size(); ++i)  // by position: a hook may register another
+            gradient = fitted((*node.hooks[i])(gradient), node, "hook");
         if (!node.is_leaf()) {
             current_ = &node;
             node.pull_back(gradient, *this);
             if (!keep_graph_) node.release_history();
         }
-        if (node.is_leaf() ? node.requires_grad : node.retain_grad) accumulate(node, std::move(gradient));
+        if (node.is_leaf() || node.retain_grad) accumulate(node, std::move(gradient));
     }
 
     static void receive(Node<T>& node, Tensor<T> gradient) {
@@ -92,14 +93,21 @@ private:
             node.incoming.emplace(std::move(gradient));
     }
 
-    /// Adds to the gradient that the user sees. A leaf may be shared by graphs on several threads.
+    /// Adds to the gradient that the user sees, unless the leaf was frozen meanwhile. A leaf may be shared by graphs on
+    /// several threads.
     static void accumulate(Node<T>& node, Tensor<T> gradient) {
-        while (node.accumulating.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+        if (!node.requires_grad) return;
+        struct Lock {
+            std::atomic_flag& flag;
+            explicit Lock(std::atomic_flag& f) : flag(f) {
+                while (flag.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+            }
+            ~Lock() { flag.clear(std::memory_order_release); }
+        } const lock(node.accumulating);
         if (node.grad)
             kernels::add_in_place(*node.grad, gradient);
         else
             node.grad.emplace(std::move(gradient));
-        node.accumulating.clear(std::memory_order_release);
     }
 
     /// Sums a gradient over the axes along which the value was broadcast.

@@ -4,11 +4,12 @@
 #include <bit>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 
 namespace gradus {
 
 /// The upper half of a float: 8 bits of exponent, 7 of mantissa. A storage type: convert to float to compute.
-/// Rounds to nearest, ties to even; NaN stays NaN.
+/// Rounds to nearest, ties to even (other types than float are converted to float first); NaN stays NaN.
 class bfloat16 {
 public:
     bfloat16() = default;
@@ -19,6 +20,10 @@ public:
         const std::uint32_t rounded = is_nan ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
         bits_ = static_cast<std::uint16_t>(rounded >> 16);
     }
+
+    template <class U>
+        requires std::is_arithmetic_v<U>
+    explicit bfloat16(U value) : bfloat16(static_cast<float>(value)) {}
 
     operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits_) << 16); }
 

@@ -44,6 +44,59 @@ inline void set_num_threads(int count) {
 /// about a microsecond.
 inline constexpr Index parallel_grain = 32768;
 
+#ifdef _OPENMP
+namespace detail {
+
+/// Whether a second thread pays. On a machine whose processors are busy with other programs, a thread of the team may not
+/// get to run for milliseconds, and a loop cannot end before it has. After a loop that waited for others longer than it
+/// worked, the calling thread goes on alone for 20 times as long: so at most a twentieth of the time is lost that way.
+class Contention {
+public:
+    bool serial() const {
+        const double until = until_.load(std::memory_order_relaxed);
+        return until > 0 && omp_get_wtime() < until;
+    }
+
+    /// Seconds that the calling thread spent on a loop, and how many of them it worked rather than waited.
+    void report(double spent, double worked) {
+        const double waited = spent - worked;
+        const bool stalled = waited > 200e-6 && waited > worked;
+        until_.store(stalled ? omp_get_wtime() + 20 * waited : 0, std::memory_order_relaxed);
+    }
+
+    static Contention& here() {
+        static Contention contention;
+        return contention;
+    }
+
+private:
+    std::atomic<double> until_{0};
+};
+
+/// Runs blocks 0 ... blocks - 1 on a team of threads; each takes the next block that nobody has begun.
+inline void run_on_team(int threads, Index blocks, void (*run)(const void* body, Index block), const void* body) {
+    std::exception_ptr failure;
+    std::atomic<bool> failed{false};
+    std::atomic<Index> next{0};
+    const double start = omp_get_wtime();
+    double worked = 0;
+#pragma omp parallel num_threads(threads)
+    {
+        const double begun = omp_get_wtime();  // later than start if a thread of the team was still away
+        try {
+            for (Index i; !failed.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < blocks;) run(body, i);
+        } catch (...) {
+            if (!failed.exchange(true)) failure = std::current_exception();
+        }
+        if (omp_get_thread_num() == 0) worked = omp_get_wtime() - begun;
+    }
+    Contention::here().report(omp_get_wtime() - start, worked);
+    if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace detail
+#endif
+
 /// Calls body(begin, end) for consecutive blocks of [0, size), each of `block` items but the last, on several threads
 /// when there is more than one block. The blocks depend on size and block alone, never on the thread count: a body
 /// whose result per block is reproducible makes the whole loop reproducible. Serial inside another parallel region.
@@ -55,22 +108,11 @@ void parallel_for(Index size, Index block, const Body& body) {
     const Index blocks = 1 + (size - 1) / block;
     const auto run = [&](Index i) { body(i * block, i * block + std::min(block, size - i * block)); };
 #ifdef _OPENMP
-    const int threads = static_cast<int>(std::min<Index>(num_threads(), blocks));
-    if (threads > 1 && !omp_in_parallel()) {
-        std::exception_ptr failure;
-        std::atomic<bool> failed{false};
-#pragma omp parallel for num_threads(threads) schedule(static)
-        for (Index i = 0; i < blocks; ++i) {
-            if (failed.load(std::memory_order_relaxed)) continue;
-            try {
-                run(i);
-            } catch (...) {
-                if (!failed.exchange(true)) failure = std::current_exception();
-            }
-        }
-        if (failure) std::rethrow_exception(failure);
-        return;
-    }
+    // Every loop asks for the same number of threads, though some then idle: OpenMP runtimes end and restart threads
+    // when the number changes, which costs far more.
+    if (blocks > 1 && num_threads() > 1 && !omp_in_parallel() && !detail::Contention::here().serial())
+        return detail::run_on_team(
+            num_threads(), blocks, [](const void* f, Index i) { (*static_cast<const decltype(run)*>(f))(i); }, &run);
 #endif
     for (Index i = 0; i < blocks; ++i) run(i);
 }

@@ -109,8 +109,8 @@ Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_ide
                   Generator& generator = default_generator()) {
     static_assert(std::is_floating_point_v<T>, "uniform numbers are floating-point; cast<T>() them");
     if (!(low <= high) || !std::isfinite(high - low))
-        throw ValueError("uniform: needs low <= high, both finite and not too far apart: got " + std::to_string(low) + " and " +
-                         std::to_string(high));
+        throw ValueError("uniform: needs low <= high, both finite and not too far apart: got " +
+                         std::to_string(low) + " and " + std::to_string(high));
     return detail::random_tensor<T>(shape, generator.next(), [=](const auto& words) {
         const T a = low + (high - low) * detail::unit_uniform<T>(words[0], words[1]);
         const T b = low + (high - low) * detail::unit_uniform<T>(words[2], words[3]);

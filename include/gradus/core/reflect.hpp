@@ -26,11 +26,13 @@ Field<T> field(std::string_view name, T& value) {
 
 namespace detail {
 
-/// Converts to every type. The qualifiers make a constructor template of T, taking any argument, the better match: with
-/// fewer of them GCC finds the two equally good.
+/// Converts to every type. The qualifiers make a constructor template of T that takes any argument the better match:
+/// with fewer of them GCC finds the two equally good. Never called, but Clang wants a body for types without linkage.
 struct Anything {
     template <class T>
-    operator T() const volatile noexcept;
+    operator T() const volatile noexcept {
+        __builtin_unreachable();
+    }
 };
 
 template <class T, std::size_t... I>
@@ -54,7 +56,9 @@ template <class T>
 struct AnyBaseOf {
     template <class Base>
         requires(std::is_base_of_v<Base, T> && !std::is_same_v<Base, T>)
-    operator Base() const noexcept;
+    operator Base() const noexcept {
+        __builtin_unreachable();
+    }
 };
 
 struct Unrelated {};  // tells a base class from a first field that can be made from whatever it is given

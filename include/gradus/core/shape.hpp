@@ -21,7 +21,7 @@ class Shape {
 public:
     static constexpr int max_rank = 8;
 
-    Shape() = default;  // rank 0: the shape of one number
+    Shape() {}  // rank 0: the shape of one number; not "= default", so that a const Shape may be left at it
     Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), sizes.end()) {}
 
     template <std::input_iterator Iterator>

@@ -193,7 +193,8 @@ public:
 
     /// True if some memory is read by both: one is a copy, a reshape or overlapping rows of the other.
     bool shares_memory_with(const Tensor& other) const {
-        return std::less<const T*>()(begin(), other.end()) && std::less<const T*>()(other.begin(), end());
+        const std::less<const T*> before;
+        return numel() > 0 && other.numel() > 0 && before(begin(), other.end()) && before(other.begin(), end());
     }
 
     /// True if a write would not have to copy.

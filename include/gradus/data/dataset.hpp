@@ -32,10 +32,10 @@ Tensor<T> gather_rows(const Tensor<T>& x, const Index* order, Index count) {
 }  // namespace detail
 
 /// Examples and what they should be mapped to: row i of `inputs` [count, ...] belongs to row i of `labels`,
-/// which is [count] class numbers, or with another element type [count, ...] targets of a regression. Copying
-/// costs nothing.
+/// which is [count] class numbers, or with another element type [count, ...] targets of a regression.
+/// Copying costs nothing.
 ///
-///     Dataset points{Tensor<>{{0, 0}, {0, 1}, {1, 0}, {1, 1}}, Tensor<Index>{0, 1, 1, 0}};
+///     data::Dataset points{Tensor<>{{0, 0}, {0, 1}, {1, 0}, {1, 1}}, Tensor<Index>{0, 1, 1, 0}};
 template <class T = float, class Label = Index>
 struct Dataset {
     Tensor<T> inputs;
@@ -91,8 +91,7 @@ Split<T, Label> split(const Dataset<T, Label>& dataset, const SplitOptions& opti
     dataset.check("split");
     if (!(options.test >= 0 && options.test <= 1))
         throw ValueError("split: the test fraction must be 0 to 1: got " + std::to_string(options.test));
-    constexpr std::uint64_t stream = std::uint64_t{1}
-                                     << 62;  // apart from the small ones a Generator hands out
+    constexpr std::uint64_t stream = std::uint64_t{1} << 62;  // apart from those that a Generator hands out
     const Tensor<Index> order = permutation(dataset.size(), RandomStream{options.seed, stream});
     const Index cut = dataset.size() - std::llround(options.test * static_cast<double>(dataset.size()));
     return {dataset.subset(order.rows(0, cut)), dataset.subset(order.rows(cut, dataset.size()))};

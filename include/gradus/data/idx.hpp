@@ -35,8 +35,7 @@ public:
         if (S_ISDIR(status.st_mode)) fail("is a directory; name a file inside it");
         if (!S_ISREG(status.st_mode))
             fail("is a pipe, socket or device; copy what it holds into a file first");
-        // Not blocking: should a pipe have taken the file's place since, opening it must not wait for a
-        // writer.
+        // Not blocking: if a pipe took the file's place since, opening it must not wait for a writer.
         descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (descriptor_ < 0) refuse_open();
         if (::fstat(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
@@ -49,8 +48,7 @@ public:
     std::size_t read(void* to, std::size_t count) {
         std::size_t done = 0;
         while (done < count) {
-            const std::size_t part =
-                std::min(count - done, std::size_t{1} << 30);  // Linux moves 2 GiB at most
+            const std::size_t part = std::min(count - done, std::size_t{1} << 30);  // Linux stops at 2 GiB
             const ssize_t got = ::read(descriptor_, static_cast<char*>(to) + done, part);
             if (got == 0) break;
             if (got > 0)
@@ -245,8 +243,9 @@ Tensor<std::uint8_t> parse_idx(Source& source, const IdxOptions& options) {
 /// with zlib.
 ///
 /// Throws IoError, naming the file, if it is missing, unreadable, no regular file, of another type, empty (a
-/// size of 0), one byte too short or too long, damaged, or promises more than `max_bytes`. Source: LeCun,
-/// Cortes & Burges, "The MNIST database of handwritten digits"; gzip: RFC 1952.
+/// size of 0), one byte too short or too long, damaged, or promises more than `max_bytes`.
+///
+/// Source: LeCun, Cortes & Burges, "The MNIST database of handwritten digits"; gzip: RFC 1952.
 inline Tensor<std::uint8_t> read_idx(const std::string& path, const IdxOptions& options = {}) {
     detail::InputFile file("read_idx", path);
     if (!file.is_gzip()) return detail::parse_idx(file, options);

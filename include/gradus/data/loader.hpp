@@ -33,8 +33,9 @@ struct LoaderOptions {
 ///
 /// The order is that of the dataset, or a permutation that is a pure function of (seed, epoch): to resume
 /// training at an epoch, ask for that epoch. Unshuffled batches share the dataset's memory; as with every
-/// tensor, writing to one leaves the dataset as it is. An empty dataset gives no batches. Throws ValueError
-/// if batch < 1 or epoch < 0, ShapeError if inputs and labels differ in number.
+/// tensor, writing to one leaves the dataset as it is. An empty dataset gives no batches.
+///
+/// Throws ValueError if batch < 1 or epoch < 0, ShapeError if inputs and labels differ in number.
 template <class T = float, class Label = Index>
 class Loader {
 public:
@@ -96,7 +97,7 @@ public:
 
         const Loader* loader_;
         Index at_ = 0;
-        mutable value_type current_;  // the caller's to change, through any copy of the iterator as usual
+        mutable value_type current_;  // the caller's to change, also through a const iterator as usual
     };
 
 private:

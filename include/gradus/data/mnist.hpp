@@ -118,14 +118,17 @@ inline Split<> find_mnist(const std::string& operation, const std::string& name,
 /// plain or .gz, from `folder`. Without a folder, the first of these that has all four: $GRADUS_DATA/mnist,
 /// $XDG_CACHE_HOME/gradus/mnist (~/.cache/gradus/mnist if that variable is not set).
 /// Throws IoError if they are not found or not what they should be.
+///
 /// Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
 inline Split<> mnist(const std::string& folder = "") {
     return detail::find_mnist("mnist", "mnist", folder, "run examples/get_data.sh mnist");
 }
 
 /// Clothes in ten classes, in MNIST's format and sizes. Like mnist(), but in folders named fashion-mnist, and
-/// after $GRADUS_DATA also in that of Debian's package dataset-fashion-mnist. Source: Xiao et al.,
-/// "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms", 2017.
+/// after $GRADUS_DATA also in that of Debian's package dataset-fashion-mnist.
+///
+/// Source: Xiao et al., "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms",
+/// 2017.
 inline Split<> fashion_mnist(const std::string& folder = "") {
     return detail::find_mnist("fashion_mnist", "fashion-mnist", folder,
                               "apt install dataset-fashion-mnist, or run examples/get_data.sh fashion-mnist");

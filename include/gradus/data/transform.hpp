@@ -40,7 +40,7 @@ Tensor<double> sum_rows(const Tensor<T>& x, Index features, const Term& term) {
 /// Shifts and scales inputs to mean 0 and standard deviation 1: y = (x - mean) / std, in double before
 /// rounding to the type of x. Fit it to the training set, then apply it to training and test set alike:
 ///
-///     const auto standardize = Standardize::per_feature(train.inputs);
+///     const auto standardize = data::Standardize::per_feature(train.inputs);
 ///     train = standardize(train), test = standardize(test);
 ///
 /// A feature that is the same in every example (std 0) is divided by 1: it becomes exactly 0 there.
@@ -72,8 +72,7 @@ public:
         const Shape feature_shape = x.shape().without(0);
         const Index features = feature_shape.numel();
         const auto rows = static_cast<double>(x.size(0));
-        // Summing distances to the first row, not the values: a constant feature gets its exact mean and std
-        // 0.
+        // Summing distances to the first row, not values, gives a constant feature its exact mean and std 0.
         Tensor<double> mean = detail::sum_rows(x, features, [first = x.data()](double value, Index j) {
             return value - static_cast<double>(first[j]);
         });

@@ -50,42 +50,40 @@ TileSizes tile_sizes() {
 
 template <class T>
 struct TileArgs {
-    Index depth;           // length of k in this pass
-    const T* a;            // (i, k) at a[i * a_row + k * a_column]
+    Index depth;  // length of k in this pass
+    const T* a;   // (i, k) at a[i * a_row + k * a_column]
     Index a_row, a_column;
-    const T* b;            // panel: (k, j) at b[k * tile_columns + j]
+    const T* b;  // panel: (k, j) at b[k * tile_columns + j]
     T* c;
     Index c_row;
-    Index rows, columns;   // what of the tile lies inside C
-    const T* bias;         // first pass: start from bias[j], or from 0 if null
-    bool first;            // false: start from C
+    Index rows, columns;  // what of the tile lies inside C
+    const T* bias;        // a panel's width of it
+    bool first;           // first pass: start from bias, else from C
 };
 
 template <class T>
 struct TileKernel {
-    template <std::size_t Rows, Index AColumn, int Bytes>
+    template <std::size_t Rows, int Bytes>
     GRADUS_INLINE static void tile(const TileArgs<T>& args, Index first_row) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Pack = simd::Pack<T, lanes>;
-        const Index left = std::min<Index>(lanes, args.columns), right = args.columns - left;
         T* const c = args.c + first_row * args.c_row;
-        const T* const a = args.a + first_row * args.a_row;
+        const T* a = args.a + first_row * args.a_row;
+        const T* b = args.b;
+        const T* const start = args.first ? args.bias : c;
+        const Index start_row = args.first ? 0 : args.c_row;
         Pack sum[Rows][2];
-        const Pack bias[2] = {
-            args.bias ? Pack::load_partial(args.bias, static_cast<int>(left)) : Pack(T(0)),
-            args.bias ? Pack::load_partial(args.bias + left, static_cast<int>(right)) : Pack(T(0))};
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i) {
-            const T* const row = c + static_cast<Index>(i) * args.c_row;
-            sum[i][0] = args.first ? bias[0] : Pack::load_partial(row, static_cast<int>(left));
-            sum[i][1] = args.first ? bias[1] : Pack::load_partial(row + left, static_cast<int>(right));
+            const T* const row = start + static_cast<Index>(i) * start_row;
+            sum[i][0] = Pack::load(row);
+            sum[i][1] = Pack::load(row + lanes);
         }
-        const Index a_column = AColumn > 0 ? AColumn : args.a_column;
-        for (Index k = 0; k < args.depth; ++k) {
-            const Pack b0 = Pack::load(args.b + k * 2 * lanes), b1 = Pack::load(args.b + k * 2 * lanes + lanes);
+        for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += 2 * lanes) {
+            const Pack b0 = Pack::load(b), b1 = Pack::load(b + lanes);
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < Rows; ++i) {
-                const Pack x(a[static_cast<Index>(i) * args.a_row + k * a_column]);
+                const Pack x(a[static_cast<Index>(i) * args.a_row]);
                 sum[i][0] = fma(x, b0, sum[i][0]);
                 sum[i][1] = fma(x, b1, sum[i][1]);
             }
@@ -93,31 +91,37 @@ struct TileKernel {
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i) {
             T* const row = c + static_cast<Index>(i) * args.c_row;
-            if (right == lanes) {
-                sum[i][0].store(row);
-                sum[i][1].store(row + lanes);
-            } else {
-                sum[i][0].store_partial(row, static_cast<int>(left));
-                sum[i][1].store_partial(row + left, static_cast<int>(right));
-            }
+            sum[i][0].store(row);
+            sum[i][1].store(row + lanes);
         }
     }
 
-    template <Index AColumn, int Bytes>
-    GRADUS_INLINE static void rows_of_tile(const TileArgs<T>& args) {
-        constexpr Index full = tile_rows<Bytes>;
+    template <int Bytes>
+    GRADUS_INLINE static void whole_width(const TileArgs<T>& args) {
         Index i = 0;
-        if (args.rows == full) return tile<full, AColumn, Bytes>(args, 0);
-        for (; i + 4 <= args.rows; i += 4) tile<4, AColumn, Bytes>(args, i);
-        for (; i < args.rows; ++i) tile<1, AColumn, Bytes>(args, i);
+        if (args.rows == tile_rows<Bytes>) return tile<tile_rows<Bytes>, Bytes>(args, 0);
+        for (; i + 4 <= args.rows; i += 4) tile<4, Bytes>(args, i);
+        for (; i < args.rows; ++i) tile<1, Bytes>(args, i);
     }
 
+    /// A tile that reaches beyond the right edge of C is computed on the side.
     template <int Bytes>
-    GRADUS_INLINE static void run(const TileArgs<T>* args) {
-        if (args->a_column == 1)
-            rows_of_tile<1, Bytes>(*args);
-        else
-            rows_of_tile<tile_rows<Bytes>, Bytes>(*args);  // packed A
+    GRADUS_INLINE static void run(const TileArgs<T>* given) {
+        constexpr Index width = tile_columns<T, Bytes>;
+        T side[static_cast<std::size_t>(tile_rows<Bytes> * width)];
+        TileArgs<T> args = *given;
+        const bool narrow = args.columns < width;
+        if (narrow) {
+            args.c = side;
+            args.c_row = width;
+            if (!args.first)
+                for (Index i = 0; i < args.rows; ++i)
+                    std::copy_n(given->c + i * given->c_row, args.columns, side + i * width);
+        }
+        whole_width<Bytes>(args);
+        if (narrow)
+            for (Index i = 0; i < args.rows; ++i)
+                std::copy_n(side + i * width, args.columns, given->c + i * given->c_row);
     }
 };
 
@@ -179,9 +183,12 @@ void gemm_packed(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, cons
     const Index panels = (n + tile.columns - 1) / tile.columns, strips = (m + tile.rows - 1) / tile.rows;
     const bool pack_a = a.column != 1;
     const Index b_size = panels * tile.columns * k, a_size = pack_a ? strips * tile.rows * k : 0;
-    Tensor<T> memory = Tensor<T>::uninitialized({b_size + a_size});
+    const Index bias_size = panels * tile.columns;
+    Tensor<T> memory = Tensor<T>::uninitialized({b_size + bias_size + a_size});
     T* const b_panels = memory.mutable_data();
-    T* const a_panels = b_panels + b_size;
+    T* const bias_panels = b_panels + b_size;
+    T* const a_panels = bias_panels + bias_size;
+    std::fill(std::copy_n(bias, bias ? n : 0, bias_panels), a_panels, T(0));
 
     const Index pack_grain = std::max<Index>(1, parallel_grain / (k * tile.columns));
     parallel_for(panels, pack_grain, [&](Index begin, Index end) {
@@ -218,7 +225,7 @@ void gemm_packed(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, cons
                     args.c_row = n;
                     args.rows = std::min(tile.rows, m - s * tile.rows);
                     args.columns = std::min(tile.columns, n - p * tile.columns);
-                    args.bias = bias ? bias + p * tile.columns : nullptr;
+                    args.bias = bias_panels + p * tile.columns;
                     args.first = q == 0;
                     simd::run<TileKernel<T>>(&args);
                 }

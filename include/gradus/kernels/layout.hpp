@@ -1,253 +1,181 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <cstring>
 #include <span>
-#include <type_traits>
-#include <utility>
-#include <vector>
 
-#include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/strided_copy.hpp"
 
-// Copies of tensors in another order. All but concat are one strided copy; they differ in the strides. Arguments are
-// checked by the callers in ops/: axes in [0, rank), ranges inside, shapes that fit.
+// Copies of tensors in another order, whole or in part: all are one strided copy and differ in the strides
+// alone. Arguments are checked by the callers in ops/: axes in [0, rank), ranges inside, shapes that fit.
 
 namespace gradus::kernels {
-namespace detail {
-
-/// The distance between neighbours along each axis of a row-major array.
-inline std::array<Index, Shape::max_rank> strides_of(const Shape& shape) {
-    std::array<Index, Shape::max_rank> strides{};
-    Index stride = 1;
-    for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-        strides[static_cast<std::size_t>(axis)] = stride;
-        stride *= shape[axis];
-    }
-    return strides;
-}
-
-/// A box of elements that two arrays hold at strides of their own. Axes are added from the innermost outwards; those of
-/// size 1 are left out, and neighbours are merged where both arrays allow it.
-struct StridedBox {
-    static constexpr int max_rank = 2 * Shape::max_rank;  // repeat() walks each axis as two
-
-    int rank = 0;
-    Index sizes[max_rank];  // innermost first, like the strides
-    Index from[max_rank];
-    Index to[max_rank];
-
-    void add_axis(Index size, Index from_stride, Index to_stride) {
-        if (size == 1) return;
-        if (rank > 0 && from_stride == from[rank - 1] * sizes[rank - 1] && to_stride == to[rank - 1] * sizes[rank - 1]) {
-            sizes[rank - 1] *= size;
-            return;
-        }
-        sizes[rank] = size;
-        from[rank] = from_stride;
-        to[rank++] = to_stride;
-    }
-
-    /// True if both arrays hold the elements in one run.
-    bool is_contiguous() const { return rank == 0 || (rank == 1 && from[0] == 1 && to[0] == 1); }
-
-    /// The axis is walked by the copying loop itself: moves it to the front, or puts one of size 1 there.
-    void bring_to_front(int axis) {
-        std::rotate(sizes, sizes + axis, sizes + axis + 1);
-        std::rotate(from, from + axis, from + axis + 1);
-        std::rotate(to, to + axis, to + axis + 1);
-    }
-    void need_rank(int least) {
-        for (; rank < least; ++rank) sizes[rank] = 1, from[rank] = 1, to[rank] = 1;
-    }
-};
-
-/// Walks over the axes of a box from `first_axis` on, in row-major order, and keeps both offsets.
-class StridedCursor {
-public:
-    StridedCursor(const StridedBox& box, int first_axis, Index start) : box_(box), first_(first_axis) {
-        for (int axis = first_; axis < box.rank; ++axis) {
-            position_[axis] = start % box.sizes[axis];
-            start /= box.sizes[axis];
-            from += position_[axis] * box.from[axis];
-            to += position_[axis] * box.to[axis];
-        }
-    }
-
-    void next() {
-        for (int axis = first_; axis < box_.rank; ++axis) {
-            from += box_.from[axis];
-            to += box_.to[axis];
-            if (++position_[axis] < box_.sizes[axis]) return;
-            position_[axis] = 0;
-            from -= box_.sizes[axis] * box_.from[axis];
-            to -= box_.sizes[axis] * box_.to[axis];
-        }
-    }
-
-    Index from = 0;
-    Index to = 0;
-
-private:
-    const StridedBox& box_;
-    int first_;
-    Index position_[StridedBox::max_rank];
-};
-
-/// y[i * to] = x[i * from].
-template <class T>
-void copy_row(Index n, const T* x, Index from, T* y, Index to) {
-    if (from == 1 && to == 1) {
-        std::copy_n(x, n, y);
-    } else if (from == 0 && to == 1) {
-        std::fill_n(y, n, *x);
-    } else {
-        for (Index i = 0; i < n; ++i) y[i * to] = x[i * from];
-    }
-}
-
-/// Rows and columns of a tile of a transposition: what is read and what is written stay in the first-level cache.
-inline constexpr Index tile_size = 64;
-
-/// y[i * to + j] = x[i + j * from] for a tile.
-template <class T>
-struct TransposeKernel {
-    /// Exchanges, between the halves of each group of 2·Step lanes, the upper of a and the lower of b.
-    template <int Step, class Vector, int... Lane>
-    GRADUS_INLINE static void exchange(Vector& a, Vector& b, std::integer_sequence<int, Lane...>) {
-        constexpr int lanes = sizeof...(Lane);
-        const Vector low = __builtin_shufflevector(a, b, (Lane & Step ? lanes + Lane - Step : Lane)...);
-        b = __builtin_shufflevector(a, b, (Lane & Step ? lanes + Lane : Lane + Step)...);
-        a = low;
-    }
-
-    /// Transposes the square of Lanes vectors in log2(Lanes) rounds of exchanges.
-    template <int Step, int Lanes, class Vector>
-    GRADUS_INLINE static void rounds(Vector (&row)[Lanes]) {
-        if constexpr (Step > 0) {
-#pragma GCC unroll 16
-            for (int i = 0; i < Lanes; ++i)
-                if (!(i & Step)) exchange<Step>(row[i], row[i + Step], std::make_integer_sequence<int, Lanes>());
-            rounds<Step / 2>(row);
-        }
-    }
-
-    template <int Bytes>
-    GRADUS_INLINE static void run(Index rows, Index columns, const T* x, Index from, T* y, Index to) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Memory = typename simd::detail::VectorOf<T, lanes>::in_memory;
-        typename simd::detail::VectorOf<T, lanes>::type square[lanes];
-        const Index whole_rows = rows / lanes * lanes, whole_columns = columns / lanes * lanes;
-        for (Index j = 0; j < whole_columns; j += lanes)
-            for (Index i = 0; i < whole_rows; i += lanes) {
-#pragma GCC unroll 16
-                for (int k = 0; k < lanes; ++k) square[k] = *reinterpret_cast<const Memory*>(x + i + (j + k) * from);
-                rounds<lanes / 2>(square);
-#pragma GCC unroll 16
-                for (int k = 0; k < lanes; ++k) *reinterpret_cast<Memory*>(y + (i + k) * to + j) = square[k];
-            }
-        for (Index i = 0; i < rows; ++i)
-            for (Index j = i < whole_rows ? whole_columns : 0; j < columns; ++j) y[i * to + j] = x[i + j * from];
-    }
-};
-
-template <class T>
-void transpose_tile(Index rows, Index columns, const T* x, Index from, T* y, Index to) {
-    if constexpr (std::is_floating_point_v<T>) {
-        simd::run<TransposeKernel<T>>(rows, columns, x, from, y, to);
-    } else {
-        for (Index i = 0; i < rows; ++i)
-            for (Index j = 0; j < columns; ++j) y[i * to + j] = x[i + j * from];
-    }
-}
-
-/// Copies a box whose reading order and writing order run along different axes: tile by tile, so that every line of
-/// the cache is used whole. Axis 0 is contiguous in y, axis 1 in x.
-template <class T>
-void copy_tiles(const StridedBox& box, const T* x, T* y) {
-    const Index columns = box.sizes[0], rows = box.sizes[1];
-    const Index across = (columns + tile_size - 1) / tile_size, down = (rows + tile_size - 1) / tile_size;
-    Index planes = 1;
-    for (int axis = 2; axis < box.rank; ++axis) planes *= box.sizes[axis];
-    const Index tile = std::min(rows, tile_size) * std::min(columns, tile_size);
-    parallel_for(planes * down * across, std::max<Index>(1, parallel_grain / tile), [&](Index begin, Index end) {
-        StridedCursor plane(box, 2, begin / (down * across));
-        Index i = begin / across % down, j = begin % across;
-        for (Index count = end - begin; count > 0; --count) {
-            const Index row = i * tile_size, column = j * tile_size;
-            transpose_tile(std::min(tile_size, rows - row), std::min(tile_size, columns - column),
-                           x + plane.from + row + column * box.from[0], box.from[0],
-                           y + plane.to + row * box.to[1] + column, box.to[1]);
-            if (++j < across) continue;
-            j = 0;
-            if (++i < down) continue;
-            i = 0;
-            plane.next();
-        }
-    });
-}
-
-/// Copies a box row by row along its innermost axis.
-template <class T>
-void copy_rows(const StridedBox& box, const T* x, T* y) {
-    const Index columns = box.sizes[0], width = std::min(columns, parallel_grain);
-    const Index across = (columns + width - 1) / width;  // a long row is work for several threads
-    Index rows = 1;
-    for (int axis = 1; axis < box.rank; ++axis) rows *= box.sizes[axis];
-    parallel_for(rows * across, std::max<Index>(1, parallel_grain / width), [&](Index begin, Index end) {
-        StridedCursor row(box, 1, begin / across);
-        Index column = begin % across * width;
-        for (Index count = end - begin; count > 0; --count) {
-            copy_row(std::min(width, columns - column), x + row.from + column * box.from[0], box.from[0],
-                     y + row.to + column * box.to[0], box.to[0]);
-            column += width;
-            if (column < columns) continue;
-            column = 0;
-            row.next();
-        }
-    });
-}
-
-/// Copies every element of a box from x to y. No size may be 0.
-template <class T>
-void copy_box(StridedBox box, const T* x, T* y) {
-    box.need_rank(1);
-    if (box.from[0] != 1 && box.to[0] == 1)
-        for (int axis = 1; axis < box.rank; ++axis)
-            if (box.from[axis] == 1) {
-                box.bring_to_front(axis);
-                box.bring_to_front(1);
-                return copy_tiles(box, x, y);
-            }
-    copy_rows(box, x, y);
-}
-
-}  // namespace detail
 
 /// y's axis i is x's axis axes[i]. Shares memory if the order in memory stays the same.
 template <class T>
 Tensor<T> permute(const Tensor<T>& x, std::span<const int> axes) {
     Shape shape;
     for (const int axis : axes) shape.push_back(x.size(axis));
-    const auto strides = detail::strides_of(x.shape()), to = detail::strides_of(shape);
-    detail::StridedBox box;
-    for (std::size_t i = axes.size(); i-- > 0;)
-        box.add_axis(x.size(axes[i]), strides[static_cast<std::size_t>(axes[i])], to[i]);
-    if (x.numel() == 0 || box.is_contiguous()) return x.reshape(shape);
+    if (x.numel() == 0) return x.reshape(shape);
+    const Strides strides(x.shape());
+    Strides from;
+    int i = 0;
+    for (const int axis : axes) from[i++] = strides[axis];
+    const StridedBox box(shape, from, Strides(shape));
+    if (box.is_contiguous()) return x.reshape(shape);
     Tensor<T> y = Tensor<T>::uninitialized(shape);
-    detail::copy_box(box, x.data(), y.mutable_data());
+    copy_box(box, x.data(), y.mutable_data());
     return y;
 }
 
 /// x with two axes swapped.
 template <class T>
 Tensor<T> transpose(const Tensor<T>& x, int axis_a, int axis_b) {
-    std::array<int, Shape::max_rank> axes;
-    for (int i = 0; i < x.rank(); ++i) axes[static_cast<std::size_t>(i)] = i == axis_a ? axis_b : i == axis_b ? axis_a : i;
-    return permute(x, {axes.data(), static_cast<std::size_t>(x.rank())});
+    int axes[Shape::max_rank];
+    for (int i = 0; i < x.rank(); ++i) axes[i] = i == axis_a ? axis_b : i == axis_b ? axis_a : i;
+    return permute(x, {axes, static_cast<std::size_t>(x.rank())});
+}
+
+/// x in the opposite order along each axis of a set.
+template <class T>
+Tensor<T> flip(const Tensor<T>& x, AxisSet axes) {
+    if (x.numel() == 0 || axes == 0) return x;
+    const Strides strides(x.shape());
+    Strides from = strides;
+    Index start = 0;
+    for (int axis = 0; axis < x.rank(); ++axis)
+        if (axes >> axis & 1u) {
+            from[axis] = -strides[axis];
+            start += (x.size(axis) - 1) * strides[axis];
+        }
+    Tensor<T> y = Tensor<T>::uninitialized(x.shape());
+    copy_box(StridedBox(x.shape(), from, strides), x.data() + start, y.mutable_data());
+    return y;
+}
+
+/// x stretched to a shape that it broadcasts to.
+template <class T>
+Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
+    if (x.numel() == shape.numel()) return x.reshape(shape);
+    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    if (y.numel() == 0) return y;
+    const Strides strides(x.shape());
+    Strides from;
+    const int missing = shape.rank() - x.rank();
+    for (int axis = 0; axis < shape.rank(); ++axis)
+        from[axis] = axis < missing || x.size(axis - missing) == 1 ? 0 : strides[axis - missing];
+    copy_box(StridedBox(shape, from, Strides(shape)), x.data(), y.mutable_data());
+    return y;
+}
+
+/// times[i] copies of x one after another along each axis; x has as many axes as there are times.
+template <class T>
+Tensor<T> repeat(const Tensor<T>& x, std::span<const Index> times) {
+    Shape shape;
+    for (const Index count : times) shape.push_back(count * x.size(shape.rank()));
+    if (shape == x.shape()) return x;
+    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    if (y.numel() == 0) return y;
+    const Strides from(x.shape()), to(shape);
+    StridedBox box;
+    for (int axis = x.rank() - 1; axis >= 0; --axis) {
+        box.add_axis(x.size(axis), from[axis], to[axis]);
+        box.add_axis(times[static_cast<std::size_t>(axis)], 0, to[axis] * x.size(axis));
+    }
+    copy_box(box, x.data(), y.mutable_data());
+    return y;
+}
+
+/// The sum of the copies that repeat() made of a tensor of this shape: its transpose.
+template <class T>
+Tensor<T> sum_repeats(const Tensor<T>& dy, std::span<const Index> times, const Shape& shape) {
+    if (dy.numel() == 0) return zeros<T>(shape);
+    Tensor<T> result = dy;
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+        const Index count = times[static_cast<std::size_t>(axis)];
+        if (count == 1) continue;
+        const Shape& now = result.shape();
+        const Index outer = now.span(0, axis), inner = now.span(axis + 1, now.rank());
+        result = reduce<SumOf>(result.reshape({outer, count, shape[axis] * inner}), 1u << 1)
+                     .reshape(now.with(axis, shape[axis]));
+    }
+    return result;
+}
+
+/// Positions begin, begin + step, ... along an axis, `count` of them. Shares memory if they are one run.
+template <class T>
+Tensor<T> slice(const Tensor<T>& x, int axis, Index begin, Index count, Index step = 1) {
+    if (count == x.size(axis)) return x;
+    const Shape shape = x.shape().with(axis, count);
+    if (shape.numel() == 0) return Tensor<T>::uninitialized(shape);
+    const Index inner = x.shape().span(axis + 1, x.rank());
+    if (step == 1 && x.shape().span(0, axis) == 1)
+        return x.reshape({x.size(axis), inner}).rows(begin, begin + count).reshape(shape);
+    Strides from(x.shape());
+    from[axis] *= step;
+    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    copy_box(StridedBox(shape, from, Strides(shape)), x.data() + begin * inner, y.mutable_data());
+    return y;
+}
+
+/// Zeros of this shape but for the positions that slice() takes, which come from dy: the transpose of
+/// slice().
+template <class T>
+Tensor<T> slice_scatter(const Tensor<T>& dy, const Shape& shape, int axis, Index begin, Index step = 1) {
+    if (dy.shape() == shape) return dy;
+    Tensor<T> y = zeros<T>(shape);
+    if (dy.numel() == 0) return y;
+    Strides to(shape);
+    T* const out = y.mutable_data() + begin * to[axis];
+    to[axis] *= step;
+    copy_box(StridedBox(dy.shape(), Strides(dy.shape()), to), dy.data(), out);
+    return y;
+}
+
+/// `value` everywhere but for x, which begins at before[i] along axis i of the larger shape.
+template <class T>
+Tensor<T> pad(const Tensor<T>& x, const Shape& shape, std::span<const Index> before, T value) {
+    if (x.shape() == shape) return x;
+    Tensor<T> y = full<T>(shape, value);
+    if (x.numel() == 0) return y;
+    const Strides to(shape);
+    T* out = y.mutable_data();
+    for (int axis = 0; axis < shape.rank(); ++axis) out += before[static_cast<std::size_t>(axis)] * to[axis];
+    copy_box(StridedBox(x.shape(), Strides(x.shape()), to), x.data(), out);
+    return y;
+}
+
+/// The part of dy that pad() took from x: its transpose.
+template <class T>
+Tensor<T> crop(const Tensor<T>& dy, const Shape& shape, std::span<const Index> before) {
+    if (dy.shape() == shape) return dy;
+    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    if (y.numel() == 0) return y;
+    const Strides from(dy.shape());
+    const T* in = dy.data();
+    for (int axis = 0; axis < shape.rank(); ++axis) in += before[static_cast<std::size_t>(axis)] * from[axis];
+    copy_box(StridedBox(shape, from, Strides(shape)), in, y.mutable_data());
+    return y;
+}
+
+/// Tensors one after another along an axis; their other sizes are equal, and there is at least one.
+template <class T>
+Tensor<T> concat(std::span<const Tensor<T>> xs, int axis) {
+    if (xs.size() == 1) return xs[0];
+    Index size = 0;
+    for (const Tensor<T>& x : xs) size += x.size(axis);
+    const Shape shape = xs[0].shape().with(axis, size);
+    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    if (y.numel() == 0) return y;
+    const Strides to(shape);
+    T* out = y.mutable_data();
+    for (const Tensor<T>& x : xs) {
+        if (x.numel() == 0) continue;
+        copy_box(StridedBox(x.shape(), Strides(x.shape()), to), x.data(), out);
+        out += x.size(axis) * to[axis];
+    }
+    return y;
 }
 
 }  // namespace gradus::kernels

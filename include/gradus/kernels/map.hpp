@@ -36,51 +36,48 @@ template <class F, class T, class... Ts>
 inline constexpr bool is_vectorized = std::is_base_of_v<Vectorized, F> && std::is_floating_point_v<T> &&
                                       (std::is_same_v<T, Ts> && ...);
 
-template <class T, int N>
-GRADUS_INLINE simd::Pack<T, N> load(const T* x, Index i, Index stride) {
-    return stride ? simd::Pack<T, N>::load(x + i) : simd::Pack<T, N>(*x);
-}
-
-template <class T, int N>
-GRADUS_INLINE simd::Pack<T, N> load_tail(const T* x, Index i, int n, Index stride) {
-    return stride ? simd::Pack<T, N>::load_partial(x + i, n) : simd::Pack<T, N>(*x);
-}
-
-/// y[i] = f(x[i * stride]...) for strides of 0 (one number for all) or 1. The tail runs through the same code as the
-/// body, so an element's bits do not depend on where a block begins.
-template <class F, class T, bool Contiguous>
+/// y[i] = f(x[i]...). The tail runs through the same code as the body, so an element's bits do not depend on where a
+/// block begins.
+template <class F, class T>
 struct MapKernel {
     template <int Bytes, std::size_t... I>
     GRADUS_INLINE static void loop(const F& f, Index n, T* y, const std::array<const T*, sizeof...(I)>& x,
-                                   const std::array<Index, sizeof...(I)>& strides, std::index_sequence<I...>) {
+                                   std::index_sequence<I...>) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Pack = simd::Pack<T, lanes>;
         Index i = 0;
-        for (; i + lanes <= n; i += lanes) f(load<T, lanes>(x[I], i, Contiguous ? 1 : strides[I])...).store(y + i);
-        if (i < n) {
-            const int rest = static_cast<int>(n - i);
-            const Pack last = f(load_tail<T, lanes>(x[I], i, rest, Contiguous ? 1 : strides[I])...);
-            last.store_partial(y + i, rest);
-        }
+        for (; i + lanes <= n; i += lanes) f(Pack::load(x[I] + i)...).store(y + i);
+        if (i == n) return;
+        const int rest = static_cast<int>(n - i) & (lanes - 1);  // masked: else g++ warns of n > lanes
+        f(Pack::load_partial(x[I] + i, rest)...).store_partial(y + i, rest);
     }
 
     template <int Bytes, std::size_t Count>
-    GRADUS_INLINE static void run(const F* f, Index n, T* y, std::array<const T*, Count> x,
-                                  std::array<Index, Count> strides) {
-        loop<Bytes>(*f, n, y, x, strides, std::make_index_sequence<Count>());
+    GRADUS_INLINE static void run(const F* f, Index n, T* y, std::array<const T*, Count> x) {
+        loop<Bytes>(*f, n, y, x, std::make_index_sequence<Count>());
     }
 };
+
+/// Elements for which a repeated operand is written out, so that one kernel serves operands that repeat and that do not.
+inline constexpr Index repeat_block = 256;
 
 /// One row of a map: vectorised if the functor and the types allow it.
 template <class F, class R, class... Ts, std::size_t... I>
 void map_row(const F& f, Index n, R* y, const std::tuple<const Ts*...>& x,
              const std::array<Index, sizeof...(Ts)>& strides, std::index_sequence<I...>) {
     if constexpr (is_vectorized<F, R, Ts...>) {
-        const std::array<const R*, sizeof...(Ts)> pointers{std::get<I>(x)...};
-        if (((strides[I] == 1) && ...))
-            simd::run<MapKernel<F, R, true>>(&f, n, y, pointers, strides);
-        else
-            simd::run<MapKernel<F, R, false>>(&f, n, y, pointers, strides);
+        std::array<const R*, sizeof...(Ts)> pointers{std::get<I>(x)...};
+        if (((strides[I] == 1) && ...)) return simd::run<MapKernel<F, R>>(&f, n, y, pointers);
+        std::array<std::array<R, repeat_block>, sizeof...(Ts)> repeated;
+        for (std::size_t k = 0; k < sizeof...(Ts); ++k)
+            if (strides[k] == 0) {
+                std::fill_n(repeated[k].begin(), std::min(n, repeat_block), *pointers[k]);
+                pointers[k] = repeated[k].data();
+            }
+        for (Index i = 0; i < n; i += repeat_block) {
+            simd::run<MapKernel<F, R>>(&f, std::min(repeat_block, n - i), y + i, pointers);
+            for (std::size_t k = 0; k < sizeof...(Ts); ++k) pointers[k] += strides[k] * repeat_block;
+        }
     } else {
         for (Index i = 0; i < n; ++i) y[i] = f(std::get<I>(x)[i * strides[I]]...);
     }
@@ -161,7 +158,7 @@ void map_broadcast(const F& f, Tensor<R>& y, std::index_sequence<I...> each, con
 
 /// y = f(x...), element by element, operands broadcast against each other (ShapeError in the name of `operation`).
 template <class F, class T, class... Ts>
-auto map(const char* operation, const F& f, const Tensor<T>& x, const Tensor<Ts>&... xs) {
+auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x, const Tensor<Ts>&... xs) {
     using R = std::decay_t<decltype(f(std::declval<const T&>(), std::declval<const Ts&>()...))>;
     constexpr auto each = std::index_sequence_for<T, Ts...>();
     if ((... && (xs.shape() == x.shape()))) {

@@ -17,9 +17,10 @@
 // A kernel is written once, on vectors whose width is a template argument, and is compiled for every
 // instruction set in the same translation unit, whatever flags the user chose. That works because a kernel
 // and all it calls are inlined into one function that carries the instruction set as an attribute. So
-// everything that takes or returns a Pack is GRADUS_INLINE, and a lambda says GRADUS_INLINE_LAMBDA between
-// its parameters and its body. One that is not inlined is compiled for the baseline: still right (see the
-// copy constructor of Pack), but slow, or refused by g++ (see keep_form).
+// everything that takes or returns a Pack must be GRADUS_INLINE, and a lambda says GRADUS_INLINE_LAMBDA
+// between its parameters and its body. What is not inlined is compiled for the instruction set of the command
+// line. At best that is slow; g++ refuses some of it (see keep_form), and clang++ -O3 makes the two sides
+// disagree on how a local function gets its packs.
 #define GRADUS_INLINE [[gnu::always_inline]] inline
 #define GRADUS_INLINE_LAMBDA __attribute__((always_inline))
 
@@ -112,9 +113,9 @@ GRADUS_INLINE void keep_form([[maybe_unused]] Vector& vector) {
 
 /// The signed integer as wide as T.
 template <class T>
-using IntOf = std::conditional_t<
-    sizeof(T) <= 2, std::conditional_t<sizeof(T) == 1, std::int8_t, std::int16_t>,
-    std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
+using IntOf =
+    std::conditional_t<sizeof(T) <= 2, std::conditional_t<sizeof(T) == 1, std::int8_t, std::int16_t>,
+                       std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
 
 }  // namespace detail
 
@@ -146,8 +147,7 @@ struct Pack {
     }
 
     // Not trivial on purpose: this makes the ABI pass packs by address. In registers, the convention would
-    // depend on the instruction set: caller and callee could disagree, and -Wpsabi would warn in the user's
-    // program.
+    // depend on the instruction set, and -Wpsabi would warn of that in the user's program.
     GRADUS_INLINE Pack(const Pack& other) : v(other.v) {}
     GRADUS_INLINE Pack& operator=(const Pack& other) {
         v = other.v;
@@ -205,8 +205,7 @@ struct Pack {
     GRADUS_INLINE friend Pack operator<<(const Pack& a, int count) { return wrap(a.v << count); }
     GRADUS_INLINE friend Pack operator>>(const Pack& a, int count) { return wrap(a.v >> count); }
 
-    /// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps the NaN of
-    /// x.
+    /// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps x's NaN.
     GRADUS_INLINE friend Pack max(const Pack& a, const Pack& b) { return wrap(b.v > a.v ? b.v : a.v); }
     /// b < a ? b : a. The first operand is kept on a tie and when either is NaN.
     GRADUS_INLINE friend Pack min(const Pack& a, const Pack& b) { return wrap(b.v < a.v ? b.v : a.v); }
@@ -264,8 +263,7 @@ private:
     }
 };
 
-/// What comparing two Pack<T, N> gives: all bits of a lane are set where it is true. Combine with & | ! and
-/// select().
+/// What comparing two Pack<T, N> gives: all bits of a lane are set where it is true. Combine with & | !.
 template <class T, int N>
 struct Mask {
     using Lanes = Pack<detail::IntOf<T>, N>;
@@ -385,7 +383,7 @@ GRADUS_INLINE constexpr std::common_type_t<A, B> select(bool condition, A a, B b
     using T = std::common_type_t<A, B>;
     return condition ? static_cast<T>(a) : static_cast<T>(b);
 }
-/// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps the NaN of x.
+/// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps x's NaN.
 template <Number A, Number B>
 GRADUS_INLINE constexpr std::common_type_t<A, B> max(A a, B b) {
     using T = std::common_type_t<A, B>;
@@ -427,19 +425,17 @@ namespace detail {
 
 #if defined(__x86_64__)
 #if defined(__clang__)
-#define GRADUS_TARGET(isa, bits) gnu::target(isa), clang::min_vector_width(bits)
+#define GRADUS_TARGET(isa, bits) gnu::noinline, gnu::target(isa), clang::min_vector_width(bits)
 #else
-#define GRADUS_TARGET(isa, bits) gnu::target(isa)
+#define GRADUS_TARGET(isa, bits) gnu::noinline, gnu::target(isa)
 #endif
 
 template <class Kernel, class... Args>
-[[gnu::noinline, GRADUS_TARGET("avx2,fma", 256)]]
-auto run_avx2(Args... args) {
+[[GRADUS_TARGET("avx2,fma", 256)]] auto run_avx2(Args... args) {
     return Kernel::template run<32>(args...);
 }
 template <class Kernel, class... Args>
-[[gnu::noinline, GRADUS_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma", 512)]]
-auto run_avx512(Args... args) {
+[[GRADUS_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma", 512)]] auto run_avx512(Args... args) {
     return Kernel::template run<64>(args...);
 }
 
@@ -447,8 +443,7 @@ auto run_avx512(Args... args) {
 #endif
 
 template <class Kernel, class... Args>
-[[gnu::noinline]]
-auto run_baseline(Args... args) {
+[[gnu::noinline]] auto run_baseline(Args... args) {
     return Kernel::template run<16>(args...);
 }
 
@@ -461,9 +456,12 @@ template <class Kernel, class... Args>
 auto run(Args... args) {
 #if defined(__x86_64__)
     switch (isa()) {
-        case Isa::avx512: return detail::run_avx512<Kernel>(args...);
-        case Isa::avx2: return detail::run_avx2<Kernel>(args...);
-        case Isa::baseline: break;
+        case Isa::avx512:
+            return detail::run_avx512<Kernel>(args...);
+        case Isa::avx2:
+            return detail::run_avx2<Kernel>(args...);
+        case Isa::baseline:
+            break;
     }
 #endif
     return detail::run_baseline<Kernel>(args...);

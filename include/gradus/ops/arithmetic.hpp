@@ -221,7 +221,9 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
     };
     const Tensor<T> y = kernels::map("pow", power, A, B);
     return record("pow", y, wrt(a, [A, B, power](const Tensor<T>& dy) {
-                      const auto slope = [power](const T& x, const T& n) { return n == T(0) ? T(0) : T(n * power(x, n - T(1))); };
+                      const auto slope = [power](const T& x, const T& n) {
+                          return x == T(0) && n == T(0) ? T(0) : T(n * power(x, n - T(1)));
+                      };
                       return dy * kernels::map("pow", slope, A, B);
                   }),
                   wrt(b, [A, B, y](const Tensor<T>& dy) {
@@ -252,21 +254,21 @@ Variable<T> extreme(const char* name, const Variable<T>& a, const Variable<T>& b
 
 }  // namespace detail
 
-/// The larger of a and b; where they are equal, each gets half of dy.
+/// The larger of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes there.
 template <class T>
 Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
     return detail::extreme("maximum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
-        using simd::max;
-        return V(max(x, y));
+        using simd::max, simd::select;
+        return V(select(y == y, max(x, y), y));  // max alone keeps the NaN of x only
     });
 }
 
-/// The smaller of a and b; where they are equal, each gets half of dy.
+/// The smaller of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes there.
 template <class T>
 Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
     return detail::extreme("minimum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
-        using simd::min;
-        return V(min(x, y));
+        using simd::min, simd::select;
+        return V(select(y == y, min(x, y), y));
     });
 }
 

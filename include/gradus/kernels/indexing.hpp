@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+
+#include "gradus/kernels/layout.hpp"
+
+// Reading and adding up elements at positions that a tensor of indices names. The callers in ops/ have
+// checked that every index is in range. What is added to one element is added in the order of the indices,
+// for any thread count.
+
+namespace gradus::kernels {
+namespace detail {
+
+/// y[i] += x[i].
+template <class T>
+void add_row(Index n, const T* x, T* y) {
+    if (n < 8) {
+        for (Index i = 0; i < n; ++i) y[i] += x[i];
+    } else {
+        map_row(add, n, y, std::tuple<const T*, const T*>{y, x}, {1, 1}, std::make_index_sequence<2>());
+    }
+}
+
+/// Calls body(from, to) for every position of the indices: `to` is its place among the indices, `from` the
+/// place in x that belongs to it, at 0 along the indexed axis. Split over the largest axis that is not
+/// indexed, so that no two threads meet at one element of x. No size may be 0.
+template <class Body>
+void for_each_index(const Shape& indices, const Shape& x, int indexed_axis, const Body& body) {
+    Strides from(x);
+    const Strides to(indices);
+    from[indexed_axis] = 0;
+    int split = indexed_axis;
+    for (int axis = 0; axis < indices.rank(); ++axis)
+        if (axis != indexed_axis && (split == indexed_axis || indices[axis] > indices[split])) split = axis;
+    const Index size = indices[split];
+    const Index most_blocks = split == indexed_axis ? 1 : 16;  // narrow blocks would use parts of cache lines
+    const Index slab = indices.numel() / size;                 // indices at one position of the axis
+    const Index block = std::max((size + most_blocks - 1) / most_blocks, parallel_grain / slab);
+    parallel_for(size, block, [&](Index begin, Index end) {
+        const StridedBox box(indices.with(split, end - begin), from, to);
+        const Index columns = box.rank == 0 ? 1 : box.sizes[0], rows = (end - begin) * slab / columns;
+        const Index from_step = box.rank == 0 ? 0 : box.from[0], to_step = box.rank == 0 ? 0 : box.to[0];
+        StridedCursor row(box, 1, 0);
+        for (Index r = 0; r < rows; ++r, row.next())
+            for (Index i = 0; i < columns; ++i)
+                body(begin * from[split] + row.from + i * from_step,
+                     begin * to[split] + row.to + i * to_step);
+    });
+}
+
+}  // namespace detail
+
+/// y[..., j, ...] = x[..., indices[j], ...] along an axis.
+template <class T>
+Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
+    const Index count = indices.numel();
+    Tensor<T> y = Tensor<T>::uninitialized(x.shape().with(axis, count));
+    if (y.numel() == 0) return y;
+    const Index outer = x.shape().span(0, axis), inner = x.shape().span(axis + 1, x.rank());
+    const Index size = x.size(axis);
+    const T* const in = x.data();
+    T* const out = y.mutable_data();
+    parallel_for(outer * count, std::max<Index>(1, parallel_grain / inner), [&](Index begin, Index end) {
+        Index base = begin / count * size, j = begin % count;
+        for (Index row = begin; row < end; ++row) {
+            copy_row(inner, in + (base + indices.data()[j]) * inner, 1, out + row * inner, 1);
+            if (++j < count) continue;
+            j = 0;
+            base += size;
+        }
+    });
+    return y;
+}
+
+/// y[..., indices[j], ...] += dy[..., j, ...], starting from zeros of this shape: the transpose of
+/// index_select().
+template <class T>
+Tensor<T> index_add(const Tensor<T>& dy, const Shape& shape, int axis, const Tensor<Index>& indices) {
+    Tensor<T> y = zeros<T>(shape);
+    if (dy.numel() == 0) return y;
+    const Index outer = shape.span(0, axis), size = shape[axis], inner = shape.span(axis + 1, shape.rank());
+    const Index count = indices.numel();
+    const Index width = std::min<Index>(inner, 64), strips = (inner + width - 1) / width;
+    T* const out = y.mutable_data();
+    parallel_for(
+        outer * strips, std::max<Index>(1, parallel_grain / (count * width)), [&](Index begin, Index end) {
+            for (Index i = begin; i < end; ++i) {
+                const Index a = i / strips, column = i % strips * width, n = std::min(width, inner - column);
+                for (Index j = 0; j < count; ++j)
+                    detail::add_row(n, dy.data() + (a * count + j) * inner + column,
+                                    out + (a * size + indices.data()[j]) * inner + column);
+            }
+        });
+    return y;
+}
+
+/// y[i, j, k] = x[i, indices[i, j, k], k] for axis 1, and so on; y has the shape of the indices.
+template <class T>
+Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
+    Tensor<T> y = Tensor<T>::uninitialized(indices.shape());
+    if (y.numel() == 0) return y;
+    const Index stride = x.shape().span(axis + 1, x.rank());
+    const T* const in = x.data();
+    T* const out = y.mutable_data();
+    detail::for_each_index(indices.shape(), x.shape(), axis, [&, at = indices.data()](Index from, Index to) {
+        out[to] = in[from + at[to] * stride];
+    });
+    return y;
+}
+
+/// y[i, indices[i, j, k], k] += dy[i, j, k] for axis 1, and so on, starting from zeros of this shape: the
+/// transpose of gather().
+template <class T>
+Tensor<T> scatter_add(const Tensor<T>& dy, const Shape& shape, int axis, const Tensor<Index>& indices) {
+    Tensor<T> y = zeros<T>(shape);
+    if (dy.numel() == 0) return y;
+    const Index stride = shape.span(axis + 1, shape.rank());
+    const T* const in = dy.data();
+    T* const out = y.mutable_data();
+    detail::for_each_index(indices.shape(), shape, axis, [&, at = indices.data()](Index from, Index to) {
+        out[from + at[to] * stride] += in[to];
+    });
+    return y;
+}
+
+/// 1 at [..., labels[...]] of [..., classes], else 0.
+template <class T>
+Tensor<T> one_hot(const Tensor<Index>& labels, Index classes) {
+    Shape shape = labels.shape();
+    shape.push_back(classes);
+    Tensor<T> y = zeros<T>(shape);
+    T* out = y.mutable_data();
+    for (const Index label : labels) {
+        out[label] = T(1);
+        out += classes;
+    }
+    return y;
+}
+
+}  // namespace gradus::kernels

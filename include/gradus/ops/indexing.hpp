@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+
+#include "gradus/autograd/record.hpp"
+#include "gradus/kernels/indexing.hpp"
+
+// Elements at positions that a tensor of indices names. An index is in [0, size): ValueError if not, and
+// negative ones do not count from the end. Indices have no gradient; where several name one element, its
+// gradient is the sum.
+
+namespace gradus {
+namespace detail {
+
+/// Throws ValueError, with the index and its place among the indices, unless all are in [0, size). `range`
+/// names it.
+template <class Range>
+void check_indices(const char* operation, const Tensor<Index>& indices, Index size, const Range& range) {
+    Index position = 0;
+    for (const Index index : indices) {
+        if (index < 0 || index >= size) [[unlikely]] {
+            std::string place;
+            for (int axis = indices.rank() - 1; axis >= 0; --axis) {
+                place = std::to_string(position % indices.size(axis)) + (place.empty() ? "" : ", ") + place;
+                position /= indices.size(axis);
+            }
+            if (indices.rank() != 1) place = "[" + place + "]";
+            throw ValueError(std::string(operation) + ": index " + std::to_string(index) + " at position " +
+                             place + " is out of range for " + range());
+        }
+        ++position;
+    }
+}
+
+inline void check_indices(const char* operation, const Tensor<Index>& indices, const Shape& shape, int axis) {
+    check_indices(operation, indices, shape[axis],
+                  [&] { return "axis " + std::to_string(axis) + " of size " + std::to_string(shape[axis]); });
+}
+
+}  // namespace detail
+
+/// The positions along an axis that the indices [n] name, in their order: index_select(x, 0, {2, 2, 0}) is
+/// rows 2, 2 and 0 of x.       dx[..., indices[j], ...] += dy[..., j, ...]
+/// Throws ShapeError unless the indices are a list, ValueError if one is out of range.
+template <class T>
+Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<Index>& indices) {
+    axis = x.shape().normalize_axis("index_select", axis);
+    if (indices.rank() != 1)
+        detail::fail<ShapeError>("index_select", "the indices must be a list [n]", indices.shape());
+    detail::check_indices("index_select", indices, x.shape(), axis);
+    return record("index_select", kernels::index_select(x.value(), axis, indices),
+                  wrt(x, [shape = x.shape(), axis, indices](const Tensor<T>& dy) {
+                      return kernels::index_add(dy, shape, axis, indices);
+                  }));
+}
+
+/// y[i, j, k] = x[i, indices[i, j, k], k] for axis 1 of three, and so on: one index for each element of the
+/// result. With logits [batch, classes] and labels [batch, 1], gather(logits, 1, labels) takes from each
+/// sample the logit of its label.       dx[i, indices[i, j, k], k] += dy[i, j, k] Throws ShapeError unless
+/// the indices have the axes of x and, beside the indexed one, no larger sizes (smaller ones leave the rest
+/// of x out, as in PyTorch); ValueError if an index is out of range.
+template <class T>
+Variable<T> gather(const Variable<T>& x, int axis, const Tensor<Index>& indices) {
+    axis = x.shape().normalize_axis("gather", axis);
+    bool fits = indices.rank() == x.rank();
+    for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || indices.size(i) <= x.size(i);
+    if (!fits)
+        detail::fail<ShapeError>("gather", "needs indices with the axes of x and sizes within it", x.shape(),
+                                 indices.shape());
+    detail::check_indices("gather", indices, x.shape(), axis);
+    return record("gather", kernels::gather(x.value(), axis, indices),
+                  wrt(x, [shape = x.shape(), axis, indices](const Tensor<T>& dy) {
+                      return kernels::scatter_add(dy, shape, axis, indices);
+                  }));
+}
+
+/// 1 at [..., labels[...]] of [..., classes], else 0. A tensor without history: labels have no gradient.
+/// Throws ValueError if there is no class or a label is not in [0, classes).
+template <class T = float>
+Tensor<T> one_hot(const Tensor<Index>& labels, Index classes) {
+    if (classes < 1) detail::fail<ValueError>("one_hot", "needs at least one class", classes);
+    detail::check_indices("one_hot", labels, classes, [&] { return std::to_string(classes) + " classes"; });
+    return kernels::one_hot<T>(labels, classes);
+}
+
+}  // namespace gradus

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "gradus/core/error.hpp"
+
+namespace gradus {
+
+/// What one epoch of training gave: means over the examples, and the time it took.
+struct EpochRecord {
+    double train_loss = 0, val_loss = 0, train_score = 0, val_score = 0, seconds = 0;
+};
+
+/// One line of a training table; `epoch` counts from 1.
+inline std::string to_string(const EpochRecord& record, int epoch, int epochs) {
+    char text[200];
+    std::snprintf(text, sizeof text,
+                  "Epoch %4d / %4d: | Train Loss: %6.3f | Val Loss: %6.3f | Train Score: %6.3f | Val Score: %6.3f | "
+                  "Epoch Time: %6.3f |",
+                  epoch, epochs, record.train_loss, record.val_loss, record.train_score, record.val_score,
+                  record.seconds);
+    return text;
+}
+
+/// Writes epoch,train_loss,val_loss,train_score,val_score,seconds, one line per epoch, with all digits. The file is
+/// replaced as a whole: a reader sees the old one or the new one. Throws IoError naming the path and the reason.
+inline void write_history_csv(const std::string& path, const std::vector<EpochRecord>& history) {
+    const std::string temporary = path + ".tmp";
+    std::FILE* const file = std::fopen(temporary.c_str(), "w");
+    bool ok = file != nullptr;
+    if (ok) {
+        ok = std::fputs("epoch,train_loss,val_loss,train_score,val_score,seconds\n", file) >= 0;
+        int epoch = 0;
+        for (const EpochRecord& r : history)
+            ok = std::fprintf(file, "%d,%.17g,%.17g,%.17g,%.17g,%.3f\n", ++epoch, r.train_loss, r.val_loss, r.train_score,
+                              r.val_score, r.seconds) > 0 && ok;
+        ok = std::fclose(file) == 0 && ok;
+    }
+    if (!ok || std::rename(temporary.c_str(), path.c_str()) != 0) {
+        const std::string reason = std::strerror(errno);
+        if (file) std::remove(temporary.c_str());
+        throw IoError("write_history_csv: " + path + ": cannot write: " + reason);
+    }
+}
+
+}  // namespace gradus

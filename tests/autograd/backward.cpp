@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/autograd/backward.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "gradus/ops/arithmetic.hpp"
+#include "support/test.hpp"
+
+using namespace gradus;
+
+namespace {
+
+Variable<> leaf(Tensor<> value) { return Variable<>(std::move(value), {.requires_grad = true}); }
+
+/// The identity, with a rule that also runs `action`. The token counts the rules that live.
+template <class Action>
+Variable<> observed(const Variable<>& x, const std::shared_ptr<int>& token, Action action) {
+    return record("observed", x.value(), wrt(x, [token, action](const Tensor<>& dy) {
+                      action();
+                      return dy;
+                  }));
+}
+
+/// Runs f on a thread with this much stack.
+void on_stack_of(std::size_t bytes, const std::function<void()>& f) {
+    pthread_attr_t attributes;
+    REQUIRE(pthread_attr_init(&attributes) == 0);
+    REQUIRE(pthread_attr_setstacksize(&attributes, bytes) == 0);
+    pthread_t thread;
+    const auto start = [](void* work) -> void* {
+        (*static_cast<const std::function<void()>*>(work))();
+        return nullptr;
+    };
+    REQUIRE(pthread_create(&thread, &attributes, start, const_cast<std::function<void()>*>(&f)) == 0);
+    pthread_join(thread, nullptr);
+    pthread_attr_destroy(&attributes);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int chain_length = 50'000;  // sanitizers keep freed memory
+#else
+constexpr int chain_length = 1'000'000;
+#endif
+
+Variable<> chain(Variable<> x, int length) {
+    for (int i = 0; i < length; ++i) x = x + 1.0f;
+    return x;
+}
+
+}  // namespace
+
+TEST_CASE("backward: gradients by hand") {
+    const Variable<> x = leaf({3}), y = leaf({4});
+    const Variable<> z = x * y + x * x - y / x;  // dz/dx = y + 2 x + y / x², dz/dy = x - 1 / x
+    z.backward();
+    CHECK(x.grad().item() == Approx(4 + 6 + 4.0 / 9));
+    CHECK(y.grad().item() == Approx(3 - 1.0 / 3));
+}
+
+TEST_CASE("backward: a second backward adds") {
+    const Variable<> x = leaf({3});
+    (x * x).backward();
+    CHECK(x.grad() == Tensor<>{6});
+    (x * x).backward();
+    CHECK(x.grad() == Tensor<>{12});
+    Variable<> handle = x;
+    handle.zero_grad();
+    (x * x).backward();
+    CHECK(x.grad() == Tensor<>{6});
+}
+
+TEST_CASE("backward: the history is kept on request and released otherwise") {
+    const Variable<> x = leaf({3});
+    const Variable<> y = x * x;
+    y.backward({.keep_graph = true});
+    y.backward({.keep_graph = true});
+    y.backward();
+    CHECK(x.grad() == Tensor<>{18});
+    const char* const text =
+        "backward: the history of this mul was released by an earlier backward(); call that one with {.keep_graph = true}";
+    CHECK_THROWS_MATCHES(y.backward(), GraphError, Message(text));
+    const Variable<> z = -y;  // a graph that reaches into released history
+    CHECK_THROWS_MATCHES(z.backward(), GraphError, Message(text));
+    CHECK(x.grad() == Tensor<>{18});
+    CHECK(y.value() == Tensor<>{9});
+}
+
+TEST_CASE("backward: graphs that share a part") {
+    const Variable<> x = leaf({2});
+    const Variable<> shared = x * x, a = shared * 3.0f, b = shared * 5.0f;
+    a.backward({.keep_graph = true});
+    CHECK(x.grad() == Tensor<>{12});
+    b.backward();  // releases the shared part
+    CHECK(x.grad() == Tensor<>{32});
+    CHECK_THROWS_AS(a.backward(), GraphError);
+    CHECK(x.grad() == Tensor<>{32});
+}
+
+TEST_CASE("backward: a seed stands for the gradient of what comes after") {
+    const Variable<> x = leaf({{1, 2}, {3, 4}});
+    Tensor<> seed{{1, 10}, {100, 1000}};
+    (x * x).backward({.seed = seed});
+    CHECK(x.grad() == Tensor<>{{2, 40}, {600, 8000}});
+    CHECK(seed == Tensor<>{{1, 10}, {100, 1000}});
+    (x * x).backward({.seed = std::move(seed)});
+    CHECK(x.grad() == Tensor<>{{4, 80}, {1200, 16000}});
+
+    const Variable<> y = leaf({1, 2});
+    (y * y).backward({.seed = Tensor<>{std::numeric_limits<float>::quiet_NaN(), 1}});
+    CHECK(std::isnan(y.grad()(0)));
+    CHECK(y.grad()(1) == 4);
+
+    const Variable<> scalar = leaf(full({}, 3)), one = leaf({{3}});
+    (scalar * scalar).backward();  // a single number of any rank needs no seed
+    (one * one).backward();
+    CHECK(scalar.grad() == full({}, 6));
+    CHECK(one.grad() == Tensor<>{{6}});
+}
+
+TEST_CASE("backward: refusals") {
+    const Variable<> constant(Tensor<>{1}), x = leaf({1, 2});
+    const char* const nothing =
+        "backward: nothing that this value came from requires a gradient (or it was made while a NoGrad lived); make a "
+        "leaf with {.requires_grad = true}";
+    CHECK_THROWS_MATCHES(constant.backward(), GraphError, Message(nothing));
+    CHECK_THROWS_MATCHES((constant * constant).backward(), GraphError, Message(nothing));
+    CHECK_THROWS_MATCHES((x * x).detach().backward(), GraphError, Message(nothing));
+    {
+        const NoGrad guard;
+        CHECK_THROWS_MATCHES((x * x).backward(), GraphError, Message(nothing));
+    }
+    CHECK_THROWS_MATCHES((x * x).backward(), GraphError,
+                         Message("backward: needs a single number or a seed; sum() or mean() the result first: got [2]"));
+    CHECK_THROWS_MATCHES((leaf(zeros({0})) * 2.0f).backward(), GraphError,
+                         Message("backward: needs a single number or a seed; sum() or mean() the result first: got [0]"));
+    CHECK_THROWS_MATCHES((x * x).backward({.seed = ones({3})}), ShapeError,
+                         Message("backward: seed and value differ in shape: got [3] and [2]"));
+    CHECK_THROWS_MATCHES((x * x).backward({.seed = ones({1, 2})}), ShapeError,
+                         Message("backward: seed and value differ in shape: got [1, 2] and [2]"));
+    CHECK_FALSE(x.has_grad());
+}
+
+TEST_CASE("backward: on a leaf, the seed is the gradient") {
+    const Variable<> x = leaf({2});
+    x.backward();
+    x.backward();
+    CHECK(x.grad() == Tensor<>{2});
+    const Variable<> hooked = leaf({2, 3});
+    Variable<>(hooked).register_hook([](const Tensor<>& gradient) { return gradient * 10.0f; });
+    hooked.backward({.seed = Tensor<>{1, 2}});
+    CHECK(hooked.grad() == Tensor<>{10, 20});
+}
+
+TEST_CASE("backward: size 0") {
+    const Variable<> x = leaf(zeros({0, 3}));
+    (x * x).backward({.seed = zeros({0, 3})});
+    CHECK(x.grad().shape() == Shape{0, 3});
+    const Variable<> row = leaf({1, 2, 3});
+    (row * Variable<>(zeros({0, 3}))).backward({.seed = zeros({0, 3})});
+    CHECK(row.grad() == Tensor<>{0, 0, 0});  // a sum of nothing
+}
+
+TEST_CASE("backward: accumulating does not change gradients taken out before, nor the seed") {
+    const Variable<> x = leaf({1, 2}), y = leaf({1, 2});
+    const Tensor<> seed{5, 6};
+    const Variable<> z = x + y;  // both gradients are the seed itself
+    z.backward({.seed = seed, .keep_graph = true});
+    const Tensor<> taken = x.grad();
+    z.backward({.seed = seed});
+    Variable<>(x).mutable_grad().mutable_at(0) = -1;
+    CHECK(seed == Tensor<>{5, 6});
+    CHECK(taken == Tensor<>{5, 6});
+    CHECK(x.grad() == Tensor<>{-1, 12});
+    CHECK(y.grad() == Tensor<>{10, 12});
+}
+
+TEST_CASE("backward: hooks") {
+    const Variable<> x = leaf({1, 2});
+    std::vector<std::string> calls;
+    const auto note = [&calls](const char* name) {
+        return [&calls, name](const Tensor<>& gradient) {
+            calls.push_back(std::string(name) + " " + to_string(gradient));
+            return gradient;
+        };
+    };
+    SECTION("an interior hook sees the complete gradient, once") {
+        Variable<> y = x * 2.0f;
+        y.register_hook(note("y"));
+        (y * 3.0f + y * 4.0f).backward({.seed = ones({2})});
+        CHECK(calls == std::vector<std::string>{"y [7, 7]"});
+        CHECK(x.grad() == Tensor<>{14, 14});
+    }
+    SECTION("a leaf hook sees the sum of all contributions") {
+        Variable<>(x).register_hook(note("x"));
+        (x * 3.0f + x * x).backward({.seed = ones({2})});
+        CHECK(calls == std::vector<std::string>{"x [5, 7]"});
+        (x * 1.0f).backward({.seed = ones({2})});
+        CHECK(calls.back() == "x [1, 1]");  // what this backward() brought, not the total
+        CHECK(x.grad() == Tensor<>{6, 8});
+    }
+    SECTION("what it returns replaces the gradient; several run in the order they came") {
+        Variable<> y = x * 2.0f;
+        y.register_hook([](const Tensor<>& gradient) { return gradient + 1.0f; });
+        y.register_hook([](const Tensor<>& gradient) { return gradient * 10.0f; });
+        y.backward({.seed = ones({2})});
+        CHECK(x.grad() == Tensor<>{40, 40});
+    }
+    SECTION("it runs at every backward of a kept graph") {
+        Variable<> y = x * 2.0f;
+        y.register_hook(note("y"));
+        y.backward({.seed = ones({2}), .keep_graph = true});
+        y.backward({.seed = ones({2})});
+        CHECK(calls.size() == 2);
+    }
+    SECTION("a result of the wrong shape is refused and leaves no trace") {
+        Variable<> y = x * 2.0f;
+        bool wrong = true;
+        y.register_hook([&wrong](const Tensor<>& gradient) { return wrong ? zeros({3}) : gradient; });
+        const Variable<> z = y * 1.0f;
+        CHECK_THROWS_MATCHES(
+            z.backward({.seed = ones({2}), .keep_graph = true}), GraphError,
+            Message("hook: a rule returned a gradient whose shape does not fit its value: got [3] and [2]"));
+        CHECK_FALSE(x.has_grad());
+        wrong = false;
+        z.backward({.seed = ones({2})});
+        CHECK(x.grad() == Tensor<>{2, 2});
+    }
+    SECTION("it may register another hook, which runs next") {
+        Variable<> y = x * 2.0f;
+        y.register_hook([y, &note](const Tensor<>& gradient) mutable {
+            for (int i = 0; i < 10; ++i) y.register_hook(note("late"));
+            return gradient;
+        });
+        y.backward({.seed = ones({2})});
+        CHECK(calls.size() == 10);
+        y.node().hooks.clear();  // the hook holds y: without this, a cycle
+    }
+    SECTION("it may run a backward of its own") {
+        const Variable<> other = leaf({7});
+        Variable<> y = x * 2.0f;
+        y.register_hook([other](const Tensor<>& gradient) {
+            (other * other).backward();
+            return gradient;
+        });
+        y.backward({.seed = ones({2})});
+        CHECK(other.grad() == Tensor<>{14});
+        CHECK(x.grad() == Tensor<>{2, 2});
+    }
+}
+
+TEST_CASE("backward: retain_grad keeps the gradient of a result") {
+    const Variable<> x = leaf({1, 2});
+    Variable<> y = x * 2.0f, z = y * y;
+    y.retain_grad();
+    z.register_hook([](const Tensor<>& gradient) { return gradient * 2.0f; });
+    z.retain_grad();
+    z.backward({.seed = ones({2})});
+    CHECK(z.grad() == Tensor<>{2, 2});  // after the hook
+    CHECK(y.grad() == Tensor<>{8, 16});
+    CHECK(x.grad() == Tensor<>{16, 32});
+    CHECK_FALSE((x * 2.0f).has_grad());
+    const Variable<> plain = x * 2.0f;
+    plain.backward({.seed = ones({2})});
+    CHECK_THROWS_AS(plain.grad(), GraphError);
+}
+
+TEST_CASE("backward: an exception in the middle of a walk leaves everything usable") {
+    const auto token = std::make_shared<int>();
+    const auto live_rules = [&token] { return token.use_count() - 1; };
+    const Variable<> x = leaf({3}), w = leaf({5});
+    {
+        bool broken = true;
+        const auto fail_if_broken = [&broken] {
+            if (broken) throw std::runtime_error("rule failed");
+        };
+        const auto nothing = [] {};
+        // Several paths to x; one of them breaks while others are pending.
+        const Variable<> a = observed(x * w, token, nothing), b = observed(a * a, token, fail_if_broken);
+        const Variable<> y = observed(a * b + b * w, token, nothing);
+        CHECK_THROWS_WITH(y.backward({.keep_graph = true}), "rule failed");
+        CHECK_THROWS_WITH(y.backward({.keep_graph = true}), "rule failed");
+        CHECK(live_rules() == 3);
+        broken = false;
+        Variable<>(x).zero_grad();
+        Variable<>(w).zero_grad();
+        y.backward({.keep_graph = true});  // y = x³w³ + x²w³
+        CHECK(x.grad() == Tensor<>{3 * 9 * 125 + 2 * 3 * 125});
+        CHECK(w.grad() == Tensor<>{3 * 27 * 25 + 3 * 9 * 25});
+        broken = true;
+        CHECK_THROWS_WITH(y.backward(), "rule failed");  // part of the history is released now
+    }
+    CHECK(live_rules() == 0);
+    Variable<>(x).zero_grad();
+    (x * x).backward();
+    CHECK(x.grad() == Tensor<>{6});
+}
+
+TEST_CASE("backward: an exception in a hook or on the way to a leaf") {
+    Variable<> x = leaf({3});
+    bool broken = true;
+    x.register_hook([&broken](const Tensor<>& gradient) {
+        if (broken) throw std::runtime_error("hook failed");
+        return gradient;
+    });
+    const Variable<> y = x * x;
+    CHECK_THROWS_WITH(y.backward({.keep_graph = true}), "hook failed");
+    CHECK_FALSE(x.has_grad());
+    broken = false;
+    y.backward();
+    CHECK(x.grad() == Tensor<>{6});
+}
+
+TEST_CASE("backward: no rule lives longer than it must") {
+    const auto token = std::make_shared<int>();
+    const auto live_rules = [&token] { return token.use_count() - 1; };
+    const auto nothing = [] {};
+    const Variable<> x = leaf({1});
+    {
+        Variable<> y = observed(observed(x, token, nothing), token, nothing);
+        y = observed(y + y, token, nothing);
+        CHECK(live_rules() == 3);
+    }
+    CHECK(live_rules() == 0);  // dropped without backward
+
+    // History goes while the walk goes: when the first rule runs, the later ones have been released.
+    std::vector<long> seen;
+    Variable<> y = x;
+    for (int i = 0; i < 4; ++i) y = observed(y, token, [&] { seen.push_back(live_rules()); });
+    y.backward();
+    CHECK(seen == std::vector<long>{4, 3, 2, 1});
+    CHECK(live_rules() == 0);
+}
+
+TEST_CASE("backward: a value outlives its graph, a graph its values") {
+    Variable<> x = leaf({2}), y;
+    {
+        const Variable<> inner = x * x;
+        y = inner * x;
+        x = leaf({100});  // the graph still holds the first x
+    }
+    y.backward();
+    CHECK_FALSE(x.has_grad());
+    CHECK(y.value() == Tensor<>{8});
+}
+
+TEST_CASE("backward: a million operations in a row need no deep stack") {
+    const std::size_t kilobytes = GENERATE(256u, 8192u);
+    INFO(kilobytes << " KiB of stack");
+    const bool walked = GENERATE(true, false);
+    Tensor<> gradient;
+    float result = 0;
+    on_stack_of(kilobytes * 1024, [&] {
+        const Variable<> x = leaf({1});
+        const Variable<> y = chain(x, chain_length);
+        result = y.item();
+        if (walked) {
+            y.backward();
+            gradient = x.grad();
+        }
+    });
+    CHECK(result == static_cast<float>(chain_length) + 1);
+    if (walked) CHECK(gradient == Tensor<>{1});
+}
+
+TEST_CASE("backward: a kept chain is freed without recursion, too") {
+    on_stack_of(256 * 1024, [] {
+        const Variable<> x = leaf({1});
+        {
+            const Variable<> y = chain(x, chain_length / 10);
+            y.backward({.keep_graph = true});
+            y.backward({.keep_graph = true});
+        }
+        if (x.grad() != Tensor<>{2}) throw std::logic_error("wrong gradient");
+    });
+}
+
+TEST_CASE("backward: a diamond of 60 levels is walked once per operation") {
+    Variable<double> x(Tensor<double>{1}, {.requires_grad = true});
+    Variable<double> y = x;
+    int rules = 0;
+    for (int i = 0; i < 60; ++i) {
+        y = y + y;
+        y.register_hook([&rules](const Tensor<double>& gradient) {
+            ++rules;
+            return gradient;
+        });
+    }
+    y.backward();
+    CHECK(rules == 60);
+    CHECK(y.item() == 0x1p60);
+    CHECK(x.grad().item() == 0x1p60);
+
+    const Variable<double> z(Tensor<double>{-1}, {.requires_grad = true});
+    Variable<double> power = z;
+    for (int i = 0; i < 40; ++i) power = power * power;  // z to the power of 2⁴⁰; every factor is exact
+    power.backward();
+    CHECK(power.item() == 1);
+    CHECK(z.grad().item() == -0x1p40);
+}
+
+TEST_CASE("backward: a ladder of Fibonacci numbers") {
+    const Variable<double> x(Tensor<double>{1}, {.requires_grad = true});
+    Variable<double> a = x, b = x;
+    for (int i = 0; i < 70; ++i) a = std::exchange(b, a + b);
+    b.backward();
+    CHECK(b.item() == 498454011879264.0);  // the 72nd, where the first two are 1
+    CHECK(x.grad().item() == b.item());    // linear in x
+}
+
+TEST_CASE("backward: the order in which a graph is written does not matter") {
+    const auto gradients = [](const std::vector<int>& order) {
+        const Variable<> x = leaf({2}), w = leaf({3});
+        std::vector<Variable<>> terms(4);
+        for (const int i : order) {
+            if (i == 0) terms[0] = x * w;
+            if (i == 1) terms[1] = x * x;
+            if (i == 2) terms[2] = w * 5.0f;
+            if (i == 3) terms[3] = x - w;
+        }
+        Variable<> total = terms[static_cast<std::size_t>(order[0])];
+        for (std::size_t k = 1; k < 4; ++k) total = total + terms[static_cast<std::size_t>(order[k])];
+        total.backward();
+        return std::pair(x.grad().item(), w.grad().item());
+    };
+    std::vector<int> order{0, 1, 2, 3};
+    do CHECK(gradients(order) == std::pair(3.0f + 4 + 1, 2.0f + 5 - 1));
+    while (std::next_permutation(order.begin(), order.end()));
+}
+
+TEST_CASE("backward: the gradient is linear in the seed and in the function") {
+    const Variable<> x = leaf({1, 2, 3});
+    const auto gradient = [&x](const Variable<>& y, const Tensor<>& seed) {
+        Variable<>(x).zero_grad();
+        y.backward({.seed = seed});
+        return x.grad();
+    };
+    const Tensor<> s{1, 2, 4}, t{8, 16, -32};
+    CHECK(gradient(x * x, s + t) == gradient(x * x, s) + gradient(x * x, t));
+    CHECK(gradient(x * x + x * 3.0f, s) == gradient(x * x, s) + gradient(x * 3.0f, s));
+}
+
+TEST_CASE("backward: graphs on several threads may share a leaf") {
+    const Variable<> shared = leaf(full({100}, 3)), own_factor = Variable<>(full({100}, 2));
+    const int threads = 4, rounds = 200;
+    std::vector<std::thread> workers;
+    for (int t = 0; t < threads; ++t)
+        workers.emplace_back([&] {
+            for (int i = 0; i < rounds; ++i) (shared * own_factor + shared).backward({.seed = ones({100})});
+        });
+    for (auto& worker : workers) worker.join();
+    CHECK(shared.grad() == full({100}, 3 * threads * rounds));
+}
+
+TEST_CASE("backward: a graph may be built on one thread, walked on another and freed on a third") {
+    const Variable<> x = leaf({2});
+    const auto token = std::make_shared<int>();
+    Variable<> y;
+    std::thread([&] {
+        y = x;
+        for (int i = 0; i < 1000; ++i) y = observed(y, token, [] {});
+    }).join();
+    std::thread([&] { y.backward({.keep_graph = true}); }).join();
+    CHECK(x.grad() == Tensor<>{1});
+    std::thread([&] { y = {}; }).join();
+    CHECK(token.use_count() == 1);
+}

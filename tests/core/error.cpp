@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/core/error.hpp"
+
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "support/test.hpp"
+
+namespace {
+
+struct Fruit {
+    int weight;
+};
+
+std::string to_string(const Fruit& fruit) { return "a fruit of " + std::to_string(fruit.weight) + " g"; }
+
+template <class E>
+std::string text_of(const auto& throws) {
+    try {
+        throws();
+    } catch (const E& error) {
+        return error.what();
+    }
+    return "nothing thrown";
+}
+
+}  // namespace
+
+TEST_CASE("every error is a gradus::Error and a std::runtime_error", "[core][error]") {
+    STATIC_REQUIRE(std::is_base_of_v<std::runtime_error, gradus::Error>);
+    STATIC_REQUIRE(std::is_base_of_v<gradus::Error, gradus::ShapeError>);
+    STATIC_REQUIRE(std::is_base_of_v<gradus::Error, gradus::ValueError>);
+    STATIC_REQUIRE(std::is_base_of_v<gradus::Error, gradus::IoError>);
+    STATIC_REQUIRE(std::is_base_of_v<gradus::Error, gradus::GraphError>);
+    CHECK_THROWS_AS(throw gradus::IoError("gone"), std::runtime_error);
+}
+
+TEST_CASE("check() throws the named error with the operation in front", "[core][error]") {
+    CHECK_NOTHROW(gradus::check<gradus::ValueError>(true, "sgd", "needs lr > 0"));
+    CHECK_THROWS_MATCHES(gradus::check<gradus::ValueError>(false, "sgd", "needs lr > 0"), gradus::ValueError,
+                         Message("sgd: needs lr > 0"));
+}
+
+TEST_CASE("fail() lists what was given, numbers and user types alike", "[core][error]") {
+    using gradus::detail::fail;
+    CHECK(text_of<gradus::ShapeError>([] { fail<gradus::ShapeError>("eat", "not ripe", Fruit{120}); }) ==
+          "eat: not ripe: got a fruit of 120 g");
+    CHECK(text_of<gradus::ValueError>([] { fail<gradus::ValueError>("eat", "too many", 3, Fruit{5}, 7L); }) ==
+          "eat: too many: got 3 and a fruit of 5 g and 7");
+}

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The limits of this machine, against which the other figures are read: arithmetic, memory, and the cost of
-// threads.
+// The limits of this machine, against which other figures are read: arithmetic, memory, the cost of threads.
 
 #include <unistd.h>
 

@@ -55,8 +55,7 @@ inline std::string flags() {
     return text;
 }
 
-/// Google Benchmark's context tells how *its* library was built ("DEBUG" on Debian). These fields tell of our
-/// program.
+/// Google Benchmark's context tells how *its* library was built ("DEBUG" on Debian); these fields tell of ours.
 inline void add_context() {
 #if defined(NDEBUG)
     const char* const asserts = "off";
@@ -81,8 +80,8 @@ inline int run(int argc, char** argv) {
     return 0;
 }
 
-/// Runs a benchmark with 1 and with all threads, as its last argument. Wall time counts: the work is on all
-/// threads.
+/// Runs a benchmark with 1 and with all threads, its only argument. Wall time counts: the main thread's
+/// processor time would leave out the others.
 inline void add_thread_counts(benchmark::internal::Benchmark* benchmark) {
     benchmark->UseRealTime()->ArgName("threads")->Arg(1);
     if (gradus::num_threads() > 1) benchmark->Arg(gradus::num_threads());

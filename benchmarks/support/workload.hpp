@@ -49,8 +49,7 @@ struct Mlp {
     }
 };
 
-/// y = x; 1000 times y = y * w; sum(y).backward(), all on 16 numbers: nothing but the cost of recording and
-/// undoing.
+/// y = x; 1000 times y = y * w; sum(y).backward(), all on 16 numbers: what recording and undoing cost.
 struct Chain {
     static constexpr int operations = 1000, size = 16;
 
@@ -85,8 +84,7 @@ public:
         return *middle;
     }
 
-    /// Processor time per step since construction: unlike the others, it leaves out the time of other
-    /// programs.
+    /// Processor time per step since construction; unlike the others, it leaves out what other programs use.
     double cpu() const { return (cpu_ms() - cpu_start_) / static_cast<double>(count()); }
 
 private:
@@ -107,11 +105,10 @@ void measure_and_print(const std::string& name, double seconds, double first, do
     };
     run_for(seconds / 10);
     const StepTimes times = run_for(seconds);
-    const double cpu = times.cpu();
     std::printf(
         "{\"case\": \"%s\", \"median_ms\": %.6g, \"fastest_ms\": %.6g, \"cpu_ms\": %.6g, \"steps\": %zu, "
         "\"first\": %.7g, \"later\": %.7g}\n",
-        name.c_str(), times.median(), times.fastest(), cpu, times.count(), first, later);
+        name.c_str(), times.median(), times.fastest(), times.cpu(), times.count(), first, later);
     std::fflush(stdout);
 }
 

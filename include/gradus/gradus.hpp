@@ -16,11 +16,13 @@
 #include "gradus/kernels/arithmetic.hpp"
 #include "gradus/kernels/functions.hpp"
 #include "gradus/kernels/gemm.hpp"
+#include "gradus/kernels/indexing.hpp"
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/reduce.hpp"
 #include "gradus/kernels/simd.hpp"
 #include "gradus/kernels/softmax.hpp"
+#include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
 
 #include "gradus/autograd/backward.hpp"
@@ -32,10 +34,12 @@
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/indexing.hpp"
 #include "gradus/ops/layout.hpp"
 #include "gradus/ops/map.hpp"
 #include "gradus/ops/matmul.hpp"
 #include "gradus/ops/reduce.hpp"
+#include "gradus/ops/slice.hpp"
 
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/flatten.hpp"

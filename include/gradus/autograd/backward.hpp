@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sched.h>
+
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -100,7 +101,7 @@ private:
         struct Lock {
             std::atomic_flag& flag;
             explicit Lock(std::atomic_flag& f) : flag(f) {
-                while (flag.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+                while (flag.test_and_set(std::memory_order_acquire)) sched_yield();
             }
             ~Lock() { flag.clear(std::memory_order_release); }
         } const lock(node.accumulating);

@@ -37,17 +37,28 @@ public:
     using Error::Error;
 };
 
+namespace detail {
+
+// Errors are put together out of line: the code around them stays small.
+template <class E>
+[[noreturn, gnu::cold, gnu::noinline]] void refuse(const char* operation, const char* message) {
+    throw E(std::string(operation) + ": " + message);
+}
+
+}  // namespace detail
+
 /// Throws E("operation: message") unless `ok`. The text is put together only on failure.
 template <class E>
 inline void check(bool ok, const char* operation, const char* message) {
-    if (!ok) [[unlikely]] throw E(std::string(operation) + ": " + message);
+    if (!ok) [[unlikely]]
+        detail::refuse<E>(operation, message);
 }
 
 namespace detail {
 
 /// Throws E("operation: message: got A and B"); every item has a to_string(item), in std or found by its type.
 template <class E, class First, class... Rest>
-[[noreturn]] void fail(const char* operation, const std::string& message, const First& first,
+[[noreturn, gnu::cold, gnu::noinline]] void fail(const char* operation, const std::string& message, const First& first,
                        const Rest&... rest) {
     using std::to_string;
     std::string text = std::string(operation) + ": " + message + ": got " + to_string(first);

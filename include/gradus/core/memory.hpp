@@ -16,7 +16,7 @@ class BlockCache {
 public:
     static constexpr std::size_t alignment = 64;
 
-    static void* take(std::size_t bytes) {
+    [[gnu::noinline]] static void* take(std::size_t bytes) {
         const int index = size_class(bytes);
         if (BlockCache* cache = local(); cache && index < classes)
             if (Free*& head = cache->heads_[static_cast<std::size_t>(index)]) {
@@ -29,7 +29,7 @@ public:
     }
 
     /// `bytes` must be the number that take() was called with.
-    static void give(void* memory, std::size_t bytes) noexcept {
+    [[gnu::noinline]] static void give(void* memory, std::size_t bytes) noexcept {
         const int index = size_class(bytes);
         if (BlockCache* cache = local(); cache && index < classes && cache->bytes_ + class_bytes(index) <= max_bytes) {
             Free*& head = cache->heads_[static_cast<std::size_t>(index)];

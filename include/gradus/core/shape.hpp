@@ -25,13 +25,13 @@ public:
     Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), sizes.end()) {}
 
     template <std::input_iterator Iterator>
-    Shape(Iterator begin, Iterator end) {
+    [[gnu::noinline]] Shape(Iterator begin, Iterator end) {
         for (; begin != end; ++begin) push_back(static_cast<Index>(*begin));
     }
 
     Shape(const Shape& other) { *this = other; }
 
-    Shape& operator=(const Shape& other) {  // copies only the axes in use: shapes are copied with every operation
+    [[gnu::noinline]] Shape& operator=(const Shape& other) {  // copies only the axes in use: shapes are copied with every operation
         rank_ = other.rank_;
         numel_ = other.numel_;
         for (int i = 0; i < rank_; ++i) sizes_[i] = other.sizes_[i];
@@ -55,7 +55,7 @@ public:
         return axis < 0 ? axis + rank_ : axis;
     }
 
-    void push_back(Index size) {
+    [[gnu::noinline]] void push_back(Index size) {
         if (rank_ == max_rank) [[unlikely]] throw ShapeError("shape: more than 8 axes; flatten or reshape first");
         if (size < 0) [[unlikely]]
             throw ShapeError("shape: a size is negative: got " + std::to_string(size) + " at axis " +
@@ -69,7 +69,7 @@ public:
     }
 
     /// This shape with the size of one axis replaced.
-    Shape with(int axis, Index size) const {
+    [[gnu::noinline]] Shape with(int axis, Index size) const {
         const int target = normalize_axis("shape", axis);
         Shape result;
         for (int i = 0; i < rank_; ++i) result.push_back(i == target ? size : sizes_[i]);
@@ -77,7 +77,7 @@ public:
     }
 
     /// This shape without one axis.
-    Shape without(int axis) const {
+    [[gnu::noinline]] Shape without(int axis) const {
         const int target = normalize_axis("shape", axis);
         Shape result;
         for (int i = 0; i < rank_; ++i)
@@ -111,20 +111,20 @@ private:
 };
 
 /// "[2, 3]"; "[]" for rank 0.
-inline std::string to_string(const Shape& shape) {
+[[gnu::noinline]] inline std::string to_string(const Shape& shape) {
     std::string text = "[";
     for (int i = 0; i < shape.rank(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
     return text + "]";
 }
 
-inline void Shape::refuse_axis(const char* operation, int axis) const {
+[[gnu::cold]] inline void Shape::refuse_axis(const char* operation, int axis) const {
     throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) + " is out of range for shape " +
                      to_string(*this));
 }
 
 /// The shape two operands share after NumPy broadcasting: axes are aligned at the end, and an axis of size 1 (or a
 /// missing one) stretches to the other's size. Throws ShapeError in the name of `operation`.
-inline Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
+[[gnu::noinline]] inline Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
     if (a == b) return a;
     const int rank = std::max(a.rank(), b.rank());
     Shape result;

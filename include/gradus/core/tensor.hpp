@@ -80,6 +80,22 @@ struct Literal {
     bool is_list = false;
 };
 
+[[noreturn, gnu::cold]] inline void refuse_rows(Index first, Index last, const Shape& shape) {
+    throw ShapeError("rows: [" + std::to_string(first) + ", " + std::to_string(last) + ") is out of range for shape " +
+                     to_string(shape));
+}
+
+[[noreturn, gnu::cold]] inline void refuse_positions(std::initializer_list<Index> positions, const Shape& shape) {
+    std::string text;
+    for (const Index position : positions) text += (text.empty() ? "" : ", ") + std::to_string(position);
+    throw ShapeError("tensor: no element (" + text + ") in shape " + to_string(shape));
+}
+
+[[noreturn, gnu::cold]] inline void refuse_count(const char* operation, const Shape& shape, std::size_t count) {
+    throw ShapeError(std::string(operation) + ": shape " + to_string(shape) + " needs " + std::to_string(shape.numel()) +
+                     " values: got " + std::to_string(count));
+}
+
 }  // namespace detail
 
 /// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by another
@@ -131,7 +147,7 @@ public:
     }
 
     /// A tensor whose elements hold no particular values yet.
-    static Tensor uninitialized(const Shape& shape) {
+    [[gnu::noinline]] static Tensor uninitialized(const Shape& shape) {
         return Tensor(shape, detail::Storage(static_cast<std::size_t>(shape.numel()) * sizeof(T)));
     }
 
@@ -182,9 +198,8 @@ public:
 
     /// Rows [first, last) of the outermost axis; shares memory. Throws ShapeError if they are not all there.
     Tensor rows(Index first, Index last) const {
-        if (rank() == 0 || first < 0 || last < first || last > shape_[0])
-            throw ShapeError("rows: [" + std::to_string(first) + ", " + std::to_string(last) +
-                             ") is out of range for shape " + to_string(shape_));
+        if (rank() == 0 || first < 0 || last < first || last > shape_[0]) [[unlikely]]
+            detail::refuse_rows(first, last, shape_);
         Tensor result(*this);
         result.shape_ = shape_.with(0, last - first);
         result.data_ += first * (shape_.numel() == 0 ? 0 : shape_.numel() / shape_[0]);
@@ -209,7 +224,7 @@ private:
     Tensor(const Shape& shape, detail::Storage storage)
         : storage_(std::move(storage)), data_(static_cast<T*>(storage_.data())), shape_(shape) {}
 
-    void detach() {
+    [[gnu::noinline]] void detach() {
         Tensor copy = uninitialized(shape_);
         if (numel() > 0) std::memcpy(static_cast<void*>(copy.data_), data_, values().size_bytes());
         *this = std::move(copy);
@@ -224,18 +239,14 @@ private:
             inside = position >= 0 && position < shape_.begin()[axis];
             if (inside) at = at * shape_.begin()[axis++] + position;
         }
-        if (!inside) [[unlikely]] {
-            std::string text;
-            for (const Index position : positions) text += (text.empty() ? "" : ", ") + std::to_string(position);
-            throw ShapeError("tensor: no element (" + text + ") in shape " + to_string(shape_));
-        }
+        if (!inside) [[unlikely]]
+            detail::refuse_positions(positions, shape_);
         return at;
     }
 
     static const Shape& check_count(const char* operation, const Shape& shape, std::size_t count) {
-        if (static_cast<std::size_t>(shape.numel()) != count)
-            throw ShapeError(std::string(operation) + ": shape " + to_string(shape) + " needs " +
-                             std::to_string(shape.numel()) + " values: got " + std::to_string(count));
+        if (static_cast<std::size_t>(shape.numel()) != count) [[unlikely]]
+            detail::refuse_count(operation, shape, count);
         return shape;
     }
 
@@ -278,7 +289,9 @@ Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
 
 template <class T = float>
 Tensor<T> zeros(const Shape& shape) {
-    return full<T>(shape, T(0));
+    Tensor<T> result = Tensor<T>::uninitialized(shape);
+    std::memset(static_cast<void*>(result.mutable_data()), 0, result.values().size_bytes());  // 0 has no bits set
+    return result;
 }
 
 template <class T = float>

@@ -57,9 +57,9 @@ Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<Index>& in
 
 /// y[i, j, k] = x[i, indices[i, j, k], k] for axis 1 of three, and so on: one index for each element of the
 /// result. With logits [batch, classes] and labels [batch, 1], gather(logits, 1, labels) takes from each
-/// sample the logit of its label.       dx[i, indices[i, j, k], k] += dy[i, j, k] Throws ShapeError unless
-/// the indices have the axes of x and, beside the indexed one, no larger sizes (smaller ones leave the rest
-/// of x out, as in PyTorch); ValueError if an index is out of range.
+/// sample the logit of its label.       dx[i, indices[i, j, k], k] += dy[i, j, k]
+/// Throws ShapeError unless the indices have the axes of x and, beside the indexed one, no larger sizes
+/// (smaller ones leave the rest of x out, as in PyTorch); ValueError if an index is out of range.
 template <class T>
 Variable<T> gather(const Variable<T>& x, int axis, const Tensor<Index>& indices) {
     axis = x.shape().normalize_axis("gather", axis);

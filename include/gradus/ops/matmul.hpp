@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/gemm.hpp"
 #include "gradus/ops/layout.hpp"
 
 namespace gradus {
+namespace detail {
+
+inline void check_leading_axes(const Shape& a, const Shape& b) {
+    for (int axis = -3; axis >= -std::min(a.rank(), b.rank()); --axis)
+        if (a[axis] != b[axis] && a[axis] != 1 && b[axis] != 1)
+            fail<ShapeError>("matmul", "leading axes do not broadcast", a, b);
+}
+
+}  // namespace detail
 
 /// y[..., M, N] = a[..., M, K] · b[..., K, N], leading axes broadcast.       da = dy · bᵀ       db = aᵀ · dy
 /// A vector stands for a matrix of one row (left) or one column (right) and that axis is dropped from the result, as in
-/// NumPy. Throws ShapeError for rank 0 and unless the inner sizes are equal.
+/// NumPy. Throws ShapeError for rank 0 and unless the inner sizes are equal and the leading axes broadcast.
 template <class T>
 Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
     if (a.rank() == 0 || b.rank() == 0)
@@ -24,6 +35,7 @@ Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
         const Variable<T> y = matmul(a, reshape(b, Shape{b.size(0), 1}));
         return reshape(y, y.shape().without(-1));
     }
+    detail::check_leading_axes(a.shape(), b.shape());
     const Tensor<T> A = a.value(), B = b.value();
     return record("matmul", kernels::matmul(A, B), wrt(a, [B](const Tensor<T>& dy) { return kernels::matmul_nt(dy, B); }),
                   wrt(b, [A](const Tensor<T>& dy) { return kernels::matmul_tn(A, dy); }));

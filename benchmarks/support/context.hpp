@@ -55,7 +55,7 @@ inline std::string flags() {
     return text;
 }
 
-/// Google Benchmark's context tells how *its* library was built ("DEBUG" on Debian); these fields tell of ours.
+/// Google Benchmark's context tells how *its* library was built ("DEBUG" on Debian); these tell of ours.
 inline void add_context() {
 #if defined(NDEBUG)
     const char* const asserts = "off";

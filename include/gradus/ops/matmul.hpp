@@ -41,35 +41,50 @@ Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
                   wrt(b, [A](const Tensor<T>& dy) { return kernels::matmul_tn(A, dy); }));
 }
 
+namespace detail {
+
+template <class T>
+void check_linear(const Variable<T>& x, const Variable<T>& weight) {
+    if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
+        fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(), weight.shape());
+}
+
+/// All axes but the last as one: [..., n] as [rows, n].
+template <class T>
+Tensor<T> as_rows(const Tensor<T>& x) {
+    return x.reshape({x.shape().span(0, x.rank() - 1), x.size(-1)});
+}
+
+/// x · weightᵀ + bias (null: none), recorded with the two gradients that exist either way and with `rest`.
+template <class T, class... Rest>
+Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const T* bias, Rest... rest) {
+    const Tensor<T> X = as_rows(x.value()), W = weight.value();
+    return record("linear", kernels::matmul_nt(X, W, bias).reshape(x.shape().with(-1, weight.size(0))),
+                  wrt(x, [W, shape = x.shape()](const Tensor<T>& dy) {
+                      return kernels::matmul(as_rows(dy), W).reshape(shape);
+                  }),
+                  wrt(weight, [X](const Tensor<T>& dy) { return kernels::matmul_tn(as_rows(dy), X); }), std::move(rest)...);
+}
+
+}  // namespace detail
+
 /// y[..., out] = x[..., in] · weightᵀ + bias, with weight [out, in] and bias [out].
 /// dx = dy · weight       dweight = dyᵀ · x       dbias = the sum of dy over all axes but the last
 /// Throws ShapeError if sizes differ.
 template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
-    if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
-        detail::fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(),
-                                 weight.shape());
+    detail::check_linear(x, weight);
     if (bias.shape() != Shape{weight.size(0)})
         detail::fail<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(), bias.shape());
-    const Shape result = x.shape().with(-1, weight.size(0));
-    const Index in = weight.size(1), rows = x.shape().span(0, x.rank() - 1);
-    const Tensor<T> X = x.value().reshape({rows, in}), W = weight.value();
-    const Shape flat{rows, weight.size(0)};
-    return record("linear", kernels::matmul_nt(X, W, bias.value().data()).reshape(result),
-                  wrt(x, [W, flat, shape = x.shape()](const Tensor<T>& dy) {
-                      return kernels::matmul(dy.reshape(flat), W).reshape(shape);
-                  }),
-                  wrt(weight, [X, flat](const Tensor<T>& dy) { return kernels::matmul_tn(dy.reshape(flat), X); }),
-                  wrt(bias, [](const Tensor<T>& dy) { return dy; }));  // the engine sums it to [out]
+    const auto same = [](const Tensor<T>& dy) { return dy; };  // the engine sums it to [out]
+    return detail::linear(x, weight, bias.value().data(), wrt(bias, same));
 }
 
 /// The same without a bias.
 template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight) {
-    if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
-        detail::fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(),
-                                 weight.shape());
-    return matmul(x, transpose(weight));
+    detail::check_linear(x, weight);
+    return detail::linear(x, weight, static_cast<const T*>(nullptr));
 }
 
 }  // namespace gradus

@@ -37,13 +37,13 @@ double logistic(double x) {
             return call(x);                                        \
         }                                                          \
     }
-FUNCTION(Exp, exp, std::exp, 0.99);
-FUNCTION(Expm1, expm1, std::expm1, 1.61);
-FUNCTION(Log, log, std::log, 0.85);
-FUNCTION(Log1p, log1p, std::log1p, 1.43);
-FUNCTION(Tanh, tanh, std::tanh, 2.31);
-FUNCTION(Sigmoid, sigmoid, logistic, 2.3);
-FUNCTION(Erf, erf, std::erf, 1.2);
+FUNCTION(Exp, exp, std::exp, 1.1);
+FUNCTION(Expm1, expm1, std::expm1, 1.7);
+FUNCTION(Log, log, std::log, 1.0);
+FUNCTION(Log1p, log1p, std::log1p, 1.6);
+FUNCTION(Tanh, tanh, std::tanh, 2.7);
+FUNCTION(Sigmoid, sigmoid, logistic, 2.5);
+FUNCTION(Erf, erf, std::erf, 1.4);
 #undef FUNCTION
 
 template <class F, class T>

@@ -111,7 +111,7 @@ private:
 };
 
 /// "[2, 3]"; "[]" for rank 0.
-[[gnu::noinline]] inline std::string to_string(const Shape& shape) {
+[[gnu::cold]] inline std::string to_string(const Shape& shape) {
     std::string text = "[";
     for (int i = 0; i < shape.rank(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
     return text + "]";

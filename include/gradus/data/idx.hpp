@@ -156,12 +156,12 @@ private:
 
 #endif
 
-inline std::string hex(unsigned char byte) {
+[[gnu::cold]] inline std::string hex(unsigned char byte) {
     return {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
 }
 
 /// Checks the first four bytes (00 00, type, number of axes) and returns the number of axes.
-inline int idx_rank(const auto& source, const unsigned char (&magic)[4]) {
+[[gnu::cold]] inline int idx_rank(const auto& source, const unsigned char (&magic)[4]) {
     if (magic[0] != 0 || magic[1] != 0) {
         const bool reversed = magic[2] == 0 && magic[3] == 0;
         source.fail("is not an IDX file, which starts with 00 00 08: got " + hex(magic[0]) + " " +
@@ -185,7 +185,7 @@ inline int idx_rank(const auto& source, const unsigned char (&magic)[4]) {
 }
 
 /// The sizes that follow the magic number, each four bytes, big-endian.
-inline Shape idx_shape(const auto& source, const unsigned char* sizes, int rank, std::uint64_t max_bytes) {
+[[gnu::cold]] inline Shape idx_shape(const auto& source, const unsigned char* sizes, int rank, std::uint64_t max_bytes) {
     Shape shape;
     std::uint64_t total = 1;
     max_bytes = std::min(max_bytes, std::uint64_t{1} << 56);  // what Shape can express
@@ -246,7 +246,7 @@ Tensor<std::uint8_t> parse_idx(Source& source, const IdxOptions& options) {
 /// size of 0), one byte too short or too long, damaged, or promises more than `max_bytes`.
 ///
 /// Source: LeCun, Cortes & Burges, "The MNIST database of handwritten digits"; gzip: RFC 1952.
-inline Tensor<std::uint8_t> read_idx(const std::string& path, const IdxOptions& options = {}) {
+[[gnu::cold]] inline Tensor<std::uint8_t> read_idx(const std::string& path, const IdxOptions& options = {}) {
     detail::InputFile file("read_idx", path);
     if (!file.is_gzip()) return detail::parse_idx(file, options);
 #ifdef GRADUS_WITH_ZLIB

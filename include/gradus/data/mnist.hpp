@@ -19,9 +19,11 @@ namespace detail {
 inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
                                               "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
 
+// Marked cold: run once, so compiled for size, which keeps compile times down.
+
 /// Path of a file, plain or compressed; empty if the folder has neither. Whatever else is wrong with it
 /// (permissions, a circle of links) is left for read_idx to report.
-inline std::string find_idx(const std::string& folder, const std::string& name) {
+[[gnu::cold]] inline std::string find_idx(const std::string& folder, const std::string& name) {
     for (const char* suffix : {"", ".gz"}) {
         const std::string path = folder + "/" + name + suffix;
         struct stat status;
@@ -31,7 +33,7 @@ inline std::string find_idx(const std::string& folder, const std::string& name) 
 }
 
 /// "" if the folder holds all four files, else what is wrong with it.
-inline std::string missing_files(const std::string& folder) {
+[[gnu::cold]] inline std::string missing_files(const std::string& folder) {
     struct stat status;
     if (::stat(folder.c_str(), &status) != 0 && errno == ENOENT) return "does not exist";
     std::string missing;
@@ -42,7 +44,7 @@ inline std::string missing_files(const std::string& folder) {
 }
 
 /// Where a set may be if the caller names no folder.
-inline std::vector<std::string> mnist_places(const std::string& name) {
+[[gnu::cold]] inline std::vector<std::string> mnist_places(const std::string& name) {
     std::vector<std::string> places;
     const auto add = [&](const char* variable, const std::string& below) {
         const char* root = std::getenv(variable);
@@ -67,7 +69,7 @@ inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
 }
 
 /// Reads one pair of files. Throws IoError if they are not images and labels that belong together.
-inline Dataset<> read_mnist(const std::string& operation, const std::string& images,
+[[gnu::cold]] inline Dataset<> read_mnist(const std::string& operation, const std::string& images,
                             const std::string& labels) {
     const Tensor<std::uint8_t> classes = read_idx(labels), pixels = read_idx(images);
     if (classes.rank() != 1)
@@ -88,7 +90,7 @@ inline Dataset<> read_mnist(const std::string& operation, const std::string& ima
     return {unit_images(pixels), cast<Index>(classes)};
 }
 
-inline Split<> find_mnist(const std::string& operation, const std::string& name, const std::string& folder,
+[[gnu::cold]] inline Split<> find_mnist(const std::string& operation, const std::string& name, const std::string& folder,
                           const std::string& fix) {
     std::string tried;
     for (const std::string& place : folder.empty() ? mnist_places(name) : std::vector<std::string>{folder}) {
@@ -120,7 +122,7 @@ inline Split<> find_mnist(const std::string& operation, const std::string& name,
 /// Throws IoError if they are not found or not what they should be.
 ///
 /// Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
-inline Split<> mnist(const std::string& folder = "") {
+[[gnu::cold]] inline Split<> mnist(const std::string& folder = "") {
     return detail::find_mnist("mnist", "mnist", folder, "run examples/get_data.sh mnist");
 }
 
@@ -129,7 +131,7 @@ inline Split<> mnist(const std::string& folder = "") {
 ///
 /// Source: Xiao et al., "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms",
 /// 2017.
-inline Split<> fashion_mnist(const std::string& folder = "") {
+[[gnu::cold]] inline Split<> fashion_mnist(const std::string& folder = "") {
     return detail::find_mnist("fashion_mnist", "fashion-mnist", folder,
                               "apt install dataset-fashion-mnist, or run examples/get_data.sh fashion-mnist");
 }

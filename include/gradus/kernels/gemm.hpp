@@ -292,9 +292,12 @@ Tensor<T> matmul(const Matrices<T>& a, const Matrices<T>& b, const T* bias = nul
         gemm(count * m, n, k, a.at(0), b.at(0), out, bias);
         return c;
     }
-    const BroadcastPlan<2> plan(Shape(shape.begin(), shape.end() - 2), {a.batch(), b.batch()});
+    const Shape a_batch = a.batch(), b_batch = b.batch();
+    const Shape* const batches[] = {&a_batch, &b_batch};
+    const BroadcastPlan plan(Shape(shape.begin(), shape.end() - 2), batches, 2);
     const auto product = [&](Index i) {
-        const auto row = plan.offsets(i / plan.sizes[0]);
+        Index row[2];
+        plan.offsets(i / plan.sizes[0], row);
         const Index at = i % plan.sizes[0];
         gemm(m, n, k, a.at(row[0] + at * plan.strides[0][0]), b.at(row[1] + at * plan.strides[0][1]), out + i * m * n, bias);
     };

@@ -18,7 +18,9 @@ void add_row(Index n, const T* x, T* y) {
     if (n < 8) {
         for (Index i = 0; i < n; ++i) y[i] += x[i];
     } else {
-        map_row(add, n, y, std::tuple<const T*, const T*>{y, x}, {1, 1}, std::make_index_sequence<2>());
+        const void* const operands[] = {y, x};
+        const Index strides[] = {1, 1};
+        map_row<Add, T, T, T>(add, n, y, operands, strides, std::make_index_sequence<2>());
     }
 }
 

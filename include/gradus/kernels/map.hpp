@@ -30,6 +30,9 @@ VectorizedLambda<F> vectorized(F f) {
     return VectorizedLambda<F>(std::move(f));
 }
 
+/// The most operands of one map.
+inline constexpr std::size_t max_operands = 8;
+
 namespace detail {
 
 template <class F, class T, class... Ts>
@@ -61,97 +64,134 @@ struct MapKernel {
 /// Elements for which a repeated operand is written out, so that one kernel serves operands that repeat and that do not.
 inline constexpr Index repeat_block = 256;
 
-/// One row of a map: vectorised if the functor and the types allow it.
+/// One row of a map, y[i] = f(x[i * stride]...) with strides of 0 or 1: all that is compiled anew for every functor.
 template <class F, class R, class... Ts, std::size_t... I>
-void map_row(const F& f, Index n, R* y, const std::tuple<const Ts*...>& x,
-             const std::array<Index, sizeof...(Ts)>& strides, std::index_sequence<I...>) {
+void map_row(const F& f, Index n, R* y, const void* const* x, const Index* strides, std::index_sequence<I...>) {
     if constexpr (is_vectorized<F, R, Ts...>) {
-        std::array<const R*, sizeof...(Ts)> pointers{std::get<I>(x)...};
-        if (((strides[I] == 1) && ...)) return simd::run<MapKernel<F, R>>(&f, n, y, pointers);
+        std::array<const R*, sizeof...(Ts)> in{static_cast<const R*>(x[I])...};
+        if (((strides[I] == 1) && ...)) return simd::run<MapKernel<F, R>>(&f, n, y, in);
         std::array<std::array<R, repeat_block>, sizeof...(Ts)> repeated;
         for (std::size_t k = 0; k < sizeof...(Ts); ++k)
             if (strides[k] == 0) {
-                std::fill_n(repeated[k].begin(), std::min(n, repeat_block), *pointers[k]);
-                pointers[k] = repeated[k].data();
+                std::fill_n(repeated[k].begin(), std::min(n, repeat_block), *in[k]);
+                in[k] = repeated[k].data();
             }
         for (Index i = 0; i < n; i += repeat_block) {
-            simd::run<MapKernel<F, R>>(&f, std::min(repeat_block, n - i), y + i, pointers);
-            for (std::size_t k = 0; k < sizeof...(Ts); ++k) pointers[k] += strides[k] * repeat_block;
+            simd::run<MapKernel<F, R>>(&f, std::min(repeat_block, n - i), y + i, in);
+            for (std::size_t k = 0; k < sizeof...(Ts); ++k) in[k] += strides[k] * repeat_block;
         }
     } else {
-        for (Index i = 0; i < n; ++i) y[i] = f(std::get<I>(x)[i * strides[I]]...);
+        for (Index i = 0; i < n; ++i) y[i] = f(static_cast<const Ts*>(x[I])[i * strides[I]]...);
     }
 }
 
-/// How N operands walk over a broadcast result: neighbouring axes are merged as far as every operand allows.
-template <std::size_t N>
+/// How operands walk over a broadcast result: neighbouring axes are merged as far as every operand allows.
 struct BroadcastPlan {
     int rank = 0;
-    Index sizes[Shape::max_rank];
-    std::array<std::array<Index, N>, Shape::max_rank> strides;  // per axis and operand; 0 where an operand repeats
+    std::size_t count;
+    Index sizes[Shape::max_rank];                  // innermost first
+    Index strides[Shape::max_rank][max_operands];  // in elements, per axis and operand; 0 where an operand repeats
 
-    BroadcastPlan(const Shape& result, const std::array<Shape, N>& shapes) {
-        std::array<Index, N> step;
-        step.fill(1);
-        for (int axis = result.rank() - 1; axis >= 0; --axis) {  // innermost first
+    BroadcastPlan(const Shape& result, const Shape* const* shapes, std::size_t operands) : count(operands) {
+        Index step[max_operands];
+        std::fill_n(step, count, Index{1});
+        for (int axis = result.rank() - 1; axis >= 0; --axis) {
             const Index size = result[axis];
             if (size == 1) continue;
-            std::array<Index, N> stride;
+            Index stride[max_operands];
             bool merges = rank > 0;
-            for (std::size_t k = 0; k < N; ++k) {
-                const int own = axis - (result.rank() - shapes[k].rank());
-                const bool repeats = own < 0 || shapes[k][own] == 1;
+            for (std::size_t k = 0; k < count; ++k) {
+                const int own = axis - (result.rank() - shapes[k]->rank());
+                const bool repeats = own < 0 || (*shapes[k])[own] == 1;
                 stride[k] = repeats ? 0 : step[k];
                 if (!repeats) step[k] *= size;
-                if (rank > 0) merges = merges && stride[k] == strides[at(rank - 1)][k] * sizes[rank - 1];
+                if (rank > 0) merges = merges && stride[k] == strides[rank - 1][k] * sizes[rank - 1];
             }
             if (merges) {
                 sizes[rank - 1] *= size;
             } else {
                 sizes[rank] = size;
-                strides[at(rank++)] = stride;
+                std::copy_n(stride, count, strides[rank++]);
             }
         }
         if (rank == 0) {
             sizes[0] = 1;
-            strides[0].fill(0);
+            std::fill_n(strides[0], count, Index{0});
             rank = 1;
         }
     }
 
     /// Offset of each operand at the start of a row (a run along the innermost axis).
-    std::array<Index, N> offsets(Index row) const {
-        std::array<Index, N> result{};
+    void offsets(Index row, Index* result) const {
+        std::fill_n(result, count, Index{0});
         for (int axis = 1; axis < rank; ++axis) {
             const Index position = row % sizes[axis];
             row /= sizes[axis];
-            for (std::size_t k = 0; k < N; ++k) result[k] += position * strides[at(axis)][k];
+            for (std::size_t k = 0; k < count; ++k) result[k] += position * strides[axis][k];
         }
-        return result;
     }
-
-private:
-    static std::size_t at(int axis) { return static_cast<std::size_t>(axis); }
 };
 
-template <class F, class R, class... Ts, std::size_t... I>
-void map_broadcast(const F& f, Tensor<R>& y, std::index_sequence<I...> each, const Tensor<Ts>&... x) {
-    const BroadcastPlan<sizeof...(Ts)> plan(y.shape(), {x.shape()...});
-    const Index inner = plan.sizes[0], rows = inner == 0 ? 0 : y.numel() / inner;
-    R* const out = y.mutable_data();
-    const auto run = [&](Index row, Index begin, Index end) {
-        const auto offset = plan.offsets(row);
-        const auto& stride = plan.strides[0];
-        const std::tuple<const Ts*...> in{(x.data() + offset[I] + begin * stride[I])...};
-        map_row(f, end - begin, out + row * inner + begin, in, stride, each);
-    };
-    if (rows == 1) {
-        parallel_for(inner, parallel_grain, [&](Index begin, Index end) { run(0, begin, end); });
-    } else {
-        parallel_for(rows, std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1)), [&](Index begin, Index end) {
-            for (Index row = begin; row < end; ++row) run(row, 0, inner);
-        });
+/// One operand of a map, whatever its type.
+struct Operand {
+    const void* data;
+    std::size_t element;  // bytes
+    const Shape* shape;
+};
+
+/// A map with the types of functor and elements erased: compiled once for the whole program.
+struct ErasedMap {
+    const void* f;
+    void (*row)(const void* f, Index n, void* y, const void* const* x, const Index* strides);
+    void* y;
+    std::size_t element;  // bytes of one element of y
+    const Operand* operands;
+    std::size_t count;
+
+    /// Elements [begin, end) of a row whose first element is y[first], from where `offsets` says.
+    void part(Index first, Index begin, Index end, const Index* offsets, const Index* strides) const {
+        const void* x[max_operands];
+        for (std::size_t k = 0; k < count; ++k)
+            x[k] = static_cast<const char*>(operands[k].data) +
+                   static_cast<std::size_t>(offsets[k] + begin * strides[k]) * operands[k].element;
+        row(f, end - begin, static_cast<char*>(y) + static_cast<std::size_t>(first + begin) * element, x, strides);
     }
+
+    void run(const Shape& result) const {
+        const Shape* shapes[max_operands];
+        for (std::size_t k = 0; k < count; ++k) shapes[k] = operands[k].shape;
+        const BroadcastPlan plan(result, shapes, count);
+        const Index inner = plan.sizes[0], rows = inner == 0 ? 0 : result.numel() / inner;
+        if (rows == 1) {
+            const Index offsets[max_operands] = {};
+            parallel_for(inner, parallel_grain,
+                         [&](Index begin, Index end) { part(0, begin, end, offsets, plan.strides[0]); });
+        } else {
+            const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
+            parallel_for(rows, block, [&](Index begin, Index end) {
+                Index offsets[max_operands];
+                for (Index i = begin; i < end; ++i) {
+                    plan.offsets(i, offsets);
+                    part(i * inner, 0, inner, offsets, plan.strides[0]);
+                }
+            });
+        }
+    }
+};
+
+template <class F, class R, class... Ts>
+void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, sizeof...(Ts)>& operands) {
+    static_assert(sizeof...(Ts) <= max_operands, "a map of more than 8 operands");
+    const auto row = [](const void* functor, Index n, void* out, const void* const* x, const Index* strides) {
+        map_row<F, R, Ts...>(*static_cast<const F*>(functor), n, static_cast<R*>(out), x, strides,
+                             std::index_sequence_for<Ts...>());
+    };
+    ErasedMap{&f, row, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
+}
+
+template <class T>
+Operand operand(const Tensor<T>& x) {
+    return {x.data(), sizeof(T), &x.shape()};
 }
 
 }  // namespace detail
@@ -160,35 +200,18 @@ void map_broadcast(const F& f, Tensor<R>& y, std::index_sequence<I...> each, con
 template <class F, class T, class... Ts>
 auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x, const Tensor<Ts>&... xs) {
     using R = std::decay_t<decltype(f(std::declval<const T&>(), std::declval<const Ts&>()...))>;
-    constexpr auto each = std::index_sequence_for<T, Ts...>();
-    if ((... && (xs.shape() == x.shape()))) {
-        Tensor<R> y = Tensor<R>::uninitialized(x.shape());
-        R* const out = y.mutable_data();
-        std::array<Index, sizeof...(Ts) + 1> strides;
-        strides.fill(1);
-        parallel_for(x.numel(), parallel_grain, [&](Index begin, Index end) {
-            const std::tuple<const T*, const Ts*...> in{x.data() + begin, (xs.data() + begin)...};
-            detail::map_row(f, end - begin, out + begin, in, strides, each);
-        });
-        return y;
-    }
     Shape shape = x.shape();
     ((shape = broadcast(operation, shape, xs.shape())), ...);
     Tensor<R> y = Tensor<R>::uninitialized(shape);
-    detail::map_broadcast(f, y, each, x, xs...);
+    detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(), {detail::operand(x), detail::operand(xs)...});
     return y;
 }
 
-/// y = f(y, x...) in the memory of y; all of one shape.
+/// y = f(y, x...) in the memory of y; every x has the shape of y or is broadcast to it.
 template <class F, class T, class... Ts>
 void map_in_place(const F& f, Tensor<T>& y, const Tensor<Ts>&... xs) {
     T* const out = y.mutable_data();
-    std::array<Index, sizeof...(Ts) + 1> strides;
-    strides.fill(1);
-    parallel_for(y.numel(), parallel_grain, [&](Index begin, Index end) {
-        const std::tuple<const T*, const Ts*...> in{out + begin, (xs.data() + begin)...};
-        detail::map_row(f, end - begin, out + begin, in, strides, std::index_sequence_for<T, Ts...>());
-    });
+    detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...});
 }
 
 }  // namespace gradus::kernels

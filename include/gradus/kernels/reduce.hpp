@@ -8,6 +8,27 @@
 
 namespace gradus::kernels {
 
+namespace detail {
+
+/// The number that is beyond all others on this side: an infinity if T has one.
+template <class T>
+T extreme(int side) {
+    using Limits = std::numeric_limits<T>;
+    if constexpr (Limits::is_integer)
+        return side < 0 ? Limits::lowest() : Limits::max();
+    else
+        return T(side * std::numeric_limits<double>::infinity());
+}
+
+/// `result`, or NaN if a lane is NaN.
+template <class P>
+GRADUS_INLINE typename P::Value or_nan(const P& lanes, typename P::Value result) {
+    const typename P::Value nan = sum(select(lanes == lanes, P(0), lanes));
+    return nan == nan ? result : nan;
+}
+
+}  // namespace detail
+
 // What a reduction does with two partial results, and where it starts.
 // clang-format off
 struct SumOf : Vectorized {
@@ -15,15 +36,22 @@ struct SumOf : Vectorized {
     template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const { return a + b; }
     template <class P> GRADUS_INLINE static auto across(const P& lanes) { return sum(lanes); }
 };
+// The largest (smallest) number; NaN as soon as there is one.
 struct MaxOf : Vectorized {
-    template <class T> static T start() { return T(-std::numeric_limits<double>::infinity()); }
-    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const { using simd::max; return max(a, b); }
-    template <class P> GRADUS_INLINE static auto across(const P& lanes) { return max(lanes); }
+    template <class T> static T start() { return detail::extreme<T>(-1); }
+    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
+        using simd::max, simd::select;
+        return select(b == b, max(a, b), b);  // max itself keeps the NaN of a only
+    }
+    template <class P> GRADUS_INLINE static auto across(const P& lanes) { return detail::or_nan(lanes, max(lanes)); }
 };
 struct MinOf : Vectorized {
-    template <class T> static T start() { return T(std::numeric_limits<double>::infinity()); }
-    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const { using simd::min; return min(a, b); }
-    template <class P> GRADUS_INLINE static auto across(const P& lanes) { return min(lanes); }
+    template <class T> static T start() { return detail::extreme<T>(1); }
+    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
+        using simd::min, simd::select;
+        return select(b == b, min(a, b), b);
+    }
+    template <class P> GRADUS_INLINE static auto across(const P& lanes) { return detail::or_nan(lanes, min(lanes)); }
 };
 // clang-format on
 
@@ -80,12 +108,27 @@ struct ColumnKernel {
         Index j = 0;
         while (j + 4 * lanes <= columns) j += strip<4, Bytes>(x, rows, stride, j, y);
         while (j + lanes <= columns) j += strip<1, Bytes>(x, rows, stride, j, y);
+        if (j < columns) tail<Bytes>(x + j, rows, stride, columns - j, y + j);
+    }
+
+    /// The last columns, fewer than a pack holds, in the same order of additions. Rows are read to the full width of a
+    /// pack as long as that is memory of the matrix; what comes of the lanes too many is not written.
+    template <int Bytes>
+    GRADUS_INLINE static void tail(const T* x, Index rows, Index stride, Index columns, T* y) {
+        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
+        using Pack = simd::Pack<T, lanes>;
+        const int width = static_cast<int>(columns) & (lanes - 1);
+        const Index whole = rows - (lanes - width + stride - 1) / stride;
         const F f;
-        for (; j < columns; ++j) {
-            T total = F::template start<T>();
-            for (Index r = 0; r < rows; ++r) total = f(total, x[r * stride + j]);
-            y[j] = total;
+        Pack total(F::template start<T>());
+        for (Index first = 0; first < rows; first += 256) {
+            Pack part(F::template start<T>());
+            const Index last = std::min(rows, first + 256);
+            for (Index r = first; r < last; ++r)
+                part = f(part, r < whole ? Pack::load(x + r * stride) : Pack::load_partial(x + r * stride, width));
+            total = f(total, part);
         }
+        total.store_partial(y, width);
     }
 };
 

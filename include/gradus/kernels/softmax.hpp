@@ -10,20 +10,21 @@
 namespace gradus::kernels {
 namespace detail {
 
+/// The largest of n numbers; 0 if that is -inf (or there are none), because it could not be subtracted.
 template <class T>
 T largest(const T* x, Index n) {
-    T result = x[0];
-    for (Index i = 1; i < n; ++i)
+    T result(-std::numeric_limits<double>::infinity());
+    for (Index i = 0; i < n; ++i)
         if (x[i] > result || result != result) result = x[i];
-    return result;
+    return result > T(-std::numeric_limits<double>::infinity()) ? result : T(0);
 }
 
-/// For one row x of n numbers: y[i] = exp(x[i] - m) with m the largest x, and log Σ exp(x) = m + log Σ y.
+/// For one row x of n numbers: m, the largest x, y[i] = exp(x[i] - m) and their sum.
 /// Short rows keep one block of packs: the largest is found across lanes, the tail is padded with -inf.
 template <class T>
 struct SoftmaxKernel {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index n, T* y, T* log_sum, T* sum_out) {
+    GRADUS_INLINE static void run(const T* x, Index rows, Index n, T* y, T* largest_out, T* sum_out) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         constexpr T lowest = -std::numeric_limits<T>::infinity();
         using Pack = simd::Pack<T, lanes>;
@@ -46,40 +47,40 @@ struct SoftmaxKernel {
             e.store_partial(y + i, rest);
             total += e;
             sum_out[r] = sum(total);
-            log_sum[r] = shift[0] + std::log(sum_out[r]);
+            largest_out[r] = shift[0];
         }
     }
 };
 
 }  // namespace detail
 
-/// Row by row along the last axis: y = exp(x - max), its sum, and log Σ exp(x). Everything softmax, log-softmax,
-/// logsumexp and cross-entropy need.
+/// Row by row along the last axis: exps = exp(x - largest), their sum, and the largest x. Softmax is exps / sum; its
+/// logarithm is (x - largest) - log(sum), in this order, which keeps all digits where x is large.
 template <class T>
 struct SoftmaxParts {
-    Tensor<T> exps, sums, log_sums;  // [..., n], [rows], [rows]
+    Tensor<T> exps, sums, largest;  // [..., n], [rows], [rows]
 };
 
 template <class T>
 SoftmaxParts<T> softmax_parts(const Tensor<T>& x) {
-    const Index n = x.size(-1), rows = n == 0 ? 0 : x.numel() / n;
+    const Index n = x.size(-1), rows = x.shape().span(0, x.rank() - 1);
     SoftmaxParts<T> parts{Tensor<T>::uninitialized(x.shape()), Tensor<T>::uninitialized({rows}),
                           Tensor<T>::uninitialized({rows})};
     T* const exps = parts.exps.mutable_data();
     T* const sums = parts.sums.mutable_data();
-    T* const log_sums = parts.log_sums.mutable_data();
+    T* const tops = parts.largest.mutable_data();
     parallel_for(rows, std::max<Index>(1, parallel_grain / 8 / std::max<Index>(n, 1)), [&](Index begin, Index end) {
         if constexpr (std::is_floating_point_v<T>) {
             simd::run<detail::SoftmaxKernel<T>>(x.data() + begin * n, end - begin, n, exps + begin * n,
-                                                log_sums + begin, sums + begin);
+                                                tops + begin, sums + begin);
         } else {
-            using std::exp, std::log;
+            using std::exp;
             for (Index r = begin; r < end; ++r) {
                 const T m = detail::largest(x.data() + r * n, n);
                 T sum(0);
                 for (Index i = r * n; i < (r + 1) * n; ++i) sum = sum + (exps[i] = exp(x.data()[i] - m));
                 sums[r] = sum;
-                log_sums[r] = m + log(sum);
+                tops[r] = m;
             }
         }
     });

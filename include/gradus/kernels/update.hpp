@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <utility>
 #include <vector>
 
 #include "gradus/core/parallel.hpp"
@@ -9,17 +11,20 @@
 
 namespace gradus::kernels {
 
-/// One parameter in an optimizer step: `arrays` are its value, its gradient and the optimizer's state, of `size` numbers.
-template <class T, std::size_t N>
+/// One parameter in an optimizer step: `arrays` are its value, its gradient (which is only read) and the optimizer's
+/// state, of `size` numbers.
+template <class T>
 struct UpdateSegment {
     Index size;
-    std::array<T*, N> arrays;
+    std::array<T*, 6> arrays;
 };
 
 namespace detail {
 
 template <class F, class T>
 struct UpdateKernel {
+    static constexpr std::size_t gradient = 1;
+
     template <int Bytes, std::size_t... I>
     GRADUS_INLINE static void loop(const F& f, Index n, const std::array<T*, sizeof...(I)>& x, std::index_sequence<I...>) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
@@ -28,13 +33,13 @@ struct UpdateKernel {
         for (; i + lanes <= n; i += lanes) {
             Pack v[sizeof...(I)] = {Pack::load(x[I] + i)...};
             f(v[I]...);
-            (v[I].store(x[I] + i), ...);
+            ((I == gradient ? void() : v[I].store(x[I] + i)), ...);
         }
         if (i < n) {
             const int rest = static_cast<int>(n - i);
             Pack v[sizeof...(I)] = {Pack::load_partial(x[I] + i, rest)...};
             f(v[I]...);
-            (v[I].store_partial(x[I] + i, rest), ...);
+            ((I == gradient ? void() : v[I].store_partial(x[I] + i, rest)), ...);
         }
     }
 
@@ -44,28 +49,42 @@ struct UpdateKernel {
     }
 };
 
-}  // namespace detail
-
-/// Calls f(value, gradient, state...) on packs of every segment and stores what it changed: one pass over memory and one
-/// parallel region for all parameters of a model.
-template <class F, class T, std::size_t N>
-void update(const F& f, const std::vector<UpdateSegment<T, N>>& segments) {
+/// Calls run(f, n, arrays) for blocks of all segments, in parallel.
+template <class T>
+void for_update_blocks(const std::vector<UpdateSegment<T>>& segments, const void* f,
+                       void (*run)(const void* f, Index n, const std::array<T*, 6>& arrays)) {
     constexpr Index block = 16384;
     struct Piece {
         std::size_t segment;
         Index begin;
     };
     std::vector<Piece> pieces;
-    for (std::size_t s = 0; s < segments.size(); ++s)
+    Index total = 0;
+    for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
         for (Index begin = 0; begin < segments[s].size; begin += block) pieces.push_back({s, begin});
-    parallel_for(static_cast<Index>(pieces.size()), 1, [&](Index first, Index last) {
+    const Index count = static_cast<Index>(pieces.size());
+    parallel_for(count, total < parallel_grain ? count : 1, [&](Index first, Index last) {
         for (Index i = first; i < last; ++i) {
             const Piece& piece = pieces[static_cast<std::size_t>(i)];
-            const UpdateSegment<T, N>& segment = segments[piece.segment];
-            std::array<T*, N> arrays = segment.arrays;
-            for (T*& array : arrays) array += piece.begin;
-            simd::run<detail::UpdateKernel<F, T>>(&f, std::min(block, segment.size - piece.begin), arrays);
+            const UpdateSegment<T>& segment = segments[piece.segment];
+            std::array<T*, 6> arrays = segment.arrays;
+            for (T*& array : arrays)
+                if (array) array += piece.begin;
+            run(f, std::min(block, segment.size - piece.begin), arrays);
         }
+    });
+}
+
+}  // namespace detail
+
+/// Calls f(value, gradient, state...) on packs of every segment, with the first N arrays of each, and stores what it
+/// changed: one pass over memory and one parallel region for all parameters of a model.
+template <std::size_t N, class F, class T>
+void update(const F& f, const std::vector<UpdateSegment<T>>& segments) {
+    detail::for_update_blocks<T>(segments, &f, [](const void* functor, Index n, const std::array<T*, 6>& arrays) {
+        std::array<T*, N> used;
+        std::copy_n(arrays.begin(), N, used.begin());
+        simd::run<detail::UpdateKernel<F, T>>(static_cast<const F*>(functor), n, used);
     });
 }
 

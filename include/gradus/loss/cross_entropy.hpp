@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cmath>
 #include <string>
 
 #include "gradus/autograd/record.hpp"
@@ -17,7 +18,7 @@ struct CrossEntropyOptions {
 /// −log softmax(logits)[label], per row: the negative log-likelihood of the right class. Softmax and logarithm are one
 /// step, so large logits do not overflow and unlikely classes keep their accuracy.
 /// logits [batch, classes], labels [batch] in 0 ... classes − 1; the result is one number, or [batch] with `none`.
-/// dlogits = (softmax(logits) − one_hot(label)) · dy, over the batch size for `mean`.
+/// dlogits = (softmax(logits) − one_hot(label)) · dy, over the batch size for `mean` (which is NaN of no rows).
 /// Throws ShapeError if shapes differ, ValueError for a label out of range.
 template <class T>
 Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<Index>& labels, CrossEntropyOptions options = {}) {
@@ -31,16 +32,20 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<Index>& labels
                              " is out of range for " + std::to_string(classes) + " classes");
 
     const auto parts = kernels::softmax_parts(logits.value());
-    Tensor<T> losses = parts.log_sums;
+    Tensor<T> losses = parts.sums;
     T* const loss = losses.mutable_data();
-    for (Index i = 0; i < batch; ++i) loss[i] = loss[i] - logits.value().data()[i * classes + labels.data()[i]];
+    for (Index i = 0; i < batch; ++i) {
+        using std::log;
+        const T right = logits.value().data()[i * classes + labels.data()[i]];
+        loss[i] = log(loss[i]) - (right - parts.largest.data()[i]);
+    }
 
     const bool each = options.reduction == Reduction::none;
-    const T scale = options.reduction == Reduction::mean ? T(1) / T(batch) : T(1);
-    const Tensor<T> y = each ? losses : kernels::reduce<kernels::SumOf>(losses, 1u).reshape({}) * scale;
-    return record("cross_entropy", y, wrt(logits, [exps = parts.exps, sums = parts.sums, labels, scale](const Tensor<T>& dy) {
+    const T count = options.reduction == Reduction::mean ? T(batch) : T(1);
+    const Tensor<T> y = each ? losses : kernels::reduce<kernels::SumOf>(losses, 1u).reshape({}) / count;
+    return record("cross_entropy", y, wrt(logits, [exps = parts.exps, sums = parts.sums, labels, count](const Tensor<T>& dy) {
                       const Index rows = exps.size(0), columns = exps.size(1);
-                      const Tensor<T> weight = zeros<T>({rows}) + dy * scale;  // dy is one number or one per row
+                      const Tensor<T> weight = zeros<T>({rows}) + dy / count;  // dy is one number or one per row
                       Tensor<T> gradient = exps * (weight / sums).reshape({rows, 1});
                       T* const out = gradient.mutable_data();
                       for (Index i = 0; i < rows; ++i) {

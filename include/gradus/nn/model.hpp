@@ -34,6 +34,8 @@ template <class X>
 inline constexpr bool is_tuple = false;
 template <class... X>
 inline constexpr bool is_tuple<std::tuple<X...>> = true;
+template <class X, class Y>
+inline constexpr bool is_tuple<std::pair<X, Y>> = true;
 template <class X>
 inline constexpr bool is_tensor = false;
 template <class T>
@@ -47,7 +49,7 @@ inline constexpr bool may_hide_parameters =
     !is_reflectable<X> && !std::is_trivially_copyable_v<X> &&
     (std::is_invocable_v<const X&, Variable<float>> || std::is_invocable_v<const X&, Variable<double>>);
 
-inline std::string join(const std::string& path, std::string_view name) {
+[[gnu::cold]] inline std::string join(const std::string& path, std::string_view name) {
     return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 
@@ -60,7 +62,7 @@ void walk(const std::string& path, X& x, Visit& visit) {
                   "{ return std::tuple(gradus::field(\"weight\", weight), ...); }`");
     if constexpr (is_list<X>) {
         std::size_t i = 0;
-        for (auto& item : x) walk(join(path, std::to_string(i++)), item, visit);
+        for (auto&& item : x) walk(join(path, std::to_string(i++)), item, visit);
     } else if constexpr (is_optional<X>) {
         if (x) walk(path, *x, visit);
     } else if constexpr (is_tuple<X>) {
@@ -126,6 +128,7 @@ namespace detail {
 
 template <class Model>
 void set_training(Model& model, bool training) {
+    static_assert(!std::is_const_v<Model>, "nn::train and nn::eval change the model: it must not be const");
     walk_model(model, [&](const std::string&, auto& part) {
         if constexpr (requires { { part.training } -> std::same_as<bool&>; }) part.training = training;
     });

@@ -41,8 +41,9 @@ inline std::string with_thousands(Index number) {
 /// A table of the layers that a forward pass on zeros of shape `input` calls, in that order: path, type, output shape and
 /// parameters. Whatever the model throws for that shape comes out of here.
 ///
-///     layer  type    output      parameters
-///     fc1    Linear  [1, 100]        78,500
+///     layer  type      output  parameters
+///     fc1    Linear  [1, 100]      78,500
+///     total                        78,500
 template <class T = float, class Model>
 std::string summary(const Model& model, const Shape& input) {
     const NoGrad guard;

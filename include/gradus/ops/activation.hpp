@@ -7,6 +7,14 @@
 
 namespace gradus {
 
+/// The value and derivative of the logistic function; kernels/functions.hpp has it for numbers and packs.
+template <class T>
+Dual<T> sigmoid(const Dual<T>& x) {
+    using simd::sigmoid;
+    const T y = sigmoid(x.value);
+    return detail::chain(x, y, T(y * (T(1) - y)));
+}
+
 /// max(x, 0), NaN for NaN.       dx = dy where y > 0, else 0
 template <class T>
 Variable<T> relu(const Variable<T>& x) {
@@ -62,12 +70,12 @@ Variable<T> gelu(const Variable<T>& x) {
         "gelu", x,
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
             using simd::erf;
-            return V(V(0.5) * v * (V(1) + erf(v * V(0.70710678118654752))));  // 1/√2
+            return V(V(0.5) * v * (V(1) + erf(v * V(T(0.70710678118654752)))));  // 1/√2
         },
         []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
             using simd::erf, simd::exp;
-            const V cdf = V(0.5) * (V(1) + erf(v * V(0.70710678118654752)));
-            const V density = V(0.39894228040143268) * exp(V(-0.5) * v * v);  // 1/√(2π)
+            const V cdf = V(0.5) * (V(1) + erf(v * V(T(0.70710678118654752))));
+            const V density = V(T(0.39894228040143268)) * exp(V(-0.5) * v * v);  // 1/√(2π)
             return V(dy * (cdf + v * density));
         });
 }
@@ -124,7 +132,7 @@ Variable<T> erf(const Variable<T>& x) {
         },
         []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
             using simd::exp;
-            return V(dy * V(1.1283791670955126) * exp(-(v * v)));  // 2/√π
+            return V(dy * V(T(1.1283791670955126)) * exp(-(v * v)));  // 2/√π
         });
 }
 
@@ -134,8 +142,8 @@ Variable<T> softplus(const Variable<T>& x) {
     return detail::elementwise(
         "softplus", x,
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::abs, simd::exp, simd::log1p, simd::max;
-            return V(max(v, V(0)) + log1p(exp(-abs(v))));
+            using simd::exp, simd::log1p, simd::select;  // max and abs would spoil the tangent of a Dual at 0
+            return V(select(v > V(0), v, V(0)) + log1p(exp(select(v > V(0), V(-v), v))));
         },
         []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
             using simd::sigmoid;
@@ -179,8 +187,13 @@ Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
     return detail::along_axis("log_softmax", x, axis, [](const Variable<T>& rows) {
         const auto parts = kernels::softmax_parts(rows.value());
         const Tensor<T> p = parts.exps / detail::per_row(parts.sums, rows.shape());
+        const Tensor<T> log_sums = kernels::map("log_softmax", [](const T& sum) {
+            using std::log;
+            return T(log(sum));
+        }, parts.sums);
         const auto last = kernels::AxisSet{1} << (rows.rank() - 1);
-        return record("log_softmax", rows.value() - detail::per_row(parts.log_sums, rows.shape()),
+        return record("log_softmax", rows.value() - detail::per_row(parts.largest, rows.shape()) -
+                                         detail::per_row(log_sums, rows.shape()),
                       wrt(rows, [p, last](const Tensor<T>& dy) {
                           return dy - p * kernels::reduce<kernels::SumOf>(dy, last);
                       }));

@@ -3,11 +3,12 @@
 
 #include <cmath>
 #include <initializer_list>
+#include <limits>
+#include <string>
 #include <vector>
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/reduce.hpp"
-#include "gradus/kernels/softmax.hpp"
 
 namespace gradus {
 
@@ -81,10 +82,10 @@ template <class T>
 Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("mean", x.shape());
     const Shape shape = x.shape(), kept = detail::reduced_shape(shape, axes, true);
-    const T scale = T(1) / T(detail::reduced_count(shape, axes));
+    const T count = T(detail::reduced_count(shape, axes));
     const Tensor<T> total = kernels::reduce<kernels::SumOf>(x.value(), axes);
-    return record("mean", (total * scale).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
-                  wrt(x, [shape, kept, scale](const Tensor<T>& dy) { return detail::spread(dy * scale, kept, shape); }));
+    return record("mean", (total / count).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
+                  wrt(x, [shape, kept, count](const Tensor<T>& dy) { return detail::spread(dy / count, kept, shape); }));
 }
 
 namespace detail {
@@ -127,12 +128,13 @@ template <class T>
 Variable<T> var(const Variable<T>& x, const Axes& over = {}, VarOptions options = {}) {
     const auto axes = over.in("var", x.shape());
     const Shape kept = detail::reduced_shape(x.shape(), axes, true);
-    const Index count = detail::reduced_count(x.shape(), axes), divisor = std::max<Index>(0, count - options.correction);
+    const Index count = detail::reduced_count(x.shape(), axes), freedom = count - options.correction;
+    const T divisor = freedom > 0 ? T(freedom) : T(std::numeric_limits<double>::quiet_NaN());
     const Tensor<T> centred = x.value() - kernels::reduce<kernels::SumOf>(x.value(), axes) / T(count);
-    const Tensor<T> y = kernels::reduce<kernels::SumOf>(centred * centred, axes) / T(divisor);
+    const Tensor<T> y = kernels::reduce<kernels::SumOf>(centred * centred, axes) / divisor;
     return record("var", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
                   wrt(x, [centred, kept, divisor](const Tensor<T>& dy) {
-                      return centred * (dy.reshape(kept) * (T(2) / T(divisor)));
+                      return centred * (dy.reshape(kept) * (T(2) / divisor));
                   }));
 }
 
@@ -142,7 +144,6 @@ Variable<T> logsumexp(const Variable<T>& x, const Axes& over = {}, ReduceOptions
     const auto axes = over.in("logsumexp", x.shape());
     const Tensor<T> X = x.value();
     const Tensor<T> top = kernels::map("logsumexp", [](const T& m) {
-        using std::isfinite;
         return m - m == T(0) ? m : T(0);  // an infinite maximum cannot be subtracted
     }, kernels::reduce<kernels::MaxOf>(X, axes));
     const auto exponential = [](const T& v, const T& shift) {
@@ -160,7 +161,8 @@ Variable<T> logsumexp(const Variable<T>& x, const Axes& over = {}, ReduceOptions
                   }));
 }
 
-/// The position of the largest element along one axis, the first of equals; no gradient. Throws ShapeError if empty.
+/// The position of the largest element along one axis, the first of equals; NaN counts as the largest. No gradient.
+/// Throws ShapeError if empty.
 template <class T>
 Tensor<Index> argmax(const Tensor<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("argmax", axis);
@@ -173,7 +175,7 @@ Tensor<Index> argmax(const Tensor<T>& x, int axis = -1) {
             const T* const from = x.data() + o * count * inner + i;
             Index best = 0;
             for (Index k = 1; k < count; ++k)
-                if (from[k * inner] > from[best * inner]) best = k;
+                if (const T top = from[best * inner]; !(from[k * inner] <= top) && top == top) best = k;
             *out++ = best;
         }
     return result;

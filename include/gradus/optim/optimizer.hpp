@@ -25,7 +25,7 @@ public:
 
     /// Adds parameters with options of their own. Throws ValueError for no parameters, for a parameter that is here
     /// already, and for options out of range; GraphError for what is not a leaf.
-    void add_group(std::vector<Variable<T>> parameters, Options options) {
+    [[gnu::cold]] void add_group(std::vector<Variable<T>> parameters, Options options) {
         check<ValueError>(!parameters.empty(), name_, "no parameters; does the model have layers as fields?");
         validate_(options);
         Group group{std::move(parameters), options, {}, {}, {}};
@@ -80,17 +80,17 @@ protected:
     /// `chosen(index)` holds.
     template <std::size_t Kinds, class F, class Chosen>
     static void update(Group& group, const F& f, const Chosen& chosen) {
-        std::vector<kernels::UpdateSegment<T, Kinds + 2>> segments;
+        std::vector<kernels::UpdateSegment<T>> segments;
         for (std::size_t i = 0; i < group.parameters.size(); ++i) {
             Variable<T>& parameter = group.parameters[i];
             if (!parameter.has_grad() || !parameter.requires_grad() || !chosen(i)) continue;
-            kernels::UpdateSegment<T, Kinds + 2> segment{parameter.numel(), {}};
+            kernels::UpdateSegment<T> segment{parameter.numel(), {}};
             segment.arrays[0] = parameter.mutable_value().mutable_data();
-            segment.arrays[1] = parameter.mutable_grad().mutable_data();
+            segment.arrays[1] = const_cast<T*>(parameter.grad().data());  // only read
             for (std::size_t k = 0; k < Kinds; ++k) segment.arrays[k + 2] = group.state[k].mutable_data() + group.offsets[i];
             segments.push_back(segment);
         }
-        kernels::update(f, segments);
+        kernels::update<Kinds + 2>(f, segments);
     }
 
 private:

@@ -34,7 +34,7 @@ public:
     explicit SGD(std::vector<Variable<T>> parameters, SGDOptions options = {})
         : Base("sgd", 1, &validate, std::move(parameters), options) {}
 
-    /// Updates every parameter that has a gradient.
+    /// Updates every parameter that has a gradient and is not frozen.
     void step() {
         for (auto& group : this->groups()) {
             const SGDOptions& o = group.options;
@@ -58,7 +58,7 @@ public:
                 this->template update<1>(group, rule(T(0), T(1)), [&](std::size_t i) { return !started(i); });
             }
             for (std::size_t i = 0; i < group.parameters.size(); ++i)
-                if (group.parameters[i].has_grad()) ++group.steps[i];
+                if (group.parameters[i].has_grad() && group.parameters[i].requires_grad()) ++group.steps[i];
         }
     }
 

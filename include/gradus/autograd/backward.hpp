@@ -50,13 +50,13 @@ public:
 
 private:
     /// A leaf takes its contributions as they come, unless a hook wants to see the sum.
-    static bool is_counted(const Node<T>& node) { return !node.is_leaf() || !node.hooks.empty(); }
+    static bool is_counted(const Node<T>& node) { return !node.is_leaf() || node.hooks; }
 
     void count(Node<T>& root) {
         hold(root);
         std::vector<Node<T>*> inputs;
         for (std::size_t next = 0; next < counted_.size(); ++next) {
-            const Node<T>& node = *counted_[next];
+            Node<T>& node = *counted_[next];
             if (node.released)
                 throw GraphError(std::string("backward: the history of this ") + node.name +
                                  " was released by an earlier backward(); call that one with {.keep_graph = true}");
@@ -75,8 +75,7 @@ private:
     void finish(Node<T>& node) {
         const NodeRef<T> last_hold = std::move(counted_[node.position]);  // frees what nobody needs, as the walk goes
         Tensor<T> gradient = *std::exchange(node.incoming, std::nullopt);
-        for (std::size_t i = 0; i < node.hooks.size(); ++i)  // by position: a hook may register another
-            gradient = fitted((*node.hooks[i])(gradient), node, "hook");
+        for (Hook<T>* hook = node.hooks; hook; hook = hook->next) gradient = fitted((*hook)(gradient), node, "hook");
         if (!node.is_leaf()) {
             current_ = &node;
             node.pull_back(gradient, *this);

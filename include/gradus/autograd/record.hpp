@@ -2,8 +2,7 @@
 #pragma once
 
 #include <array>
-#include <optional>
-#include <tuple>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -19,20 +18,46 @@ NodeRef<T> wanted(const Variable<T>& input) {
     return input.requires_grad() ? NodeRef<T>::share(&input.node()) : NodeRef<T>();
 }
 
+/// A rule, or what is left after it was dropped.
+template <class Rule>
+class Droppable {
+public:
+    Droppable(Rule&& rule, bool keep) : held_(keep) {
+        if (keep) new (&rule_) Rule(std::move(rule));
+    }
+    ~Droppable() { drop(); }
+    Droppable(const Droppable&) = delete;
+    Droppable& operator=(const Droppable&) = delete;
+
+    Rule& operator*() { return rule_; }
+    void drop() {
+        if (std::exchange(held_, false)) rule_.~Rule();
+    }
+
+private:
+    union {
+        Rule rule_;
+    };
+    bool held_;
+};
+
 /// One input and its rule. An input that wants no gradient is not held, and its rule dies with all it captured.
 template <class T, class Rule>
 struct One {
     NodeRef<T> input;
-    std::optional<Rule> rule;
+    Droppable<Rule> rule;
 
-    One(const Variable<T>& variable, Rule&& r) : input(wanted(variable)) {
-        if (input) rule.emplace(std::move(r));
-    }
+    One(const Variable<T>& variable, Rule&& r) : input(wanted(variable)), rule(std::move(r), bool(input)) {}
+
     void append_inputs(std::vector<Node<T>*>& out) const {
         if (input) out.push_back(input.get());
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
         if (input) walk.deliver(*input, (*rule)(dy));
+    }
+    void release() {
+        rule.drop();
+        input = NodeRef<T>();
     }
 };
 
@@ -40,11 +65,10 @@ struct One {
 template <class T, class Rule>
 struct Each {
     std::vector<NodeRef<T>> inputs;
-    std::optional<Rule> rule;
+    Droppable<Rule> rule;
 
-    Each(const std::vector<Variable<T>>& variables, Rule&& r) {
+    Each(const std::vector<Variable<T>>& variables, Rule&& r) : rule(std::move(r), true) {
         for (const auto& variable : variables) inputs.push_back(wanted(variable));
-        rule.emplace(std::move(r));
     }
     void append_inputs(std::vector<Node<T>*>& out) const {
         for (const auto& input : inputs)
@@ -54,17 +78,20 @@ struct Each {
         for (std::size_t i = 0; i < inputs.size(); ++i)
             if (inputs[i]) walk.deliver(*inputs[i], (*rule)(dy, static_cast<Index>(i)));
     }
+    void release() {
+        rule.drop();
+        inputs.clear();
+    }
 };
 
 /// N inputs whose gradients share work: one call gives all of them.
 template <class T, std::size_t N, class Rule>
 struct Joint {
     std::array<NodeRef<T>, N> inputs;
-    std::optional<Rule> rule;
+    Droppable<Rule> rule;
 
-    Joint(const std::array<Variable<T>, N>& variables, Rule&& r) {
+    Joint(const std::array<Variable<T>, N>& variables, Rule&& r) : rule(std::move(r), true) {
         for (std::size_t i = 0; i < N; ++i) inputs[i] = wanted(variables[i]);
-        rule.emplace(std::move(r));
     }
     void append_inputs(std::vector<Node<T>*>& out) const {
         for (const auto& input : inputs)
@@ -72,10 +99,34 @@ struct Joint {
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
         std::array<bool, N> want;
-        for (std::size_t i = 0; i < N; ++i) want[i] = static_cast<bool>(inputs[i]);
+        for (std::size_t i = 0; i < N; ++i) want[i] = bool(inputs[i]);
         std::array<Tensor<T>, N> gradients = (*rule)(dy, want);
         for (std::size_t i = 0; i < N; ++i)
             if (want[i]) walk.deliver(*inputs[i], std::move(gradients[i]));
+    }
+    void release() {
+        rule.drop();
+        inputs.fill(NodeRef<T>());
+    }
+};
+
+/// The parts of a node, one after the other (a std::tuple takes longer to compile).
+template <class... Parts>
+struct PartList {
+    void for_each(const auto&) {}
+};
+template <class First, class... Rest>
+struct PartList<First, Rest...> {
+    First first;
+    PartList<Rest...> rest;
+
+    template <class FirstArgs, class... RestArgs>
+    explicit PartList(FirstArgs&& args, RestArgs&&... others)
+        : first(args.inputs, std::move(args.rule)), rest{std::forward<RestArgs>(others)...} {}
+
+    void for_each(const auto& visit) {
+        visit(first);
+        rest.for_each(visit);
     }
 };
 
@@ -83,26 +134,25 @@ struct Joint {
 template <class T, class... Parts>
 struct Recorded final : Node<T> {
     template <class... Args>
-    Recorded(const char* operation, Tensor<T> v, Args&&... args)
-        : Node<T>(std::move(v), true), parts(std::in_place, make_part(std::move(args))...) {
+    Recorded(const char* operation, Tensor<T> v, Args&&... args) : Node<T>(std::move(v), true), parts(std::move(args)...) {
         this->name = operation;
         this->has_history = true;
     }
 
-    void append_inputs(std::vector<Node<T>*>& out) const override {
-        std::apply([&](const auto&... part) { (part.append_inputs(out), ...); }, *parts);
+    void append_inputs(std::vector<Node<T>*>& out) override {
+        parts.for_each([&out](auto& part) { part.append_inputs(out); });
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) override {
-        std::apply([&](auto&... part) { (part.pull_back(dy, walk), ...); }, *parts);
+        parts.for_each([&](auto& part) { part.pull_back(dy, walk); });
     }
     void release_history() override {
-        parts.reset();
+        parts.for_each([](auto& part) { part.release(); });
         this->has_history = false;
         this->released = true;
     }
     std::size_t bytes() const override { return sizeof(*this); }
 
-    std::optional<std::tuple<Parts...>> parts;
+    PartList<Parts...> parts;
 };
 
 /// What wrt() and its kin return: a promise of a part, kept only if record() finds that history is needed.
@@ -122,11 +172,6 @@ struct PartArgs {
         }
     }
 };
-
-template <class Part, class Inputs, class Rule>
-Part make_part(PartArgs<Part, Inputs, Rule>&& args) {
-    return Part(args.inputs, std::move(args.rule));
-}
 
 }  // namespace detail
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <atomic>
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -21,6 +20,8 @@ template <class T>
 struct Hook {
     virtual ~Hook() = default;
     virtual Tensor<T> operator()(const Tensor<T>& gradient) = 0;
+
+    Hook* next = nullptr;  // the hooks of a node are called in the order of their registration
 };
 
 /// What a Variable points to: a value, its gradient, and (in the derived Recorded) how the value came about.
@@ -28,12 +29,14 @@ struct Hook {
 template <class T>
 struct Node {
     explicit Node(Tensor<T> v, bool wants) : value(std::move(v)), requires_grad(wants) {}
-    virtual ~Node() = default;
+    virtual ~Node() {
+        while (hooks) delete std::exchange(hooks, hooks->next);
+    }
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
     /// Appends the inputs that want a gradient, once per rule.
-    virtual void append_inputs(std::vector<Node*>&) const {}
+    virtual void append_inputs(std::vector<Node*>&) {}
     /// Calls every rule with dy and delivers each result to the walk.
     virtual void pull_back(const Tensor<T>&, BackwardWalk<T>&) {}
     /// Drops rules, what they saved, and the hold on the inputs.
@@ -45,7 +48,7 @@ struct Node {
     Tensor<T> value;
     std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
     std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
-    std::vector<std::unique_ptr<Hook<T>>> hooks;
+    Hook<T>* hooks = nullptr;
     const char* name = "leaf";
     Node* next_to_free = nullptr;
     std::atomic<int> references{1};
@@ -216,7 +219,9 @@ public:
             Tensor<T> operator()(const Tensor<T>& gradient) override { return function(gradient); }
             F function;
         };
-        node().hooks.push_back(std::make_unique<Holder>(std::move(hook)));
+        detail::Hook<T>** last = &node().hooks;
+        while (*last) last = &(*last)->next;
+        *last = new Holder(std::move(hook));
     }
 
     /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to theirs.

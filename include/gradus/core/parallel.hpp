@@ -59,7 +59,6 @@ public:
 
     /// Seconds that the calling thread spent on a loop, and how many of them it worked rather than waited.
     void report(double spent, double worked) {
-        if (worked == 0) return;  // others were so quick that nothing was left to do
         const double waited = spent - worked;
         const bool stalled = waited > 200e-6 && waited > worked;
         until_.store(stalled ? omp_get_wtime() + 20 * waited : 0, std::memory_order_relaxed);
@@ -85,15 +84,14 @@ inline void run_on_team(int threads, Index blocks, void (*run)(const void* body,
     {
         const double begun = omp_get_wtime();  // later than start if a thread of the team was still away
         try {
-            bool any = false;
-            for (Index i; !failed.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < blocks; any = true)
-                run(body, i);
-            if (any && omp_get_thread_num() == 0) worked = omp_get_wtime() - begun;
+            for (Index i; !failed.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < blocks;) run(body, i);
+            if (omp_get_thread_num() == 0) worked = omp_get_wtime() - begun;
         } catch (...) {
             if (!failed.exchange(true)) failure = std::current_exception();
         }
     }
-    Contention::here().report(omp_get_wtime() - start, worked);
+    // With fewer blocks than threads, waiting for the one that has the block is no stall.
+    if (blocks >= threads) Contention::here().report(omp_get_wtime() - start, worked);
     if (failure) std::rethrow_exception(failure);
 }
 

@@ -36,7 +36,7 @@ struct UpdateKernel {
             ((I == gradient ? void() : v[I].store(x[I] + i)), ...);
         }
         if (i < n) {
-            const int rest = static_cast<int>(n - i);
+            const int rest = static_cast<int>(n - i) & (lanes - 1);  // masked: else g++ warns of n > lanes
             Pack v[sizeof...(I)] = {Pack::load_partial(x[I] + i, rest)...};
             f(v[I]...);
             ((I == gradient ? void() : v[I].store_partial(x[I] + i, rest)), ...);

@@ -42,15 +42,16 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<Index>& labels
 
     const bool each = options.reduction == Reduction::none;
     const T count = options.reduction == Reduction::mean ? T(batch) : T(1);
-    const Tensor<T> y = each ? losses : kernels::reduce<kernels::SumOf>(losses, 1u).reshape({}) / count;
-    return record("cross_entropy", y, wrt(logits, [exps = parts.exps, sums = parts.sums, labels, count](const Tensor<T>& dy) {
+    const Tensor<T> y = each ? losses : full<T>({}, kernels::reduce<kernels::SumOf>(losses, 1u).item() / count);
+    return record("cross_entropy", y, wrt(logits, [exps = parts.exps, sums = parts.sums, labels, each, count](const Tensor<T>& dy) {
                       const Index rows = exps.size(0), columns = exps.size(1);
-                      const Tensor<T> weight = zeros<T>({rows}) + dy / count;  // dy is one number or one per row
-                      Tensor<T> gradient = exps * (weight / sums).reshape({rows, 1});
-                      T* const out = gradient.mutable_data();
+                      const auto weight = [&](Index i) { return dy.data()[each ? i : 0] / count; };
+                      Tensor<T> factor = Tensor<T>::uninitialized({rows, 1});
+                      for (Index i = 0; i < rows; ++i) factor.mutable_data()[i] = weight(i) / sums.data()[i];
+                      Tensor<T> gradient = exps * factor;
                       for (Index i = 0; i < rows; ++i) {
-                          T& right = out[i * columns + labels.data()[i]];
-                          right = right - weight.data()[i];
+                          T& right = gradient.mutable_data()[i * columns + labels.data()[i]];
+                          right = right - weight(i);
                       }
                       return gradient;
                   }));

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/nn/model.hpp"
+
+#include "gradus/nn/activations.hpp"
+#include "gradus/nn/linear.hpp"
+#include "gradus/nn/sequential.hpp"
+#include "support/numbers.hpp"
+
+using namespace gradus;
+
+namespace {
+
+using Names = std::vector<std::string>;
+
+template <class T = float, class Model>
+Names names(const Model& model) {
+    Names result;
+    for (const auto& [name, parameter] : nn::named_parameters<T>(model)) result.push_back(name);
+    return result;
+}
+
+struct Mlp {
+    int hidden = 4;
+    nn::Linear<> fc1{3, hidden};
+    nn::Linear<> fc2{hidden, 2};
+
+    Variable<> operator()(const Variable<>& x) const { return fc2(relu(fc1(x))); }
+};
+
+/// A layer that behaves differently while training.
+struct Noise {
+    double strength = 0.1;
+    bool training = true;
+};
+
+struct Block {
+    nn::Linear<> fc{2, 2, {.bias = false}};
+    Noise noise;
+    Parameter<> scale{Tensor<>{1, 1}};
+};
+
+struct Everything {
+    std::string title = "x";
+    std::vector<Block> blocks = std::vector<Block>(2);
+    std::array<nn::Linear<>, 2> heads{nn::Linear<>(2, 1), nn::Linear<>(2, 1, {.bias = false})};
+    std::optional<Block> extra;
+    std::tuple<nn::ReLU, Parameter<>> pieces{nn::ReLU(), Parameter<>(zeros({3}))};
+    std::pair<Noise, Parameter<>> pair{Noise(), Parameter<>(zeros({1}))};
+    nn::Sequential<nn::Linear<>, nn::ReLU, Block> net{nn::Linear<>(2, 2), nn::ReLU(), Block()};
+    std::vector<bool> flags{true, false};
+    Tensor<> constant = zeros({2});
+    Variable<> variable{zeros({2})};
+};
+
+/// A model with a constructor and private members lists its fields.
+class Listed {
+public:
+    explicit Listed(Index width) : fc_(width, width), scale_(ones({width})) {}
+    Variable<> operator()(const Variable<>& x) const { return fc_(x) * scale_; }
+    auto fields() { return std::tuple(field("fc", fc_), field("scale", scale_)); }
+
+private:
+    nn::Linear<> fc_;
+    Parameter<> scale_;
+};
+
+}  // namespace
+
+TEST_CASE("model: parameters in order of declaration, with paths") {
+    const Mlp net;  // a const model is fine: its parameters are handles
+    CHECK(names(net) == Names{"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"});
+    const auto parameters = nn::parameters(net);
+    REQUIRE(parameters.size() == 4);
+    CHECK(parameters[0].shape() == Shape{4, 3});
+    CHECK(parameters[3].shape() == Shape{2});
+    for (const auto& parameter : parameters) CHECK((parameter.is_leaf() && parameter.requires_grad()));
+    CHECK(&parameters[2].node() == &net.fc2.weight.node());
+    CHECK(nn::parameter_count(net) == 4 * 3 + 4 + 2 * 4 + 2);
+}
+
+TEST_CASE("model: parameters through every kind of container") {
+    Everything model;
+    const Names without_extra = {"blocks.0.fc.weight", "blocks.0.scale", "blocks.1.fc.weight", "blocks.1.scale",
+                                 "heads.0.weight",     "heads.0.bias",   "heads.1.weight",     "pieces.1",
+                                 "pair.1",             "net.0.weight",   "net.0.bias",         "net.2.fc.weight",
+                                 "net.2.scale"};
+    CHECK(names(model) == without_extra);
+    model.extra.emplace();
+    Names all = without_extra;
+    all.insert(all.begin() + 7, {"extra.fc.weight", "extra.scale"});
+    CHECK(names(model) == all);
+    CHECK(nn::parameter_count(model) == 6 + 6 + 3 + 2 + 6 + 3 + 1 + 6 + 6);
+}
+
+TEST_CASE("model: containers, layers and listed fields are models, too") {
+    CHECK(names(nn::Linear<>(2, 3)) == Names{"weight", "bias"});
+    CHECK(names(nn::Linear<>(2, 3, {.bias = false})) == Names{"weight"});
+    CHECK(names(std::vector<nn::Linear<>>{nn::Linear<>(1, 1), nn::Linear<>(1, 1, {.bias = false})}) ==
+          Names{"0.weight", "0.bias", "1.weight"});
+    CHECK(names(std::tuple(nn::ReLU(), Listed(2))) == Names{"1.fc.weight", "1.fc.bias", "1.scale"});
+    CHECK(names(Listed(2)) == Names{"fc.weight", "fc.bias", "scale"});
+    CHECK(names(nn::ReLU()).empty());
+    CHECK(nn::parameter_count(nn::ReLU()) == 0);
+    struct Local {
+        nn::Linear<> only{1, 2};
+    };
+    CHECK(names(Local()) == Names{"only.weight", "only.bias"});
+}
+
+TEST_CASE("model: of doubles") {
+    struct Net {
+        nn::Linear<double> fc{2, 1};
+    };
+    const Net net;
+    CHECK(names<double>(net) == Names{"fc.weight", "fc.bias"});
+    CHECK(nn::parameter_count<double>(net) == 3);
+    CHECK(net.fc(Variable<double>(ones<double>({4, 2}))).shape() == Shape{4, 1});
+}
+
+TEST_CASE("model: what a handle changes, the model sees") {
+    const Mlp net;
+    for (auto& parameter : nn::parameters(net)) parameter.set_value(ones(parameter.shape()));
+    CHECK(net(Variable<>(ones({1, 3}))).value() == full({1, 2}, 17));  // 4 (3 + 1) + 1
+    for (auto& [name, parameter] : nn::named_parameters(net))
+        if (name == "fc2.bias") parameter.set_requires_grad(false);
+    CHECK_FALSE(net.fc2.bias->requires_grad());
+    CHECK(nn::parameters(net).size() == 4);  // a frozen parameter is still one
+}
+
+TEST_CASE("model: a copy has weights of its own") {
+    Mlp net;
+    Mlp copy = net;
+    CHECK(copy.fc1.weight.value() == net.fc1.weight.value());
+    CHECK(&copy.fc1.weight.node() != &net.fc1.weight.node());
+    copy.fc1.weight = zeros({4, 3});
+    CHECK_FALSE(copy.fc1.weight.value() == net.fc1.weight.value());
+
+    net.fc2.bias->set_grad(ones({2}));
+    CHECK_FALSE(Mlp(net).fc2.bias->has_grad());  // weights, not gradients
+    net.fc2.bias->set_requires_grad(false);
+    CHECK_FALSE(Mlp(net).fc2.bias->requires_grad());
+
+    const auto handle = nn::parameters(net)[0];
+    net = copy;  // keeps the identity
+    CHECK(handle.value() == zeros({4, 3}));
+    CHECK(&handle.node() == &net.fc1.weight.node());
+    std::vector<Mlp> models;
+    for (int i = 0; i < 5; ++i) models.push_back(net);
+    CHECK(&models[3].fc1.weight.node() != &models[4].fc1.weight.node());
+    CHECK_THROWS_AS((net = Mlp{5}), ShapeError);  // of another size
+}
+
+TEST_CASE("model: growing a vector of layers keeps their parameters' identity") {
+    std::vector<nn::Linear<>> layers;
+    layers.emplace_back(1, 1);
+    const auto handle = nn::parameters(layers)[0];
+    for (int i = 0; i < 20; ++i) layers.emplace_back(1, 1);
+    CHECK(&handle.node() == &layers[0].weight.node());
+}
+
+TEST_CASE("model: a layer used twice gets the sum of both gradients, a parameter once in the list") {
+    struct Twice {
+        nn::Linear<> fc{1, 1, {.bias = false}};
+        Variable<> operator()(const Variable<>& x) const { return fc(fc(x)); }
+    };
+    Twice net;
+    net.fc.weight = Tensor<>{{3}};
+    CHECK(nn::parameters(net).size() == 1);
+    net(Variable<>(Tensor<>{{2}})).backward();
+    CHECK(net.fc.weight.grad().item() == 12);  // d(w² x)/dw = 2 w x
+}
+
+TEST_CASE("model: train and eval reach every layer") {
+    Everything model;
+    model.extra.emplace();
+    const auto all = [&](bool training) {
+        return model.blocks[0].noise.training == training && model.blocks[1].noise.training == training &&
+               model.extra->noise.training == training && model.pair.first.training == training &&
+               std::get<2>(model.net.layers).noise.training == training;
+    };
+    CHECK(all(true));
+    nn::eval(model);
+    CHECK(all(false));
+    CHECK(model.flags == std::vector<bool>{true, false});
+    nn::train(model);
+    CHECK(all(true));
+    Noise layer;
+    nn::eval(layer);
+    CHECK_FALSE(layer.training);
+}

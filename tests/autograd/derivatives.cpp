@@ -19,7 +19,8 @@ using Tensors = std::vector<Full>;
 
 TEST_CASE("derivatives: jvp gives the value and the directional derivative") {
     const auto f = [](const auto& x) { return x[0] * x[0] * x[1]; };
-    const auto [value, tangent] = jvp(f, Tensors{Full{1, 2}, Full{3, 4}}, Tensors{Full{1, 10}, Full{100, 1000}});
+    const auto [value, tangent] =
+        jvp(f, Tensors{Full{1, 2}, Full{3, 4}}, Tensors{Full{1, 10}, Full{100, 1000}});
     CHECK(value == Full{3, 16});
     CHECK(tangent == Full{2 * 1 * 3 * 1 + 1 * 100, 2 * 2 * 4 * 10 + 4 * 1000});
 }
@@ -59,7 +60,8 @@ TEST_CASE("derivatives: hvp of a quadratic is the matrix times the direction") {
 
 TEST_CASE("derivatives: hvp is symmetric and equals a difference of gradients") {
     const auto f = [](const auto& x) { return sum(exp(x[0] * x[1]) / (x[0] * x[0] + 1.0)); };
-    const Tensors at{Full{0.5, -0.25, 1}, Full{2, 0.5, -1}}, u{Full{1, 2, 3}, Full{-1, 0.5, 2}}, v{Full{0, 1, -2}, Full{3, 1, 1}};
+    const Tensors at{Full{0.5, -0.25, 1}, Full{2, 0.5, -1}}, u{Full{1, 2, 3}, Full{-1, 0.5, 2}},
+        v{Full{0, 1, -2}, Full{3, 1, 1}};
     const auto dot = [](const Tensors& a, const Tensors& b) {
         double total = 0;
         for (std::size_t k = 0; k < a.size(); ++k)
@@ -92,8 +94,9 @@ TEST_CASE("derivatives: third derivatives by nesting") {
     // The directional derivative of a Hessian-vector product: d³/dx³ x⁴ = 24 x.
     using Twice = Dual<double>;
     const auto f = [](const auto& x) { return x[0] * x[0] * x[0] * x[0]; };
-    const auto result = hvp(f, std::vector<Tensor<Twice>>{Tensor<Twice>(Shape{1}, std::vector<Twice>{Twice(2, 1)})},
-                            std::vector<Tensor<Twice>>{Tensor<Twice>(Shape{1}, std::vector<Twice>{Twice(1)})});
+    const auto result =
+        hvp(f, std::vector<Tensor<Twice>>{Tensor<Twice>(Shape{1}, std::vector<Twice>{Twice(2, 1)})},
+            std::vector<Tensor<Twice>>{Tensor<Twice>(Shape{1}, std::vector<Twice>{Twice(1)})});
     CHECK(result.hvp[0].item().value == 12 * 4);
     CHECK(result.hvp[0].item().dual == 24 * 2);
 }
@@ -104,7 +107,8 @@ TEST_CASE("derivatives: refusals") {
                          Message("jvp: value and tangent differ in shape: got [2] and [1]"));
     CHECK_THROWS_MATCHES(hvp(f, Tensors{Full{1, 2}}, Tensors{Full{1}}), ShapeError,
                          Message("hvp: value and tangent differ in shape: got [2] and [1]"));
-    CHECK_THROWS_MATCHES(jvp(f, Tensors{Full{1}}, Tensors{}), ValueError, Message("jvp: needs one tangent per input"));
+    CHECK_THROWS_MATCHES(jvp(f, Tensors{Full{1}}, Tensors{}), ValueError,
+                         Message("jvp: needs one tangent per input"));
     CHECK_THROWS_MATCHES(hvp(f, Tensors{Full{1}}, Tensors{Full{1}, Full{1}}), ValueError,
                          Message("hvp: needs one tangent per input"));
     CHECK_THROWS_MATCHES(

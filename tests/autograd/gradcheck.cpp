@@ -25,7 +25,8 @@ Variable<double> square_with_factor(const Variable<double>& x, double factor) {
 }  // namespace
 
 TEST_CASE("gradcheck: a right rule passes") {
-    const auto report = gradcheck([](const Inputs& x) { return x[0] * x[1] + x[0]; }, {Full{{1, 2}, {3, 4}}, Full{5, 6}});
+    const auto report =
+        gradcheck([](const Inputs& x) { return x[0] * x[1] + x[0]; }, {Full{{1, 2}, {3, 4}}, Full{5, 6}});
     CHECK(report.passed);
     CHECK(report.error <= report.tolerance);
     CHECK(report.error < 1e-7);
@@ -35,7 +36,8 @@ TEST_CASE("gradcheck: a right rule passes") {
 TEST_CASE("gradcheck: a wrong sign is found, where it is") {
     const auto report = gradcheck(
         [](const Inputs& x) {
-            return record("difference", x[0].value() - x[1].value(), wrt(x[0], [](const Full& dy) { return dy; }),
+            return record("difference", x[0].value() - x[1].value(),
+                          wrt(x[0], [](const Full& dy) { return dy; }),
                           wrt(x[1], [](const Full& dy) { return dy; }));
         },
         {Full{1}, Full{2}});
@@ -48,7 +50,9 @@ TEST_CASE("gradcheck: a wrong sign is found, where it is") {
 
 TEST_CASE("gradcheck: a factor that is off by 1e-4 is found") {
     const auto check_factor = [](double factor) {
-        return gradcheck([factor](const Inputs& x) { return square_with_factor(x[0], factor); }, {Full{0.5, -1, 2}}).passed;
+        return gradcheck([factor](const Inputs& x) { return square_with_factor(x[0], factor); },
+                         {Full{0.5, -1, 2}})
+            .passed;
     };
     CHECK(check_factor(2));
     CHECK_FALSE(check_factor(2 + 1e-4));
@@ -70,9 +74,8 @@ TEST_CASE("gradcheck: a missing transpose is found") {
     for (const bool right : {true, false}) {
         const auto report = gradcheck(
             [&](const Inputs& x) {
-                return record("product", product(x[0].value(), m), wrt(x[0], [&](const Full& dy) {
-                                  return product(dy, right ? transposed : m);
-                              }));
+                return record("product", product(x[0].value(), m),
+                              wrt(x[0], [&](const Full& dy) { return product(dy, right ? transposed : m); }));
             },
             {Full{{1, -1}, {0.5, 2}}});
         CHECK(report.passed == right);
@@ -84,9 +87,11 @@ TEST_CASE("gradcheck: a gradient that is missing is found") {
     CHECK_FALSE(report.passed);
     CHECK(report.input == 1);
     CHECK(report.analytic == 0);
-    CHECK(gradcheck([](const Inputs& x) { return x[0] * 2.0; }, {Full{2}, Full{3}}).passed);  // an input that is not used
+    CHECK(gradcheck([](const Inputs& x) { return x[0] * 2.0; }, {Full{2}, Full{3}})
+              .passed);  // an input that is not used
     CHECK_FALSE(gradcheck([](const Inputs& x) { return x[0].detach(); }, {Full{2}}).passed);
-    CHECK(gradcheck([](const Inputs&) { return Variable<double>(Full{7}); }, {Full{2}}).passed);  // a constant
+    CHECK(
+        gradcheck([](const Inputs&) { return Variable<double>(Full{7}); }, {Full{2}}).passed);  // a constant
 }
 
 TEST_CASE("gradcheck: NaN fails") {
@@ -97,7 +102,8 @@ TEST_CASE("gradcheck: NaN fails") {
 
 TEST_CASE("gradcheck: empty inputs pass, and inputs stay as they are") {
     CHECK(gradcheck([](const Inputs& x) { return x[0] * x[0]; }, {zeros<double>({0, 3})}).passed);
-    CHECK(gradcheck([](const Inputs& x) { return x[0] * x[1]; }, {zeros<double>({0, 3}), Full{1, 2, 3}}).passed);
+    CHECK(gradcheck([](const Inputs& x) { return x[0] * x[1]; }, {zeros<double>({0, 3}), Full{1, 2, 3}})
+              .passed);
     const std::vector<Full> inputs{Full{1, 2}};
     CHECK(gradcheck([](const Inputs& x) { return x[0] * x[0]; }, inputs).passed);
     CHECK(inputs[0] == Full{1, 2});
@@ -114,7 +120,13 @@ TEST_CASE("gradcheck: tolerances can be set") {
 
 TEST_CASE("gradcheck: the report as text") {
     GradcheckReport report;
-    report = {.passed = false, .error = 0.5, .tolerance = 1e-6, .input = 2, .element = 13, .analytic = 1.25, .numeric = 0.75};
+    report = {.passed = false,
+              .error = 0.5,
+              .tolerance = 1e-6,
+              .input = 2,
+              .element = 13,
+              .analytic = 1.25,
+              .numeric = 0.75};
     CHECK(to_string(report) ==
           "gradcheck FAILED: input 2, element 13: analytic 1.25, numeric 0.75, error 0.5 (allowed 1e-06)");
     report.passed = true;

@@ -50,8 +50,8 @@ Variable<> digits(const std::vector<Variable<>>& inputs, const Token& token = {}
 Variable<> product(const Variable<>& a, const Variable<>& b, std::string& asked, const Token& token = {}) {
     const Tensor<> A = a.value(), B = b.value();
     return record("product", A * B,
-                  wrt_jointly(std::array{a, b}, [A, B, &asked, held = token.counted](const Tensor<>& dy,
-                                                                                    const std::array<bool, 2>& want) {
+                  wrt_jointly(std::array{a, b}, [A, B, &asked, held = token.counted](
+                                                    const Tensor<>& dy, const std::array<bool, 2>& want) {
                       asked += std::string(want[0] ? "a" : "-") + (want[1] ? "b" : "-");
                       std::array<Tensor<>, 2> gradients;
                       if (want[0]) gradients[0] = dy * B;
@@ -171,12 +171,15 @@ TEST_CASE("record: a rule that answers in a shape that does not fit is named") {
         return record("wrong", x.value(), wrt(x, [answer](const Tensor<>&) { return answer; }));
     };
     const Variable<> x = leaf({1, 2});
-    CHECK_THROWS_MATCHES(wrong(x, zeros({3})).backward({.seed = ones({2})}), GraphError,
-                         Message("wrong: a rule returned a gradient whose shape does not fit its value: got [3] and [2]"));
-    CHECK_THROWS_MATCHES(wrong(x, zeros({})).backward({.seed = ones({2})}), GraphError,
-                         Message("wrong: a rule returned a gradient whose shape does not fit its value: got [] and [2]"));
-    CHECK_THROWS_MATCHES(wrong(x, Tensor<>()).backward({.seed = ones({2})}), GraphError,
-                         Message("wrong: a rule returned a gradient whose shape does not fit its value: got [0] and [2]"));
+    CHECK_THROWS_MATCHES(
+        wrong(x, zeros({3})).backward({.seed = ones({2})}), GraphError,
+        Message("wrong: a rule returned a gradient whose shape does not fit its value: got [3] and [2]"));
+    CHECK_THROWS_MATCHES(
+        wrong(x, zeros({})).backward({.seed = ones({2})}), GraphError,
+        Message("wrong: a rule returned a gradient whose shape does not fit its value: got [] and [2]"));
+    CHECK_THROWS_MATCHES(
+        wrong(x, Tensor<>()).backward({.seed = ones({2})}), GraphError,
+        Message("wrong: a rule returned a gradient whose shape does not fit its value: got [0] and [2]"));
     CHECK_FALSE(x.has_grad());
 }
 
@@ -217,7 +220,8 @@ TEST_CASE("record: kinds of rules mix in one operation") {
     const Variable<> a = leaf({1}), b = leaf({2}), c = leaf({3});
     const Variable<> y = record(
         "mixed", a.value() + b.value() + c.value(), wrt(a, [](const Tensor<>& dy) { return dy * 2.0f; }),
-        wrt_each(std::vector<Variable<>>{b, c}, [](const Tensor<>& dy, Index i) { return dy * (i == 0 ? 3.0f : 4.0f); }),
+        wrt_each(std::vector<Variable<>>{b, c},
+                 [](const Tensor<>& dy, Index i) { return dy * (i == 0 ? 3.0f : 4.0f); }),
         wrt_jointly(std::array{a, c}, [](const Tensor<>& dy, const std::array<bool, 2>&) {
             return std::array{dy * 100.0f, dy * 200.0f};
         }));

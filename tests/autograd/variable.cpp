@@ -17,7 +17,8 @@ Variable<> leaf(Tensor<> value) { return Variable<>(std::move(value), {.requires
 bool same_node(const Variable<>& a, const Variable<>& b) { return &a.node() == &b.node(); }
 
 const char* const text_no_grad =
-    "grad: no gradient here: call backward() first, on a result that depends on a value with requires_grad (or call "
+    "grad: no gradient here: call backward() first, on a result that depends on a value with requires_grad "
+    "(or call "
     "retain_grad() on an intermediate one)";
 const char* const text_empty = "variable: used while empty (default-constructed or moved from)";
 
@@ -53,7 +54,8 @@ TEST_CASE("variable: copies are handles to one value, gradient and history") {
     b.set_grad({1, 1});
     CHECK(a.grad() == Tensor<>{1, 1});
 
-    b = b;
+    const Variable<>& same = b;
+    b = same;
     CHECK(same_node(a, b));
     Variable<> c = std::move(b);
     CHECK(same_node(a, c));
@@ -84,7 +86,8 @@ TEST_CASE("variable: the value of a leaf can be replaced or changed in place") {
     CHECK(x.value() == Tensor<>{3, 4});
     x.mutable_value().mutable_at(0) = 9;
     CHECK(x.value() == Tensor<>{9, 4});
-    CHECK_THROWS_MATCHES(x.set_value({1, 2, 3}), ShapeError, Message("set_value: the shape must stay: got [2] and [3]"));
+    CHECK_THROWS_MATCHES(x.set_value({1, 2, 3}), ShapeError,
+                         Message("set_value: the shape must stay: got [2] and [3]"));
     CHECK_THROWS_MATCHES(x.set_value(Tensor<>{{1, 2}}), ShapeError,
                          Message("set_value: the shape must stay: got [2] and [1, 2]"));
     CHECK(x.value() == Tensor<>{9, 4});
@@ -211,7 +214,8 @@ TEST_CASE("parameter: assignment changes the value and keeps the identity") {
     CHECK(b.value() == Tensor<>{3, 4});
 
     const Parameter<> other_shape(Tensor<>{1, 2, 3});
-    CHECK_THROWS_MATCHES(a = other_shape, ShapeError, Message("set_value: the shape must stay: got [2] and [3]"));
+    CHECK_THROWS_MATCHES(a = other_shape, ShapeError,
+                         Message("set_value: the shape must stay: got [2] and [3]"));
     CHECK(a.value() == Tensor<>{7, 8});
 }
 
@@ -284,7 +288,9 @@ TEST_CASE("parameter: what would replace it by a result does not compile") {
     static_assert(!std::is_assignable_v<Parameter<>&, Variable<>>);
     static_assert(!std::is_convertible_v<Tensor<>, Parameter<>>);
     static_assert(!std::is_default_constructible_v<Parameter<>>);
-    const auto adds = [](auto& x, const auto& y) { return requires { x += y; }; };
+    const auto adds = [](auto& x, const auto& y) {
+        return requires { x += y; };
+    };
     Parameter<> p(Tensor<>{1});
     Variable<> v = p;
     CHECK_FALSE(adds(p, v));

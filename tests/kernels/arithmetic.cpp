@@ -61,7 +61,9 @@ TEST_CASE("arithmetic of tensors: comparisons") {
 
 TEST_CASE("arithmetic of tensors: refusals name the operation") {
     const Tensor<> a = zeros({2, 3}), b = zeros({2});
-    const auto text = [](const char* name) { return std::string(name) + ": shapes do not broadcast: got [2, 3] and [2]"; };
+    const auto text = [](const char* name) {
+        return std::string(name) + ": shapes do not broadcast: got [2, 3] and [2]";
+    };
     CHECK_THROWS_MATCHES(a + b, ShapeError, Message(text("add")));
     CHECK_THROWS_MATCHES(a - b, ShapeError, Message(text("sub")));
     CHECK_THROWS_MATCHES(a * b, ShapeError, Message(text("mul")));

@@ -41,7 +41,8 @@ template <class T>
 Tensor<T> transposed(const Tensor<T>& x) {
     Tensor<T> y = Tensor<T>::uninitialized({x.size(1), x.size(0)});
     for (Index i = 0; i < x.size(0); ++i)
-        for (Index j = 0; j < x.size(1); ++j) y.mutable_data()[j * x.size(0) + i] = x.data()[i * x.size(1) + j];
+        for (Index j = 0; j < x.size(1); ++j)
+            y.mutable_data()[j * x.size(0) + i] = x.data()[i * x.size(1) + j];
     return y;
 }
 
@@ -68,33 +69,39 @@ std::vector<T> exact_copy(const Tensor<T>& x) {
 
 template <class T>
 bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-    return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0;
+    return a.shape() == b.shape() &&
+           std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0;
 }
 
-/// gemm() with each operand as it is or stored transposed, with and without bias, against the three loops. Memory
-/// around c must stay as it was.
+/// gemm() with each operand as it is or stored transposed, with and without bias, against the three loops.
+/// Memory around c must stay as it was.
 template <class T>
 void check_sizes(Index m, Index n, Index k) {
-    const Tensor<T> a = whole_numbers<T>({m, k}, 1), b = whole_numbers<T>({k, n}, 2), bias = whole_numbers<T>({n}, 3);
-    const std::vector<T> a_rows = exact_copy(a), a_columns = exact_copy(transposed(a)), b_rows = exact_copy(b),
-                         b_columns = exact_copy(transposed(b)), bias_values = exact_copy(bias);
+    const Tensor<T> a = whole_numbers<T>({m, k}, 1), b = whole_numbers<T>({k, n}, 2),
+                    bias = whole_numbers<T>({n}, 3);
+    const std::vector<T> a_rows = exact_copy(a), a_columns = exact_copy(transposed(a)),
+                         b_rows = exact_copy(b), b_columns = exact_copy(transposed(b)),
+                         bias_values = exact_copy(bias);
     const Index guard = 32;
     for (const T* const use_bias : {static_cast<const T*>(nullptr), bias_values.data()}) {
         if (n == 0 && use_bias) continue;
         const Tensor<T> expected = plain_product(a, b, use_bias);
         for (const bool a_transposed : {false, true})
             for (const bool b_transposed : {false, true}) {
-                const MatrixRef<T> a_ref = a_transposed ? MatrixRef<T>{a_columns.data(), 1, m} : MatrixRef<T>{a_rows.data(), k, 1};
-                const MatrixRef<T> b_ref = b_transposed ? MatrixRef<T>{b_columns.data(), 1, k} : MatrixRef<T>{b_rows.data(), n, 1};
+                const MatrixRef<T> a_ref =
+                    a_transposed ? MatrixRef<T>{a_columns.data(), 1, m} : MatrixRef<T>{a_rows.data(), k, 1};
+                const MatrixRef<T> b_ref =
+                    b_transposed ? MatrixRef<T>{b_columns.data(), 1, k} : MatrixRef<T>{b_rows.data(), n, 1};
                 std::vector<T> c(static_cast<std::size_t>(m * n + 2 * guard), T(-777));
                 kernels::gemm(m, n, k, a_ref, b_ref, c.data() + guard, use_bias);
                 bool right = true;
-                for (Index i = 0; i < m * n; ++i) right = right && c[static_cast<std::size_t>(guard + i)] == expected.data()[i];
+                for (Index i = 0; i < m * n; ++i)
+                    right = right && c[static_cast<std::size_t>(guard + i)] == expected.data()[i];
                 for (Index i = 0; i < guard; ++i)
                     right = right && c[static_cast<std::size_t>(i)] == T(-777) &&
                             c[static_cast<std::size_t>(guard + m * n + i)] == T(-777);
-                INFO("m " << m << ", n " << n << ", k " << k << (a_transposed ? ", aT" : "") << (b_transposed ? ", bT" : "")
-                          << (use_bias ? ", bias" : ""));
+                INFO("m " << m << ", n " << n << ", k " << k << (a_transposed ? ", aT" : "")
+                          << (b_transposed ? ", bT" : "") << (use_bias ? ", bias" : ""));
                 CHECK(right);
             }
     }
@@ -127,8 +134,10 @@ TEST_CASE("gemm: the same bits for any number of threads") {
     const int before = num_threads();
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
-        for (const auto& [m, n, k] : {std::array<Index, 3>{301, 203, 307}, {1, 1000, 900}, {1000, 1, 900}, {17, 19, 20011}}) {
-            const Tensor<> a = random<float>({m, k}, 1), b = random<float>({k, n}, 2), at = transposed(a), bt = transposed(b);
+        for (const auto& [m, n, k] :
+             {std::array<Index, 3>{301, 203, 307}, {1, 1000, 900}, {1000, 1, 900}, {17, 19, 20011}}) {
+            const Tensor<> a = random<float>({m, k}, 1), b = random<float>({k, n}, 2), at = transposed(a),
+                           bt = transposed(b);
             set_num_threads(1);
             const Tensor<> expected = kernels::matmul(a, b);
             for (const int threads : {1, 2, 3, 5}) {
@@ -155,7 +164,8 @@ TEST_CASE("gemm: a row's bits do not depend on the other rows") {
 TEST_CASE("gemm: float stays near double") {
     for (const auto& [m, n, k] : {std::array<Index, 3>{33, 35, 37}, {20, 30, 5000}}) {
         const Tensor<> a = random<float>({m, k}, 1), b = random<float>({k, n}, 2);
-        const Tensor<double> exact = plain_product(cast<double>(a), cast<double>(b), static_cast<const double*>(nullptr));
+        const Tensor<double> exact =
+            plain_product(cast<double>(a), cast<double>(b), static_cast<const double*>(nullptr));
         for (const simd::Isa isa : all_isas) {
             const simd::ScopedIsa scope(isa);
             const Tensor<> c = kernels::matmul(a, b);
@@ -170,9 +180,12 @@ TEST_CASE("gemm: float stays near double") {
 #if __has_include(<Eigen/Core>)
 TEST_CASE("gemm: agrees with Eigen") {
     using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    for (const auto& [m, n, k] : {std::array<Index, 3>{64, 64, 64}, {37, 101, 259}, {200, 3, 50}, {1, 97, 1000}}) {
+    for (const auto& sizes :
+         {std::array<Index, 3>{64, 64, 64}, {37, 101, 259}, {200, 3, 50}, {1, 97, 1000}}) {
+        const Index m = sizes[0], n = sizes[1], k = sizes[2];
         const Tensor<double> a = random<double>({m, k}, 1), b = random<double>({k, n}, 2);
-        const Matrix product = Eigen::Map<const Matrix>(a.data(), m, k) * Eigen::Map<const Matrix>(b.data(), k, n);
+        const Matrix product =
+            Eigen::Map<const Matrix>(a.data(), m, k) * Eigen::Map<const Matrix>(b.data(), k, n);
         for (const simd::Isa isa : all_isas) {
             const simd::ScopedIsa scope(isa);
             const auto far = [&](const auto& c) {
@@ -222,7 +235,9 @@ TEST_CASE("gemm: other number types") {
 
 TEST_CASE("gemm: batches are broadcast") {
     const auto one = [](const Tensor<>& x, Index i) {
-        return x.reshape({x.numel() / (x.size(-2) * x.size(-1)), x.size(-2), x.size(-1)}).rows(i, i + 1).reshape({x.size(-2), x.size(-1)});
+        return x.reshape({x.numel() / (x.size(-2) * x.size(-1)), x.size(-2), x.size(-1)})
+            .rows(i, i + 1)
+            .reshape({x.size(-2), x.size(-1)});
     };
     const Tensor<> a = whole_numbers<float>({2, 1, 5, 7}, 1), b = whole_numbers<float>({3, 7, 4}, 2);
     const Tensor<> c = kernels::matmul(a, b);
@@ -230,18 +245,22 @@ TEST_CASE("gemm: batches are broadcast") {
     for (Index i = 0; i < 6; ++i)
         CHECK(one(c, i) == plain_product(one(a, i / 3), one(b, i % 3), static_cast<const float*>(nullptr)));
 
-    const Tensor<> tn = kernels::matmul_tn(whole_numbers<float>({4, 7, 5}, 1), whole_numbers<float>({7, 6}, 2));
+    const Tensor<> tn =
+        kernels::matmul_tn(whole_numbers<float>({4, 7, 5}, 1), whole_numbers<float>({7, 6}, 2));
     for (Index i = 0; i < 4; ++i)
         CHECK(one(tn, i) == plain_product(transposed(one(whole_numbers<float>({4, 7, 5}, 1), i)),
-                                          whole_numbers<float>({7, 6}, 2), static_cast<const float*>(nullptr)));
+                                          whole_numbers<float>({7, 6}, 2),
+                                          static_cast<const float*>(nullptr)));
 
     // Many small products and a few large ones take different ways through the threads.
     for (const auto& [count, size] : {std::pair<Index, Index>{500, 5}, {3, 60}}) {
-        const Tensor<> x = whole_numbers<float>({count, size, size}, 1), y = whole_numbers<float>({count, size, size}, 2);
+        const Tensor<> x = whole_numbers<float>({count, size, size}, 1),
+                       y = whole_numbers<float>({count, size, size}, 2);
         const Tensor<> z = kernels::matmul_nt(x, y);
         bool right = true;
         for (Index i = 0; i < count; ++i)
-            right = right && one(z, i) == plain_product(one(x, i), transposed(one(y, i)), static_cast<const float*>(nullptr));
+            right = right && one(z, i) == plain_product(one(x, i), transposed(one(y, i)),
+                                                        static_cast<const float*>(nullptr));
         CHECK(right);
     }
     CHECK(kernels::matmul(zeros({0, 2, 3}), zeros({0, 3, 4})).shape() == Shape{0, 2, 4});

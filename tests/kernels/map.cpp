@@ -15,17 +15,20 @@ using kernels::vectorized;
 namespace {
 
 constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
-const Index awkward_sizes[] = {0,  1,  2,  3,  4,   5,   7,   8,   9,   11,  13,  15,  16,   17,   31,    32,    33,
-                               63, 64, 65, 67, 127, 128, 129, 255, 256, 257, 511, 513, 1021, 32767, 32768, 32769, 70001};
+const Index awkward_sizes[] = {0,   1,   2,   3,   4,   5,    7,     8,     9,     11,   13,  15,
+                               16,  17,  31,  32,  33,  63,   64,    65,    67,    127,  128, 129,
+                               255, 256, 257, 511, 513, 1021, 32767, 32768, 32769, 70001};
 
 const auto plus_one = vectorized([]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x + V(1)); });
-const auto product = vectorized([]<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA { return V(x * y); });
+const auto product =
+    vectorized([]<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA { return V(x * y); });
 const auto select_larger = vectorized([]<class V>(const V& x, const V& y, const V& z) GRADUS_INLINE_LAMBDA {
     using simd::select;
     return V(select(x > y, x, z));
 });
 /// Rounds in every step, so that another order or width of the work would show.
-const auto rounding = vectorized([]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V((x / V(3)) * x - x / V(7)); });
+const auto rounding =
+    vectorized([]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V((x / V(3)) * x - x / V(7)); });
 
 /// 1, 2, 3, ... in a heap block of exactly this size: reading past its end is an error that sanitizers see.
 template <class T>
@@ -56,13 +59,15 @@ T broadcast_element(const Tensor<T>& x, const Shape& shape, Index i) {
 template <class T>
 bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
     return a.shape() == b.shape() &&
-           (a.numel() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0);
+           (a.numel() == 0 ||
+            std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0);
 }
 
 template <class T>
 void check_equal_shapes(Index size) {
     const Exact<T> x({size}), y({size}, T(5)), z({size}, T(-400));
-    const Tensor<T> one = kernels::map("test", plus_one, x.tensor), two = kernels::map("test", product, x.tensor, y.tensor),
+    const Tensor<T> one = kernels::map("test", plus_one, x.tensor),
+                    two = kernels::map("test", product, x.tensor, y.tensor),
                     three = kernels::map("test", select_larger, x.tensor, z.tensor, y.tensor);
     bool right = true;
     for (Index i = 0; i < size; ++i) {
@@ -83,7 +88,8 @@ void check_broadcast(const Shape& a, const Shape& b, const Shape& c) {
     REQUIRE(three.shape() == all);
     bool right = true;
     for (Index i = 0; i < both.numel(); ++i)
-        right = right && two.data()[i] == broadcast_element(x.tensor, both, i) * broadcast_element(y.tensor, both, i);
+        right = right &&
+                two.data()[i] == broadcast_element(x.tensor, both, i) * broadcast_element(y.tensor, both, i);
     for (Index i = 0; i < all.numel(); ++i) {
         const T p = broadcast_element(x.tensor, all, i), q = broadcast_element(y.tensor, all, i);
         right = right && three.data()[i] == (p > q ? p : broadcast_element(z.tensor, all, i));
@@ -169,10 +175,14 @@ TEST_CASE("map: the same bits for any number of threads") {
 }
 
 TEST_CASE("map: functions that are not vectorised, and mixed types") {
-    const auto pick = [](bool condition, float x, Index y) { return condition ? static_cast<double>(x) : static_cast<double>(y); };
-    const Tensor<double> y = kernels::map("test", pick, Tensor<bool>{{true}, {false}}, Tensor<>{0.5f, 1.5f}, Tensor<Index>{7});
+    const auto pick = [](bool condition, float x, Index y) {
+        return condition ? static_cast<double>(x) : static_cast<double>(y);
+    };
+    const Tensor<double> y =
+        kernels::map("test", pick, Tensor<bool>{{true}, {false}}, Tensor<>{0.5f, 1.5f}, Tensor<Index>{7});
     CHECK(y == Tensor<double>{{0.5, 1.5}, {7, 7}});
-    CHECK(kernels::map("test", product, Tensor<Index>{2, 3}, Tensor<Index>{{5}, {7}}) == Tensor<Index>{{10, 15}, {14, 21}});
+    CHECK(kernels::map("test", product, Tensor<Index>{2, 3}, Tensor<Index>{{5}, {7}}) ==
+          Tensor<Index>{{10, 15}, {14, 21}});
 
     const Tensor<Dual<float>> d(Shape{2}, std::vector<Dual<float>>{{2, 1}, {3, 0}});
     const Tensor<Dual<float>> squared = kernels::map("test", product, d, d);
@@ -181,7 +191,8 @@ TEST_CASE("map: functions that are not vectorised, and mixed types") {
 }
 
 TEST_CASE("map: NaN and infinities pass through every lane") {
-    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    const float nan = std::numeric_limits<float>::quiet_NaN(),
+                infinity = std::numeric_limits<float>::infinity();
     for (Index at = 0; at < 37; ++at) {
         Tensor<> x = ones({37});
         x.mutable_at(at) = nan;
@@ -196,7 +207,8 @@ TEST_CASE("map: NaN and infinities pass through every lane") {
 }
 
 TEST_CASE("map: in place") {
-    const auto scaled_sum = vectorized([]<class V>(const V& y, const V& x) GRADUS_INLINE_LAMBDA { return V(y + V(2) * x); });
+    const auto scaled_sum =
+        vectorized([]<class V>(const V& y, const V& x) GRADUS_INLINE_LAMBDA { return V(y + V(2) * x); });
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
         for (const Index size : awkward_sizes) {
@@ -205,7 +217,8 @@ TEST_CASE("map: in place") {
             const Tensor<> before = y;
             kernels::map_in_place(scaled_sum, y, x.tensor);
             CHECK(y == kernels::map("test", scaled_sum, before, x.tensor));
-            CHECK(before == kernels::map("test", plus_one, x.tensor));  // a copy taken before is not written to
+            CHECK(before ==
+                  kernels::map("test", plus_one, x.tensor));  // a copy taken before is not written to
         }
     }
     Tensor<> y{1, 2, 3};

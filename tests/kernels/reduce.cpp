@@ -67,8 +67,9 @@ TEST_CASE("reduce: every set of axes of many shapes, on every instruction set") 
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
-        for (const Shape& shape : {Shape{}, Shape{1}, Shape{7}, Shape{64}, Shape{67}, Shape{3, 5}, Shape{5, 1}, Shape{1, 5},
-                                   Shape{2, 3, 5}, Shape{4, 1, 6}, Shape{2, 3, 4, 5}, Shape{2, 2, 1, 3, 2}}) {
+        for (const Shape& shape :
+             {Shape{}, Shape{1}, Shape{7}, Shape{64}, Shape{67}, Shape{3, 5}, Shape{5, 1}, Shape{1, 5},
+              Shape{2, 3, 5}, Shape{4, 1, 6}, Shape{2, 3, 4, 5}, Shape{2, 2, 1, 3, 2}}) {
             check_all_axes<float>(shape);
             check_all_axes<double>(shape);
         }
@@ -80,7 +81,8 @@ TEST_CASE("reduce: every set of axes of many shapes, on every instruction set") 
 TEST_CASE("reduce: rows and columns of awkward lengths") {
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
-        for (const Index length : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1021}) {
+        for (const Index length : {1,  2,  3,  4,  5,  7,   8,   9,   15,  16,  17,  31,
+                                   32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1021}) {
             INFO(simd::name(isa) << ", length " << length);
             const Tensor<> x = whole_numbers<float>({3, length});
             const Tensor<double> d = cast<double>(x);
@@ -88,7 +90,8 @@ TEST_CASE("reduce: rows and columns of awkward lengths") {
                 CHECK(kernels::reduce<SumOf>(x, axes) == plain_reduce<SumOf>(x, axes));
                 CHECK(kernels::reduce<MaxOf>(x, axes) == plain_reduce<MaxOf>(x, axes));
                 CHECK(kernels::reduce<MinOf>(d, axes) == plain_reduce<MinOf>(d, axes));
-                CHECK(kernels::reduce<SumOf>(d.reshape({length, 3}), axes) == plain_reduce<SumOf>(d.reshape({length, 3}), axes));
+                CHECK(kernels::reduce<SumOf>(d.reshape({length, 3}), axes) ==
+                      plain_reduce<SumOf>(d.reshape({length, 3}), axes));
             }
         }
     }
@@ -101,7 +104,8 @@ TEST_CASE("reduce: rows that are summed in blocks") {
         CHECK(kernels::reduce<SumOf>(x, 2) == plain_reduce<SumOf>(x, 2));
         CHECK(kernels::reduce<SumOf>(x, 3) == plain_reduce<SumOf>(x, 3));
         CHECK(kernels::reduce<MaxOf>(x, 2) == plain_reduce<MaxOf>(x, 2));
-        CHECK(kernels::reduce<SumOf>(x.reshape({length, 2}), 1) == plain_reduce<SumOf>(x.reshape({length, 2}), 1));
+        CHECK(kernels::reduce<SumOf>(x.reshape({length, 2}), 1) ==
+              plain_reduce<SumOf>(x.reshape({length, 2}), 1));
     }
 }
 
@@ -114,7 +118,8 @@ TEST_CASE("reduce: of no elements") {
     CHECK(kernels::reduce<SumOf>(zeros({3, 0}), 2) == Tensor<>{{0}, {0}, {0}});
     CHECK(kernels::reduce<SumOf>(zeros({0, 3}), 2).shape() == Shape{0, 1});
     CHECK(kernels::reduce<SumOf>(zeros({2, 0, 3}), 7) == Tensor<>{{{0}}});
-    CHECK(kernels::reduce<MaxOf>(zeros<Index>({0}), 1) == Tensor<Index>{std::numeric_limits<Index>::lowest()});
+    CHECK(kernels::reduce<MaxOf>(zeros<Index>({0}), 1) ==
+          Tensor<Index>{std::numeric_limits<Index>::lowest()});
     CHECK(kernels::reduce<MinOf>(zeros<Index>({0}), 1) == Tensor<Index>{std::numeric_limits<Index>::max()});
 }
 
@@ -150,9 +155,11 @@ TEST_CASE("reduce: a float sum of ten million numbers is accurate") {
         CHECK(static_cast<double>(kernels::reduce<SumOf>(x, 1).item()) == Approx(exact).epsilon(1e-5));
         for (const Index columns : {1, 3, 20, 70}) {  // whole packs and the columns left over
             const Index rows = count / columns;
-            const Tensor<> sums = kernels::reduce<SumOf>(x.rows(0, rows * columns).reshape({rows, columns}), 1);
+            const Tensor<> sums =
+                kernels::reduce<SumOf>(x.rows(0, rows * columns).reshape({rows, columns}), 1);
             for (const float sum : sums)
-                CHECK(static_cast<double>(sum) == Approx(exact * static_cast<double>(rows) / static_cast<double>(count)).epsilon(2e-4));
+                CHECK(static_cast<double>(sum) ==
+                      Approx(exact * static_cast<double>(rows) / static_cast<double>(count)).epsilon(2e-4));
         }
     }
 }
@@ -160,7 +167,8 @@ TEST_CASE("reduce: a float sum of ten million numbers is accurate") {
 TEST_CASE("reduce: the same bits for any number of threads") {
     Generator generator(5);
     const int before = num_threads();
-    for (const Shape& shape : {Shape{300007}, Shape{500, 300}, Shape{3, 40000}, Shape{40000, 3}, Shape{20, 70, 90}}) {
+    for (const Shape& shape :
+         {Shape{300007}, Shape{500, 300}, Shape{3, 40000}, Shape{40000, 3}, Shape{20, 70, 90}}) {
         const Tensor<> x = randn<float>(shape, generator);
         for (AxisSet axes = 1; axes < 1u << shape.rank(); ++axes) {
             set_num_threads(1);

@@ -31,11 +31,14 @@ const auto blend = [](const auto& a, const auto& b, const auto& t) {
 TEST_CASE("map: op table") {
     check_op("map of one", [](const auto& x) { return map(softsign, x[0]); },
              {.shapes = {{{}}, {{1}}, {{7}}, {{2, 3}}, {{0, 3}}}, .large = {{{70001}}}, .kinks = {0}});
-    check_op("map of two", [](const auto& x) { return map(bump, x[0], x[1]); },
-             {.shapes = {{{2, 3}, {2, 3}}, {{2, 3}, {3}}, {{2, 1, 3}, {4, 1}}, {{}, {4}}, {{0, 3}, {3}}, {{}, {}}},
-              .large = {{{300, 201}, {201}}}});
+    check_op(
+        "map of two", [](const auto& x) { return map(bump, x[0], x[1]); },
+        {.shapes = {{{2, 3}, {2, 3}}, {{2, 3}, {3}}, {{2, 1, 3}, {4, 1}}, {{}, {4}}, {{0, 3}, {3}}, {{}, {}}},
+         .large = {{{300, 201}, {201}}}});
     check_op("map of three", [](const auto& x) { return map(blend, x[0], x[1], x[2]); },
-             {.shapes = {{{2, 3}, {2, 3}, {2, 3}}, {{2, 1}, {3}, {}}, {{4, 1, 1}, {2, 1}, {3}}}, .low = 0.5, .high = 2});
+             {.shapes = {{{2, 3}, {2, 3}, {2, 3}}, {{2, 1}, {3}, {}}, {{4, 1, 1}, {2, 1}, {3}}},
+              .low = 0.5,
+              .high = 2});
 }
 
 TEST_CASE("map: values and gradients by hand") {
@@ -73,6 +76,8 @@ TEST_CASE("map: the same variable twice") {
 
 TEST_CASE("map: refusals") {
     const Variable<> a = leaf(zeros({2, 3})), b = leaf(zeros({2}));
-    CHECK_THROWS_MATCHES(map(bump, a, b), ShapeError, Message("map: shapes do not broadcast: got [2, 3] and [2]"));
-    CHECK_THROWS_MATCHES(map(blend, b, b, a), ShapeError, Message("map: shapes do not broadcast: got [2] and [2, 3]"));
+    CHECK_THROWS_MATCHES(map(bump, a, b), ShapeError,
+                         Message("map: shapes do not broadcast: got [2, 3] and [2]"));
+    CHECK_THROWS_MATCHES(map(blend, b, b, a), ShapeError,
+                         Message("map: shapes do not broadcast: got [2] and [2, 3]"));
 }

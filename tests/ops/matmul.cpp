@@ -34,7 +34,10 @@ TEST_CASE("matmul: op table") {
                          {{2, 3}, {3, 0}},
                          {{0, 2, 3}, {3, 2}},
                          {{0, 2, 3}, {1, 3, 2}}},
-              .large = {{{130, 140}, {140, 150}}, {{40, 12, 30}, {40, 30, 20}}, {{6, 70, 40}, {40, 50}}, {{300}, {300, 150}}}});
+              .large = {{{130, 140}, {140, 150}},
+                        {{40, 12, 30}, {40, 30, 20}},
+                        {{6, 70, 40}, {40, 50}},
+                        {{300}, {300, 150}}}});
 }
 
 TEST_CASE("linear: op table") {
@@ -49,9 +52,10 @@ TEST_CASE("linear: op table") {
                          {{2, 3}, {0, 3}, {0}},
                          {{33, 17}, {18, 17}, {18}}},
               .large = {{{128, 200}, {150, 200}, {150}}, {{8, 16, 200}, {150, 200}, {150}}}});
-    check_op("linear without bias", [](const auto& x) { return linear(x[0], x[1]); },
-             {.shapes = {{{2, 3}, {4, 3}}, {{3}, {4, 3}}, {{2, 5, 3}, {4, 3}}, {{0, 3}, {4, 3}}, {{2, 0}, {4, 0}}},
-              .large = {{{128, 200}, {150, 200}}}});
+    check_op(
+        "linear without bias", [](const auto& x) { return linear(x[0], x[1]); },
+        {.shapes = {{{2, 3}, {4, 3}}, {{3}, {4, 3}}, {{2, 5, 3}, {4, 3}}, {{0, 3}, {4, 3}}, {{2, 0}, {4, 0}}},
+         .large = {{{128, 200}, {150, 200}}}});
 }
 
 TEST_CASE("matmul: values and gradients by hand") {
@@ -109,7 +113,8 @@ TEST_CASE("matmul: (a b) c = a (b c) and (a b)ᵀ = bᵀ aᵀ, exactly in whole 
 }
 
 TEST_CASE("linear: values and gradients by hand") {
-    const Variable<> x = leaf({{1, 2}, {3, 4}}), weight = leaf({{1, 0}, {0, 1}, {2, -1}}), bias = leaf({10, 20, 30});
+    const Variable<> x = leaf({{1, 2}, {3, 4}}), weight = leaf({{1, 0}, {0, 1}, {2, -1}}),
+                     bias = leaf({10, 20, 30});
     const Variable<> y = linear(x, weight, bias);
     CHECK(y.value() == Tensor<>{{11, 22, 30}, {13, 24, 32}});
     CHECK(linear(x, weight).value() == Tensor<>{{1, 2, 0}, {3, 4, 2}});
@@ -118,7 +123,8 @@ TEST_CASE("linear: values and gradients by hand") {
     CHECK(weight.grad() == Tensor<>{{13, 18}, {17, 24}, {21, 30}});
     CHECK(bias.grad() == Tensor<>{5, 7, 9});
     CHECK(linear(leaf({1, 2}), weight, bias).value() == Tensor<>{11, 22, 30});
-    CHECK(linear(leaf({{{1, 2}}, {{3, 4}}}), weight, bias).value() == Tensor<>{{{11, 22, 30}}, {{13, 24, 32}}});
+    CHECK(linear(leaf({{{1, 2}}, {{3, 4}}}), weight, bias).value() ==
+          Tensor<>{{{11, 22, 30}}, {{13, 24, 32}}});
 }
 
 TEST_CASE("matmul: refusals") {

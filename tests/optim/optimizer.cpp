@@ -3,6 +3,7 @@
 
 #include "gradus/nn/linear.hpp"
 #include "gradus/nn/model.hpp"
+#include "gradus/ops/arithmetic.hpp"
 #include "gradus/optim/sgd.hpp"
 #include "support/numbers.hpp"
 
@@ -118,6 +119,18 @@ TEST_CASE("optimizer: keeps parameters alive that nobody else holds") {
     }();
     step(sgd);
     CHECK(sgd.groups()[0].parameters.size() == 3);
+}
+
+TEST_CASE("optimizer: a parameter or gradient that changed its shape is refused, and nothing is written") {
+    Variable<> a = leaf({1}), b = leaf({1, 2});
+    SGD<> sgd({a, b}, {.lr = 1});
+    a.set_grad({1});
+    b.set_grad({1, 1});
+    b.mutable_grad() = zeros({1});
+    CHECK_THROWS_MATCHES(sgd.step(), ShapeError, Message("optimizer: a parameter or its gradient changed shape: got [2] and [1]"));
+    b.mutable_value() = zeros({1});
+    CHECK_THROWS_MATCHES(sgd.step(), ShapeError, Message("optimizer: a parameter or its gradient changed shape: got [1] and [1]"));
+    CHECK(a.value() == Tensor<>{1});
 }
 
 TEST_CASE("optimizer: refusals") {

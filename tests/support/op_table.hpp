@@ -7,11 +7,12 @@
 //              {.shapes = {{{2, 3}, {2, 3}}, {{2, 3}, {3}}, {{}, {4}}, {{0, 3}, {3}}, {{1}, {1}}},
 //               .large = {{{300, 200}, {200}}}, .low = -1, .high = 1, .distinct = true});
 //
-// The function takes a vector of variables of any number type and must be generic, because it is called with float,
-// double and Dual<double>. `shapes` lists samples; a sample lists the shapes of the inputs: cover a scalar, sizes 0 and
-// 1, an odd size, and pairs that broadcast. `large` lists samples of more than 32768 elements, so that the work is
-// split. Inputs are uniform in [low, high), the same in every run. Values where the operation has no derivative go
-// to `kinks`; where it compares its inputs with each other, `distinct` keeps them apart.
+// The function takes a vector of variables of any number type and must be generic, because it is called with
+// float, double and Dual<double>. `shapes` lists samples; a sample lists the shapes of the inputs: cover a
+// scalar, sizes 0 and 1, an odd size, and pairs that broadcast. `large` lists samples of more than 32768
+// elements, so that the work is split. Inputs are uniform in [low, high), the same in every run. Values where
+// the operation has no derivative go to `kinks`; where it compares its inputs with each other, `distinct`
+// keeps them apart.
 //
 // For each sample:
 //   a  the gradient equals central differences, for every element of every input (double)
@@ -45,11 +46,11 @@ struct OpRow {
     double low = -2, high = 2;
     std::vector<double> kinks = {};  // inputs keep at least `gap` away from these
     double gap = 0.05;
-    bool distinct = false;        // no two numbers of a sample are equal or nearly so
-    bool smooth = true;           // false: compare with differences at 1e-4 instead of 1e-6
-    bool differentiable = true;   // false: only results are compared, and they want no gradient
-    bool second_order = true;     // false: leaves out c
-    double float_rtol = 1e-5;     // of float against double, relative to the largest number
+    bool distinct = false;       // no two numbers of a sample are equal or nearly so
+    bool smooth = true;          // false: compare with differences at 1e-4 instead of 1e-6
+    bool differentiable = true;  // false: only results are compared, and they want no gradient
+    bool second_order = true;    // false: leaves out c
+    double float_rtol = 1e-5;    // of float against double, relative to the largest number
 };
 
 namespace op_table {
@@ -86,12 +87,14 @@ std::vector<Tensor<To>> cast_all(const std::vector<Tensor<From>>& tensors) {
 template <class T>
 bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
     return a.shape() == b.shape() &&
-           (a.numel() == 0 || std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0);
+           (a.numel() == 0 ||
+            std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0);
 }
 
 template <class T>
 bool same_bits(const std::vector<Tensor<T>>& a, const std::vector<Tensor<T>>& b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) { return same_bits(x, y); });
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [](const auto& x, const auto& y) { return same_bits(x, y); });
 }
 
 inline double largest(const Tensor<double>& x) {
@@ -101,8 +104,8 @@ inline double largest(const Tensor<double>& x) {
 }
 
 /// x + step * direction.
-inline std::vector<Tensor<double>> moved(std::vector<Tensor<double>> x, const std::vector<Tensor<double>>& direction,
-                                         double step) {
+inline std::vector<Tensor<double>> moved(std::vector<Tensor<double>> x,
+                                         const std::vector<Tensor<double>>& direction, double step) {
     for (std::size_t k = 0; k < x.size(); ++k) {
         double* const out = x[k].mutable_data();
         for (Index i = 0; i < x[k].numel(); ++i) out[i] += step * direction[k].data()[i];
@@ -135,8 +138,8 @@ inline std::pair<double, Index> worst_difference(const Tensor<double>& a, const 
 }
 
 /// Checks that all elements agree to rtol times the largest of them, plus atol.
-inline void check_close(const std::string& what, const Tensor<double>& got, const Tensor<double>& expected, double rtol,
-                        double atol) {
+inline void check_close(const std::string& what, const Tensor<double>& got, const Tensor<double>& expected,
+                        double rtol, double atol) {
     INFO(what);
     REQUIRE(got.shape() == expected.shape());
     const auto [error, at] = worst_difference(got, expected);
@@ -152,18 +155,21 @@ inline void check_close(const std::string& what, const std::vector<Tensor<double
 }
 
 /// Inputs that float represents exactly, so that float and double start from the same numbers.
-inline std::vector<Tensor<float>> sample_inputs(const std::vector<Shape>& shapes, const OpRow& row, Generator& generator) {
+inline std::vector<Tensor<float>> sample_inputs(const std::vector<Shape>& shapes, const OpRow& row,
+                                                Generator& generator) {
     Index count = 0, at = 0;
     for (const Shape& shape : shapes) count += shape.numel();
     const Tensor<Index> order = gradus::permutation(row.distinct ? count : 0, generator);
     std::vector<Tensor<float>> result;
     for (const Shape& shape : shapes) {
-        Tensor<float> input = gradus::cast<float>(gradus::uniform<double>(shape, row.low, row.high, generator));
+        Tensor<float> input =
+            gradus::cast<float>(gradus::uniform<double>(shape, row.low, row.high, generator));
         float* const out = input.mutable_data();
         for (Index i = 0; i < shape.numel(); ++i) {
             double x = static_cast<double>(out[i]);
             if (row.distinct)
-                x = row.low + (row.high - row.low) * (static_cast<double>(order(at++)) + 0.5) / static_cast<double>(count);
+                x = row.low + (row.high - row.low) * (static_cast<double>(order(at++)) + 0.5) /
+                                  static_cast<double>(count);
             for (const double kink : row.kinks)
                 if (std::abs(x - kink) < row.gap) x += x < kink ? -row.gap : row.gap;
             out[i] = static_cast<float>(x);
@@ -221,8 +227,8 @@ Tensor<T> value_of(const Function<T>& f, const std::vector<Tensor<T>>& inputs) {
     return y.value();
 }
 
-inline void check_differences(const Functions& f, const std::vector<Tensor<double>>& x, const Outcome<double>& outcome,
-                              const OpRow& row) {
+inline void check_differences(const Functions& f, const std::vector<Tensor<double>>& x,
+                              const Outcome<double>& outcome, const OpRow& row) {
     const double rtol = row.smooth ? 1e-6 : 1e-4;
     const auto report = gradus::gradcheck(f.full, x, {.step = 1e-6, .rtol = rtol, .atol = 1e-8});
     INFO(to_string(report));
@@ -233,21 +239,25 @@ inline void check_differences(const Functions& f, const std::vector<Tensor<doubl
     const auto [value, tangent] = gradus::jvp(f.dual, x, v);
     check_close("Dual: value", value, outcome.value, 1e-13, 1e-14);
     check_close("Dual: J v against a difference", tangent,
-                slope(value_of(f.full, moved(x, v, h)), value_of(f.full, moved(x, v, -h)), 2 * h), rtol, 1e-8);
+                slope(value_of(f.full, moved(x, v, h)), value_of(f.full, moved(x, v, -h)), 2 * h), rtol,
+                1e-8);
     double adjoint = 0, size = 0;
     for (std::size_t k = 0; k < x.size(); ++k) {
         adjoint += inner(outcome.gradients[k], v[k]);
-        for (Index i = 0; i < x[k].numel(); ++i) size += std::abs(outcome.gradients[k].data()[i] * v[k].data()[i]);
+        for (Index i = 0; i < x[k].numel(); ++i)
+            size += std::abs(outcome.gradients[k].data()[i] * v[k].data()[i]);
     }
     INFO("<dy, J v> = <gradient, v>");
     CHECK(std::abs(inner(seed_for<double>(value.shape()), tangent) - adjoint) <= 1e-11 * (1 + size));  // b
 }
 
-inline void check_second_order(const Functions& f, const std::vector<Tensor<double>>& x, const Outcome<double>& outcome) {
+inline void check_second_order(const Functions& f, const std::vector<Tensor<double>>& x,
+                               const Outcome<double>& outcome) {
     const auto v = directions(x);
     std::vector<Variable<Dual<double>>> duals;
     for (std::size_t k = 0; k < x.size(); ++k)
-        duals.emplace_back(gradus::detail::with_tangent("op table", x[k], v[k]), gradus::VariableOptions{true});
+        duals.emplace_back(gradus::detail::with_tangent("op table", x[k], v[k]),
+                           gradus::VariableOptions{true});
     std::vector<Tensor<double>> gradients, products, differences;
     for (const auto& g : run(f.dual, duals).gradients) {
         gradients.push_back(gradus::detail::part(g, &Dual<double>::value));
@@ -261,7 +271,8 @@ inline void check_second_order(const Functions& f, const std::vector<Tensor<doub
     check_close("Dual: H v against a difference of gradients", products, differences, 1e-5, 1e-7);
 }
 
-inline void check_threads(const Functions& f, const std::vector<Tensor<float>>& x, const Outcome<float>& outcome) {
+inline void check_threads(const Functions& f, const std::vector<Tensor<float>>& x,
+                          const Outcome<float>& outcome) {
     const int before = gradus::num_threads();
     for (int threads = 1; threads <= 3; ++threads) {
         gradus::set_num_threads(threads);
@@ -300,7 +311,8 @@ inline void check_same_variable_twice(const Functions& f, std::vector<Tensor<dou
         }
 }
 
-inline void check_some_wanted(const Functions& f, const std::vector<Tensor<double>>& x, const Outcome<double>& outcome) {
+inline void check_some_wanted(const Functions& f, const std::vector<Tensor<double>>& x,
+                              const Outcome<double>& outcome) {
     for (std::size_t k = 0; k < x.size(); ++k) {
         auto variables = leaves(x, false);
         variables[k].set_requires_grad(true);
@@ -314,14 +326,16 @@ inline void check_some_wanted(const Functions& f, const std::vector<Tensor<doubl
     CHECK_FALSE(f.full(leaves(x, false)).requires_grad());
 }
 
-inline void check_nothing_changes(const Functions& f, const std::vector<Tensor<double>>& x, const Outcome<double>& outcome) {
+inline void check_nothing_changes(const Functions& f, const std::vector<Tensor<double>>& x,
+                                  const Outcome<double>& outcome) {
     const auto deep_copy = [](const Tensor<double>& t) { return Tensor<double>(t.shape(), t.values()); };
     std::vector<Tensor<double>> inputs;
     for (const auto& input : x) inputs.push_back(deep_copy(input));
     const auto variables = leaves(inputs, true);
     const Variable<double> y = f.full(variables);
     if (!y.requires_grad()) return;
-    const Tensor<double> value = deep_copy(y.value()), seed = seed_for<double>(y.shape()), seed_before = deep_copy(seed);
+    const Tensor<double> value = deep_copy(y.value()), seed = seed_for<double>(y.shape()),
+                         seed_before = deep_copy(seed);
     y.backward({.seed = seed, .keep_graph = true});
     y.backward({.seed = seed});
     const auto gradients = gradients_of(variables);
@@ -335,8 +349,8 @@ inline void check_nothing_changes(const Functions& f, const std::vector<Tensor<d
     CHECK(same_bits(y.value(), value));
 }
 
-inline void check_sample(const Functions& f, const std::vector<Shape>& shapes, const OpRow& row, Generator& generator,
-                         bool large) {
+inline void check_sample(const Functions& f, const std::vector<Shape>& shapes, const OpRow& row,
+                         Generator& generator, bool large) {
     const std::vector<Tensor<float>> single = sample_inputs(shapes, row, generator);
     const std::vector<Tensor<double>> x = cast_all<double>(single);
     const Outcome<double> outcome = run(f.full, leaves(x, true));

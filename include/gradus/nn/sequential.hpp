@@ -26,6 +26,11 @@ struct Sequential {
         return std::apply([&x](const auto&... layer) { return call(x, layer...); }, layers);
     }
 
+    template <class T>
+    Variable<T> operator()(const Tensor<T>& x) const {
+        return (*this)(Variable<T>(x));
+    }
+
     auto fields() {
         return [this]<std::size_t... I>(std::index_sequence<I...>) {
             return std::tuple(field(position_name(I), std::get<I>(layers))...);

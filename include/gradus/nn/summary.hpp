@@ -22,7 +22,8 @@ inline std::string table(const std::vector<std::vector<std::string>>& rows) {
         std::string line;
         for (std::size_t i = 0; i < row.size(); ++i) {
             const std::string space(width[i] - row[i].size(), ' ');
-            line += (i ? "  " : "") + (i < 2 ? row[i] + space : space + row[i]);
+            if (i > 0) line += "  ";
+            line += i < 2 ? row[i] + space : space + row[i];
         }
         text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
     }
@@ -68,7 +69,7 @@ std::string summary(const Model& model, const Shape& input) {
             return layer.address == entry.layer && layer.type == entry.type;
         });
         const bool known = found != layers.end();
-        rows.push_back({known ? found->path : "", entry.type, to_string(entry.output),
+        rows.push_back({!known || found->path.empty() ? "(model)" : found->path, entry.type, to_string(entry.output),
                         detail::with_thousands(known ? found->parameters : 0)});
     }
     rows.push_back({"total", "", "", detail::with_thousands(parameter_count<T>(model))});

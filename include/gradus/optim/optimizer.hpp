@@ -20,15 +20,16 @@ public:
         Options options;
         std::vector<Tensor<T>> state;     // one array for each kind of state (momentum, say): [elements of the group]
         std::vector<Index> offsets;       // where each parameter's part begins
+        std::vector<Index> sizes;         // and how many elements it has
         std::vector<Index> steps;         // how often each parameter was updated
     };
 
-    /// Adds parameters with options of their own. Throws ValueError for no parameters, for a parameter that is here
+    /// Adds parameters with options of their own (nothing is taken over from other groups). Throws ValueError for no parameters, for a parameter that is here
     /// already, and for options out of range; GraphError for what is not a leaf.
     [[gnu::cold]] void add_group(std::vector<Variable<T>> parameters, Options options) {
         check<ValueError>(!parameters.empty(), name_, "no parameters; does the model have layers as fields?");
         validate_(options);
-        Group group{std::move(parameters), options, {}, {}, {}};
+        Group group{std::move(parameters), options, {}, {}, {}, {}};
         Index size = 0;
         for (std::size_t i = 0; i < group.parameters.size(); ++i) {
             const Variable<T>& parameter = group.parameters[i];
@@ -41,6 +42,7 @@ public:
                 throw ValueError(std::string(name_) + ": parameter " + std::to_string(i) +
                                  " is listed twice; it would be updated twice per step");
             group.offsets.push_back(size);
+            group.sizes.push_back(parameter.numel());
             size += parameter.numel();
         }
         group.steps.assign(group.parameters.size(), 0);
@@ -84,6 +86,9 @@ protected:
         for (std::size_t i = 0; i < group.parameters.size(); ++i) {
             Variable<T>& parameter = group.parameters[i];
             if (!parameter.has_grad() || !parameter.requires_grad() || !chosen(i)) continue;
+            if (parameter.numel() != group.sizes[i] || parameter.grad().shape() != parameter.shape())
+                gradus::detail::fail<ShapeError>("optimizer", "a parameter or its gradient changed shape",
+                                                 parameter.shape(), parameter.grad().shape());
             kernels::UpdateSegment<T> segment{parameter.numel(), {}};
             segment.arrays[0] = parameter.mutable_value().mutable_data();
             segment.arrays[1] = const_cast<T*>(parameter.grad().data());  // only read

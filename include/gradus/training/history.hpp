@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -18,7 +19,7 @@ struct EpochRecord {
 
 /// One line of a training table; `epoch` counts from 1.
 inline std::string to_string(const EpochRecord& record, int epoch, int epochs) {
-    char text[200];
+    char text[2000];  // a double can have 309 digits
     std::snprintf(text, sizeof text,
                   "Epoch %4d / %4d: | Train Loss: %6.3f | Val Loss: %6.3f | Train Score: %6.3f | Val Score: %6.3f | "
                   "Epoch Time: %6.3f |",
@@ -27,18 +28,35 @@ inline std::string to_string(const EpochRecord& record, int epoch, int epochs) {
     return text;
 }
 
+namespace detail {
+
+/// As many digits as a reader needs to get the same number (or as many decimals as asked for), in every locale.
+inline std::string csv_number(double x, int decimals = -1) {
+    char text[400];
+    const std::to_chars_result end = decimals < 0
+                                         ? std::to_chars(text, text + sizeof text, x)
+                                         : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
+    return {text, end.ptr};
+}
+
+}  // namespace detail
+
 /// Writes epoch,train_loss,val_loss,train_score,val_score,seconds, one line per epoch, with all digits. The file is
 /// replaced as a whole: a reader sees the old one or the new one. Throws IoError naming the path and the reason.
 inline void write_history_csv(const std::string& path, const std::vector<EpochRecord>& history) {
+    std::string text = "epoch,train_loss,val_loss,train_score,val_score,seconds\n";
+    for (std::size_t i = 0; i < history.size(); ++i) {
+        const EpochRecord& r = history[i];
+        text += std::to_string(i + 1);
+        for (const double number : {r.train_loss, r.val_loss, r.train_score, r.val_score})
+            text.append(",").append(detail::csv_number(number));
+        text.append(",").append(detail::csv_number(r.seconds, 3)).append("\n");
+    }
     const std::string temporary = path + ".tmp";
     std::FILE* const file = std::fopen(temporary.c_str(), "w");
     bool ok = file != nullptr;
     if (ok) {
-        ok = std::fputs("epoch,train_loss,val_loss,train_score,val_score,seconds\n", file) >= 0;
-        int epoch = 0;
-        for (const EpochRecord& r : history)
-            ok = std::fprintf(file, "%d,%.17g,%.17g,%.17g,%.17g,%.3f\n", ++epoch, r.train_loss, r.val_loss, r.train_score,
-                              r.val_score, r.seconds) > 0 && ok;
+        ok = std::fwrite(text.data(), 1, text.size(), file) == text.size();
         ok = std::fclose(file) == 0 && ok;
     }
     if (!ok || std::rename(temporary.c_str(), path.c_str()) != 0) {

@@ -62,25 +62,29 @@ void train(const Flags& flags) {
     Mlp net;
     initialize(net);
     std::puts(nn::summary(net, {1, 1, 28, 28}).c_str());
-    // Momentum as a moving average of the gradients (dampening = momentum), so that one learning rate serves both.
+    // Momentum as a moving average of the gradients (dampening = momentum), so that one learning rate serves
+    // both.
     const float momentum = flags.optimizer == "momentum" ? 0.9f : 0.0f;
-    gradus::optim::SGD sgd(nn::parameters(net), {.lr = flags.lr, .momentum = momentum, .dampening = momentum});
+    gradus::optim::SGD sgd(nn::parameters(net),
+                           {.lr = flags.lr, .momentum = momentum, .dampening = momentum});
 
     std::vector<gradus::EpochRecord> history;
     for (int epoch = 0; epoch < flags.epochs; ++epoch) {
         const auto start = std::chrono::steady_clock::now();
-        const data::Loader batches(train_set,
-                                   {.batch = flags.batch, .shuffle = true, .seed = flags.seed, .epoch = epoch});
+        const data::Loader batches(
+            train_set, {.batch = flags.batch, .shuffle = true, .seed = flags.seed, .epoch = epoch});
         const Scores train_scores = run_epoch(net, batches, [&](const Variable<>& loss) {
             sgd.zero_grad();
             loss.backward();
             sgd.step();
         });
         const gradus::NoGrad guard;
-        const Scores val_scores = run_epoch(net, data::Loader(val_set, {.batch = flags.batch}), [](const auto&) {});
+        const Scores val_scores =
+            run_epoch(net, data::Loader(val_set, {.batch = flags.batch}), [](const auto&) {});
         const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
 
-        history.push_back({train_scores.loss, val_scores.loss, train_scores.accuracy, val_scores.accuracy, seconds.count()});
+        history.push_back({train_scores.loss, val_scores.loss, train_scores.accuracy, val_scores.accuracy,
+                           seconds.count()});
         std::puts(to_string(history.back(), epoch + 1, flags.epochs).c_str());
         if (!flags.out.empty()) write_history_csv(flags.out + "/history.csv", history);
     }

@@ -21,15 +21,22 @@ struct Flags {
     std::string out = {};
 };
 
-/// Reads the flags, calls train(flags) and returns the exit code: 0, 1 if training fails, 2 for a wrong command line.
+/// Reads the flags, calls train(flags) and returns the exit code: 0, 1 if training fails, 2 for a wrong
+/// command line.
 template <class Train>
 int run_with_flags(int argc, char** argv, const char* what, Flags flags, const Train& train) {
     CLI::App app(what);
     app.add_option("--data", flags.data, "folder of the four IDX files (default: found by itself)");
-    app.add_option("--epochs", flags.epochs, "passes over the data")->check(CLI::Range(1, 100000))->capture_default_str();
-    app.add_option("--batch", flags.batch, "examples per step")->check(CLI::Range(1, 60000))->capture_default_str();
+    app.add_option("--epochs", flags.epochs, "passes over the data")
+        ->check(CLI::Range(1, 100000))
+        ->capture_default_str();
+    app.add_option("--batch", flags.batch, "examples per step")
+        ->check(CLI::Range(1, 60000))
+        ->capture_default_str();
     app.add_option("--lr", flags.lr, "learning rate")->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--optimizer", flags.optimizer)->check(CLI::IsMember({"sgd", "momentum"}))->capture_default_str();
+    app.add_option("--optimizer", flags.optimizer)
+        ->check(CLI::IsMember({"sgd", "momentum"}))
+        ->capture_default_str();
     app.add_option("--seed", flags.seed, "of weights and shuffling")->capture_default_str();
     app.add_option("--threads", flags.threads, "at most (default: all)")->check(CLI::Range(1, 1024));
     app.add_option("--out", flags.out, "folder for history.csv");

@@ -112,28 +112,52 @@ TEST_CASE("dual numbers compare by value alone", "[core][dual]") {
 
 TEST_CASE("dual numbers: every function against central differences", "[core][dual]") {
     const std::vector<double> anywhere{-1.7, -0.4, 0.0, 0.3, 2.1}, positive{0.2, 1.0, 3.7};
-    using std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::pow, std::sin, std::sqrt, std::tanh;
-    check_derivatives("exp", [](auto x) { return exp(x); }, anywhere);
-    check_derivatives("expm1", [](auto x) { return expm1(x); }, anywhere);
-    check_derivatives("log", [](auto x) { return log(x); }, positive);
+    using std::cos, std::erf, std::exp, std::expm1, std::log, std::log1p, std::pow, std::sin, std::sqrt,
+        std::tanh;
+    check_derivatives(
+        "exp", [](auto x) { return exp(x); }, anywhere);
+    check_derivatives(
+        "expm1", [](auto x) { return expm1(x); }, anywhere);
+    check_derivatives(
+        "log", [](auto x) { return log(x); }, positive);
     check_derivatives("log1p", [](auto x) { return log1p(x); }, {-0.5, 0.0, 2.0});
-    check_derivatives("sqrt", [](auto x) { return sqrt(x); }, positive);
-    check_derivatives("tanh", [](auto x) { return tanh(x); }, anywhere);
-    check_derivatives("erf", [](auto x) { return erf(x); }, anywhere);
-    check_derivatives("sin", [](auto x) { return sin(x); }, anywhere);
-    check_derivatives("cos", [](auto x) { return cos(x); }, anywhere);
-    check_derivatives("pow 3", [](auto x) { return pow(x, 3); }, anywhere);
-    check_derivatives("pow 2", [](auto x) { return pow(x, 2); }, anywhere);
-    check_derivatives("pow 1", [](auto x) { return pow(x, 1); }, anywhere);
-    check_derivatives("pow 0", [](auto x) { return pow(x, 0); }, anywhere);
-    check_derivatives("pow 3u", [](auto x) { return pow(x, 3u); }, anywhere);
+    check_derivatives(
+        "sqrt", [](auto x) { return sqrt(x); }, positive);
+    check_derivatives(
+        "tanh", [](auto x) { return tanh(x); }, anywhere);
+    check_derivatives(
+        "erf", [](auto x) { return erf(x); }, anywhere);
+    check_derivatives(
+        "sin", [](auto x) { return sin(x); }, anywhere);
+    check_derivatives(
+        "cos", [](auto x) { return cos(x); }, anywhere);
+    check_derivatives(
+        "pow 3", [](auto x) { return pow(x, 3); }, anywhere);
+    check_derivatives(
+        "pow 2", [](auto x) { return pow(x, 2); }, anywhere);
+    check_derivatives(
+        "pow 1", [](auto x) { return pow(x, 1); }, anywhere);
+    check_derivatives(
+        "pow 0", [](auto x) { return pow(x, 0); }, anywhere);
+    check_derivatives(
+        "pow 3u", [](auto x) { return pow(x, 3u); }, anywhere);
     check_derivatives("pow -2", [](auto x) { return pow(x, -2); }, {-1.3, 0.7, 2.0});
-    check_derivatives("pow 2.5", [](auto x) { return pow(x, 2.5); }, positive);
-    check_derivatives("xˣ", [](auto x) { return pow(x, x); }, positive);
-    check_derivatives("quotient", [](auto x) { return (x * x - 3) / (x * x + 1); }, anywhere);
-    check_derivatives("product", [](auto x) { return 2 * x * sin(x) - x / 4; }, anywhere);
-    check_derivatives("sigmoid", [](auto x) { return 1 / (1 + exp(-x)); }, anywhere);
-    check_derivatives("abs", [](auto x) { using std::abs; return abs(x) * x; }, {-1.5, 2.0});
+    check_derivatives(
+        "pow 2.5", [](auto x) { return pow(x, 2.5); }, positive);
+    check_derivatives(
+        "xˣ", [](auto x) { return pow(x, x); }, positive);
+    check_derivatives(
+        "quotient", [](auto x) { return (x * x - 3) / (x * x + 1); }, anywhere);
+    check_derivatives(
+        "product", [](auto x) { return 2 * x * sin(x) - x / 4; }, anywhere);
+    check_derivatives(
+        "sigmoid", [](auto x) { return 1 / (1 + exp(-x)); }, anywhere);
+    check_derivatives("abs",
+                      [](auto x) {
+                          using std::abs;
+                          return abs(x) * x;
+                      },
+                      {-1.5, 2.0});
 }
 
 TEST_CASE("dual numbers of float", "[core][dual]") {

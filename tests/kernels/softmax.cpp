@@ -25,7 +25,8 @@ void check_parts(const Tensor<T>& x, double tolerance) {
     REQUIRE(parts.largest.shape() == Shape{rows});
     for (Index r = 0; r < rows; ++r) {
         double largest = -infinity, sum = 0, error = 0;
-        for (Index i = r * n; i < (r + 1) * n; ++i) largest = std::max(largest, static_cast<double>(x.data()[i]));
+        for (Index i = r * n; i < (r + 1) * n; ++i)
+            largest = std::max(largest, static_cast<double>(x.data()[i]));
         for (Index i = r * n; i < (r + 1) * n; ++i) {
             const double e = std::exp(static_cast<double>(x.data()[i]) - largest);
             sum += e;
@@ -55,7 +56,8 @@ TEST_CASE("softmax kernel: rows of every length, on every instruction set") {
 
 TEST_CASE("softmax kernel: dual numbers") {
     using D = Dual<double>;
-    const auto parts = kernels::softmax_parts(Tensor<D>{{D(1, 1), D(3, 0)}, {D(-infinity, 0), D(-infinity, 0)}});
+    const auto parts =
+        kernels::softmax_parts(Tensor<D>{{D(1, 1), D(3, 0)}, {D(-infinity, 0), D(-infinity, 0)}});
     CHECK(parts.exps(0, 0).value == Approx(std::exp(-2)));
     CHECK(parts.exps(0, 0).dual == Approx(std::exp(-2)));
     CHECK(parts.sums(0).dual == Approx(std::exp(-2)));
@@ -66,7 +68,8 @@ TEST_CASE("softmax kernel: dual numbers") {
 
 TEST_CASE("softmax kernel: rows without a finite largest number") {
     const auto inf = static_cast<float>(infinity);
-    const auto parts = kernels::softmax_parts(Tensor<>{{-inf, -inf, -inf}, {inf, 0, -inf}, {std::nanf(""), 5, 100}, {-inf, 7, 7}});
+    const auto parts = kernels::softmax_parts(
+        Tensor<>{{-inf, -inf, -inf}, {inf, 0, -inf}, {std::nanf(""), 5, 100}, {-inf, 7, 7}});
     CHECK(parts.sums(0) == 0);  // nothing to subtract, and nothing that counts
     CHECK(parts.largest(0) == 0);
     CHECK(std::isnan(parts.sums(1)));

@@ -14,14 +14,17 @@ struct Arrays {
 
     explicit Arrays(const std::vector<Index>& sizes) {
         for (const Index size : sizes)
-            for (int k = 0; k < 3; ++k) tensors[k].push_back(kernels::map("number", [](const T& x) { return x + 1; }, arange<T>(size + k).rows(k, size + k)));
+            for (int k = 0; k < 3; ++k)
+                tensors[k].push_back(kernels::map(
+                    "number", [](const T& x) { return x + 1; }, arange<T>(size + k).rows(k, size + k)));
     }
 
     std::vector<kernels::UpdateSegment<T>> segments() {
         std::vector<kernels::UpdateSegment<T>> result;
         for (std::size_t s = 0; s < tensors[0].size(); ++s)
-            result.push_back({tensors[0][s].numel(), {tensors[0][s].mutable_data(), tensors[1][s].mutable_data(),
-                                                      tensors[2][s].mutable_data()}});
+            result.push_back(
+                {tensors[0][s].numel(),
+                 {tensors[0][s].mutable_data(), tensors[1][s].mutable_data(), tensors[2][s].mutable_data()}});
         return result;
     }
 };
@@ -40,7 +43,8 @@ void check_update(const std::vector<Index>& sizes) {
         bool right = true;
         for (Index i = 0; i < sizes[s]; ++i) {
             const T value = T(i + 1), gradient = T(i + 2), state = T(i + 3);
-            right = right && arrays.tensors[1][s](i) == gradient && arrays.tensors[2][s](i) == state + 2 * gradient &&
+            right = right && arrays.tensors[1][s](i) == gradient &&
+                    arrays.tensors[2][s](i) == state + 2 * gradient &&
                     arrays.tensors[0][s](i) == value - (state + 2 * gradient);
         }
         INFO("segment " << s << " of size " << sizes[s]);

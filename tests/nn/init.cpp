@@ -152,15 +152,18 @@ TEST_CASE("init: the same seed gives the same weights, and a parameter stays a l
 
 TEST_CASE("init: refusals") {
     Variable<> vector = leaf(zeros({5})), number = leaf(zeros({}));
-    const std::string rule = "init: fans need a weight of two axes or more (use uniform, normal or constant): got ";
+    const std::string rule =
+        "init: fans need a weight of two axes or more (use uniform, normal or constant): got ";
     CHECK_THROWS_MATCHES(init::xavier_uniform(vector), ShapeError, Message(rule + "[5]"));
     CHECK_THROWS_MATCHES(init::xavier_normal(vector), ShapeError, Message(rule + "[5]"));
     CHECK_THROWS_MATCHES(init::kaiming_uniform(number), ShapeError, Message(rule + "[]"));
     CHECK_THROWS_MATCHES(init::kaiming_normal(vector), ShapeError, Message(rule + "[5]"));
-    CHECK_THROWS_MATCHES(init::uniform(vector, 1, 0), ValueError,
-                         Message("uniform: needs low <= high, both finite and not too far apart: got 1.000000 and 0.000000"));
-    CHECK_THROWS_MATCHES(init::normal(vector, 0, -1), ValueError,
-                         Message("normal: needs a finite mean and a finite std >= 0: got 0.000000 and -1.000000"));
+    CHECK_THROWS_MATCHES(
+        init::uniform(vector, 1, 0), ValueError,
+        Message("uniform: needs low <= high, both finite and not too far apart: got 1.000000 and 0.000000"));
+    CHECK_THROWS_MATCHES(
+        init::normal(vector, 0, -1), ValueError,
+        Message("normal: needs a finite mean and a finite std >= 0: got 0.000000 and -1.000000"));
     CHECK_THROWS_AS(init::normal(vector, 0, static_cast<double>(NaN)), ValueError);
     CHECK(vector.value() == zeros({5}));
 }

@@ -61,6 +61,7 @@ TEST_CASE("linear layer: refusals") {
     CHECK_THROWS_AS(nn::Linear<>(-1, 3), ShapeError);
     const nn::Linear<> layer(784, 10);
     const std::string shapes = "linear: needs x [..., in] and weight [out, in]; flatten(x) first?: got ";
-    CHECK_THROWS_MATCHES(layer(Variable<>(zeros({1, 28, 28}))), ShapeError, Message(shapes + "[1, 28, 28] and [10, 784]"));
+    CHECK_THROWS_MATCHES(layer(Variable<>(zeros({1, 28, 28}))), ShapeError,
+                         Message(shapes + "[1, 28, 28] and [10, 784]"));
     CHECK_THROWS_MATCHES(layer(Variable<>(zeros({}))), ShapeError, Message(shapes + "[] and [10, 784]"));
 }

@@ -80,10 +80,10 @@ TEST_CASE("model: parameters in order of declaration, with paths") {
 
 TEST_CASE("model: parameters through every kind of container") {
     Everything model;
-    const Names without_extra = {"blocks.0.fc.weight", "blocks.0.scale", "blocks.1.fc.weight", "blocks.1.scale",
-                                 "heads.0.weight",     "heads.0.bias",   "heads.1.weight",     "pieces.1",
-                                 "pair.1",             "net.0.weight",   "net.0.bias",         "net.2.fc.weight",
-                                 "net.2.scale"};
+    const Names without_extra = {
+        "blocks.0.fc.weight", "blocks.0.scale",  "blocks.1.fc.weight", "blocks.1.scale", "heads.0.weight",
+        "heads.0.bias",       "heads.1.weight",  "pieces.1",           "pair.1",         "net.0.weight",
+        "net.0.bias",         "net.2.fc.weight", "net.2.scale"};
     CHECK(names(model) == without_extra);
     model.extra.emplace();
     Names all = without_extra;

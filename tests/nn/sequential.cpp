@@ -35,7 +35,8 @@ TEST_CASE("sequential: layers one after the other") {
 }
 
 TEST_CASE("sequential: the same as its layers by hand") {
-    const nn::Sequential net(nn::Flatten(), nn::Linear<>(6, 4), nn::Tanh(), nn::Linear<>(4, 2, {.bias = false}));
+    const nn::Sequential net(nn::Flatten(), nn::Linear<>(6, 4), nn::Tanh(),
+                             nn::Linear<>(4, 2, {.bias = false}));
     const Variable<> x(ones({5, 2, 3}));
     const auto& [first, second, third, fourth] = net.layers;
     CHECK(net(x).value() == fourth(tanh(second(flatten(x)))).value());

@@ -48,7 +48,8 @@ TEST_CASE("summary: a struct") {
 }
 
 TEST_CASE("summary: a sequence") {
-    const nn::Sequential net(nn::Flatten(), nn::Linear<>(4, 100), nn::ReLU(), nn::Linear<>(100, 2, {.bias = false}), nn::ReLU());
+    const nn::Sequential net(nn::Flatten(), nn::Linear<>(4, 100), nn::ReLU(),
+                             nn::Linear<>(100, 2, {.bias = false}), nn::ReLU());
     CHECK(nn::summary(net, {1, 2, 2}) ==
           "layer  type       output  parameters\n"
           "0      Flatten    [1, 4]           0\n"
@@ -97,9 +98,10 @@ TEST_CASE("summary: records no history and leaves the model as it was") {
 }
 
 TEST_CASE("summary: a shape that does not fit comes out as the layer's error") {
-    CHECK_THROWS_MATCHES(nn::summary(Mlp(), {1, 5}), ShapeError,
-                         Message("linear: needs x [..., in] and weight [out, in]; flatten(x) first?: got [1, 5] and "
-                                 "[350, 784]"));
+    CHECK_THROWS_MATCHES(
+        nn::summary(Mlp(), {1, 5}), ShapeError,
+        Message("linear: needs x [..., in] and weight [out, in]; flatten(x) first?: got [1, 5] and "
+                "[350, 784]"));
     CHECK(is_grad_enabled());
     CHECK(nn::detail::active_trace() == nullptr);
 }

@@ -9,31 +9,48 @@ using namespace gradus;
 namespace {
 
 OpRow row(std::vector<double> kinks = {}) {
-    return {.shapes = {{{}}, {{1}}, {{7}}, {{2, 3}}, {{0, 3}}}, .large = {{{70001}}}, .low = -4, .high = 4, .kinks = std::move(kinks)};
+    return {.shapes = {{{}}, {{1}}, {{7}}, {{2, 3}}, {{0, 3}}},
+            .large = {{{70001}}},
+            .low = -4,
+            .high = 4,
+            .kinks = std::move(kinks)};
 }
 
 }  // namespace
 
 TEST_CASE("activation: op table, element by element") {
-    check_op("relu", [](const auto& x) { return relu(x[0]); }, row({0}));
-    check_op("leaky_relu", [](const auto& x) { return leaky_relu(x[0], 0.25f); }, row({0}));
-    check_op("elu", [](const auto& x) { return elu(x[0], 0.75f); }, row({0}));
-    check_op("gelu", [](const auto& x) { return gelu(x[0]); }, row());
-    check_op("sigmoid", [](const auto& x) { return sigmoid(x[0]); }, row());
-    check_op("silu", [](const auto& x) { return silu(x[0]); }, row());
-    check_op("tanh", [](const auto& x) { return tanh(x[0]); }, row());
-    check_op("erf", [](const auto& x) { return erf(x[0]); }, row());
-    check_op("softplus", [](const auto& x) { return softplus(x[0]); }, row());
+    check_op(
+        "relu", [](const auto& x) { return relu(x[0]); }, row({0}));
+    check_op(
+        "leaky_relu", [](const auto& x) { return leaky_relu(x[0], 0.25f); }, row({0}));
+    check_op(
+        "elu", [](const auto& x) { return elu(x[0], 0.75f); }, row({0}));
+    check_op(
+        "gelu", [](const auto& x) { return gelu(x[0]); }, row());
+    check_op(
+        "sigmoid", [](const auto& x) { return sigmoid(x[0]); }, row());
+    check_op(
+        "silu", [](const auto& x) { return silu(x[0]); }, row());
+    check_op(
+        "tanh", [](const auto& x) { return tanh(x[0]); }, row());
+    check_op(
+        "erf", [](const auto& x) { return erf(x[0]); }, row());
+    check_op(
+        "softplus", [](const auto& x) { return softplus(x[0]); }, row());
 }
 
 TEST_CASE("activation: op table, along an axis") {
     for (const int axis : {-1, 0, 1}) {
         OpRow rows{.shapes = {{{2, 3}}, {{3, 1}}, {{2, 3, 4}}, {{0, 3}}, {{2, 0}}, {{2, 3, 0}}},
-                   .large = {{{300, 201}}, {{3, 20000}}}, .low = -4, .high = 4};
+                   .large = {{{300, 201}}, {{3, 20000}}},
+                   .low = -4,
+                   .high = 4};
         if (axis != 1) rows.shapes.insert(rows.shapes.end(), {{{7}}, {{1}}, {{0}}});
         INFO("axis " << axis);
-        check_op("softmax", [axis](const auto& x) { return softmax(x[0], axis); }, rows);
-        check_op("log_softmax", [axis](const auto& x) { return log_softmax(x[0], axis); }, rows);
+        check_op(
+            "softmax", [axis](const auto& x) { return softmax(x[0], axis); }, rows);
+        check_op(
+            "log_softmax", [axis](const auto& x) { return log_softmax(x[0], axis); }, rows);
     }
 }
 
@@ -54,12 +71,17 @@ TEST_CASE("activation: values and gradients by hand") {
     check_numbers(gradient([](const auto& v) { return relu(v); }, x), {0, 0, 1});
     check_numbers(gradient([](const auto& v) { return leaky_relu(v, 0.5f); }, x), {0.5f, 0.5f, 1});
     check_numbers(gradient([](const auto& v) { return elu(v, 2); }, x), {0.27067057f, 2, 1}, 1e-6f);
-    check_numbers(gradient([](const auto& v) { return gelu(v); }, x), {-0.08523180f, 0.5f, 1.08331547f}, 1e-6f);
-    check_numbers(gradient([](const auto& v) { return sigmoid(v); }, x), {0.10499359f, 0.25f, 0.19661193f}, 1e-6f);
-    check_numbers(gradient([](const auto& v) { return silu(v); }, x), {-0.09078425f, 0.5f, 0.92767051f}, 1e-6f);
+    check_numbers(gradient([](const auto& v) { return gelu(v); }, x), {-0.08523180f, 0.5f, 1.08331547f},
+                  1e-6f);
+    check_numbers(gradient([](const auto& v) { return sigmoid(v); }, x), {0.10499359f, 0.25f, 0.19661193f},
+                  1e-6f);
+    check_numbers(gradient([](const auto& v) { return silu(v); }, x), {-0.09078425f, 0.5f, 0.92767051f},
+                  1e-6f);
     check_numbers(gradient([](const auto& v) { return tanh(v); }, x), {0.07065082f, 1, 0.41997434f}, 1e-6f);
-    check_numbers(gradient([](const auto& v) { return erf(v); }, x), {0.02066699f, 1.12837917f, 0.41510750f}, 1e-6f);
-    check_numbers(gradient([](const auto& v) { return softplus(v); }, x), {0.11920292f, 0.5f, 0.73105858f}, 1e-6f);
+    check_numbers(gradient([](const auto& v) { return erf(v); }, x), {0.02066699f, 1.12837917f, 0.41510750f},
+                  1e-6f);
+    check_numbers(gradient([](const auto& v) { return softplus(v); }, x), {0.11920292f, 0.5f, 0.73105858f},
+                  1e-6f);
 }
 
 TEST_CASE("activation: special values") {
@@ -83,26 +105,30 @@ TEST_CASE("activation: special values") {
     check_numbers(gradient([](const auto& v) { return erf(v); }, x), {0, 0, NaN, 0, 0});
     check_numbers(gradient([](const auto& v) { return softplus(v); }, x), {1, 0, NaN, 1, 0});
 
-    check_numbers(softplus(leaf({-80, 80})).value(), {1.8048514e-35f, 80});  // small results keep their digits
+    check_numbers(softplus(leaf({-80, 80})).value(),
+                  {1.8048514e-35f, 80});  // small results keep their digits
     check_numbers(elu(leaf({-1e-12f})).value(), {-1e-12f});
     check_numbers(erf(leaf({1e-12f})).value(), {1.1283792e-12f}, 1e-18f);
 }
 
 TEST_CASE("activation: softplus has a tangent at 0") {
     const auto f = [](const auto& x) { return softplus(x[0]); };
-    CHECK(jvp(f, std::vector<Tensor<double>>{Tensor<double>{0}}, std::vector<Tensor<double>>{Tensor<double>{1}})
-              .tangent.item() == 0.5);
+    CHECK(
+        jvp(f, std::vector<Tensor<double>>{Tensor<double>{0}}, std::vector<Tensor<double>>{Tensor<double>{1}})
+            .tangent.item() == 0.5);
 }
 
 TEST_CASE("activation: softmax") {
     const auto of = [](const Tensor<>& x) { return softmax(leaf(x)).value(); };
     check_numbers(of({0, std::log(3.0f)}), {0.25f, 0.75f}, 1e-6f);
     check_numbers(of({5}), {1});
-    check_numbers(of({{100, -100}, {-100, 100}, {1e38f, 1e38f}, {1e38f, -1e38f}}), {{1, 0}, {0, 1}, {0.5f, 0.5f}, {1, 0}});
+    check_numbers(of({{100, -100}, {-100, 100}, {1e38f, 1e38f}, {1e38f, -1e38f}}),
+                  {{1, 0}, {0, 1}, {0.5f, 0.5f}, {1, 0}});
     check_numbers(of({{-infinity, 0}, {-infinity, -infinity}, {infinity, 0}, {NaN, 0}, {1, 1}}),
                   {{0, 1}, {NaN, NaN}, {NaN, NaN}, {NaN, NaN}, {0.5f, 0.5f}});
     const Tensor<> x{{1, 2}, {3, 5}};
-    check_numbers(softmax(leaf(x), 0).value(), {{0.11920292f, 0.04742587f}, {0.88079708f, 0.95257413f}}, 1e-6f);
+    check_numbers(softmax(leaf(x), 0).value(), {{0.11920292f, 0.04742587f}, {0.88079708f, 0.95257413f}},
+                  1e-6f);
     check_numbers(softmax(leaf(x), -1).value(), softmax(leaf(x), 1).value());
     CHECK(softmax(leaf(zeros({2, 0}))).shape() == Shape{2, 0});
     CHECK(softmax(leaf(zeros({0, 2})), 0).shape() == Shape{0, 2});
@@ -112,26 +138,40 @@ TEST_CASE("activation: log_softmax keeps its digits") {
     const auto of = [](const Tensor<>& x) { return log_softmax(leaf(x)).value(); };
     check_numbers(of({5}), {0});
     check_numbers(of({0, std::log(3.0f)}), {-1.38629436f, -0.28768207f}, 1e-6f);
-    check_numbers(of({{1000, 999}, {-1000, -1001}}), {{-0.31326169f, -1.31326169f}, {-0.31326169f, -1.31326169f}}, 1e-6f);
+    check_numbers(of({{1000, 999}, {-1000, -1001}}),
+                  {{-0.31326169f, -1.31326169f}, {-0.31326169f, -1.31326169f}}, 1e-6f);
     check_numbers(of({1e38f, 1e38f}), {-0.69314718f, -0.69314718f}, 1e-6f);
     check_numbers(of({{0, -200}, {1e38f, -1e38f}}), {{0, -200}, {0, -2e38f}});
-    check_numbers(of({{-infinity, 0}, {-infinity, -infinity}, {NaN, 0}}), {{-infinity, 0}, {NaN, NaN}, {NaN, NaN}});
+    check_numbers(of({{-infinity, 0}, {-infinity, -infinity}, {NaN, 0}}),
+                  {{-infinity, 0}, {NaN, NaN}, {NaN, NaN}});
 }
 
 TEST_CASE("activation: the name of the operation is recorded") {
     const Variable<> x = leaf({1, 2});
-    for (const auto& [y, name] : std::vector<std::pair<Variable<>, std::string>>{
-             {relu(x), "relu"}, {leaky_relu(x), "leaky_relu"}, {elu(x), "elu"}, {gelu(x), "gelu"}, {sigmoid(x), "sigmoid"},
-             {silu(x), "silu"}, {tanh(x), "tanh"}, {erf(x), "erf"}, {softplus(x), "softplus"}, {softmax(x), "softmax"},
-             {log_softmax(x), "log_softmax"}})
+    for (const auto& [y, name] :
+         std::vector<std::pair<Variable<>, std::string>>{{relu(x), "relu"},
+                                                         {leaky_relu(x), "leaky_relu"},
+                                                         {elu(x), "elu"},
+                                                         {gelu(x), "gelu"},
+                                                         {sigmoid(x), "sigmoid"},
+                                                         {silu(x), "silu"},
+                                                         {tanh(x), "tanh"},
+                                                         {erf(x), "erf"},
+                                                         {softplus(x), "softplus"},
+                                                         {softmax(x), "softmax"},
+                                                         {log_softmax(x), "log_softmax"}})
         CHECK(y.operation() == name);
 }
 
 TEST_CASE("activation: refusals") {
     const Variable<> x = leaf(zeros({2, 3})), number = leaf(zeros({}));
-    CHECK_THROWS_MATCHES(softmax(x, 2), ShapeError, Message("softmax: axis 2 is out of range for shape [2, 3]"));
-    CHECK_THROWS_MATCHES(softmax(number), ShapeError, Message("softmax: axis -1 is out of range for shape []"));
-    CHECK_THROWS_MATCHES(log_softmax(x, -3), ShapeError, Message("log_softmax: axis -3 is out of range for shape [2, 3]"));
-    CHECK_THROWS_MATCHES(log_softmax(number, 0), ShapeError, Message("log_softmax: axis 0 is out of range for shape []"));
+    CHECK_THROWS_MATCHES(softmax(x, 2), ShapeError,
+                         Message("softmax: axis 2 is out of range for shape [2, 3]"));
+    CHECK_THROWS_MATCHES(softmax(number), ShapeError,
+                         Message("softmax: axis -1 is out of range for shape []"));
+    CHECK_THROWS_MATCHES(log_softmax(x, -3), ShapeError,
+                         Message("log_softmax: axis -3 is out of range for shape [2, 3]"));
+    CHECK_THROWS_MATCHES(log_softmax(number, 0), ShapeError,
+                         Message("log_softmax: axis 0 is out of range for shape []"));
     CHECK_THROWS_AS(relu(Variable<>()), GraphError);
 }

@@ -14,9 +14,21 @@ struct Case {
 };
 
 const std::vector<Case> some_elements = {
-    {{}, {}},     {{1}, {}},         {{7}, 0},         {{7}, -1},           {{2, 3}, {}},    {{2, 3}, 0},
-    {{2, 3}, 1},  {{2, 1, 3}, -2},   {{2, 3, 4}, 1},   {{2, 3, 4}, {0, 2}}, {{2, 3, 4}, {-1, -2}},
-    {{0, 3}, 1},  {{300, 130}, {}},  {{300, 130}, 0},  {{300, 130}, -1},
+    {{}, {}},
+    {{1}, {}},
+    {{7}, 0},
+    {{7}, -1},
+    {{2, 3}, {}},
+    {{2, 3}, 0},
+    {{2, 3}, 1},
+    {{2, 1, 3}, -2},
+    {{2, 3, 4}, 1},
+    {{2, 3, 4}, {0, 2}},
+    {{2, 3, 4}, {-1, -2}},
+    {{0, 3}, 1},
+    {{300, 130}, {}},
+    {{300, 130}, 0},
+    {{300, 130}, -1},
 };
 const std::vector<Case> no_elements = {{{0}, {}}, {{0, 3}, 0}, {{2, 0}, {}}, {{2, 0, 3}, {0, 1}}};
 
@@ -28,7 +40,8 @@ void check_cases(const std::string& name, const std::vector<Case>& cases, const 
             OpRow row{.shapes = {}, .low = -1, .high = 1, .distinct = distinct};
             (shape.numel() > 1000 ? row.large : row.shapes).push_back({shape});
             INFO("keepdim " << keepdim);
-            check_op(name, [&f, axes = axes, keepdim](const auto& x) { return f(x[0], axes, keepdim); }, row);
+            check_op(
+                name, [&f, axes = axes, keepdim](const auto& x) { return f(x[0], axes, keepdim); }, row);
         }
 }
 
@@ -36,13 +49,15 @@ void check_cases(const std::string& name, const std::vector<Case>& cases, const 
 template <class Visit>
 void for_each_reduction(const Visit& visit) {
     visit("sum", [](const auto& x, const Axes& axes, bool keep) { return sum(x, axes, {.keepdim = keep}); });
-    visit("mean", [](const auto& x, const Axes& axes, bool keep) { return mean(x, axes, {.keepdim = keep}); });
+    visit("mean",
+          [](const auto& x, const Axes& axes, bool keep) { return mean(x, axes, {.keepdim = keep}); });
     visit("max", [](const auto& x, const Axes& axes, bool keep) { return max(x, axes, {.keepdim = keep}); });
     visit("min", [](const auto& x, const Axes& axes, bool keep) { return min(x, axes, {.keepdim = keep}); });
     visit("var", [](const auto& x, const Axes& axes, bool keep) {
         return var(x, axes, {.keepdim = keep, .correction = 0});
     });
-    visit("logsumexp", [](const auto& x, const Axes& axes, bool keep) { return logsumexp(x, axes, {.keepdim = keep}); });
+    visit("logsumexp",
+          [](const auto& x, const Axes& axes, bool keep) { return logsumexp(x, axes, {.keepdim = keep}); });
 }
 
 const Tensor<> example{{1, 2, 3}, {4, 5, 9}};
@@ -86,16 +101,19 @@ TEST_CASE("reduce: values by hand") {
     check_numbers(var(x, 1).value(), {1, 7});
     check_numbers(var(x, 1, {.correction = 0}).value(), {2 / 3.0f, 14 / 3.0f}, 1e-6f);
     check_numbers(var(x, 0, {.keepdim = true}).value(), {{4.5f, 4.5f, 18}});
-    check_numbers(logsumexp(leaf({{0, 0}, {0, std::log(3.0f)}}), 1).value(), {std::log(2.0f), std::log(4.0f)}, 1e-6f);
+    check_numbers(logsumexp(leaf({{0, 0}, {0, std::log(3.0f)}}), 1).value(), {std::log(2.0f), std::log(4.0f)},
+                  1e-6f);
 }
 
 TEST_CASE("reduce: gradients by hand") {
     check_numbers(gradient([](const auto& x) { return sum(x, 0); }, example), {{1, 1, 1}, {1, 1, 1}});
-    check_numbers(gradient([](const auto& x) { return mean(x); }, {1, 2, 3, 4}), {0.25f, 0.25f, 0.25f, 0.25f});
+    check_numbers(gradient([](const auto& x) { return mean(x); }, {1, 2, 3, 4}),
+                  {0.25f, 0.25f, 0.25f, 0.25f});
     check_numbers(gradient([](const auto& x) { return max(x, 1); }, example), {{0, 0, 1}, {0, 0, 1}});
     check_numbers(gradient([](const auto& x) { return min(x, 0); }, example), {{1, 1, 1}, {0, 0, 0}});
     check_numbers(gradient([](const auto& x) { return var(x, 1); }, example), {{-1, 0, 1}, {-2, -1, 3}});
-    check_numbers(gradient([](const auto& x) { return logsumexp(x); }, {0, std::log(3.0f)}), {0.25f, 0.75f}, 1e-6f);
+    check_numbers(gradient([](const auto& x) { return logsumexp(x); }, {0, std::log(3.0f)}), {0.25f, 0.75f},
+                  1e-6f);
 
     const Variable<> x = leaf(example);  // every number of the result spreads over its own axis
     sum(x, 1).backward({.seed = Tensor<>{10, 20}});
@@ -104,8 +122,10 @@ TEST_CASE("reduce: gradients by hand") {
 
 TEST_CASE("reduce: max and min share the gradient among ties") {
     check_numbers(gradient([](const auto& x) { return max(x); }, {3, 1, 3}), {0.5f, 0, 0.5f});
-    check_numbers(gradient([](const auto& x) { return min(x); }, {1, 1, 3, 1, 1}), {0.25f, 0.25f, 0, 0.25f, 0.25f});
-    check_numbers(gradient([](const auto& x) { return max(x, 0); }, {{1, 2}, {1, 0}}), {{0.5f, 1}, {0.5f, 0}});
+    check_numbers(gradient([](const auto& x) { return min(x); }, {1, 1, 3, 1, 1}),
+                  {0.25f, 0.25f, 0, 0.25f, 0.25f});
+    check_numbers(gradient([](const auto& x) { return max(x, 0); }, {{1, 2}, {1, 0}}),
+                  {{0.5f, 1}, {0.5f, 0}});
     check_numbers(gradient([](const auto& x) { return max(x); }, {-infinity, -infinity}), {0.5f, 0.5f});
 }
 
@@ -117,8 +137,10 @@ TEST_CASE("reduce: NaN and infinity") {
             INFO(name << " of " << size);
             CHECK(std::isnan(f(leaf(x), {}, false).item()));
             CHECK(std::isnan(f(leaf(x.reshape({size, 1})), 0, false).item()));
-            check_numbers(gradient([&](const auto& v) { return f(v, Axes(), false); }, x).rows(size / 2, size / 2 + 1),
-                          {name == "sum" || name == "mean" ? 1 / (name == "sum" ? 1.0f : static_cast<float>(size)) : NaN});
+            check_numbers(
+                gradient([&](const auto& v) { return f(v, Axes(), false); }, x).rows(size / 2, size / 2 + 1),
+                {name == "sum" || name == "mean" ? 1 / (name == "sum" ? 1.0f : static_cast<float>(size))
+                                                 : NaN});
         });
     }
     check_numbers(max(leaf({-infinity, infinity, 1})).value(), full({}, infinity));
@@ -177,15 +199,20 @@ TEST_CASE("reduce: argmax") {
 TEST_CASE("reduce: refusals") {
     const Variable<> x = leaf(example), number = leaf(zeros({}));
     for_each_reduction([&](const std::string& name, const auto& f) {
-        CHECK_THROWS_MATCHES(f(x, 2, false), ShapeError, Message(name + ": axis 2 is out of range for shape [2, 3]"));
-        CHECK_THROWS_MATCHES(f(x, {0, -3}, true), ShapeError, Message(name + ": axis -3 is out of range for shape [2, 3]"));
-        CHECK_THROWS_MATCHES(f(number, 0, false), ShapeError, Message(name + ": axis 0 is out of range for shape []"));
+        CHECK_THROWS_MATCHES(f(x, 2, false), ShapeError,
+                             Message(name + ": axis 2 is out of range for shape [2, 3]"));
+        CHECK_THROWS_MATCHES(f(x, {0, -3}, true), ShapeError,
+                             Message(name + ": axis -3 is out of range for shape [2, 3]"));
+        CHECK_THROWS_MATCHES(f(number, 0, false), ShapeError,
+                             Message(name + ": axis 0 is out of range for shape []"));
         CHECK_THROWS_MATCHES(f(x, {1, 1}, false), ShapeError, Message(name + ": axis 1 is named twice"));
         CHECK_THROWS_MATCHES(f(x, {0, -2}, false), ShapeError, Message(name + ": axis -2 is named twice"));
     });
     CHECK_THROWS_MATCHES(max(leaf(zeros({0}))), ShapeError, Message("max: no elements to choose from"));
     CHECK_THROWS_MATCHES(min(leaf(zeros({2, 0})), 1), ShapeError, Message("min: no elements to choose from"));
     CHECK_THROWS_MATCHES(argmax(zeros({2, 0})), ShapeError, Message("argmax: no elements to choose from"));
-    CHECK_THROWS_MATCHES(argmax(example, 2), ShapeError, Message("argmax: axis 2 is out of range for shape [2, 3]"));
-    CHECK_THROWS_MATCHES(argmax(zeros({})), ShapeError, Message("argmax: axis -1 is out of range for shape []"));
+    CHECK_THROWS_MATCHES(argmax(example, 2), ShapeError,
+                         Message("argmax: axis 2 is out of range for shape [2, 3]"));
+    CHECK_THROWS_MATCHES(argmax(zeros({})), ShapeError,
+                         Message("argmax: axis -1 is out of range for shape []"));
 }

@@ -55,8 +55,9 @@ TEST_CASE("optimizer: the learning rate of all groups can be set") {
 
     sgd.set_lr(0);
     for (const double bad : {-1.0, static_cast<double>(NaN), static_cast<double>(infinity)})
-        CHECK_THROWS_MATCHES(sgd.set_lr(bad), ValueError,
-                             Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative"));
+        CHECK_THROWS_MATCHES(
+            sgd.set_lr(bad), ValueError,
+            Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative"));
     CHECK(sgd.lr() == 0);
 }
 
@@ -127,9 +128,11 @@ TEST_CASE("optimizer: a parameter or gradient that changed its shape is refused,
     a.set_grad({1});
     b.set_grad({1, 1});
     b.mutable_grad() = zeros({1});
-    CHECK_THROWS_MATCHES(sgd.step(), ShapeError, Message("optimizer: a parameter or its gradient changed shape: got [2] and [1]"));
+    CHECK_THROWS_MATCHES(sgd.step(), ShapeError,
+                         Message("optimizer: a parameter or its gradient changed shape: got [2] and [1]"));
     b.mutable_value() = zeros({1});
-    CHECK_THROWS_MATCHES(sgd.step(), ShapeError, Message("optimizer: a parameter or its gradient changed shape: got [1] and [1]"));
+    CHECK_THROWS_MATCHES(sgd.step(), ShapeError,
+                         Message("optimizer: a parameter or its gradient changed shape: got [1] and [1]"));
     CHECK(a.value() == Tensor<>{1});
 }
 
@@ -145,8 +148,9 @@ TEST_CASE("optimizer: refusals") {
     SGD<> sgd({a});
     CHECK_THROWS_MATCHES(sgd.add_group({b, a}, {}), ValueError, twice);
     CHECK_THROWS_MATCHES(sgd.add_group({}, {}), ValueError, none);
-    CHECK_THROWS_MATCHES(sgd.add_group({b}, {.lr = -1}), ValueError,
-                         Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative"));
+    CHECK_THROWS_MATCHES(
+        sgd.add_group({b}, {.lr = -1}), ValueError,
+        Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative"));
     CHECK_THROWS_MATCHES(sgd.add_group({a * b}, {}), GraphError,
                          Message("sgd: a parameter is the result of an operation; pass leaves"));
     CHECK_THROWS_MATCHES(sgd.add_group({Variable<>()}, {}), GraphError,

@@ -78,7 +78,8 @@ const std::vector<Reference> references = {
 /// 20 steps on ½ Σ aᵢ (wᵢ − bᵢ)², compared with the reference.
 template <class T>
 void check_reference(const Reference& reference, double tolerance) {
-    const Variable<T> a(Tensor<T>{1, 4, 0.25}), b(Tensor<T>{1, -2, 3}), w(Tensor<T>{2, 0.5, -1}, {.requires_grad = true});
+    const Variable<T> a(Tensor<T>{1, 4, 0.25}), b(Tensor<T>{1, -2, 3}),
+        w(Tensor<T>{2, 0.5, -1}, {.requires_grad = true});
     SGD<T> sgd({w}, reference.options);
     std::size_t row = 0;
     for (int step = 1; step <= 20; ++step) {
@@ -96,7 +97,8 @@ void check_reference(const Reference& reference, double tolerance) {
 }  // namespace
 
 TEST_CASE("sgd: three steps by hand") {
-    const auto check_steps = [](SGDOptions options, const Tensor<>& first, const Tensor<>& second, const Tensor<>& third) {
+    const auto check_steps = [](SGDOptions options, const Tensor<>& first, const Tensor<>& second,
+                                const Tensor<>& third) {
         const auto steps = three_steps(options);
         check_numbers(steps[0], first);
         check_numbers(steps[1], second);
@@ -107,14 +109,16 @@ TEST_CASE("sgd: three steps by hand") {
         check_steps({.lr = 0.5f, .momentum = 0.5f}, {0.5f, -3}, {-1.25f, -1.5f}, {-2.125f, -4.75f});
     }
     SECTION("the first step knows no dampening") {  // v: {1, 2}, {2, -1}, {1, 3.5}
-        check_steps({.lr = 0.5f, .momentum = 0.5f, .dampening = 0.5f}, {0.5f, -3}, {-0.5f, -2.5f}, {-1, -4.25f});
+        check_steps({.lr = 0.5f, .momentum = 0.5f, .dampening = 0.5f}, {0.5f, -3}, {-0.5f, -2.5f},
+                    {-1, -4.25f});
     }
     SECTION("nesterov") {  // g + v / 2: {1.5, 3}, {4.75, -5.5}, {0.875, 11.25}
         check_steps({.lr = 0.5f, .momentum = 0.5f, .nesterov = true}, {0.25f, -3.5f}, {-2.125f, -0.75f},
                     {-2.5625f, -6.375f});
     }
     SECTION("weight decay") {  // g: {1.5, 1}, {3.125, -5.25}, {-0.65625, 8.0625}
-        check_steps({.lr = 0.5f, .weight_decay = 0.5f}, {0.25f, -2.5f}, {-1.3125f, 0.125f}, {-0.984375f, -3.90625f});
+        check_steps({.lr = 0.5f, .weight_decay = 0.5f}, {0.25f, -2.5f}, {-1.3125f, 0.125f},
+                    {-0.984375f, -3.90625f});
     }
     SECTION("a learning rate of 0") { check_steps({.lr = 0}, {1, -2}, {1, -2}, {1, -2}); }
 }
@@ -196,9 +200,9 @@ TEST_CASE("sgd: a step does not disturb a graph that is kept") {
     y.backward({.keep_graph = true});
     sgd.step();
     CHECK(w.value() == Tensor<>{1});
-    y.backward();                      // saved w = 3 before the step
-    CHECK(x.grad() == Tensor<>{6});    // 3 + 3
-    CHECK(w.grad() == Tensor<>{4});    // 2 + 2
+    y.backward();                    // saved w = 3 before the step
+    CHECK(x.grad() == Tensor<>{6});  // 3 + 3
+    CHECK(w.grad() == Tensor<>{4});  // 2 + 2
     CHECK(y.value() == Tensor<>{6});
 }
 
@@ -225,8 +229,10 @@ TEST_CASE("sgd: the same bits for any number of threads") {
 }
 
 TEST_CASE("sgd: finds the minimum of a quadratic") {
-    for (const auto& [options, steps] : std::vector<std::pair<SGDOptions, int>>{
-             {{.lr = 0.2f}, 300}, {{.lr = 0.05f, .momentum = 0.9f}, 400}, {{.lr = 0.05f, .momentum = 0.9f, .nesterov = true}, 400}}) {
+    for (const auto& [options, steps] :
+         std::vector<std::pair<SGDOptions, int>>{{{.lr = 0.2f}, 300},
+                                                 {{.lr = 0.05f, .momentum = 0.9f}, 400},
+                                                 {{.lr = 0.05f, .momentum = 0.9f, .nesterov = true}, 400}}) {
         const Variable<> w = leaf({5, -5}), scale(Tensor<>{1, 4}), target(Tensor<>{1, 2});
         SGD<> sgd({w}, options);
         for (int i = 0; i < steps; ++i) {
@@ -239,7 +245,8 @@ TEST_CASE("sgd: finds the minimum of a quadratic") {
 }
 
 TEST_CASE("sgd: finds the minimum of a logistic regression") {
-    // Four copies of one input and one of its mirror image: the best odds are 3 to 1, wherever the weights are.
+    // Four copies of one input and one of its mirror image: the best odds are 3 to 1, wherever the weights
+    // are.
     Generator generator(1);
     nn::Linear<> model(1, 2, {}, generator);
     const Variable<> inputs(Tensor<>{{1}, {1}, {1}, {1}, {-1}, {-1}, {-1}, {-1}});
@@ -260,7 +267,8 @@ TEST_CASE("sgd: finds the minimum of a logistic regression") {
 
 TEST_CASE("sgd: refusals") {
     const auto make = [](SGDOptions options) { SGD<> sgd({leaf({1})}, options); };
-    const auto range = Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative");
+    const auto range =
+        Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative");
     for (const float bad : {-1.0f, NaN, infinity, -infinity}) {
         CHECK_THROWS_MATCHES(make({.lr = bad}), ValueError, range);
         CHECK_THROWS_MATCHES(make({.momentum = bad}), ValueError, range);

@@ -25,8 +25,10 @@ gradus::Tensor<> gradient(const F& f, const gradus::Tensor<>& at) {
     return x.grad();
 }
 
-/// Numbers within `tolerance` (plus as much of their size). NaN equals NaN; with tolerance 0 also 0 differs from -0.
-inline void check_numbers(const gradus::Tensor<>& got, const gradus::Tensor<>& expected, float tolerance = 0) {
+/// Numbers within `tolerance` (plus as much of their size). NaN equals NaN; with tolerance 0 also 0 differs
+/// from -0.
+inline void check_numbers(const gradus::Tensor<>& got, const gradus::Tensor<>& expected,
+                          float tolerance = 0) {
     REQUIRE(got.shape() == expected.shape());
     for (gradus::Index i = 0; i < got.numel(); ++i) {
         const float a = got.data()[i], b = expected.data()[i];

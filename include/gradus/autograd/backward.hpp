@@ -13,9 +13,9 @@
 namespace gradus {
 namespace detail {
 
-/// One walk from a result to its leaves. First it counts, for every node, how many contributions to its gradient will
-/// come; then it works through the nodes whose gradient is complete. Both passes use a list, not recursion, and visit
-/// each edge once, whatever the shape of the graph.
+/// One walk from a result to its leaves. First it counts, for every node, how many contributions to its
+/// gradient will come; then it works through the nodes whose gradient is complete. Both passes use a list,
+/// not recursion, and visit each edge once, whatever the shape of the graph.
 template <class T>
 class BackwardWalk {
 public:
@@ -58,8 +58,9 @@ private:
         for (std::size_t next = 0; next < counted_.size(); ++next) {
             Node<T>& node = *counted_[next];
             if (node.released)
-                throw GraphError(std::string("backward: the history of this ") + node.name +
-                                 " was released by an earlier backward(); call that one with {.keep_graph = true}");
+                throw GraphError(
+                    std::string("backward: the history of this ") + node.name +
+                    " was released by an earlier backward(); call that one with {.keep_graph = true}");
             inputs.clear();
             node.append_inputs(inputs);
             for (Node<T>* input : inputs)
@@ -73,9 +74,11 @@ private:
     }
 
     void finish(Node<T>& node) {
-        const NodeRef<T> last_hold = std::move(counted_[node.position]);  // frees what nobody needs, as the walk goes
+        const NodeRef<T> last_hold =
+            std::move(counted_[node.position]);  // frees what nobody needs, as the walk goes
         Tensor<T> gradient = *std::exchange(node.incoming, std::nullopt);
-        for (Hook<T>* hook = node.hooks; hook; hook = hook->next) gradient = fitted((*hook)(gradient), node, "hook");
+        for (Hook<T>* hook = node.hooks; hook; hook = hook->next)
+            gradient = fitted((*hook)(gradient), node, "hook");
         if (!node.is_leaf()) {
             current_ = &node;
             node.pull_back(gradient, *this);
@@ -93,8 +96,8 @@ private:
             node.incoming.emplace(std::move(gradient));
     }
 
-    /// Adds to the gradient that the user sees, unless the leaf was frozen meanwhile. A leaf may be shared by graphs on
-    /// several threads.
+    /// Adds to the gradient that the user sees, unless the leaf was frozen meanwhile. A leaf may be shared by
+    /// graphs on several threads.
     static void accumulate(Node<T>& node, Tensor<T> gradient) {
         if (!node.requires_grad) return;
         struct Lock {
@@ -130,14 +133,16 @@ private:
 
 template <class T>
 void Variable<T>::backward(BackwardOptions<T> options) const {
-    check<GraphError>(node().requires_grad, "backward",
-                      "nothing that this value came from requires a gradient (or it was made while a NoGrad lived); "
-                      "make a leaf with {.requires_grad = true}");
+    check<GraphError>(
+        node().requires_grad, "backward",
+        "nothing that this value came from requires a gradient (or it was made while a NoGrad lived); "
+        "make a leaf with {.requires_grad = true}");
     if (!options.seed && numel() != 1)
-        detail::fail<GraphError>("backward", "needs a single number or a seed; sum() or mean() the result first",
-                                 shape());
+        detail::fail<GraphError>(
+            "backward", "needs a single number or a seed; sum() or mean() the result first", shape());
     if (options.seed && options.seed->shape() != shape())
-        detail::fail<ShapeError>("backward", "seed and value differ in shape", options.seed->shape(), shape());
+        detail::fail<ShapeError>("backward", "seed and value differ in shape", options.seed->shape(),
+                                 shape());
     detail::BackwardWalk<T>(options.keep_graph)
         .run(node(), options.seed ? std::move(*options.seed) : full<T>(shape(), T(1)));
 }

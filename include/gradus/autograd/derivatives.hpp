@@ -22,7 +22,7 @@ Tensor<Dual<T>> with_tangent(const char* operation, const Tensor<T>& value, cons
 }
 
 template <class T>
-Tensor<T> part(const Tensor<Dual<T>>& x, T Dual<T>::* which) {
+Tensor<T> part(const Tensor<Dual<T>>& x, T Dual<T>::*which) {
     Tensor<T> result = Tensor<T>::uninitialized(x.shape());
     T* out = result.mutable_data();
     for (const Dual<T>& element : x) *out++ = element.*which;
@@ -47,8 +47,8 @@ struct JvpResult {
     Tensor<T> tangent;
 };
 
-/// f(x) and the directional derivative J·v in one forward pass, without history. f is a generic function of a vector of
-/// variables, for any number type: [](const auto& x) { return tanh(x[0]); }.
+/// f(x) and the directional derivative J·v in one forward pass, without history. f is a generic function of a
+/// vector of variables, for any number type: [](const auto& x) { return tanh(x[0]); }.
 template <class T, class F>
 JvpResult<T> jvp(const F& f, const std::vector<Tensor<T>>& inputs, const std::vector<Tensor<T>>& tangents) {
     const NoGrad guard;
@@ -58,13 +58,13 @@ JvpResult<T> jvp(const F& f, const std::vector<Tensor<T>>& inputs, const std::ve
 
 template <class T>
 struct HvpResult {
-    Tensor<T> value;                    // f(x), a single number
-    std::vector<Tensor<T>> gradient;    // per input
-    std::vector<Tensor<T>> hvp;         // per input: the Hessian times the tangents
+    Tensor<T> value;                  // f(x), a single number
+    std::vector<Tensor<T>> gradient;  // per input
+    std::vector<Tensor<T>> hvp;       // per input: the Hessian times the tangents
 };
 
-/// The gradient of a scalar function and its Hessian-vector product H·v: the ordinary forward and backward pass, run
-/// with dual numbers. Source: Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
+/// The gradient of a scalar function and its Hessian-vector product H·v: the ordinary forward and backward
+/// pass, run with dual numbers. Source: Pearlmutter, "Fast exact multiplication by the Hessian", 1994.
 template <class T, class F>
 HvpResult<T> hvp(const F& f, const std::vector<Tensor<T>>& inputs, const std::vector<Tensor<T>>& tangents) {
     const auto variables = detail::dual_inputs("hvp", inputs, tangents, true);

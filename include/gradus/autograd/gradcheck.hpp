@@ -30,18 +30,22 @@ struct GradcheckReport {
 
 inline std::string to_string(const GradcheckReport& report) {
     char text[200];
-    std::snprintf(text, sizeof text, "gradcheck %s: input %lld, element %lld: analytic %.9g, numeric %.9g, error %.2g (allowed %.2g)",
-                  report.passed ? "passed" : "FAILED", static_cast<long long>(report.input),
-                  static_cast<long long>(report.element), report.analytic, report.numeric, report.error,
-                  report.tolerance);
+    std::snprintf(
+        text, sizeof text,
+        "gradcheck %s: input %lld, element %lld: analytic %.9g, numeric %.9g, error %.2g (allowed %.2g)",
+        report.passed ? "passed" : "FAILED", static_cast<long long>(report.input),
+        static_cast<long long>(report.element), report.analytic, report.numeric, report.error,
+        report.tolerance);
     return text;
 }
 
-/// Compares the gradient of f, taken backwards, with central differences, for every element of every input. f is called
-/// as f(std::vector<Variable<double>>) and may return any shape: what is checked is its inner product with a fixed
-/// random tensor. Inputs must lie away from kinks (|x| at 0, ties of max) by more than `step`.
+/// Compares the gradient of f, taken backwards, with central differences, for every element of every input. f
+/// is called as f(std::vector<Variable<double>>) and may return any shape: what is checked is its inner
+/// product with a fixed random tensor. Inputs must lie away from kinks (|x| at 0, ties of max) by more than
+/// `step`.
 template <class F>
-GradcheckReport gradcheck(const F& f, const std::vector<Tensor<double>>& inputs, GradcheckOptions options = {}) {
+GradcheckReport gradcheck(const F& f, const std::vector<Tensor<double>>& inputs,
+                          GradcheckOptions options = {}) {
     std::vector<Variable<double>> variables;
     for (const auto& input : inputs) variables.emplace_back(input, VariableOptions{.requires_grad = true});
     Generator generator(1);
@@ -77,10 +81,17 @@ GradcheckReport gradcheck(const F& f, const std::vector<Tensor<double>>& inputs,
         for (Index i = 0; i < inputs[k].numel(); ++i) {
             const double analytic = variables[k].has_grad() ? variables[k].grad().data()[i] : 0.0;
             const double error = std::abs(analytic - numeric[static_cast<std::size_t>(i)]);
-            const double ratio = std::isnan(error) ? std::numeric_limits<double>::infinity() : error / tolerance;
+            const double ratio =
+                std::isnan(error) ? std::numeric_limits<double>::infinity() : error / tolerance;
             if (ratio <= worst) continue;
             worst = ratio;
-            report = {ratio <= 1, error, tolerance, static_cast<Index>(k), i, analytic, numeric[static_cast<std::size_t>(i)]};
+            report = {ratio <= 1,
+                      error,
+                      tolerance,
+                      static_cast<Index>(k),
+                      i,
+                      analytic,
+                      numeric[static_cast<std::size_t>(i)]};
         }
     }
     return report;

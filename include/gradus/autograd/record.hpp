@@ -41,7 +41,8 @@ private:
     bool held_;
 };
 
-/// One input and its rule. An input that wants no gradient is not held, and its rule dies with all it captured.
+/// One input and its rule. An input that wants no gradient is not held, and its rule dies with all it
+/// captured.
 template <class T, class Rule>
 struct One {
     NodeRef<T> input;
@@ -134,7 +135,8 @@ struct PartList<First, Rest...> {
 template <class T, class... Parts>
 struct Recorded final : Node<T> {
     template <class... Args>
-    Recorded(const char* operation, Tensor<T> v, Args&&... args) : Node<T>(std::move(v), true), parts(std::move(args)...) {
+    Recorded(const char* operation, Tensor<T> v, Args&&... args)
+        : Node<T>(std::move(v), true), parts(std::move(args)...) {
         this->name = operation;
         this->has_history = true;
     }
@@ -175,8 +177,9 @@ struct PartArgs {
 
 }  // namespace detail
 
-/// "With respect to `input`, the gradient is rule(dy)", where dy is the gradient of the result. The rule sees tensors
-/// and captures tensors, by value. It may return the gradient in the result's broadcast shape: the engine sums it back.
+/// "With respect to `input`, the gradient is rule(dy)", where dy is the gradient of the result. The rule sees
+/// tensors and captures tensors, by value. It may return the gradient in the result's broadcast shape: the
+/// engine sums it back.
 template <class T, class Rule>
 auto wrt(const Variable<T>& input, Rule rule) {
     return detail::PartArgs<detail::One<T, Rule>, Variable<T>, Rule>{input, std::move(rule)};
@@ -188,22 +191,24 @@ auto wrt_each(const std::vector<Variable<T>>& inputs, Rule rule) {
     return detail::PartArgs<detail::Each<T, Rule>, std::vector<Variable<T>>, Rule>{inputs, std::move(rule)};
 }
 
-/// Inputs whose gradients share work: rule(dy, want) returns std::array<Tensor<T>, N>; it may leave out what is not
-/// wanted (want[i] is false).
+/// Inputs whose gradients share work: rule(dy, want) returns std::array<Tensor<T>, N>; it may leave out what
+/// is not wanted (want[i] is false).
 template <class T, std::size_t N, class Rule>
 auto wrt_jointly(const std::array<Variable<T>, N>& inputs, Rule rule) {
-    return detail::PartArgs<detail::Joint<T, N, Rule>, std::array<Variable<T>, N>, Rule>{inputs, std::move(rule)};
+    return detail::PartArgs<detail::Joint<T, N, Rule>, std::array<Variable<T>, N>, Rule>{inputs,
+                                                                                         std::move(rule)};
 }
 
-/// The result of an operation: its value, and for each input the rule that takes the gradient back. When no input wants
-/// a gradient, or a NoGrad lives, the rules are dropped at once with all that they captured.
+/// The result of an operation: its value, and for each input the rule that takes the gradient back. When no
+/// input wants a gradient, or a NoGrad lives, the rules are dropped at once with all that they captured.
 ///
 ///     return record("tanh", y, wrt(x, [y](const Tensor<T>& dy) { return dy * (T(1) - y * y); }));
 template <class T, class... Parts>
 Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
     if (!is_grad_enabled() || !(parts.any_wanted() || ...)) return Variable<T>(std::move(value));
     using Node = detail::Recorded<T, typename Parts::part...>;
-    return Variable<T>(detail::NodeRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));
+    return Variable<T>(
+        detail::NodeRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));
 }
 
 }  // namespace gradus

@@ -72,8 +72,8 @@ N* make_node(Args&&... args) {
     }
 }
 
-/// Frees a node that nobody holds, and every node that only it held: with a list, not by recursion, so that a chain
-/// of a million operations does not need a million stack frames.
+/// Frees a node that nobody holds, and every node that only it held: with a list, not by recursion, so that a
+/// chain of a million operations does not need a million stack frames.
 template <class T>
 void free_nodes(Node<T>* node) noexcept {
     static thread_local Node<T>* waiting = nullptr;
@@ -134,8 +134,8 @@ struct BackwardOptions {
     bool keep_graph = false;             // keep the history, to call backward() again
 };
 
-/// A handle to a value in a computation: copies refer to the same value, gradient and history. Made from a Tensor it
-/// is a constant; {.requires_grad = true} makes it a leaf whose gradient backward() computes.
+/// A handle to a value in a computation: copies refer to the same value, gradient and history. Made from a
+/// Tensor it is a constant; {.requires_grad = true} makes it a leaf whose gradient backward() computes.
 ///
 ///     Variable x(Tensor<>{1, 2, 3}, {.requires_grad = true});
 ///     sum(x * x).backward();
@@ -161,7 +161,8 @@ public:
     bool requires_grad() const { return node_ && node_->requires_grad; }
     bool is_leaf() const { return node().is_leaf(); }
 
-    /// Turns the gradient of a leaf on or off (a parameter that is off is frozen). Throws GraphError on a result.
+    /// Turns the gradient of a leaf on or off (a parameter that is off is frozen). Throws GraphError on a
+    /// result.
     void set_requires_grad(bool wanted) {
         check_leaf("set_requires_grad");
         node().requires_grad = wanted;
@@ -170,7 +171,8 @@ public:
     /// Replaces the value of a leaf. Throws GraphError on a result, ShapeError if the shape differs.
     void set_value(Tensor<T> value) {
         check_leaf("set_value");
-        if (value.shape() != shape()) detail::fail<ShapeError>("set_value", "the shape must stay", shape(), value.shape());
+        if (value.shape() != shape())
+            detail::fail<ShapeError>("set_value", "the shape must stay", shape(), value.shape());
         node().value = std::move(value);
     }
 
@@ -192,7 +194,8 @@ public:
 
     void set_grad(Tensor<T> gradient) {
         if (gradient.shape() != shape())
-            detail::fail<ShapeError>("set_grad", "gradient and value differ in shape", gradient.shape(), shape());
+            detail::fail<ShapeError>("set_grad", "gradient and value differ in shape", gradient.shape(),
+                                     shape());
         node().grad = std::move(gradient);
     }
 
@@ -224,9 +227,10 @@ public:
         *last = new Holder(std::move(hook));
     }
 
-    /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to theirs.
-    /// Releases the history unless {.keep_graph = true}. Throws GraphError if nothing requires a gradient, if the value
-    /// is not a single number and no seed is given, or if the history is gone. See autograd/backward.hpp.
+    /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to
+    /// theirs. Releases the history unless {.keep_graph = true}. Throws GraphError if nothing requires a
+    /// gradient, if the value is not a single number and no seed is given, or if the history is gone. See
+    /// autograd/backward.hpp.
     void backward(BackwardOptions<T> options = {}) const;
 
     /// The name of the operation that made this value; "leaf" for a leaf.
@@ -270,13 +274,15 @@ Variable(Tensor<T>) -> Variable<T>;
 template <class T>
 Variable(Tensor<T>, VariableOptions) -> Variable<T>;
 
-/// A leaf that a model owns, with the meaning of a value: copying a model copies its weights, and assigning to a
-/// parameter changes its value but not its identity, so an optimizer that holds it never holds a stale one.
+/// A leaf that a model owns, with the meaning of a value: copying a model copies its weights, and assigning
+/// to a parameter changes its value but not its identity, so an optimizer that holds it never holds a stale
+/// one.
 template <class T = float>
 class Parameter : public Variable<T> {
 public:
     explicit Parameter(Tensor<T> value) : Variable<T>(std::move(value), {.requires_grad = true}) {}
-    Parameter(const Parameter& other) : Variable<T>(other.value(), {.requires_grad = other.requires_grad()}) {}
+    Parameter(const Parameter& other)
+        : Variable<T>(other.value(), {.requires_grad = other.requires_grad()}) {}
     Parameter(Parameter&& other) noexcept = default;
 
     Parameter& operator=(const Parameter& other) {
@@ -284,7 +290,8 @@ public:
         if (this->node_)
             this->set_value(other.value());
         else
-            static_cast<Variable<T>&>(*this) = Variable<T>(other.value(), {.requires_grad = other.requires_grad()});
+            static_cast<Variable<T>&>(*this) =
+                Variable<T>(other.value(), {.requires_grad = other.requires_grad()});
         return *this;
     }
     Parameter& operator=(Parameter&& other) {

@@ -22,7 +22,7 @@ public:
     }
 
     template <class U>
-        requires std::is_arithmetic_v<U>
+    requires std::is_arithmetic_v<U>
     explicit bfloat16(U value) : bfloat16(static_cast<float>(value)) {}
 
     operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits_) << 16); }

@@ -10,9 +10,9 @@
 
 namespace gradus {
 
-/// value + dual·ε with ε² = 0. A function evaluated at Dual{x, 1} gives f(x) and, in the dual part, f'(x) exactly.
-/// Dual<Dual<double>> gives second derivatives. Comparisons look at the value alone.
-/// Source: Clifford 1873; as forward-mode differentiation, Griewank & Walther, Evaluating Derivatives, 2008, ch. 3.
+/// value + dual·ε with ε² = 0. A function evaluated at Dual{x, 1} gives f(x) and, in the dual part, f'(x)
+/// exactly. Dual<Dual<double>> gives second derivatives. Comparisons look at the value alone. Source:
+/// Clifford 1873; as forward-mode differentiation, Griewank & Walther, Evaluating Derivatives, 2008, ch. 3.
 template <class T>
 struct Dual {
     T value{};
@@ -20,15 +20,12 @@ struct Dual {
 
     Dual() = default;
     template <class U>
-        requires std::convertible_to<U, T>
-    Dual(const U& number) : value(static_cast<T>(number)) {}
+    requires std::convertible_to<U, T> Dual(const U& number) : value(static_cast<T>(number)) {}
     Dual(const T& v, const T& d) : value(v), dual(d) {}
 
     template <class U>
-        requires std::is_arithmetic_v<U>
-    explicit operator U() const {
-        return static_cast<U>(value);
-    }
+    requires std::is_arithmetic_v<U>
+    explicit operator U() const { return static_cast<U>(value); }
 
     friend Dual operator+(const Dual& a, const Dual& b) { return {a.value + b.value, a.dual + b.dual}; }
     friend Dual operator-(const Dual& a, const Dual& b) { return {a.value - b.value, a.dual - b.dual}; }
@@ -136,14 +133,13 @@ Dual<T> abs(const Dual<T>& x) {
 
 /// xⁿ for a constant exponent: n·xⁿ⁻¹, and 0 for n = 0 even at x = 0.
 template <class T, class U>
-    requires std::is_arithmetic_v<U>
-Dual<T> pow(const Dual<T>& x, U n) {
+requires std::is_arithmetic_v<U> Dual<T> pow(const Dual<T>& x, U n) {
     using std::pow;
     return detail::chain(x, T(pow(x.value, n)), n == U(0) ? T(0) : T(T(n) * T(pow(x.value, n - U(1)))));
 }
 
-/// xⁿ for both varying: d = n·xⁿ⁻¹·dx + xⁿ·log(x)·dn, where the second term is 0 at x = 0, and for x < 0 (where it
-/// does not exist) if n has no dual part.
+/// xⁿ for both varying: d = n·xⁿ⁻¹·dx + xⁿ·log(x)·dn, where the second term is 0 at x = 0, and for x < 0
+/// (where it does not exist) if n has no dual part.
 template <class T>
 Dual<T> pow(const Dual<T>& x, const Dual<T>& n) {
     using std::log, std::pow;

@@ -4,7 +4,8 @@
 #include <stdexcept>
 #include <string>
 
-/// Train neural networks on the CPU. Everything public lives in this namespace; see docs/pytorch.md for a map.
+/// Train neural networks on the CPU. Everything public lives in this namespace; see docs/pytorch.md for a
+/// map.
 namespace gradus {
 
 /// Base of everything gradus throws. The text reads "operation: rule that was broken: what was given".
@@ -56,10 +57,11 @@ inline void check(bool ok, const char* operation, const char* message) {
 
 namespace detail {
 
-/// Throws E("operation: message: got A and B"); every item has a to_string(item), in std or found by its type.
+/// Throws E("operation: message: got A and B"); every item has a to_string(item), in std or found by its
+/// type.
 template <class E, class First, class... Rest>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(const char* operation, const std::string& message, const First& first,
-                       const Rest&... rest) {
+[[noreturn, gnu::cold, gnu::noinline]] void fail(const char* operation, const std::string& message,
+                                                 const First& first, const Rest&... rest) {
     using std::to_string;
     std::string text = std::string(operation) + ": " + message + ": got " + to_string(first);
     ((text += " and " + to_string(rest)), ...);

@@ -8,10 +8,11 @@
 
 namespace gradus::detail {
 
-/// 64-byte aligned blocks, recycled. A training step asks for the same sizes again and again; a block that is given
-/// back goes to a list of its size class on the thread that frees it, and the next request takes it from there.
-/// Size classes are powers of two with four steps between them: at most 20 % of a block over 64 bytes is unused.
-/// A thread that only frees what others take keeps up to max_bytes; they return to the system when it ends.
+/// 64-byte aligned blocks, recycled. A training step asks for the same sizes again and again; a block that is
+/// given back goes to a list of its size class on the thread that frees it, and the next request takes it
+/// from there. Size classes are powers of two with four steps between them: at most 20 % of a block over 64
+/// bytes is unused. A thread that only frees what others take keeps up to max_bytes; they return to the
+/// system when it ends.
 class BlockCache {
 public:
     static constexpr std::size_t alignment = 64;
@@ -25,19 +26,20 @@ public:
                 cache->bytes_ -= class_bytes(index);
                 return block;
             }
-        return ::operator new(index < classes ? class_bytes(index) : bytes, std::align_val_t{alignment});
+        return ::operator new (index < classes ? class_bytes(index) : bytes, std::align_val_t{alignment});
     }
 
     /// `bytes` must be the number that take() was called with.
     [[gnu::noinline]] static void give(void* memory, std::size_t bytes) noexcept {
         const int index = size_class(bytes);
-        if (BlockCache* cache = local(); cache && index < classes && cache->bytes_ + class_bytes(index) <= max_bytes) {
+        if (BlockCache* cache = local();
+            cache && index < classes && cache->bytes_ + class_bytes(index) <= max_bytes) {
             Free*& head = cache->heads_[static_cast<std::size_t>(index)];
             head = new (memory) Free{head};
             cache->bytes_ += class_bytes(index);
             return;
         }
-        ::operator delete(memory, std::align_val_t{alignment});
+        ::operator delete (memory, std::align_val_t{alignment});
     }
 
     BlockCache(const BlockCache&) = delete;
@@ -48,7 +50,7 @@ private:
         Free* next;
     };
 
-    static constexpr int classes = 4 * 22 + 1;                    // up to 256 MiB
+    static constexpr int classes = 4 * 22 + 1;                      // up to 256 MiB
     static constexpr std::size_t max_bytes = std::size_t{1} << 30;  // kept per thread at most
 
     BlockCache() = default;
@@ -57,13 +59,14 @@ private:
         for (Free* head : heads_)
             while (head) {
                 Free* next = head->next;
-                ::operator delete(head, std::align_val_t{alignment});
+                ::operator delete (head, std::align_val_t{alignment});
                 head = next;
             }
     }
 
     static bool& gone() {
-        static thread_local bool gone = false;  // outlives the cache: objects freed late in a thread still find it
+        static thread_local bool gone =
+            false;  // outlives the cache: objects freed late in a thread still find it
         return gone;
     }
 
@@ -83,7 +86,8 @@ private:
     /// 0 for up to 64 bytes, then 80, 96, 112, 128, 160, ...
     static int size_class(std::size_t bytes) {
         if (bytes <= 64) return 0;
-        const int log2 = static_cast<int>(std::bit_width(bytes - 1)) - 1;  // 64 * 2^(log2-6) < bytes <= 128 * 2^(log2-6)
+        const int log2 =
+            static_cast<int>(std::bit_width(bytes - 1)) - 1;  // 64 * 2^(log2-6) < bytes <= 128 * 2^(log2-6)
         const std::size_t step = (bytes - 1) >> (log2 - 2) & 3;
         return 4 * (log2 - 6) + static_cast<int>(step) + 1;
     }

@@ -32,24 +32,25 @@ inline int num_threads() {
 #endif
 }
 
-/// Limits gradus to `count` threads; the program's own OpenMP settings stay as they are. Results do not depend on
-/// this number, bit for bit. Throws ValueError unless 1 <= count <= 1024.
+/// Limits gradus to `count` threads; the program's own OpenMP settings stay as they are. Results do not
+/// depend on this number, bit for bit. Throws ValueError unless 1 <= count <= 1024.
 inline void set_num_threads(int count) {
     if (count < 1 || count > 1024)
         throw ValueError("set_num_threads: needs 1 to 1024 threads: got " + std::to_string(count));
     detail::thread_limit().store(count, std::memory_order_relaxed);
 }
 
-/// Work (in elements, or multiply-adds / 8) below which a loop stays on the calling thread: a parallel region costs
-/// about a microsecond.
+/// Work (in elements, or multiply-adds / 8) below which a loop stays on the calling thread: a parallel region
+/// costs about a microsecond.
 inline constexpr Index parallel_grain = 32768;
 
 #ifdef _OPENMP
 namespace detail {
 
-/// Whether a second thread pays. On a machine whose processors are busy with other programs, a thread of the team may not
-/// get to run for milliseconds, and a loop cannot end before it has. After a loop that waited for others longer than it
-/// worked, the calling thread goes on alone for 20 times as long: so at most a twentieth of the time is lost that way.
+/// Whether a second thread pays. On a machine whose processors are busy with other programs, a thread of the
+/// team may not get to run for milliseconds, and a loop cannot end before it has. After a loop that waited
+/// for others longer than it worked, the calling thread goes on alone for 20 times as long: so at most a
+/// twentieth of the time is lost that way.
 class Contention {
 public:
     bool serial() const {
@@ -74,7 +75,8 @@ private:
 };
 
 /// Runs blocks 0 ... blocks - 1 on a team of threads; each takes the next block that nobody has begun.
-inline void run_on_team(int threads, Index blocks, void (*run)(const void* body, Index block), const void* body) {
+inline void run_on_team(int threads, Index blocks, void (*run)(const void* body, Index block),
+                        const void* body) {
     std::exception_ptr failure;
     std::atomic<bool> failed{false};
     std::atomic<Index> next{0};
@@ -84,7 +86,8 @@ inline void run_on_team(int threads, Index blocks, void (*run)(const void* body,
     {
         const double begun = omp_get_wtime();  // later than start if a thread of the team was still away
         try {
-            for (Index i; !failed.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < blocks;) run(body, i);
+            for (Index i; !failed.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < blocks;)
+                run(body, i);
             if (omp_get_thread_num() == 0) worked = omp_get_wtime() - begun;
         } catch (...) {
             if (!failed.exchange(true)) failure = std::current_exception();
@@ -98,22 +101,23 @@ inline void run_on_team(int threads, Index blocks, void (*run)(const void* body,
 }  // namespace detail
 #endif
 
-/// Calls body(begin, end) for consecutive blocks of [0, size), each of `block` items but the last, on several threads
-/// when there is more than one block. The blocks depend on size and block alone, never on the thread count: a body
-/// whose result per block is reproducible makes the whole loop reproducible. Serial inside another parallel region.
-/// If bodies throw, one of their exceptions reaches the caller after the loop, and blocks not yet begun may be left
-/// out. Expects block >= 1.
+/// Calls body(begin, end) for consecutive blocks of [0, size), each of `block` items but the last, on several
+/// threads when there is more than one block. The blocks depend on size and block alone, never on the thread
+/// count: a body whose result per block is reproducible makes the whole loop reproducible. Serial inside
+/// another parallel region. If bodies throw, one of their exceptions reaches the caller after the loop, and
+/// blocks not yet begun may be left out. Expects block >= 1.
 template <class Body>
 void parallel_for(Index size, Index block, const Body& body) {
     if (size <= 0) return;
     const Index blocks = 1 + (size - 1) / block;
     const auto run = [&](Index i) { body(i * block, i * block + std::min(block, size - i * block)); };
 #ifdef _OPENMP
-    // Every loop asks for the same number of threads, though some then idle: OpenMP runtimes end and restart threads
-    // when the number changes, which costs far more.
+    // Every loop asks for the same number of threads, though some then idle: OpenMP runtimes end and restart
+    // threads when the number changes, which costs far more.
     if (blocks > 1 && num_threads() > 1 && !omp_in_parallel() && !detail::Contention::here().serial())
         return detail::run_on_team(
-            num_threads(), blocks, [](const void* f, Index i) { (*static_cast<const decltype(run)*>(f))(i); }, &run);
+            num_threads(), blocks, [](const void* f, Index i) { (*static_cast<const decltype(run)*>(f))(i); },
+            &run);
 #endif
     for (Index i = 0; i < blocks; ++i) run(i);
 }

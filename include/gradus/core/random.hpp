@@ -15,9 +15,9 @@
 
 namespace gradus {
 
-/// Philox4x32-10: four random 32-bit words for a 64-bit key and a 128-bit counter, with no state in between. So any
-/// number of a sequence can be computed alone, in any order, by any thread.
-/// Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+/// Philox4x32-10: four random 32-bit words for a 64-bit key and a 128-bit counter, with no state in between.
+/// So any number of a sequence can be computed alone, in any order, by any thread. Source: Salmon et al.,
+/// "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 inline std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t high, std::uint64_t low) {
     auto k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
     auto c0 = static_cast<std::uint32_t>(low), c1 = static_cast<std::uint32_t>(low >> 32);
@@ -42,7 +42,8 @@ struct RandomStream {
     std::array<std::uint32_t, 4> operator()(std::uint64_t i) const { return philox(seed, stream, i); }
 };
 
-/// Hands out streams: every random tensor takes the next one. Two generators with equal seeds give equal tensors.
+/// Hands out streams: every random tensor takes the next one. Two generators with equal seeds give equal
+/// tensors.
 class Generator {
 public:
     explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
@@ -63,8 +64,8 @@ private:
     std::atomic<std::uint64_t> next_{0};
 };
 
-/// The generator that is used where none is given. Draws from several threads are safe, but their order, and so
-/// their values, are then up to the scheduler: give each thread a Generator of its own.
+/// The generator that is used where none is given. Draws from several threads are safe, but their order, and
+/// so their values, are then up to the scheduler: give each thread a Generator of its own.
 inline Generator& default_generator() {
     static Generator generator;
     return generator;
@@ -102,8 +103,8 @@ Tensor<T> random_tensor(const Shape& shape, const RandomStream& stream, const Dr
 
 }  // namespace detail
 
-/// Independent uniform numbers in [low, high), or `low` if they are equal. Throws ValueError unless low <= high and
-/// high - low is finite.
+/// Independent uniform numbers in [low, high), or `low` if they are equal. Throws ValueError unless low <=
+/// high and high - low is finite.
 template <class T = float>
 Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_identity_t<T> high,
                   Generator& generator = default_generator()) {
@@ -125,8 +126,8 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_ide
                  Generator& generator = default_generator()) {
     static_assert(std::is_floating_point_v<T>, "normal numbers are floating-point; cast<T>() them");
     if (!(std >= 0) || !std::isfinite(std) || !std::isfinite(mean))
-        throw ValueError("normal: needs a finite mean and a finite std >= 0: got " + std::to_string(mean) + " and " +
-                         std::to_string(std));
+        throw ValueError("normal: needs a finite mean and a finite std >= 0: got " + std::to_string(mean) +
+                         " and " + std::to_string(std));
     return detail::random_tensor<T>(shape, generator.next(), [=](const auto& words) {
         const double u = 1.0 - detail::unit_uniform<double>(words[0], words[1]);  // (0, 1]: log is finite
         const double angle = 2.0 * std::numbers::pi * detail::unit_uniform<double>(words[2], words[3]);
@@ -150,8 +151,8 @@ Tensor<T> randn(const Shape& shape, Generator& generator = default_generator()) 
 
 /// The numbers 0 ... count-1 in random order, every order equally likely: shape [count].
 /// Throws ShapeError if count is negative.
-/// Source: Fisher & Yates; unbiased bounded numbers after Lemire, "Fast random integer generation in an interval",
-/// 2019.
+/// Source: Fisher & Yates; unbiased bounded numbers after Lemire, "Fast random integer generation in an
+/// interval", 2019.
 inline Tensor<Index> permutation(Index count, const RandomStream& stream) {
     Tensor<Index> result = arange<Index>(count);
     Index* order = result.mutable_data();

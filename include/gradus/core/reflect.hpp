@@ -26,8 +26,9 @@ Field<T> field(std::string_view name, T& value) {
 
 namespace detail {
 
-/// Converts to every type. The qualifiers make a constructor template of T that takes any argument the better match:
-/// with fewer of them GCC finds the two equally good. Never called, but Clang wants a body for types without linkage.
+/// Converts to every type. The qualifiers make a constructor template of T that takes any argument the better
+/// match: with fewer of them GCC finds the two equally good. Never called, but Clang wants a body for types
+/// without linkage.
 struct Anything {
     template <class T>
     operator T() const volatile noexcept {
@@ -55,8 +56,7 @@ constexpr std::size_t field_count() {
 template <class T>
 struct AnyBaseOf {
     template <class Base>
-        requires(std::is_base_of_v<Base, T> && !std::is_same_v<Base, T>)
-    operator Base() const noexcept {
+    requires(std::is_base_of_v<Base, T> && !std::is_same_v<Base, T>) operator Base() const noexcept {
         __builtin_unreachable();
     }
 };
@@ -77,12 +77,13 @@ constexpr bool has_base() {
     return starts_with<T, AnyBaseOf<T>>(Rest()) && !starts_with<T, Unrelated>(Rest());
 }
 
-/// References to all fields of an aggregate, in order of declaration. (An error here about the number of names means
-/// that the struct holds a C array, whose elements count as fields: use std::array.)
+/// References to all fields of an aggregate, in order of declaration. (An error here about the number of
+/// names means that the struct holds a C array, whose elements count as fields: use std::array.)
 template <class T>
 constexpr auto tie_fields(T& x) {
     constexpr std::size_t count = field_count<std::remove_const_t<T>>();
-    static_assert(count <= max_fields, "a struct of more than 32 fields: group some, or declare auto fields()");
+    static_assert(count <= max_fields,
+                  "a struct of more than 32 fields: group some, or declare auto fields()");
     // clang-format off
     if constexpr (count == 0) { return std::tie(); }
     else if constexpr (count == 1) { auto& [a] = x; return std::tie(a); }
@@ -169,7 +170,9 @@ constexpr std::string_view field_name() {
 #endif
 
 template <class T>
-concept HasFields = requires(T& x) { x.fields(); };
+concept HasFields = requires(T& x) {
+    x.fields();
+};
 
 template <class T>
 constexpr bool can_tie() {
@@ -192,18 +195,19 @@ auto& as_part_of(Part& part) {
 
 /// True if the fields of T can be visited: a plain struct, or one that declares `auto fields()`.
 template <class T>
-inline constexpr bool is_reflectable =
-    detail::HasFields<std::remove_const_t<T>> || detail::can_tie<std::remove_const_t<T>>();
+inline constexpr bool is_reflectable = detail::HasFields<std::remove_const_t<T>> ||
+                                       detail::can_tie<std::remove_const_t<T>>();
 
-/// Calls visit(name, field) for every field of a struct, in order of declaration. The fields of a const struct are
-/// const, also where its fields() is not.
+/// Calls visit(name, field) for every field of a struct, in order of declaration. The fields of a const
+/// struct are const, also where its fields() is not.
 template <class T, class Visit>
 void for_each_field(T& x, Visit&& visit) {
     using Struct = std::remove_const_t<T>;
-    static_assert(is_reflectable<T>,
-                  "gradus cannot see the fields of this type: make it a plain struct (no constructor, no private "
-                  "members, no base class), or give it `auto fields() { return std::tuple(gradus::field(\"weight\", "
-                  "weight), ...); }`");
+    static_assert(
+        is_reflectable<T>,
+        "gradus cannot see the fields of this type: make it a plain struct (no constructor, no private "
+        "members, no base class), or give it `auto fields() { return std::tuple(gradus::field(\"weight\", "
+        "weight), ...); }`");
     if constexpr (detail::HasFields<Struct>) {
         std::apply([&](auto... fields) { (visit(fields.name, detail::as_part_of<T>(fields.value)), ...); },
                    const_cast<Struct&>(x).fields());
@@ -211,7 +215,8 @@ void for_each_field(T& x, Visit&& visit) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             [[maybe_unused]] const auto fields = detail::tie_fields(x);
             (visit(detail::field_name<Struct, I>(), std::get<I>(fields)), ...);
-        }(std::make_index_sequence<detail::field_count<Struct>()>());
+        }
+        (std::make_index_sequence<detail::field_count<Struct>()>());
     }
 }
 

@@ -15,8 +15,8 @@ namespace gradus {
 using Index = std::int64_t;
 
 /// The sizes of a tensor's axes, outermost first: Shape{2, 3} is two rows of three. At most 8 axes.
-/// Throws ShapeError if a size is negative, there are too many axes, or there are more than 2⁵⁶ elements (sizes of 0
-/// left out of the count, so that a part of the shape is never larger than the whole).
+/// Throws ShapeError if a size is negative, there are too many axes, or there are more than 2⁵⁶ elements
+/// (sizes of 0 left out of the count, so that a part of the shape is never larger than the whole).
 class Shape {
 public:
     static constexpr int max_rank = 8;
@@ -31,7 +31,8 @@ public:
 
     Shape(const Shape& other) { *this = other; }
 
-    [[gnu::noinline]] Shape& operator=(const Shape& other) {  // copies only the axes in use: shapes are copied with every operation
+    [[gnu::noinline]] Shape& operator=(
+        const Shape& other) {  // copies only the axes in use: shapes are copied with every operation
         rank_ = other.rank_;
         numel_ = other.numel_;
         for (int i = 0; i < rank_; ++i) sizes_[i] = other.sizes_[i];
@@ -41,29 +42,34 @@ public:
     int rank() const { return rank_; }
     Index numel() const { return numel_; }  // product of the sizes; 1 for rank 0
 
-    /// Size of one axis. Negative axes count from the end: shape[-1] is the last. Throws ShapeError if there is none.
+    /// Size of one axis. Negative axes count from the end: shape[-1] is the last. Throws ShapeError if there
+    /// is none.
     Index operator[](int axis) const { return sizes_[normalize_axis("shape", axis)]; }
 
     const Index* begin() const { return sizes_; }
     const Index* end() const { return sizes_ + rank_; }
 
-    bool operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+    bool operator==(const Shape& other) const {
+        return std::equal(begin(), end(), other.begin(), other.end());
+    }
 
     /// Maps an axis in [-rank, rank) to [0, rank). Throws ShapeError in the name of `operation`.
     int normalize_axis(const char* operation, int axis) const {
-        if (axis < -rank_ || axis >= rank_) [[unlikely]] refuse_axis(operation, axis);
+        if (axis < -rank_ || axis >= rank_) [[unlikely]]
+            refuse_axis(operation, axis);
         return axis < 0 ? axis + rank_ : axis;
     }
 
     [[gnu::noinline]] void push_back(Index size) {
-        if (rank_ == max_rank) [[unlikely]] throw ShapeError("shape: more than 8 axes; flatten or reshape first");
+        if (rank_ == max_rank) [[unlikely]]
+            throw ShapeError("shape: more than 8 axes; flatten or reshape first");
         if (size < 0) [[unlikely]]
             throw ShapeError("shape: a size is negative: got " + std::to_string(size) + " at axis " +
                              std::to_string(rank_));
         Index total = numel_ > 0 ? numel_ : nonzero_product();
         if (__builtin_mul_overflow(total, std::max<Index>(size, 1), &total) || total > max_numel) [[unlikely]]
-            throw ShapeError("shape: more elements than memory can address: got size " + std::to_string(size) +
-                             " at axis " + std::to_string(rank_));
+            throw ShapeError("shape: more elements than memory can address: got size " +
+                             std::to_string(size) + " at axis " + std::to_string(rank_));
         numel_ *= size;
         sizes_[rank_++] = size;
     }
@@ -118,12 +124,12 @@ private:
 }
 
 [[gnu::cold]] inline void Shape::refuse_axis(const char* operation, int axis) const {
-    throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) + " is out of range for shape " +
-                     to_string(*this));
+    throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) +
+                     " is out of range for shape " + to_string(*this));
 }
 
-/// The shape two operands share after NumPy broadcasting: axes are aligned at the end, and an axis of size 1 (or a
-/// missing one) stretches to the other's size. Throws ShapeError in the name of `operation`.
+/// The shape two operands share after NumPy broadcasting: axes are aligned at the end, and an axis of size 1
+/// (or a missing one) stretches to the other's size. Throws ShapeError in the name of `operation`.
 [[gnu::noinline]] inline Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
     if (a == b) return a;
     const int rank = std::max(a.rank(), b.rank());

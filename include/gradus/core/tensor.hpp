@@ -21,7 +21,8 @@
 namespace gradus {
 namespace detail {
 
-/// Shared memory behind tensors: a reference count and the bytes that follow it (or somebody else's bytes, borrowed).
+/// Shared memory behind tensors: a reference count and the bytes that follow it (or somebody else's bytes,
+/// borrowed).
 class Storage {
 public:
     Storage() = default;
@@ -71,8 +72,7 @@ private:
 template <class T>
 struct Literal {
     template <class U>
-        requires std::constructible_from<T, U>
-    Literal(const U& number) : value(static_cast<T>(number)) {}
+    requires std::constructible_from<T, U> Literal(const U& number) : value(static_cast<T>(number)) {}
     Literal(std::initializer_list<Literal> list) : items(list), is_list(true) {}
 
     T value{};
@@ -81,25 +81,28 @@ struct Literal {
 };
 
 [[noreturn, gnu::cold]] inline void refuse_rows(Index first, Index last, const Shape& shape) {
-    throw ShapeError("rows: [" + std::to_string(first) + ", " + std::to_string(last) + ") is out of range for shape " +
-                     to_string(shape));
+    throw ShapeError("rows: [" + std::to_string(first) + ", " + std::to_string(last) +
+                     ") is out of range for shape " + to_string(shape));
 }
 
-[[noreturn, gnu::cold]] inline void refuse_positions(std::initializer_list<Index> positions, const Shape& shape) {
+[[noreturn, gnu::cold]] inline void refuse_positions(std::initializer_list<Index> positions,
+                                                     const Shape& shape) {
     std::string text;
     for (const Index position : positions) text += (text.empty() ? "" : ", ") + std::to_string(position);
     throw ShapeError("tensor: no element (" + text + ") in shape " + to_string(shape));
 }
 
-[[noreturn, gnu::cold]] inline void refuse_count(const char* operation, const Shape& shape, std::size_t count) {
-    throw ShapeError(std::string(operation) + ": shape " + to_string(shape) + " needs " + std::to_string(shape.numel()) +
-                     " values: got " + std::to_string(count));
+[[noreturn, gnu::cold]] inline void refuse_count(const char* operation, const Shape& shape,
+                                                 std::size_t count) {
+    throw ShapeError(std::string(operation) + ": shape " + to_string(shape) + " needs " +
+                     std::to_string(shape.numel()) + " values: got " + std::to_string(count));
 }
 
 }  // namespace detail
 
-/// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by another
-/// (the writer gets memory of its own first). Contiguous, row-major, 64-byte aligned when it owns its memory.
+/// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by
+/// another (the writer gets memory of its own first). Contiguous, row-major, 64-byte aligned when it owns its
+/// memory.
 ///
 ///     Tensor<> a{{1, 2}, {3, 4}};          // [2, 2] floats
 ///     Tensor<> b = zeros({2, 3});
@@ -117,7 +120,9 @@ public:
 
     Tensor(const Tensor&) = default;
     Tensor(Tensor&& other) noexcept  // leaves an empty tensor behind, which may be used again
-        : storage_(std::move(other.storage_)), data_(std::exchange(other.data_, nullptr)), shape_(other.shape_) {
+        : storage_(std::move(other.storage_)),
+          data_(std::exchange(other.data_, nullptr)),
+          shape_(other.shape_) {
         other.shape_ = Shape{0};
     }
     Tensor& operator=(Tensor other) noexcept {
@@ -128,20 +133,22 @@ public:
     }
     ~Tensor() = default;
 
-    /// A tensor of the values listed: {1, 2, 3} or {{1, 2}, {3, 4}} or deeper. Throws ShapeError if rows differ.
+    /// A tensor of the values listed: {1, 2, 3} or {{1, 2}, {3, 4}} or deeper. Throws ShapeError if rows
+    /// differ.
     Tensor(std::initializer_list<detail::Literal<T>> items) : Tensor(uninitialized(literal_shape(items))) {
         T* out = mutable_data();
         copy_literal(items, shape_, 0, out);
     }
 
-    /// A tensor of this shape with a copy of the values, in row-major order. Throws ShapeError if the counts differ.
+    /// A tensor of this shape with a copy of the values, in row-major order. Throws ShapeError if the counts
+    /// differ.
     Tensor(const Shape& shape, std::span<const T> values)
         : Tensor(uninitialized(check_count("tensor", shape, values.size()))) {
         std::copy(values.begin(), values.end(), mutable_data());
     }
 
-    /// A tensor that reads memory owned by the caller, without copying. The memory must outlive every tensor that
-    /// shares it and stay unchanged meanwhile; writing to such a tensor copies first.
+    /// A tensor that reads memory owned by the caller, without copying. The memory must outlive every tensor
+    /// that shares it and stay unchanged meanwhile; writing to such a tensor copies first.
     static Tensor borrow(std::span<const T> values, const Shape& shape) {
         return Tensor(check_count("borrow", shape, values.size()), detail::Storage::borrow(values.data()));
     }
@@ -158,8 +165,8 @@ public:
 
     const T* data() const { return data_; }
 
-    /// Memory to write to. If it is shared or borrowed, this tensor first gets a copy of its own. Copying the tensor
-    /// shares the memory anew: ask again after that, do not write through an older pointer.
+    /// Memory to write to. If it is shared or borrowed, this tensor first gets a copy of its own. Copying the
+    /// tensor shares the memory anew: ask again after that, do not write through an older pointer.
     T* mutable_data() {
         if (!storage_.exclusive()) [[unlikely]]
             detach();
@@ -171,7 +178,8 @@ public:
     const T* begin() const { return data_; }
     const T* end() const { return data_ + numel(); }
 
-    /// The element at these positions, one per axis. Throws ShapeError if there are too many, too few or out of range.
+    /// The element at these positions, one per axis. Throws ShapeError if there are too many, too few or out
+    /// of range.
     template <std::integral... Is>
     T operator()(Is... positions) const {
         return data_[offset({static_cast<Index>(positions)...})];
@@ -190,7 +198,8 @@ public:
 
     /// The same elements in another shape; shares memory. Throws ShapeError if the element counts differ.
     Tensor reshape(const Shape& shape) const {
-        if (shape.numel() != numel()) detail::fail<ShapeError>("reshape", "element counts differ", shape_, shape);
+        if (shape.numel() != numel())
+            detail::fail<ShapeError>("reshape", "element counts differ", shape_, shape);
         Tensor result(*this);
         result.shape_ = shape;
         return result;
@@ -209,7 +218,8 @@ public:
     /// True if some memory is read by both: one is a copy, a reshape or overlapping rows of the other.
     bool shares_memory_with(const Tensor& other) const {
         const auto at = [](const T* p) { return reinterpret_cast<std::uintptr_t>(p); };
-        return numel() > 0 && other.numel() > 0 && at(begin()) < at(other.end()) && at(other.begin()) < at(end());
+        return numel() > 0 && other.numel() > 0 && at(begin()) < at(other.end()) &&
+               at(other.begin()) < at(end());
     }
 
     /// True if a write would not have to copy.
@@ -262,8 +272,8 @@ private:
 
     static void copy_literal(Items items, const Shape& shape, int depth, T*& out) {
         if (static_cast<Index>(items.size()) != shape[depth])
-            throw ShapeError("tensor: the rows of a literal differ in length: got " + std::to_string(shape[depth]) +
-                             " and " + std::to_string(items.size()));
+            throw ShapeError("tensor: the rows of a literal differ in length: got " +
+                             std::to_string(shape[depth]) + " and " + std::to_string(items.size()));
         for (const detail::Literal<T>& item : items) {
             if (item.is_list != (depth + 1 < shape.rank()))
                 throw ShapeError("tensor: a literal mixes numbers and lists on one level");
@@ -290,7 +300,8 @@ Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
 template <class T = float>
 Tensor<T> zeros(const Shape& shape) {
     Tensor<T> result = Tensor<T>::uninitialized(shape);
-    std::memset(static_cast<void*>(result.mutable_data()), 0, result.values().size_bytes());  // 0 has no bits set
+    std::memset(static_cast<void*>(result.mutable_data()), 0,
+                result.values().size_bytes());  // 0 has no bits set
     return result;
 }
 
@@ -328,7 +339,8 @@ Tensor<T> eye(Index size) {
     return result;
 }
 
-/// The same elements converted to another type (towards zero from floating point to integers, which must fit).
+/// The same elements converted to another type (towards zero from floating point to integers, which must
+/// fit).
 template <class To, class From>
 Tensor<To> cast(const Tensor<From>& x) {
     if constexpr (std::is_same_v<To, From>) return x;
@@ -353,9 +365,10 @@ std::string format_number(T value) {
     }
 }
 
-/// The axes from `axis` on, in brackets; number(i) is the text of element i, and `at` the next element to print. When
-/// abbreviating, "..." stands for all but three positions at each end of a long axis.
-inline std::string print_levels(const Shape& shape, int axis, Index& at, bool abbreviate, const auto& number) {
+/// The axes from `axis` on, in brackets; number(i) is the text of element i, and `at` the next element to
+/// print. When abbreviating, "..." stands for all but three positions at each end of a long axis.
+inline std::string print_levels(const Shape& shape, int axis, Index& at, bool abbreviate,
+                                const auto& number) {
     if (axis == shape.rank()) return number(at++);
     const Index size = shape[axis], inner = shape.span(axis + 1, shape.rank());
     const std::string indent(static_cast<std::size_t>(axis) + 1, ' ');
@@ -375,8 +388,8 @@ inline std::string print_levels(const Shape& shape, int axis, Index& at, bool ab
 
 }  // namespace detail
 
-/// Rows and columns in brackets, aligned, four significant digits; the middle of a tensor of more than 1000 elements
-/// (or of none: there may be many empty rows) is left out.
+/// Rows and columns in brackets, aligned, four significant digits; the middle of a tensor of more than 1000
+/// elements (or of none: there may be many empty rows) is left out.
 ///
 ///     [[1, 2],
 ///      [3, 4]]

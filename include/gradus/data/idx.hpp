@@ -185,7 +185,8 @@ private:
 }
 
 /// The sizes that follow the magic number, each four bytes, big-endian.
-[[gnu::cold]] inline Shape idx_shape(const auto& source, const unsigned char* sizes, int rank, std::uint64_t max_bytes) {
+[[gnu::cold]] inline Shape idx_shape(const auto& source, const unsigned char* sizes, int rank,
+                                     std::uint64_t max_bytes) {
     Shape shape;
     std::uint64_t total = 1;
     max_bytes = std::min(max_bytes, std::uint64_t{1} << 56);  // what Shape can express

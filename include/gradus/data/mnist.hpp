@@ -70,7 +70,7 @@ inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
 
 /// Reads one pair of files. Throws IoError if they are not images and labels that belong together.
 [[gnu::cold]] inline Dataset<> read_mnist(const std::string& operation, const std::string& images,
-                            const std::string& labels) {
+                                          const std::string& labels) {
     const Tensor<std::uint8_t> classes = read_idx(labels), pixels = read_idx(images);
     if (classes.rank() != 1)
         throw IoError(operation + ": " + labels + ": labels are [count]: got " + to_string(classes.shape()) +
@@ -90,8 +90,8 @@ inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
     return {unit_images(pixels), cast<Index>(classes)};
 }
 
-[[gnu::cold]] inline Split<> find_mnist(const std::string& operation, const std::string& name, const std::string& folder,
-                          const std::string& fix) {
+[[gnu::cold]] inline Split<> find_mnist(const std::string& operation, const std::string& name,
+                                        const std::string& folder, const std::string& fix) {
     std::string tried;
     for (const std::string& place : folder.empty() ? mnist_places(name) : std::vector<std::string>{folder}) {
         const std::string missing = missing_files(place);

@@ -109,7 +109,8 @@ Tensor<typename Plain::Scalar> borrow_eigen(const Eigen::Map<Plain, Options, Eig
     static_assert(
         Plain::IsRowMajor || Plain::IsVectorAtCompileTime,
         "borrow_eigen: a gradus tensor is row-major, and this map is column-major (Eigen's default). "
-        "Copy it with from_eigen(), or map Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>");
+        "Copy it with from_eigen(), or map Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, "
+        "Eigen::RowMajor>");
     using T = typename Plain::Scalar;
     return Tensor<T>::borrow(std::span<const T>(x.data(), static_cast<std::size_t>(x.size())),
                              detail::eigen_shape(x));

@@ -16,7 +16,8 @@ inline constexpr struct Add : Vectorized {
 
 }  // namespace kernels
 
-// Arithmetic of tensors, with broadcasting; for integers as well. Without history: for gradients, use Variables.
+// Arithmetic of tensors, with broadcasting; for integers as well. Without history: for gradients, use
+// Variables.
 
 template <class T>
 Tensor<T> operator+(const Tensor<T>& a, const Tensor<T>& b) {
@@ -39,23 +40,28 @@ Tensor<T> operator/(const Tensor<T>& a, const Tensor<T>& b) {
 }
 template <class T>
 Tensor<T> operator-(const Tensor<T>& a) {
-    return kernels::map("neg", kernels::vectorized([]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(-x); }), a);
+    return kernels::map(
+        "neg", kernels::vectorized([]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(-x); }), a);
 }
 template <class T>
 Tensor<T> operator+(const Tensor<T>& a, std::type_identity_t<T> s) {
-    return kernels::map("add", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x + V(s)); }), a);
+    return kernels::map(
+        "add", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x + V(s)); }), a);
 }
 template <class T>
 Tensor<T> operator-(const Tensor<T>& a, std::type_identity_t<T> s) {
-    return kernels::map("sub", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x - V(s)); }), a);
+    return kernels::map(
+        "sub", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x - V(s)); }), a);
 }
 template <class T>
 Tensor<T> operator*(const Tensor<T>& a, std::type_identity_t<T> s) {
-    return kernels::map("mul", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x * V(s)); }), a);
+    return kernels::map(
+        "mul", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x * V(s)); }), a);
 }
 template <class T>
 Tensor<T> operator/(const Tensor<T>& a, std::type_identity_t<T> s) {
-    return kernels::map("div", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x / V(s)); }), a);
+    return kernels::map(
+        "div", kernels::vectorized([s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(x / V(s)); }), a);
 }
 template <class T>
 Tensor<T> operator*(std::type_identity_t<T> s, const Tensor<T>& a) {
@@ -66,7 +72,8 @@ Tensor<T> operator*(std::type_identity_t<T> s, const Tensor<T>& a) {
 
 template <class T>
 Tensor<bool> operator<(const Tensor<T>& a, const Tensor<T>& b) {
-    return kernels::map("less", [](const T& x, const T& y) { return x < y; }, a, b);
+    return kernels::map(
+        "less", [](const T& x, const T& y) { return x < y; }, a, b);
 }
 template <class T>
 Tensor<bool> operator>(const Tensor<T>& a, const Tensor<T>& b) {
@@ -74,16 +81,19 @@ Tensor<bool> operator>(const Tensor<T>& a, const Tensor<T>& b) {
 }
 template <class T>
 Tensor<bool> operator<(const Tensor<T>& a, std::type_identity_t<T> s) {
-    return kernels::map("less", [s](const T& x) { return x < s; }, a);
+    return kernels::map(
+        "less", [s](const T& x) { return x < s; }, a);
 }
 template <class T>
 Tensor<bool> operator>(const Tensor<T>& a, std::type_identity_t<T> s) {
-    return kernels::map("greater", [s](const T& x) { return x > s; }, a);
+    return kernels::map(
+        "greater", [s](const T& x) { return x > s; }, a);
 }
 /// Where both are equal (operator== asks whether two tensors are equal as a whole).
 template <class T>
 Tensor<bool> equal(const Tensor<T>& a, const Tensor<T>& b) {
-    return kernels::map("equal", [](const T& x, const T& y) { return x == y; }, a, b);
+    return kernels::map(
+        "equal", [](const T& x, const T& y) { return x == y; }, a, b);
 }
 
 }  // namespace gradus

@@ -11,8 +11,8 @@
 
 namespace gradus::kernels {
 
-/// A matrix operand as it lies in memory: element (i, j) is data[i * row + j * column]. Swapping the two strides
-/// transposes it at no cost; packing absorbs the difference.
+/// A matrix operand as it lies in memory: element (i, j) is data[i * row + j * column]. Swapping the two
+/// strides transposes it at no cost; packing absorbs the difference.
 template <class T>
 struct MatrixRef {
     const T* data;
@@ -23,15 +23,16 @@ struct MatrixRef {
 
 namespace detail {
 
-// The product is built from tiles of `rows x columns` that stay in registers while k runs. B is copied once into panels
-// as wide as a tile, so that the inner loop reads consecutive memory; A is read in place if its rows are consecutive,
-// else copied into panels as well. Layout after Goto & van de Geijn, "Anatomy of high-performance matrix
-// multiplication", 2008.
+// The product is built from tiles of `rows x columns` that stay in registers while k runs. B is copied once
+// into panels as wide as a tile, so that the inner loop reads consecutive memory; A is read in place if its
+// rows are consecutive, else copied into panels as well. Layout after Goto & van de Geijn, "Anatomy of
+// high-performance matrix multiplication", 2008.
 template <int Bytes>
 inline constexpr Index tile_rows = Bytes == 64 ? 14 : 6;  // what the registers of the instruction set hold
 template <class T, int Bytes>
 inline constexpr Index tile_columns = 2 * Bytes / static_cast<Index>(sizeof(T));
-inline constexpr Index block_depth = 256;  // k per pass: a B panel of this depth stays in the first-level cache
+inline constexpr Index block_depth =
+    256;  // k per pass: a B panel of this depth stays in the first-level cache
 inline constexpr Index tiles_per_task = 4;
 
 struct TileSizes {
@@ -42,9 +43,12 @@ struct TileSizes {
 template <class T>
 TileSizes tile_sizes() {
     switch (simd::isa()) {
-        case simd::Isa::avx512: return {tile_rows<64>, tile_columns<T, 64>};
-        case simd::Isa::avx2: return {tile_rows<32>, tile_columns<T, 32>};
-        default: return {tile_rows<16>, tile_columns<T, 16>};
+        case simd::Isa::avx512:
+            return {tile_rows<64>, tile_columns<T, 64>};
+        case simd::Isa::avx2:
+            return {tile_rows<32>, tile_columns<T, 32>};
+        default:
+            return {tile_rows<16>, tile_columns<T, 16>};
     }
 }
 
@@ -125,16 +129,19 @@ struct TileKernel {
     }
 };
 
-/// Copies columns [first, first + width) of B, for all k, into a panel padded with zeros: out[k * width_of_tile + j].
+/// Copies columns [first, first + width) of B, for all k, into a panel padded with zeros: out[k *
+/// width_of_tile + j].
 template <class T>
 struct PackKernel {
-    /// Transposes a square of lanes x lanes: out[j * stride + i] = x[i * row + j], by swapping ever smaller blocks.
+    /// Transposes a square of lanes x lanes: out[j * stride + i] = x[i * row + j], by swapping ever smaller
+    /// blocks.
     template <int Step, int Lanes>
     GRADUS_INLINE static void swap_blocks(simd::Pack<T, Lanes>* v) {
         if constexpr (Step > 0) {
 #pragma GCC unroll 16
             for (int i = 0; i < Lanes; ++i)
-                if (!(i & Step)) interleave<Step>(v[i], v[i + Step], std::make_integer_sequence<int, Lanes>());
+                if (!(i & Step))
+                    interleave<Step>(v[i], v[i + Step], std::make_integer_sequence<int, Lanes>());
             swap_blocks<Step / 2, Lanes>(v);
         }
     }
@@ -194,7 +201,8 @@ void gemm_packed(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, cons
     parallel_for(panels, pack_grain, [&](Index begin, Index end) {
         for (Index p = begin; p < end; ++p)
             simd::run<PackKernel<T>>(b.data + p * tile.columns * b.column, b.row, b.column, k,
-                                     std::min(tile.columns, n - p * tile.columns), b_panels + p * tile.columns * k);
+                                     std::min(tile.columns, n - p * tile.columns),
+                                     b_panels + p * tile.columns * k);
     });
     if (pack_a)
         parallel_for(strips, pack_grain, [&](Index begin, Index end) {
@@ -209,48 +217,50 @@ void gemm_packed(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, cons
 
     const Index groups = (strips + tiles_per_task - 1) / tiles_per_task;
     const Index task_work = tiles_per_task * tile.rows * tile.columns * k / 8;
-    parallel_for(panels * groups, std::max<Index>(1, parallel_grain / task_work), [&](Index begin, Index end) {
-        for (Index task = begin; task < end; ++task) {
-            const Index p = task / groups, first = task % groups * tiles_per_task;
-            for (Index q = 0; q < k; q += block_depth)
-                for (Index s = first; s < std::min(strips, first + tiles_per_task); ++s) {
-                    TileArgs<T> args;
-                    args.depth = std::min(block_depth, k - q);
-                    args.a = pack_a ? a_panels + s * tile.rows * k + q * tile.rows
-                                    : a.data + s * tile.rows * a.row + q;
-                    args.a_row = pack_a ? 1 : a.row;
-                    args.a_column = pack_a ? tile.rows : 1;
-                    args.b = b_panels + p * tile.columns * k + q * tile.columns;
-                    args.c = c + s * tile.rows * n + p * tile.columns;
-                    args.c_row = n;
-                    args.rows = std::min(tile.rows, m - s * tile.rows);
-                    args.columns = std::min(tile.columns, n - p * tile.columns);
-                    args.bias = bias_panels + p * tile.columns;
-                    args.first = q == 0;
-                    simd::run<TileKernel<T>>(&args);
-                }
-        }
-    });
+    parallel_for(panels * groups, std::max<Index>(1, parallel_grain / task_work),
+                 [&](Index begin, Index end) {
+                     for (Index task = begin; task < end; ++task) {
+                         const Index p = task / groups, first = task % groups * tiles_per_task;
+                         for (Index q = 0; q < k; q += block_depth)
+                             for (Index s = first; s < std::min(strips, first + tiles_per_task); ++s) {
+                                 TileArgs<T> args;
+                                 args.depth = std::min(block_depth, k - q);
+                                 args.a = pack_a ? a_panels + s * tile.rows * k + q * tile.rows
+                                                 : a.data + s * tile.rows * a.row + q;
+                                 args.a_row = pack_a ? 1 : a.row;
+                                 args.a_column = pack_a ? tile.rows : 1;
+                                 args.b = b_panels + p * tile.columns * k + q * tile.columns;
+                                 args.c = c + s * tile.rows * n + p * tile.columns;
+                                 args.c_row = n;
+                                 args.rows = std::min(tile.rows, m - s * tile.rows);
+                                 args.columns = std::min(tile.columns, n - p * tile.columns);
+                                 args.bias = bias_panels + p * tile.columns;
+                                 args.first = q == 0;
+                                 simd::run<TileKernel<T>>(&args);
+                             }
+                     }
+                 });
 }
 
 /// The same for every other type of number (integers, Dual).
 template <class T>
 void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const T* bias, T* c) {
-    parallel_for(m, std::max<Index>(1, parallel_grain / std::max<Index>(1, n * k)), [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i)
-            for (Index j = 0; j < n; ++j) {
-                T sum = bias ? bias[j] : T(0);
-                for (Index q = 0; q < k; ++q)
-                    sum = sum + a.data[i * a.row + q * a.column] * b.data[q * b.row + j * b.column];
-                c[i * n + j] = sum;
-            }
-    });
+    parallel_for(
+        m, std::max<Index>(1, parallel_grain / std::max<Index>(1, n * k)), [&](Index begin, Index end) {
+            for (Index i = begin; i < end; ++i)
+                for (Index j = 0; j < n; ++j) {
+                    T sum = bias ? bias[j] : T(0);
+                    for (Index q = 0; q < k; ++q)
+                        sum = sum + a.data[i * a.row + q * a.column] * b.data[q * b.row + j * b.column];
+                    c[i * n + j] = sum;
+                }
+        });
 }
 
 }  // namespace detail
 
-/// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element adds up k in ascending order in
-/// blocks of 256, whatever the thread count.
+/// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element adds up k in ascending
+/// order in blocks of 256, whatever the thread count.
 template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
@@ -299,11 +309,14 @@ Tensor<T> matmul(const Matrices<T>& a, const Matrices<T>& b, const T* bias = nul
         Index row[2];
         plan.offsets(i / plan.sizes[0], row);
         const Index at = i % plan.sizes[0];
-        gemm(m, n, k, a.at(row[0] + at * plan.strides[0][0]), b.at(row[1] + at * plan.strides[0][1]), out + i * m * n, bias);
+        gemm(m, n, k, a.at(row[0] + at * plan.strides[0][0]), b.at(row[1] + at * plan.strides[0][1]),
+             out + i * m * n, bias);
     };
     if (m * n * k < parallel_grain) {  // small products share the threads, large ones get them all
         parallel_for(count, std::max<Index>(1, parallel_grain / std::max<Index>(1, m * n * k)),
-                     [&](Index begin, Index end) { for (Index i = begin; i < end; ++i) product(i); });
+                     [&](Index begin, Index end) {
+                         for (Index i = begin; i < end; ++i) product(i);
+                     });
     } else {
         for (Index i = 0; i < count; ++i) product(i);
     }

@@ -14,8 +14,8 @@
 /// Loops over memory that know nothing of gradients. Shapes are checked by the callers in ops/.
 namespace gradus::kernels {
 
-/// Base of functors that work on simd::Pack as well as on numbers: their loops are vectorised. Their call operator is a
-/// GRADUS_INLINE template over the operand type.
+/// Base of functors that work on simd::Pack as well as on numbers: their loops are vectorised. Their call
+/// operator is a GRADUS_INLINE template over the operand type.
 struct Vectorized {};
 
 /// Makes such a functor of a lambda:
@@ -36,11 +36,11 @@ inline constexpr std::size_t max_operands = 8;
 namespace detail {
 
 template <class F, class T, class... Ts>
-inline constexpr bool is_vectorized = std::is_base_of_v<Vectorized, F> && std::is_floating_point_v<T> &&
+inline constexpr bool is_vectorized = std::is_base_of_v<Vectorized, F>&& std::is_floating_point_v<T> &&
                                       (std::is_same_v<T, Ts> && ...);
 
-/// y[i] = f(x[i]...). The tail runs through the same code as the body, so an element's bits do not depend on where a
-/// block begins.
+/// y[i] = f(x[i]...). The tail runs through the same code as the body, so an element's bits do not depend on
+/// where a block begins.
 template <class F, class T>
 struct MapKernel {
     template <int Bytes, std::size_t... I>
@@ -61,12 +61,15 @@ struct MapKernel {
     }
 };
 
-/// Elements for which a repeated operand is written out, so that one kernel serves operands that repeat and that do not.
+/// Elements for which a repeated operand is written out, so that one kernel serves operands that repeat and
+/// that do not.
 inline constexpr Index repeat_block = 256;
 
-/// One row of a map, y[i] = f(x[i * stride]...) with strides of 0 or 1: all that is compiled anew for every functor.
+/// One row of a map, y[i] = f(x[i * stride]...) with strides of 0 or 1: all that is compiled anew for every
+/// functor.
 template <class F, class R, class... Ts, std::size_t... I>
-void map_row(const F& f, Index n, R* y, const void* const* x, const Index* strides, std::index_sequence<I...>) {
+void map_row(const F& f, Index n, R* y, const void* const* x, const Index* strides,
+             std::index_sequence<I...>) {
     if constexpr (is_vectorized<F, R, Ts...>) {
         std::array<const R*, sizeof...(Ts)> in{static_cast<const R*>(x[I])...};
         if (((strides[I] == 1) && ...)) return simd::run<MapKernel<F, R>>(&f, n, y, in);
@@ -89,8 +92,9 @@ void map_row(const F& f, Index n, R* y, const void* const* x, const Index* strid
 struct BroadcastPlan {
     int rank = 0;
     std::size_t count;
-    Index sizes[Shape::max_rank];                  // innermost first
-    Index strides[Shape::max_rank][max_operands];  // in elements, per axis and operand; 0 where an operand repeats
+    Index sizes[Shape::max_rank];  // innermost first
+    Index strides[Shape::max_rank]
+                 [max_operands];  // in elements, per axis and operand; 0 where an operand repeats
 
     BroadcastPlan(const Shape& result, const Shape* const* shapes, std::size_t operands) : count(operands) {
         Index step[max_operands];
@@ -154,7 +158,8 @@ struct ErasedMap {
         for (std::size_t k = 0; k < count; ++k)
             x[k] = static_cast<const char*>(operands[k].data) +
                    static_cast<std::size_t>(offsets[k] + begin * strides[k]) * operands[k].element;
-        row(f, end - begin, static_cast<char*>(y) + static_cast<std::size_t>(first + begin) * element, x, strides);
+        row(f, end - begin, static_cast<char*>(y) + static_cast<std::size_t>(first + begin) * element, x,
+            strides);
     }
 
     void run(const Shape& result) const {
@@ -196,14 +201,16 @@ Operand operand(const Tensor<T>& x) {
 
 }  // namespace detail
 
-/// y = f(x...), element by element, operands broadcast against each other (ShapeError in the name of `operation`).
+/// y = f(x...), element by element, operands broadcast against each other (ShapeError in the name of
+/// `operation`).
 template <class F, class T, class... Ts>
 auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x, const Tensor<Ts>&... xs) {
     using R = std::decay_t<decltype(f(std::declval<const T&>(), std::declval<const Ts&>()...))>;
     Shape shape = x.shape();
     ((shape = broadcast(operation, shape, xs.shape())), ...);
     Tensor<R> y = Tensor<R>::uninitialized(shape);
-    detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(), {detail::operand(x), detail::operand(xs)...});
+    detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(),
+                                     {detail::operand(x), detail::operand(xs)...});
     return y;
 }
 

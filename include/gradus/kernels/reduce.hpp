@@ -57,7 +57,8 @@ struct MinOf : Vectorized {
 
 namespace detail {
 
-/// Elements of a row that one accumulation covers: partial results are combined in order, for any thread count.
+/// Elements of a row that one accumulation covers: partial results are combined in order, for any thread
+/// count.
 inline constexpr Index row_block = 8192;
 
 /// f over x[0..n): lanes first, then across lanes.
@@ -68,13 +69,16 @@ struct RowKernel {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Pack = simd::Pack<T, lanes>;
         const F f;
-        Pack total[4] = {F::template start<T>(), F::template start<T>(), F::template start<T>(), F::template start<T>()};
+        Pack total[4] = {F::template start<T>(), F::template start<T>(), F::template start<T>(),
+                         F::template start<T>()};
         Index i = 0;
         for (; i + 4 * lanes <= n; i += 4 * lanes)
 #pragma GCC unroll 4
             for (int k = 0; k < 4; ++k) total[k] = f(total[k], Pack::load(x + i + k * lanes));
         for (; i + lanes <= n; i += lanes) total[0] = f(total[0], Pack::load(x + i));
-        if (i < n) total[1] = f(total[1], Pack::load_partial(x + i, static_cast<int>(n - i), F::template start<T>()));
+        if (i < n)
+            total[1] =
+                f(total[1], Pack::load_partial(x + i, static_cast<int>(n - i), F::template start<T>()));
         *result = F::across(f(f(total[0], total[1]), f(total[2], total[3])));
     }
 };
@@ -95,7 +99,8 @@ struct ColumnKernel {
             const Index last = std::min(rows, first + 256);
             for (Index r = first; r < last; ++r)
 #pragma GCC unroll 4
-                for (std::size_t k = 0; k < Count; ++k) part[k] = f(part[k], Pack::load(x + r * stride + j + static_cast<Index>(k) * lanes));
+                for (std::size_t k = 0; k < Count; ++k)
+                    part[k] = f(part[k], Pack::load(x + r * stride + j + static_cast<Index>(k) * lanes));
             for (std::size_t k = 0; k < Count; ++k) total[k] = f(total[k], part[k]);
         }
         for (std::size_t k = 0; k < Count; ++k) total[k].store(y + j + static_cast<Index>(k) * lanes);
@@ -111,8 +116,9 @@ struct ColumnKernel {
         if (j < columns) tail<Bytes>(x + j, rows, stride, columns - j, y + j);
     }
 
-    /// The last columns, fewer than a pack holds, in the same order of additions. Rows are read to the full width of a
-    /// pack as long as that is memory of the matrix; what comes of the lanes too many is not written.
+    /// The last columns, fewer than a pack holds, in the same order of additions. Rows are read to the full
+    /// width of a pack as long as that is memory of the matrix; what comes of the lanes too many is not
+    /// written.
     template <int Bytes>
     GRADUS_INLINE static void tail(const T* x, Index rows, Index stride, Index columns, T* y) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
@@ -125,7 +131,8 @@ struct ColumnKernel {
             Pack part(F::template start<T>());
             const Index last = std::min(rows, first + 256);
             for (Index r = first; r < last; ++r)
-                part = f(part, r < whole ? Pack::load(x + r * stride) : Pack::load_partial(x + r * stride, width));
+                part = f(part,
+                         r < whole ? Pack::load(x + r * stride) : Pack::load_partial(x + r * stride, width));
             total = f(total, part);
         }
         total.store_partial(y, width);
@@ -166,7 +173,8 @@ void reduce_rows(const T* x, Index outer, Index n, T* y) {
 template <class F, class T>
 void reduce_columns(const T* x, Index outer, Index rows, Index columns, T* y) {
     const Index width = 64, strips = (columns + width - 1) / width;
-    const Index grain = std::max<Index>(1, parallel_grain / std::max<Index>(1, rows * std::min(width, columns)));
+    const Index grain =
+        std::max<Index>(1, parallel_grain / std::max<Index>(1, rows * std::min(width, columns)));
     parallel_for(outer * strips, grain, [&](Index begin, Index end) {
         for (Index i = begin; i < end; ++i) {
             const Index a = i / strips, j = i % strips * width, count = std::min(width, columns - j);

@@ -35,7 +35,8 @@ struct SoftmaxKernel {
             const int rest = static_cast<int>(n - i);
             const Pack tail = Pack::load_partial(x + i, rest, lowest);
             const T m = max(max(tail, top));
-            // A row of all -inf (or one with +inf) has no finite shift: then nothing is subtracted, and NaN or inf shows.
+            // A row of all -inf (or one with +inf) has no finite shift: then nothing is subtracted, and NaN
+            // or inf shows.
             const Pack shift(m > lowest ? m : T(0));
             Pack total(T(0));
             for (i = 0; i + lanes <= n; i += lanes) {
@@ -54,8 +55,8 @@ struct SoftmaxKernel {
 
 }  // namespace detail
 
-/// Row by row along the last axis: exps = exp(x - largest), their sum, and the largest x. Softmax is exps / sum; its
-/// logarithm is (x - largest) - log(sum), in this order, which keeps all digits where x is large.
+/// Row by row along the last axis: exps = exp(x - largest), their sum, and the largest x. Softmax is exps /
+/// sum; its logarithm is (x - largest) - log(sum), in this order, which keeps all digits where x is large.
 template <class T>
 struct SoftmaxParts {
     Tensor<T> exps, sums, largest;  // [..., n], [rows], [rows]
@@ -69,21 +70,23 @@ SoftmaxParts<T> softmax_parts(const Tensor<T>& x) {
     T* const exps = parts.exps.mutable_data();
     T* const sums = parts.sums.mutable_data();
     T* const tops = parts.largest.mutable_data();
-    parallel_for(rows, std::max<Index>(1, parallel_grain / 8 / std::max<Index>(n, 1)), [&](Index begin, Index end) {
-        if constexpr (std::is_floating_point_v<T>) {
-            simd::run<detail::SoftmaxKernel<T>>(x.data() + begin * n, end - begin, n, exps + begin * n,
-                                                tops + begin, sums + begin);
-        } else {
-            using std::exp;
-            for (Index r = begin; r < end; ++r) {
-                const T m = detail::largest(x.data() + r * n, n);
-                T sum(0);
-                for (Index i = r * n; i < (r + 1) * n; ++i) sum = sum + (exps[i] = exp(x.data()[i] - m));
-                sums[r] = sum;
-                tops[r] = m;
-            }
-        }
-    });
+    parallel_for(rows, std::max<Index>(1, parallel_grain / 8 / std::max<Index>(n, 1)),
+                 [&](Index begin, Index end) {
+                     if constexpr (std::is_floating_point_v<T>) {
+                         simd::run<detail::SoftmaxKernel<T>>(x.data() + begin * n, end - begin, n,
+                                                             exps + begin * n, tops + begin, sums + begin);
+                     } else {
+                         using std::exp;
+                         for (Index r = begin; r < end; ++r) {
+                             const T m = detail::largest(x.data() + r * n, n);
+                             T sum(0);
+                             for (Index i = r * n; i < (r + 1) * n; ++i)
+                                 sum = sum + (exps[i] = exp(x.data()[i] - m));
+                             sums[r] = sum;
+                             tops[r] = m;
+                         }
+                     }
+                 });
     return parts;
 }
 

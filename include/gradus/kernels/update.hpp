@@ -11,8 +11,8 @@
 
 namespace gradus::kernels {
 
-/// One parameter in an optimizer step: `arrays` are its value, its gradient (which is only read) and the optimizer's
-/// state, of `size` numbers.
+/// One parameter in an optimizer step: `arrays` are its value, its gradient (which is only read) and the
+/// optimizer's state, of `size` numbers.
 template <class T>
 struct UpdateSegment {
     Index size;
@@ -26,7 +26,8 @@ struct UpdateKernel {
     static constexpr std::size_t gradient = 1;
 
     template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& f, Index n, const std::array<T*, sizeof...(I)>& x, std::index_sequence<I...>) {
+    GRADUS_INLINE static void loop(const F& f, Index n, const std::array<T*, sizeof...(I)>& x,
+                                   std::index_sequence<I...>) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Pack = simd::Pack<T, lanes>;
         Index i = 0;
@@ -77,15 +78,16 @@ void for_update_blocks(const std::vector<UpdateSegment<T>>& segments, const void
 
 }  // namespace detail
 
-/// Calls f(value, gradient, state...) on packs of every segment, with the first N arrays of each, and stores what it
-/// changed: one pass over memory and one parallel region for all parameters of a model.
+/// Calls f(value, gradient, state...) on packs of every segment, with the first N arrays of each, and stores
+/// what it changed: one pass over memory and one parallel region for all parameters of a model.
 template <std::size_t N, class F, class T>
 void update(const F& f, const std::vector<UpdateSegment<T>>& segments) {
-    detail::for_update_blocks<T>(segments, &f, [](const void* functor, Index n, const std::array<T*, 6>& arrays) {
-        std::array<T*, N> used;
-        std::copy_n(arrays.begin(), N, used.begin());
-        simd::run<detail::UpdateKernel<F, T>>(static_cast<const F*>(functor), n, used);
-    });
+    detail::for_update_blocks<T>(
+        segments, &f, [](const void* functor, Index n, const std::array<T*, 6>& arrays) {
+            std::array<T*, N> used;
+            std::copy_n(arrays.begin(), N, used.begin());
+            simd::run<detail::UpdateKernel<F, T>>(static_cast<const F*>(functor), n, used);
+        });
 }
 
 }  // namespace gradus::kernels

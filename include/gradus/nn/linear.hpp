@@ -25,7 +25,8 @@ struct Linear {
     Parameter<T> weight;               // [out, in]
     std::optional<Parameter<T>> bias;  // [out]
 
-    [[gnu::cold]] Linear(Index in, Index out, LinearOptions options = {}, Generator& generator = default_generator())
+    [[gnu::cold]] Linear(Index in, Index out, LinearOptions options = {},
+                         Generator& generator = default_generator())
         : weight(start({out, in}, in, generator)) {
         if (options.bias) bias.emplace(start({out}, in, generator));
     }

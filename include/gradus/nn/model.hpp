@@ -53,13 +53,14 @@ inline constexpr bool may_hide_parameters =
     return path.empty() ? std::string(name) : path + "." + std::string(name);
 }
 
-/// Calls visit(path, part) for x and everything in it, outermost first: structs, layers, parameters, numbers, through
-/// vectors, arrays, optionals and tuples.
+/// Calls visit(path, part) for x and everything in it, outermost first: structs, layers, parameters, numbers,
+/// through vectors, arrays, optionals and tuples.
 template <class X, class Visit>
 void walk(const std::string& path, X& x, Visit& visit) {
-    static_assert(!may_hide_parameters<X>,
-                  "gradus cannot see inside this part of the model: make it a plain struct, or give it `auto fields() "
-                  "{ return std::tuple(gradus::field(\"weight\", weight), ...); }`");
+    static_assert(
+        !may_hide_parameters<X>,
+        "gradus cannot see inside this part of the model: make it a plain struct, or give it `auto fields() "
+        "{ return std::tuple(gradus::field(\"weight\", weight), ...); }`");
     if constexpr (is_list<X>) {
         std::size_t i = 0;
         for (auto&& item : x) walk(join(path, std::to_string(i++)), item, visit);
@@ -68,19 +69,22 @@ void walk(const std::string& path, X& x, Visit& visit) {
     } else if constexpr (is_tuple<X>) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             (walk(join(path, std::to_string(I)), std::get<I>(x), visit), ...);
-        }(std::make_index_sequence<std::tuple_size_v<X>>());
+        }
+        (std::make_index_sequence<std::tuple_size_v<X>>());
     } else {
         visit(path, x);
         if constexpr (std::is_class_v<X> && !is_parameter<X> && !is_tensor<X> && is_reflectable<X>)
-            for_each_field(x, [&](std::string_view name, auto& field) { walk(join(path, name), field, visit); });
+            for_each_field(x,
+                           [&](std::string_view name, auto& field) { walk(join(path, name), field, visit); });
     }
 }
 
 template <class Model, class Visit>
 void walk_model(Model& model, Visit&& visit) {
-    static_assert(is_reflectable<Model> || is_list<Model> || is_tuple<Model>,
-                  "gradus cannot see the fields of this model: make it a plain struct (no constructor, no private "
-                  "members), or give it `auto fields() { return std::tuple(gradus::field(\"fc1\", fc1), ...); }`");
+    static_assert(
+        is_reflectable<Model> || is_list<Model> || is_tuple<Model>,
+        "gradus cannot see the fields of this model: make it a plain struct (no constructor, no private "
+        "members), or give it `auto fields() { return std::tuple(gradus::field(\"fc1\", fc1), ...); }`");
     walk(std::string(), model, visit);
 }
 
@@ -92,8 +96,8 @@ struct NamedParameter {
     Variable<T> parameter;
 };
 
-/// Every parameter of a model with its path, in order of declaration. The variables refer to the model's own parameters.
-/// For a model of doubles write named_parameters<double>(model).
+/// Every parameter of a model with its path, in order of declaration. The variables refer to the model's own
+/// parameters. For a model of doubles write named_parameters<double>(model).
 template <class T = float, class Model>
 std::vector<NamedParameter<T>> named_parameters(const Model& model) {
     std::vector<NamedParameter<T>> result;
@@ -130,13 +134,17 @@ template <class Model>
 void set_training(Model& model, bool training) {
     static_assert(!std::is_const_v<Model>, "nn::train and nn::eval change the model: it must not be const");
     walk_model(model, [&](const std::string&, auto& part) {
-        if constexpr (requires { { part.training } -> std::same_as<bool&>; }) part.training = training;
+        if constexpr (requires {
+                          { part.training } -> std::same_as<bool&>;
+                      })
+            part.training = training;
     });
 }
 
 }  // namespace detail
 
-/// Puts every layer that has a `bool training` (dropout, batch normalisation) into training mode, or out of it.
+/// Puts every layer that has a `bool training` (dropout, batch normalisation) into training mode, or out of
+/// it.
 template <class Model>
 void train(Model& model) {
     detail::set_training(model, true);

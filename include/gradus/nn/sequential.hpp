@@ -10,7 +10,8 @@
 
 namespace gradus::nn {
 
-/// Layers called one after the other. Their parameters are named by position, as in PyTorch: "0.weight", "2.bias".
+/// Layers called one after the other. Their parameters are named by position, as in PyTorch: "0.weight",
+/// "2.bias".
 ///
 ///     nn::Sequential net(nn::Linear<>(784, 100), nn::ReLU(), nn::Linear<>(100, 10));
 template <class... Layers>
@@ -34,7 +35,8 @@ struct Sequential {
     auto fields() {
         return [this]<std::size_t... I>(std::index_sequence<I...>) {
             return std::tuple(field(position_name(I), std::get<I>(layers))...);
-        }(std::index_sequence_for<Layers...>());
+        }
+        (std::index_sequence_for<Layers...>());
     }
 
 private:
@@ -53,8 +55,10 @@ private:
     /// "0" to "99".
     static constexpr std::string_view position_name(std::size_t i) {
         constexpr std::string_view digits =
-            "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-            "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+            "000102030405060708091011121314151617181920212223242526272829303132333435363738394041424344454647"
+            "4849"
+            "505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+            "9899";
         return i < 10 ? digits.substr(2 * i + 1, 1) : digits.substr(2 * i, 2);
     }
 };

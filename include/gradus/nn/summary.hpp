@@ -33,14 +33,14 @@ inline std::string table(const std::vector<std::vector<std::string>>& rows) {
 /// 269322 as "269,322".
 inline std::string with_thousands(Index number) {
     std::string text = std::to_string(number);
-    for (std::size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, ",");
+    for (std::size_t i = text.size(); i > 3; i -= 3) text.insert(i - 3, 1, ',');
     return text;
 }
 
 }  // namespace detail
 
-/// A table of the layers that a forward pass on zeros of shape `input` calls, in that order: path, type, output shape and
-/// parameters. Whatever the model throws for that shape comes out of here.
+/// A table of the layers that a forward pass on zeros of shape `input` calls, in that order: path, type,
+/// output shape and parameters. Whatever the model throws for that shape comes out of here.
 ///
 ///     layer  type      output  parameters
 ///     fc1    Linear  [1, 100]      78,500
@@ -69,8 +69,8 @@ std::string summary(const Model& model, const Shape& input) {
             return layer.address == entry.layer && layer.type == entry.type;
         });
         const bool known = found != layers.end();
-        rows.push_back({!known || found->path.empty() ? "(model)" : found->path, entry.type, to_string(entry.output),
-                        detail::with_thousands(known ? found->parameters : 0)});
+        rows.push_back({!known || found->path.empty() ? "(model)" : found->path, entry.type,
+                        to_string(entry.output), detail::with_thousands(known ? found->parameters : 0)});
     }
     rows.push_back({"total", "", "", detail::with_thousands(parameter_count<T>(model))});
     return detail::table(rows);

@@ -23,10 +23,12 @@ inline std::vector<TraceEntry>*& active_trace() {
 
 }  // namespace detail
 
-/// Notes the output of a layer if somebody is listening on this thread, and passes it on. Layers return through it.
+/// Notes the output of a layer if somebody is listening on this thread, and passes it on. Layers return
+/// through it.
 template <class Layer, class T>
 Variable<T> traced(const Layer* layer, Variable<T> output) {
-    if (auto* trace = detail::active_trace()) [[unlikely]] trace->push_back({layer, Layer::type, output.shape()});
+    if (auto* trace = detail::active_trace()) [[unlikely]]
+        trace->push_back({layer, Layer::type, output.shape()});
     return output;
 }
 

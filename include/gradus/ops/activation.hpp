@@ -181,19 +181,24 @@ Variable<T> softmax(const Variable<T>& x, int axis = -1) {
     });
 }
 
-/// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy − eʸ Σ dy
+/// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy −
+/// eʸ Σ dy
 template <class T>
 Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
     return detail::along_axis("log_softmax", x, axis, [](const Variable<T>& rows) {
         const auto parts = kernels::softmax_parts(rows.value());
         const Tensor<T> p = parts.exps / detail::per_row(parts.sums, rows.shape());
-        const Tensor<T> log_sums = kernels::map("log_softmax", [](const T& sum) {
-            using std::log;
-            return T(log(sum));
-        }, parts.sums);
+        const Tensor<T> log_sums = kernels::map(
+            "log_softmax",
+            [](const T& sum) {
+                using std::log;
+                return T(log(sum));
+            },
+            parts.sums);
         const auto last = kernels::AxisSet{1} << (rows.rank() - 1);
-        return record("log_softmax", rows.value() - detail::per_row(parts.largest, rows.shape()) -
-                                         detail::per_row(log_sums, rows.shape()),
+        return record("log_softmax",
+                      rows.value() - detail::per_row(parts.largest, rows.shape()) -
+                          detail::per_row(log_sums, rows.shape()),
                       wrt(rows, [p, last](const Tensor<T>& dy) {
                           return dy - p * kernels::reduce<kernels::SumOf>(dy, last);
                       }));

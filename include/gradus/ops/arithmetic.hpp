@@ -7,8 +7,8 @@
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/functions.hpp"
 
-// Operations on every element. Two operands are broadcast as in NumPy (ShapeError if they do not fit); the engine sums a
-// gradient back to the shape of its operand. In the comments dy is the gradient of the result.
+// Operations on every element. Two operands are broadcast as in NumPy (ShapeError if they do not fit); the
+// engine sums a gradient back to the shape of its operand. In the comments dy is the gradient of the result.
 
 namespace gradus {
 namespace detail {
@@ -178,8 +178,12 @@ template <class T>
 Variable<T> sin(const Variable<T>& x) {
     using std::cos, std::sin;
     const Tensor<T> X = x.value();
-    return record("sin", kernels::map("sin", [](const T& v) { return T(sin(v)); }, X), wrt(x, [X](const Tensor<T>& dy) {
-                      return kernels::map("sin", [](const T& d, const T& v) { return T(d * cos(v)); }, dy, X);
+    return record("sin",
+                  kernels::map(
+                      "sin", [](const T& v) { return T(sin(v)); }, X),
+                  wrt(x, [X](const Tensor<T>& dy) {
+                      return kernels::map(
+                          "sin", [](const T& d, const T& v) { return T(d * cos(v)); }, dy, X);
                   }));
 }
 
@@ -188,15 +192,18 @@ template <class T>
 Variable<T> cos(const Variable<T>& x) {
     using std::cos, std::sin;
     const Tensor<T> X = x.value();
-    return record("cos", kernels::map("cos", [](const T& v) { return T(cos(v)); }, X), wrt(x, [X](const Tensor<T>& dy) {
-                      return kernels::map("cos", [](const T& d, const T& v) { return T(-d * sin(v)); }, dy, X);
+    return record("cos",
+                  kernels::map(
+                      "cos", [](const T& v) { return T(cos(v)); }, X),
+                  wrt(x, [X](const Tensor<T>& dy) {
+                      return kernels::map(
+                          "cos", [](const T& d, const T& v) { return T(-d * sin(v)); }, dy, X);
                   }));
 }
 
 /// xⁿ for a fixed exponent: NaN for x < 0 unless n is whole; 0⁰ = 1.       dx = dy · n · xⁿ⁻¹, 0 for n = 0
 template <class T, class N>
-    requires std::is_arithmetic_v<N>
-Variable<T> pow(const Variable<T>& x, N n) {
+requires std::is_arithmetic_v<N> Variable<T> pow(const Variable<T>& x, N n) {
     const Tensor<T> X = x.value();
     const auto power = [](double exponent) {
         return [exponent](const T& v) {
@@ -220,12 +227,14 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
         return T(pow(x, n));
     };
     const Tensor<T> y = kernels::map("pow", power, A, B);
-    return record("pow", y, wrt(a, [A, B, power](const Tensor<T>& dy) {
-                      const auto slope = [power](const T& x, const T& n) {
-                          return x == T(0) && n == T(0) ? T(0) : T(n * power(x, n - T(1)));
-                      };
-                      return dy * kernels::map("pow", slope, A, B);
-                  }),
+    return record("pow", y,
+                  wrt(a,
+                      [A, B, power](const Tensor<T>& dy) {
+                          const auto slope = [power](const T& x, const T& n) {
+                              return x == T(0) && n == T(0) ? T(0) : T(n * power(x, n - T(1)));
+                          };
+                          return dy * kernels::map("pow", slope, A, B);
+                      }),
                   wrt(b, [A, B, y](const Tensor<T>& dy) {
                       const auto slope = [](const T& x, const T& n, const T& value) {
                           using std::log;
@@ -241,12 +250,15 @@ namespace detail {
 template <class T, class F>
 Variable<T> extreme(const char* name, const Variable<T>& a, const Variable<T>& b, const F& f) {
     const Tensor<T> A = a.value(), B = b.value(), y = kernels::map(name, vectorized(f), A, B);
-    const auto share = [name](const Tensor<T>& dy, const Tensor<T>& own, const Tensor<T>& other, const Tensor<T>& result) {
-        return kernels::map(name, vectorized([]<class V>(const V& d, const V& x, const V& o, const V& r) GRADUS_INLINE_LAMBDA {
-                                using simd::select;
-                                return V(select(x == o, V(d * V(0.5)), select(x == r, d, V(0))));
-                            }),
-                            dy, own, other, result);
+    const auto share = [name](const Tensor<T>& dy, const Tensor<T>& own, const Tensor<T>& other,
+                              const Tensor<T>& result) {
+        return kernels::map(
+            name,
+            vectorized([]<class V>(const V& d, const V& x, const V& o, const V& r) GRADUS_INLINE_LAMBDA {
+                using simd::select;
+                return V(select(x == o, V(d * V(0.5)), select(x == r, d, V(0))));
+            }),
+            dy, own, other, result);
     };
     return record(name, y, wrt(a, [A, B, y, share](const Tensor<T>& dy) { return share(dy, A, B, y); }),
                   wrt(b, [A, B, y, share](const Tensor<T>& dy) { return share(dy, B, A, y); }));
@@ -254,7 +266,8 @@ Variable<T> extreme(const char* name, const Variable<T>& a, const Variable<T>& b
 
 }  // namespace detail
 
-/// The larger of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes there.
+/// The larger of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes
+/// there.
 template <class T>
 Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
     return detail::extreme("maximum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
@@ -263,7 +276,8 @@ Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
     });
 }
 
-/// The smaller of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes there.
+/// The smaller of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes
+/// there.
 template <class T>
 Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
     return detail::extreme("minimum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
@@ -272,7 +286,8 @@ Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
     });
 }
 
-/// x limited to [low, high].       dx = dy where low ≤ x ≤ high, else 0.       Throws ValueError if low > high.
+/// x limited to [low, high].       dx = dy where low ≤ x ≤ high, else 0.       Throws ValueError if low >
+/// high.
 template <class T>
 Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
     check<ValueError>(!(high < low), "clamp", "low is greater than high");
@@ -288,16 +303,20 @@ Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_i
         });
 }
 
-/// a where the condition holds, else b; all three are broadcast.       da = dy where it holds       db = dy elsewhere
+/// a where the condition holds, else b; all three are broadcast.       da = dy where it holds       db = dy
+/// elsewhere
 template <class T>
 Variable<T> where(const Tensor<bool>& condition, const Variable<T>& a, const Variable<T>& b) {
     const auto pick = [](bool c, const T& x, const T& y) { return c ? x : y; };
     return record("where", kernels::map("where", pick, condition, a.value(), b.value()),
-                  wrt(a, [condition](const Tensor<T>& dy) {
-                      return kernels::map("where", [](bool c, const T& d) { return c ? d : T(0); }, condition, dy);
-                  }),
+                  wrt(a,
+                      [condition](const Tensor<T>& dy) {
+                          return kernels::map(
+                              "where", [](bool c, const T& d) { return c ? d : T(0); }, condition, dy);
+                      }),
                   wrt(b, [condition](const Tensor<T>& dy) {
-                      return kernels::map("where", [](bool c, const T& d) { return c ? T(0) : d; }, condition, dy);
+                      return kernels::map(
+                          "where", [](bool c, const T& d) { return c ? T(0) : d; }, condition, dy);
                   }));
 }
 

@@ -11,12 +11,14 @@
 
 namespace gradus {
 
-/// Your own element-wise operation: y = f(x, ...), operands broadcast. f is written once, for numbers of any type; its
-/// derivatives are taken with Dual numbers, exactly, and the whole expression is one pass over memory.
+/// Your own element-wise operation: y = f(x, ...), operands broadcast. f is written once, for numbers of any
+/// type; its derivatives are taken with Dual numbers, exactly, and the whole expression is one pass over
+/// memory.
 ///
 ///     auto y = map([](auto a, auto b) { using std::exp; return a * exp(-b * b); }, x, z);
 ///
-/// dxᵢ = dy · ∂f/∂xᵢ. Inside f, call functions without `std::` after a using declaration, so that Dual's are found.
+/// dxᵢ = dy · ∂f/∂xᵢ. Inside f, call functions without `std::` after a using declaration, so that Dual's are
+/// found.
 template <class F, class T, class... Rest>
 Variable<T> map(const F& f, const Variable<T>& x, const Rest&... rest) {
     constexpr std::size_t count = 1 + sizeof...(Rest);
@@ -34,10 +36,12 @@ Variable<T> map(const F& f, const Variable<T>& x, const Rest&... rest) {
     const auto value = [&f](const T& a, const auto&... b) { return T(f(a, b...)); };
     const std::tuple inputs(std::cref(x), std::cref(rest)...);
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
-        return record("map", std::apply([&](const auto&... v) { return kernels::map("map", value, v...); }, values),
+        return record("map",
+                      std::apply([&](const auto&... v) { return kernels::map("map", value, v...); }, values),
                       wrt(static_cast<const Variable<T>&>(std::get<I>(inputs)),
                           rule(std::integral_constant<std::size_t, I>()))...);
-    }(std::make_index_sequence<count>());
+    }
+    (std::make_index_sequence<count>());
 }
 
 }  // namespace gradus

@@ -19,12 +19,14 @@ inline void check_leading_axes(const Shape& a, const Shape& b) {
 }  // namespace detail
 
 /// y[..., M, N] = a[..., M, K] · b[..., K, N], leading axes broadcast.       da = dy · bᵀ       db = aᵀ · dy
-/// A vector stands for a matrix of one row (left) or one column (right) and that axis is dropped from the result, as in
-/// NumPy. Throws ShapeError for rank 0 and unless the inner sizes are equal and the leading axes broadcast.
+/// A vector stands for a matrix of one row (left) or one column (right) and that axis is dropped from the
+/// result, as in NumPy. Throws ShapeError for rank 0 and unless the inner sizes are equal and the leading
+/// axes broadcast.
 template <class T>
 Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
     if (a.rank() == 0 || b.rank() == 0)
-        detail::fail<ShapeError>("matmul", "needs matrices or vectors; use * for numbers", a.shape(), b.shape());
+        detail::fail<ShapeError>("matmul", "needs matrices or vectors; use * for numbers", a.shape(),
+                                 b.shape());
     if (a.size(-1) != b.size(b.rank() == 1 ? -1 : -2))
         detail::fail<ShapeError>("matmul", "inner sizes differ", a.shape(), b.shape());
     if (a.rank() == 1) {
@@ -37,7 +39,8 @@ Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
     }
     detail::check_leading_axes(a.shape(), b.shape());
     const Tensor<T> A = a.value(), B = b.value();
-    return record("matmul", kernels::matmul(A, B), wrt(a, [B](const Tensor<T>& dy) { return kernels::matmul_nt(dy, B); }),
+    return record("matmul", kernels::matmul(A, B),
+                  wrt(a, [B](const Tensor<T>& dy) { return kernels::matmul_nt(dy, B); }),
                   wrt(b, [A](const Tensor<T>& dy) { return kernels::matmul_tn(A, dy); }));
 }
 
@@ -46,7 +49,8 @@ namespace detail {
 template <class T>
 void check_linear(const Variable<T>& x, const Variable<T>& weight) {
     if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
-        fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(), weight.shape());
+        fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(),
+                         weight.shape());
 }
 
 /// All axes but the last as one: [..., n] as [rows, n].
@@ -60,10 +64,10 @@ template <class T, class... Rest>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const T* bias, Rest... rest) {
     const Tensor<T> X = as_rows(x.value()), W = weight.value();
     return record("linear", kernels::matmul_nt(X, W, bias).reshape(x.shape().with(-1, weight.size(0))),
-                  wrt(x, [W, shape = x.shape()](const Tensor<T>& dy) {
-                      return kernels::matmul(as_rows(dy), W).reshape(shape);
-                  }),
-                  wrt(weight, [X](const Tensor<T>& dy) { return kernels::matmul_tn(as_rows(dy), X); }), std::move(rest)...);
+                  wrt(x, [W, shape = x.shape()](
+                             const Tensor<T>& dy) { return kernels::matmul(as_rows(dy), W).reshape(shape); }),
+                  wrt(weight, [X](const Tensor<T>& dy) { return kernels::matmul_tn(as_rows(dy), X); }),
+                  std::move(rest)...);
 }
 
 }  // namespace detail
@@ -75,7 +79,8 @@ template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
     detail::check_linear(x, weight);
     if (bias.shape() != Shape{weight.size(0)})
-        detail::fail<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(), bias.shape());
+        detail::fail<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(),
+                                 bias.shape());
     const auto same = [](const Tensor<T>& dy) { return dy; };  // the engine sums it to [out]
     return detail::linear(x, weight, bias.value().data(), wrt(bias, same));
 }

@@ -25,7 +25,8 @@ public:
         for (const int axis : axes_) {
             const kernels::AxisSet bit = 1u << shape.normalize_axis(operation, axis);
             if (set & bit)
-                throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) + " is named twice");
+                throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) +
+                                 " is named twice");
             set |= bit;
         }
         return set;
@@ -73,7 +74,9 @@ template <class T>
 Variable<T> sum(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("sum", x.shape());
     const Shape shape = x.shape(), kept = detail::reduced_shape(shape, axes, true);
-    return record("sum", kernels::reduce<kernels::SumOf>(x.value(), axes).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
+    return record("sum",
+                  kernels::reduce<kernels::SumOf>(x.value(), axes)
+                      .reshape(detail::reduced_shape(shape, axes, options.keepdim)),
                   wrt(x, [shape, kept](const Tensor<T>& dy) { return detail::spread(dy, kept, shape); }));
 }
 
@@ -85,7 +88,9 @@ Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions opti
     const T count = T(detail::reduced_count(shape, axes));
     const Tensor<T> total = kernels::reduce<kernels::SumOf>(x.value(), axes);
     return record("mean", (total / count).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
-                  wrt(x, [shape, kept, count](const Tensor<T>& dy) { return detail::spread(dy / count, kept, shape); }));
+                  wrt(x, [shape, kept, count](const Tensor<T>& dy) {
+                      return detail::spread(dy / count, kept, shape);
+                  }));
 }
 
 namespace detail {
@@ -97,7 +102,8 @@ Variable<T> extreme_over(const char* name, const Variable<T>& x, const Axes& ove
     const Tensor<T> X = x.value(), y = kernels::reduce<Of>(X, axes);
     return record(name, y.reshape(reduced_shape(x.shape(), axes, options.keepdim)),
                   wrt(x, [X, y, axes](const Tensor<T>& dy) {
-                      const Tensor<T> hit = kernels::map("max", [](const T& v, const T& m) { return v == m ? T(1) : T(0); }, X, y);
+                      const Tensor<T> hit = kernels::map(
+                          "max", [](const T& v, const T& m) { return v == m ? T(1) : T(0); }, X, y);
                       const Tensor<T> ties = kernels::reduce<kernels::SumOf>(hit, axes);
                       return hit * (dy.reshape(y.shape()) / ties);
                   }));
@@ -105,13 +111,15 @@ Variable<T> extreme_over(const char* name, const Variable<T>& x, const Axes& ove
 
 }  // namespace detail
 
-/// The largest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if empty.
+/// The largest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if
+/// empty.
 template <class T>
 Variable<T> max(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     return detail::extreme_over<kernels::MaxOf>("max", x, over, options);
 }
 
-/// The smallest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if empty.
+/// The smallest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if
+/// empty.
 template <class T>
 Variable<T> min(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     return detail::extreme_over<kernels::MinOf>("min", x, over, options);
@@ -122,8 +130,8 @@ struct VarOptions {
     Index correction = 1;  // divides by count - correction; 0 gives the population variance
 };
 
-/// The variance over the given axes, Σ (x − mean)² / (count − correction): NaN if that divisor is not positive.
-/// dx = dy · 2 (x − mean) / (count − correction)
+/// The variance over the given axes, Σ (x − mean)² / (count − correction): NaN if that divisor is not
+/// positive. dx = dy · 2 (x − mean) / (count − correction)
 template <class T>
 Variable<T> var(const Variable<T>& x, const Axes& over = {}, VarOptions options = {}) {
     const auto axes = over.in("var", x.shape());
@@ -143,26 +151,33 @@ template <class T>
 Variable<T> logsumexp(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("logsumexp", x.shape());
     const Tensor<T> X = x.value();
-    const Tensor<T> top = kernels::map("logsumexp", [](const T& m) {
-        return m - m == T(0) ? m : T(0);  // an infinite maximum cannot be subtracted
-    }, kernels::reduce<kernels::MaxOf>(X, axes));
+    const Tensor<T> top = kernels::map(
+        "logsumexp",
+        [](const T& m) {
+            return m - m == T(0) ? m : T(0);  // an infinite maximum cannot be subtracted
+        },
+        kernels::reduce<kernels::MaxOf>(X, axes));
     const auto exponential = [](const T& v, const T& shift) {
         using std::exp;
         return T(exp(v - shift));
     };
-    const Tensor<T> sums = kernels::reduce<kernels::SumOf>(kernels::map("logsumexp", exponential, X, top), axes);
-    const Tensor<T> y = kernels::map("logsumexp", [](const T& s, const T& shift) {
-        using std::log;
-        return T(log(s) + shift);
-    }, sums, top);
+    const Tensor<T> sums =
+        kernels::reduce<kernels::SumOf>(kernels::map("logsumexp", exponential, X, top), axes);
+    const Tensor<T> y = kernels::map(
+        "logsumexp",
+        [](const T& s, const T& shift) {
+            using std::log;
+            return T(log(s) + shift);
+        },
+        sums, top);
     return record("logsumexp", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
                   wrt(x, [X, y, exponential](const Tensor<T>& dy) {
                       return dy.reshape(y.shape()) * kernels::map("logsumexp", exponential, X, y);
                   }));
 }
 
-/// The position of the largest element along one axis, the first of equals; NaN counts as the largest. No gradient.
-/// Throws ShapeError if empty.
+/// The position of the largest element along one axis, the first of equals; NaN counts as the largest. No
+/// gradient. Throws ShapeError if empty.
 template <class T>
 Tensor<Index> argmax(const Tensor<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("argmax", axis);

@@ -18,14 +18,16 @@ public:
     struct Group {
         std::vector<Variable<T>> parameters;
         Options options;
-        std::vector<Tensor<T>> state;     // one array for each kind of state (momentum, say): [elements of the group]
-        std::vector<Index> offsets;       // where each parameter's part begins
-        std::vector<Index> sizes;         // and how many elements it has
-        std::vector<Index> steps;         // how often each parameter was updated
+        std::vector<Tensor<T>>
+            state;  // one array for each kind of state (momentum, say): [elements of the group]
+        std::vector<Index> offsets;  // where each parameter's part begins
+        std::vector<Index> sizes;    // and how many elements it has
+        std::vector<Index> steps;    // how often each parameter was updated
     };
 
-    /// Adds parameters with options of their own (nothing is taken over from other groups). Throws ValueError for no parameters, for a parameter that is here
-    /// already, and for options out of range; GraphError for what is not a leaf.
+    /// Adds parameters with options of their own (nothing is taken over from other groups). Throws ValueError
+    /// for no parameters, for a parameter that is here already, and for options out of range; GraphError for
+    /// what is not a leaf.
     [[gnu::cold]] void add_group(std::vector<Variable<T>> parameters, Options options) {
         check<ValueError>(!parameters.empty(), name_, "no parameters; does the model have layers as fields?");
         validate_(options);
@@ -33,9 +35,11 @@ public:
         Index size = 0;
         for (std::size_t i = 0; i < group.parameters.size(); ++i) {
             const Variable<T>& parameter = group.parameters[i];
-            check<GraphError>(parameter.is_leaf(), name_, "a parameter is the result of an operation; pass leaves");
+            check<GraphError>(parameter.is_leaf(), name_,
+                              "a parameter is the result of an operation; pass leaves");
             bool known = false;
-            for (std::size_t j = 0; j < i; ++j) known = known || &group.parameters[j].node() == &parameter.node();
+            for (std::size_t j = 0; j < i; ++j)
+                known = known || &group.parameters[j].node() == &parameter.node();
             for (const Group& other : groups_)
                 for (const auto& p : other.parameters) known = known || &p.node() == &parameter.node();
             if (known)
@@ -72,8 +76,8 @@ public:
     }
 
 protected:
-    Optimizer(const char* name, int kinds_of_state, void (*validate)(const Options&), std::vector<Variable<T>> parameters,
-              const Options& options)
+    Optimizer(const char* name, int kinds_of_state, void (*validate)(const Options&),
+              std::vector<Variable<T>> parameters, const Options& options)
         : name_(name), kinds_of_state_(kinds_of_state), validate_(validate) {
         add_group(std::move(parameters), options);
     }
@@ -92,7 +96,8 @@ protected:
             kernels::UpdateSegment<T> segment{parameter.numel(), {}};
             segment.arrays[0] = parameter.mutable_value().mutable_data();
             segment.arrays[1] = const_cast<T*>(parameter.grad().data());  // only read
-            for (std::size_t k = 0; k < Kinds; ++k) segment.arrays[k + 2] = group.state[k].mutable_data() + group.offsets[i];
+            for (std::size_t k = 0; k < Kinds; ++k)
+                segment.arrays[k + 2] = group.state[k].mutable_data() + group.offsets[i];
             segments.push_back(segment);
         }
         kernels::update<Kinds + 2>(f, segments);

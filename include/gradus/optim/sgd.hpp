@@ -22,15 +22,15 @@ struct SGDOptions {
 ///     g = dw + λ w
 ///     v = μ v + (1 − τ) g        (v = g in the first step)
 ///     w = w − lr · v,            or  w − lr · (g + μ v)  with nesterov
-/// as in PyTorch. Sources: Polyak 1964; Sutskever et al., "On the importance of initialization and momentum in deep
-/// learning", 2013 (nesterov).
+/// as in PyTorch. Sources: Polyak 1964; Sutskever et al., "On the importance of initialization and momentum
+/// in deep learning", 2013 (nesterov).
 template <class T = float>
 class SGD : public Optimizer<T, SGDOptions> {
     using Base = Optimizer<T, SGDOptions>;
 
 public:
-    /// Throws ValueError unless lr, momentum, dampening and weight_decay are finite and not negative, and nesterov comes
-    /// with momentum and without dampening.
+    /// Throws ValueError unless lr, momentum, dampening and weight_decay are finite and not negative, and
+    /// nesterov comes with momentum and without dampening.
     explicit SGD(std::vector<Variable<T>> parameters, SGDOptions options = {})
         : Base("sgd", 1, &validate, std::move(parameters), options) {}
 
@@ -42,9 +42,11 @@ public:
             const bool nesterov = o.nesterov;
             const auto all = [](std::size_t) { return true; };
             if (o.momentum == 0) {
-                this->template update<0>(group, [=]<class V>(V& w, const V& dw) GRADUS_INLINE_LAMBDA {
-                    w = w - V(lr) * (dw + V(decay) * w);
-                }, all);
+                this->template update<0>(
+                    group,
+                    [=]<class V>(V& w, const V& dw)
+                        GRADUS_INLINE_LAMBDA { w = w - V(lr) * (dw + V(decay) * w); },
+                    all);
             } else {
                 const auto rule = [=](T keep, T take) {
                     return [=]<class V>(V& w, const V& dw, V& v) GRADUS_INLINE_LAMBDA {

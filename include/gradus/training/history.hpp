@@ -20,29 +20,32 @@ struct EpochRecord {
 /// One line of a training table; `epoch` counts from 1.
 inline std::string to_string(const EpochRecord& record, int epoch, int epochs) {
     char text[2000];  // a double can have 309 digits
-    std::snprintf(text, sizeof text,
-                  "Epoch %4d / %4d: | Train Loss: %6.3f | Val Loss: %6.3f | Train Score: %6.3f | Val Score: %6.3f | "
-                  "Epoch Time: %6.3f |",
-                  epoch, epochs, record.train_loss, record.val_loss, record.train_score, record.val_score,
-                  record.seconds);
+    std::snprintf(
+        text, sizeof text,
+        "Epoch %4d / %4d: | Train Loss: %6.3f | Val Loss: %6.3f | Train Score: %6.3f | Val Score: %6.3f | "
+        "Epoch Time: %6.3f |",
+        epoch, epochs, record.train_loss, record.val_loss, record.train_score, record.val_score,
+        record.seconds);
     return text;
 }
 
 namespace detail {
 
-/// As many digits as a reader needs to get the same number (or as many decimals as asked for), in every locale.
+/// As many digits as a reader needs to get the same number (or as many decimals as asked for), in every
+/// locale.
 inline std::string csv_number(double x, int decimals = -1) {
     char text[400];
-    const std::to_chars_result end = decimals < 0
-                                         ? std::to_chars(text, text + sizeof text, x)
-                                         : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
+    const std::to_chars_result end =
+        decimals < 0 ? std::to_chars(text, text + sizeof text, x)
+                     : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
     return {text, end.ptr};
 }
 
 }  // namespace detail
 
-/// Writes epoch,train_loss,val_loss,train_score,val_score,seconds, one line per epoch, with all digits. The file is
-/// replaced as a whole: a reader sees the old one or the new one. Throws IoError naming the path and the reason.
+/// Writes epoch,train_loss,val_loss,train_score,val_score,seconds, one line per epoch, with all digits. The
+/// file is replaced as a whole: a reader sees the old one or the new one. Throws IoError naming the path and
+/// the reason.
 inline void write_history_csv(const std::string& path, const std::vector<EpochRecord>& history) {
     std::string text = "epoch,train_loss,val_loss,train_score,val_score,seconds\n";
     for (std::size_t i = 0; i < history.size(); ++i) {

@@ -5,13 +5,13 @@
 
 namespace gradus {
 
-/// The share of rows whose largest score is at the label: scores [batch, classes], labels [batch]; 0 for no rows.
-/// Throws ShapeError if the shapes do not fit.
+/// The share of rows whose largest score is at the label: scores [batch, classes], labels [batch]; 0 for no
+/// rows. Throws ShapeError if the shapes do not fit.
 template <class T>
 double accuracy(const Tensor<T>& scores, const Tensor<Index>& labels) {
     if (scores.rank() != 2 || labels.shape() != Shape{scores.size(0)})
-        detail::fail<ShapeError>("accuracy", "needs scores [batch, classes] and labels [batch]", scores.shape(),
-                                 labels.shape());
+        detail::fail<ShapeError>("accuracy", "needs scores [batch, classes] and labels [batch]",
+                                 scores.shape(), labels.shape());
     if (labels.numel() == 0) return 0;
     const Tensor<Index> best = argmax(scores);
     Index right = 0;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fails if users would wait for the compiler too long:  compile_time.sh g++
+# Prints how long users wait for the compiler, and fails if it is half as long again as the budget (machines differ by
+# that much):  compile_time.sh g++
 set -euo pipefail
 export LC_ALL=C TIMEFORMAT=%U
 
@@ -19,7 +20,7 @@ within() {  # budget, what, source
     awk -v budget="$1" -v what="$2" -v first="$first" -v second="$second" 'BEGIN {
         seconds = first < second ? first : second
         printf "compile time: %-16s %5.2f s user (budget %.1f s)\n", what, seconds, budget
-        exit seconds > budget
+        exit seconds > 1.5 * budget
     }'
 }
 

@@ -22,9 +22,9 @@ TEST_CASE("activation: op table, element by element") {
     check_op(
         "relu", [](const auto& x) { return relu(x[0]); }, row({0}));
     check_op(
-        "leaky_relu", [](const auto& x) { return leaky_relu(x[0], 0.25f); }, row({0}));
+        "leaky_relu", [](const auto& x) { return leaky_relu(x[0], 0.25); }, row({0}));
     check_op(
-        "elu", [](const auto& x) { return elu(x[0], 0.75f); }, row({0}));
+        "elu", [](const auto& x) { return elu(x[0], 0.75); }, row({0}));
     check_op(
         "gelu", [](const auto& x) { return gelu(x[0]); }, row());
     check_op(

@@ -63,7 +63,7 @@ public:
     std::vector<Group>& groups() { return groups_; }
     const std::vector<Group>& groups() const { return groups_; }
 
-    double lr() const { return groups_.front().options.lr; }
+    double lr() const { return static_cast<double>(groups_.front().options.lr); }
 
     /// Sets the learning rate of all groups. Throws ValueError unless it is finite and not negative.
     void set_lr(double lr) {

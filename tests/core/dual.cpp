@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "gradus/core/print.hpp"
 #include "gradus/core/tensor.hpp"
 #include "support/test.hpp"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/core/tensor.hpp"
+#include "gradus/core/print.hpp"
 
 #include <array>
 #include <cmath>

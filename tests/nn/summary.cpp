@@ -85,7 +85,7 @@ TEST_CASE("summary: a layer alone, one called twice, one that belongs to nobody,
           "layer    type    output  parameters\n"
           "fc       Linear  [1, 1]           2\n"
           "fc       Linear  [1, 1]           2\n"
-          "(model)  Tanh    [1, 1]           0\n"
+          "?        Tanh    [1, 1]           0\n"
           "total                             2\n");
 }
 

@@ -43,12 +43,12 @@ private:
 };
 
 const std::string header = "epoch,train_loss,val_loss,train_score,val_score,seconds\n";
-const EpochRecord record{0.542, 0.465, 0.805, 0.835, 0.612};
+const EpochRecord epoch_record{0.542, 0.465, 0.805, 0.835, 0.612};
 
 }  // namespace
 
 TEST_CASE("history: a line of the table") {
-    CHECK(to_string(record, 1, 10) ==
+    CHECK(to_string(epoch_record, 1, 10) ==
           "Epoch    1 /   10: | Train Loss:  0.542 | Val Loss:  0.465 | Train Score:  0.805 | Val Score:  "
           "0.835 | "
           "Epoch Time:  0.612 |");
@@ -86,7 +86,7 @@ TEST_CASE("history: the CSV has decimal points in every locale") {
     const std::string before = std::setlocale(LC_NUMERIC, nullptr);
     std::setlocale(LC_NUMERIC, "de_DE.UTF-8");  // where it is installed
     const TemporaryFolder folder;
-    write_history_csv(folder / "history.csv", {record});
+    write_history_csv(folder / "history.csv", {epoch_record});
     std::setlocale(LC_NUMERIC, before.c_str());
     CHECK_THAT(content(folder / "history.csv"), ContainsSubstring(",0.612\n"));
 }
@@ -95,7 +95,7 @@ TEST_CASE("history: a file is replaced as a whole") {
     const TemporaryFolder folder;
     const std::string path = folder.write("history.csv", "old\n");
     std::ifstream reader(path);  // opened before: still sees the old file
-    write_history_csv(path, {record});
+    write_history_csv(path, {epoch_record});
     std::string line;
     CHECK(std::getline(reader, line));
     CHECK(line == "old");
@@ -106,20 +106,21 @@ TEST_CASE("history: a path that cannot be written") {
     const TemporaryFolder folder;
     const std::string missing = folder / "nowhere/history.csv";
     CHECK_THROWS_MATCHES(
-        write_history_csv(missing, {record}), IoError,
+        write_history_csv(missing, {epoch_record}), IoError,
         Message("write_history_csv: " + missing + ": cannot write: No such file or directory"));
-    CHECK_THROWS_MATCHES(write_history_csv(folder.path(), {record}), IoError,
+    CHECK_THROWS_MATCHES(write_history_csv(folder.path(), {epoch_record}), IoError,
                          Message("write_history_csv: " + folder.path() + ": cannot write: Is a directory"));
     CHECK_FALSE(exists(folder.path() + ".tmp"));
     const std::string below_file = folder.write("file", "") + "/history.csv";
-    CHECK_THROWS_MATCHES(write_history_csv(below_file, {record}), IoError,
+    CHECK_THROWS_MATCHES(write_history_csv(below_file, {epoch_record}), IoError,
                          Message("write_history_csv: " + below_file + ": cannot write: Not a directory"));
 }
 
 TEST_CASE("history: a disk without space leaves the old file") {
     const TemporaryFolder folder;
     const std::string path = folder.write("history.csv", "old\n");
-    const std::vector<EpochRecord> small(1, record), large(1000, record);  // fails at the end or on the way
+    const std::vector<EpochRecord> small(1, epoch_record),
+        large(1000, epoch_record);  // fails at the end or on the way
     for (const auto* history : {&small, &large}) {
         std::string text;
         try {

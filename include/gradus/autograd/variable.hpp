@@ -229,8 +229,9 @@ public:
 
     /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to
     /// theirs. Releases the history unless {.keep_graph = true}. Throws GraphError if nothing requires a
-    /// gradient, if the value is not a single number and no seed is given, or if the history is gone. See
-    /// autograd/backward.hpp.
+    /// gradient, if the value is not a single number and no seed is given, or if the history is gone. If a
+    /// rule or a hook throws, leaves keep what they got so far, and history already walked is gone. Graphs on
+    /// different threads may share leaves (without hooks), but one graph is walked by one thread at a time.
     void backward(BackwardOptions<T> options = {}) const;
 
     /// The name of the operation that made this value; "leaf" for a leaf.

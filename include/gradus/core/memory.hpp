@@ -26,7 +26,8 @@ public:
                 cache->bytes_ -= class_bytes(index);
                 return block;
             }
-        return ::operator new (index < classes ? class_bytes(index) : bytes, std::align_val_t{alignment});
+        const bool rounded = index < classes && !sanitized;
+        return ::operator new (rounded ? class_bytes(index) : bytes, std::align_val_t{alignment});
     }
 
     /// `bytes` must be the number that take() was called with.
@@ -50,6 +51,15 @@ private:
         Free* next;
     };
 
+    // Recycled and rounded-up blocks would hide from the address sanitizer what it looks for.
+#if defined(__SANITIZE_ADDRESS__)
+    static constexpr bool sanitized = true;
+#elif defined(__has_feature)
+    static constexpr bool sanitized = __has_feature(address_sanitizer);
+#else
+    static constexpr bool sanitized = false;
+#endif
+
     static constexpr int classes = 4 * 22 + 1;                      // up to 256 MiB
     static constexpr std::size_t max_bytes = std::size_t{1} << 30;  // kept per thread at most
 
@@ -71,14 +81,8 @@ private:
     }
 
     static BlockCache* local() {
-#if defined(__SANITIZE_ADDRESS__)
-        return nullptr;  // recycled memory would hide a use after free
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-        return nullptr;
-#endif
-#endif
-        if (gone()) return nullptr;  // first: a destroyed thread_local must not be reached again
+        if (sanitized || gone())
+            return nullptr;  // gone() first: a destroyed thread_local must not be reached again
         static thread_local BlockCache cache;
         return &cache;
     }

@@ -69,8 +69,11 @@ std::string summary(const Model& model, const Shape& input) {
             return layer.address == entry.layer && layer.type == entry.type;
         });
         const bool known = found != layers.end();
-        rows.push_back({!known || found->path.empty() ? "(model)" : found->path, entry.type,
-                        to_string(entry.output), detail::with_thousands(known ? found->parameters : 0)});
+        rows.push_back({!known                ? "?"
+                        : found->path.empty() ? "(model)"
+                                              : found->path,
+                        entry.type, to_string(entry.output),
+                        detail::with_thousands(known ? found->parameters : 0)});
     }
     rows.push_back({"total", "", "", detail::with_thousands(parameter_count<T>(model))});
     return detail::table(rows);

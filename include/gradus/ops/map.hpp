@@ -34,11 +34,11 @@ Variable<T> map(const F& f, const Variable<T>& x, const Rest&... rest) {
         };
     };
     const auto value = [&f](const T& a, const auto&... b) { return T(f(a, b...)); };
-    const std::tuple inputs(std::cref(x), std::cref(rest)...);
+    const std::tuple inputs(&x, &rest...);
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
         return record("map",
                       std::apply([&](const auto&... v) { return kernels::map("map", value, v...); }, values),
-                      wrt(static_cast<const Variable<T>&>(std::get<I>(inputs)),
+                      wrt(static_cast<const Variable<T>&>(*std::get<I>(inputs)),
                           rule(std::integral_constant<std::size_t, I>()))...);
     }
     (std::make_index_sequence<count>());

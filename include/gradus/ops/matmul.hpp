@@ -16,6 +16,12 @@ inline void check_leading_axes(const Shape& a, const Shape& b) {
             fail<ShapeError>("matmul", "leading axes do not broadcast", a, b);
 }
 
+/// All axes but the last as one: [..., n] as [rows, n].
+template <class T>
+Tensor<T> as_rows(const Tensor<T>& x) {
+    return x.reshape({x.shape().span(0, x.rank() - 1), x.size(-1)});
+}
+
 }  // namespace detail
 
 /// y[..., M, N] = a[..., M, K] · b[..., K, N], leading axes broadcast.       da = dy · bᵀ       db = aᵀ · dy
@@ -41,7 +47,10 @@ Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
     const Tensor<T> A = a.value(), B = b.value();
     return record("matmul", kernels::matmul(A, B),
                   wrt(a, [B](const Tensor<T>& dy) { return kernels::matmul_nt(dy, B); }),
-                  wrt(b, [A](const Tensor<T>& dy) { return kernels::matmul_tn(A, dy); }));
+                  wrt(b, [A, one_b = b.rank() == 2](const Tensor<T>& dy) {
+                      return one_b ? kernels::matmul_tn(detail::as_rows(A), detail::as_rows(dy))
+                                   : kernels::matmul_tn(A, dy);
+                  }));
 }
 
 namespace detail {
@@ -51,12 +60,6 @@ void check_linear(const Variable<T>& x, const Variable<T>& weight) {
     if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
         fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(),
                          weight.shape());
-}
-
-/// All axes but the last as one: [..., n] as [rows, n].
-template <class T>
-Tensor<T> as_rows(const Tensor<T>& x) {
-    return x.reshape({x.shape().span(0, x.rank() - 1), x.size(-1)});
 }
 
 /// x · weightᵀ + bias (null: none), recorded with the two gradients that exist either way and with `rest`.

@@ -38,7 +38,8 @@ public:
     void step() {
         for (auto& group : this->groups()) {
             const SGDOptions& o = group.options;
-            const T lr = T(o.lr), mu = T(o.momentum), fresh = T(1) - T(o.dampening), decay = T(o.weight_decay);
+            const T lr = T(o.lr), mu = T(o.momentum), fresh = T(1) - T(o.dampening),
+                    decay = T(o.weight_decay);
             const bool nesterov = o.nesterov;
             const auto all = [](std::size_t) { return true; };
             if (o.momentum == 0) {

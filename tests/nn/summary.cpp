@@ -82,11 +82,11 @@ TEST_CASE("summary: a layer alone, one called twice, one that belongs to nobody,
         Variable<double> operator()(const Variable<double>& x) const { return nn::Tanh()(fc(fc(x))); }
     };
     CHECK(nn::summary<double>(Twice(), {1, 1}) ==
-          "layer    type    output  parameters\n"
-          "fc       Linear  [1, 1]           2\n"
-          "fc       Linear  [1, 1]           2\n"
-          "?        Tanh    [1, 1]           0\n"
-          "total                             2\n");
+          "layer  type    output  parameters\n"
+          "fc     Linear  [1, 1]           2\n"
+          "fc     Linear  [1, 1]           2\n"
+          "?      Tanh    [1, 1]           0\n"
+          "total                           2\n");
 }
 
 TEST_CASE("summary: records no history and leaves the model as it was") {

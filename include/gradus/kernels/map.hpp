@@ -48,11 +48,15 @@ struct MapKernel {
                                    std::index_sequence<I...>) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Pack = simd::Pack<T, lanes>;
-        Index i = 0;
-        for (; i + lanes <= n; i += lanes) f(Pack::load(x[I] + i)...).store(y + i);
-        if (i == n) return;
-        const int rest = static_cast<int>(n - i) & (lanes - 1);  // masked: else g++ warns of n > lanes
-        f(Pack::load_partial(x[I] + i, rest)...).store_partial(y + i, rest);
+        for (Index i = 0; i < n; i += lanes) {  // one body for all packs: f is compiled once
+            const bool whole = n - i >= lanes;
+            const int rest = static_cast<int>(n - i) & (lanes - 1);
+            const Pack result = f((whole ? Pack::load(x[I] + i) : Pack::load_partial(x[I] + i, rest))...);
+            if (whole) [[likely]]
+                result.store(y + i);
+            else
+                result.store_partial(y + i, rest);
+        }
     }
 
     template <int Bytes, std::size_t Count>

@@ -58,6 +58,24 @@ using IntOf =
     std::conditional_t<sizeof(T) <= 2, std::conditional_t<sizeof(T) == 1, std::int8_t, std::int16_t>,
                        std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
 
+/// Copies n < 32 numbers: the binary digits of n as copies of constant size. Out of line, since every tail of
+/// every kernel would repeat it.
+template <class T>
+[[gnu::noinline]] inline void copy_few(T* to, const T* from, int n) {
+    const auto step = [&](auto digit) {
+        constexpr int count = decltype(digit)::value;
+        if (!(n & count)) return;
+        __builtin_memcpy(to, from, sizeof(T[count]));
+        to += count;
+        from += count;
+    };
+    step(std::integral_constant<int, 16>());
+    step(std::integral_constant<int, 8>());
+    step(std::integral_constant<int, 4>());
+    step(std::integral_constant<int, 2>());
+    step(std::integral_constant<int, 1>());
+}
+
 }  // namespace detail
 
 template <class T, int N>
@@ -109,14 +127,14 @@ struct Pack {
     GRADUS_INLINE static Pack load_partial(const T* from, int n, T fill = T(0)) {
         T lanes[std::size_t{N}];
         Pack(fill).store(lanes);
-        copy_partial(lanes, from, n);
+        detail::copy_few(lanes, from, n);
         return load(lanes);
     }
     /// Writes the first n lanes, 0 <= n <= N, and nothing behind them.
     GRADUS_INLINE void store_partial(T* to, int n) const {
         T lanes[std::size_t{N}];
         store(lanes);
-        copy_partial(to, lanes, n);
+        detail::copy_few(to, lanes, n);
     }
 
     GRADUS_INLINE T operator[](int lane) const { return v[lane]; }
@@ -188,19 +206,6 @@ private:
             return x[0];
         else
             return fold<Step / 2>(op(x, swap_lanes<Step>(x, std::make_integer_sequence<int, N>())), op);
-    }
-
-    // The binary digits of n as copies of constant size, which compilers turn into single moves.
-    template <int Step = N>
-    GRADUS_INLINE static void copy_partial(T* to, const T* from, int n) {
-        if constexpr (Step > 0) {
-            if (n & Step) {
-                __builtin_memcpy(to, from, sizeof(T[Step]));
-                to += Step;
-                from += Step;
-            }
-            copy_partial<Step / 2>(to, from, n);
-        }
     }
 };
 

@@ -30,17 +30,15 @@ struct UpdateKernel {
                                    std::index_sequence<I...>) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Pack = simd::Pack<T, lanes>;
-        Index i = 0;
-        for (; i + lanes <= n; i += lanes) {
-            Pack v[sizeof...(I)] = {Pack::load(x[I] + i)...};
+        for (Index i = 0; i < n; i += lanes) {  // one body for all packs: f is compiled once
+            const bool whole = n - i >= lanes;
+            const int rest = static_cast<int>(n - i) & (lanes - 1);
+            Pack v[sizeof...(I)] = {whole ? Pack::load(x[I] + i) : Pack::load_partial(x[I] + i, rest)...};
             f(v[I]...);
-            ((I == gradient ? void() : v[I].store(x[I] + i)), ...);
-        }
-        if (i < n) {
-            const int rest = static_cast<int>(n - i) & (lanes - 1);  // masked: else g++ warns of n > lanes
-            Pack v[sizeof...(I)] = {Pack::load_partial(x[I] + i, rest)...};
-            f(v[I]...);
-            ((I == gradient ? void() : v[I].store_partial(x[I] + i, rest)), ...);
+            ((I == gradient ? void()
+              : whole       ? v[I].store(x[I] + i)
+                            : v[I].store_partial(x[I] + i, rest)),
+             ...);
         }
     }
 

@@ -168,20 +168,31 @@ struct ErasedMap {
 
     void run(const Shape& result) const {
         const Shape* shapes[max_operands];
-        for (std::size_t k = 0; k < count; ++k) shapes[k] = operands[k].shape;
+        bool same = true;
+        for (std::size_t k = 0; k < count; ++k) {
+            shapes[k] = operands[k].shape;
+            same = same && *shapes[k] == result;
+        }
+        const Index offsets[max_operands] = {};
+        if (same) {  // the common case needs no plan
+            Index strides[max_operands];
+            std::fill_n(strides, count, Index{1});
+            parallel_for(result.numel(), parallel_grain,
+                         [&](Index begin, Index end) { part(0, begin, end, offsets, strides); });
+            return;
+        }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0], rows = inner == 0 ? 0 : result.numel() / inner;
         if (rows == 1) {
-            const Index offsets[max_operands] = {};
             parallel_for(inner, parallel_grain,
                          [&](Index begin, Index end) { part(0, begin, end, offsets, plan.strides[0]); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
             parallel_for(rows, block, [&](Index begin, Index end) {
-                Index offsets[max_operands];
+                Index at[max_operands];
                 for (Index i = begin; i < end; ++i) {
-                    plan.offsets(i, offsets);
-                    part(i * inner, 0, inner, offsets, plan.strides[0]);
+                    plan.offsets(i, at);
+                    part(i * inner, 0, inner, at, plan.strides[0]);
                 }
             });
         }

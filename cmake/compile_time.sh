@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Prints how long users wait for the compiler, and fails if it is half as long again as the budget (machines differ by
-# that much):  compile_time.sh g++
+# Prints how long users wait for the compiler, and fails where it is a quarter over the budget:  compile_time.sh g++
+# The budgets hold for a machine that compiles five standard headers in 0.31 s; a slower one, or one that is busy, is
+# given more in proportion.
 set -euo pipefail
 export LC_ALL=C TIMEFORMAT=%U
 
@@ -13,17 +14,25 @@ user_seconds() {  # source; the compiler's own messages go to the terminal
     { time "$compiler" -O2 -std=c++20 -fopenmp -I "$root/include" -c "$1" -o /dev/null 2>&3; } 3>&2 2>&1
 }
 
+fastest_of_3() {
+    local round
+    for round in 1 2 3; do user_seconds "$1" || return; done | sort -n | head -n 1
+}
+
 within() {  # budget, what, source
-    local first second
-    first=$(user_seconds "$3") || return
-    second=$(user_seconds "$3") || return
-    awk -v budget="$1" -v what="$2" -v first="$first" -v second="$second" 'BEGIN {
-        seconds = first < second ? first : second
-        printf "compile time: %-16s %5.2f s user (budget %.1f s)\n", what, seconds, budget
-        exit seconds > 1.5 * budget
+    local seconds
+    seconds=$(fastest_of_3 "$3") || return
+    awk -v budget="$1" -v what="$2" -v seconds="$seconds" -v standard="$standard" 'BEGIN {
+        slower = standard > 0.31 ? standard / 0.31 : 1
+        printf "compile time: %-16s %5.2f s user (budget %.1f s", what, seconds, budget
+        if (slower > 1) printf ", on this machine %.1f s", budget * slower
+        print ")"
+        exit seconds > 1.25 * budget * slower
     }'
 }
 
+printf '#include <%s>\n' algorithm atomic cmath string vector >"$work/standard.cpp"
+standard=$(fastest_of_3 "$work/standard.cpp")
 echo '#include <gradus/gradus.hpp>' >"$work/include.cpp"
 cd "$root"
 program=$(awk -v out="$work" -f cmake/doc_snippets.awk README.md | awk '$1 == "program" { print $2; exit }')

@@ -157,13 +157,14 @@ struct PartialKernel {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("partial loads and stores touch n numbers only", "[simd]", float, double, std::int32_t) {
+TEMPLATE_TEST_CASE("partial loads and stores touch n numbers only", "[simd]", float, double, std::int8_t,
+                   std::int16_t, std::int32_t) {
     on_every_isa([] {
-        for (int n = 0; n <= 16; ++n) {
+        for (int n = 0; n <= 64; ++n) {
             const std::size_t size = static_cast<std::size_t>(n);
             std::vector<TestType> x(size), y(size);  // of exact size, for the address sanitizer
             std::iota(x.begin(), x.end(), TestType(1));
-            TestType filled[16], guarded[17];
+            TestType filled[64], guarded[65];
             std::fill(std::begin(guarded), std::end(guarded), TestType(-1));
             const int lanes = simd::run<PartialKernel<TestType>>(x.data(), filled, y.data(), n);
             simd::run<PartialKernel<TestType>>(x.data(), filled, guarded, n);
@@ -171,7 +172,7 @@ TEMPLATE_TEST_CASE("partial loads and stores touch n numbers only", "[simd]", fl
             INFO("n = " << n);
             CHECK(x == y);
             for (int i = 0; i < lanes; ++i) CHECK(filled[i] == (i < n ? TestType(i + 1) : TestType(7)));
-            for (int i = 0; i < 17; ++i) CHECK(guarded[i] == (i < n ? TestType(i + 1) : TestType(-1)));
+            for (int i = 0; i < 65; ++i) CHECK(guarded[i] == (i < n ? TestType(i + 1) : TestType(-1)));
         }
     });
 }

@@ -58,8 +58,8 @@ using IntOf =
     std::conditional_t<sizeof(T) <= 2, std::conditional_t<sizeof(T) == 1, std::int8_t, std::int16_t>,
                        std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>>;
 
-/// Copies n < 32 numbers: the binary digits of n as copies of constant size. Out of line, since every tail of
-/// every kernel would repeat it.
+/// Copies n <= 64 numbers: the binary digits of n as copies of constant size. Out of line, since every tail
+/// of every kernel would repeat it.
 template <class T>
 [[gnu::noinline]] inline void copy_few(T* to, const T* from, int n) {
     const auto step = [&](auto digit) {
@@ -69,6 +69,8 @@ template <class T>
         to += count;
         from += count;
     };
+    step(std::integral_constant<int, 64>());
+    step(std::integral_constant<int, 32>());
     step(std::integral_constant<int, 16>());
     step(std::integral_constant<int, 8>());
     step(std::integral_constant<int, 4>());

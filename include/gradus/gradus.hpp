@@ -12,6 +12,7 @@
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/core/shape.hpp"
+#include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
 
 #include "gradus/kernels/arithmetic.hpp"

@@ -275,27 +275,26 @@ Variable(Tensor<T>) -> Variable<T>;
 template <class T>
 Variable(Tensor<T>, VariableOptions) -> Variable<T>;
 
-/// A leaf that a model owns, with the meaning of a value: copying a model copies its weights, and assigning
-/// to a parameter changes its value but not its identity, so an optimizer that holds it never holds a stale
-/// one.
-template <class T = float>
-class Parameter : public Variable<T> {
-public:
-    explicit Parameter(Tensor<T> value) : Variable<T>(std::move(value), {.requires_grad = true}) {}
-    Parameter(const Parameter& other)
-        : Variable<T>(other.value(), {.requires_grad = other.requires_grad()}) {}
-    Parameter(Parameter&& other) noexcept = default;
+namespace detail {
 
-    Parameter& operator=(const Parameter& other) {
+/// A leaf with the meaning of a value: a copy has a value of its own, and assigning to it changes its value
+/// but not its identity, so an optimizer that holds it never holds a stale one.
+template <class T>
+class OwnedLeaf : public Variable<T> {
+public:
+    OwnedLeaf(Tensor<T> value, bool requires_grad) : Variable<T>(std::move(value), {requires_grad}) {}
+    OwnedLeaf(const OwnedLeaf& other) : OwnedLeaf(other.value(), other.requires_grad()) {}
+    OwnedLeaf(OwnedLeaf&& other) noexcept = default;
+
+    OwnedLeaf& operator=(const OwnedLeaf& other) {
         if (this == &other) return *this;
         if (this->node_)
             this->set_value(other.value());
         else
-            static_cast<Variable<T>&>(*this) =
-                Variable<T>(other.value(), {.requires_grad = other.requires_grad()});
+            static_cast<Variable<T>&>(*this) = Variable<T>(other.value(), {other.requires_grad()});
         return *this;
     }
-    Parameter& operator=(Parameter&& other) {
+    OwnedLeaf& operator=(OwnedLeaf&& other) {
         if (this == &other) return *this;
         if (this->node_)
             this->set_value(other.value());
@@ -303,16 +302,37 @@ public:
             static_cast<Variable<T>&>(*this) = std::move(static_cast<Variable<T>&>(other));
         return *this;
     }
+    ~OwnedLeaf() = default;
+
+    void operator+=(const Variable<T>&) = delete;  // would replace the leaf by a result: use set_value
+    void operator-=(const Variable<T>&) = delete;
+    void operator*=(const Variable<T>&) = delete;
+    void operator/=(const Variable<T>&) = delete;
+};
+
+}  // namespace detail
+
+/// What a model learns: a leaf that requires a gradient. Copying a model copies its parameters.
+template <class T = float>
+class Parameter : public detail::OwnedLeaf<T> {
+public:
+    explicit Parameter(Tensor<T> value) : detail::OwnedLeaf<T>(std::move(value), true) {}
     Parameter& operator=(Tensor<T> value) {
         this->set_value(std::move(value));
         return *this;
     }
-    ~Parameter() = default;
+};
 
-    void operator+=(const Variable<T>&) = delete;  // would replace the parameter by a result: use set_value
-    void operator-=(const Variable<T>&) = delete;
-    void operator*=(const Variable<T>&) = delete;
-    void operator/=(const Variable<T>&) = delete;
+/// What a model keeps but does not learn by gradients: running statistics, say. It is saved with the model
+/// and copied with it, and no optimizer sees it.
+template <class T = float>
+class Buffer : public detail::OwnedLeaf<T> {
+public:
+    explicit Buffer(Tensor<T> value) : detail::OwnedLeaf<T>(std::move(value), false) {}
+    Buffer& operator=(Tensor<T> value) {
+        this->set_value(std::move(value));
+        return *this;
+    }
 };
 
 }  // namespace gradus

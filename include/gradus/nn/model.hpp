@@ -21,6 +21,10 @@ inline constexpr bool is_parameter = false;
 template <class T>
 inline constexpr bool is_parameter<Parameter<T>> = true;
 template <class X>
+inline constexpr bool is_buffer = false;
+template <class T>
+inline constexpr bool is_buffer<Buffer<T>> = true;
+template <class X>
 inline constexpr bool is_list = false;
 template <class X, class A>
 inline constexpr bool is_list<std::vector<X, A>> = true;
@@ -73,7 +77,8 @@ void walk(const std::string& path, X& x, Visit& visit) {
         (std::make_index_sequence<std::tuple_size_v<X>>());
     } else {
         visit(path, x);
-        if constexpr (std::is_class_v<X> && !is_parameter<X> && !is_tensor<X> && is_reflectable<X>)
+        if constexpr (std::is_class_v<X> && !is_parameter<X> && !is_buffer<X> && !is_tensor<X> &&
+                      is_reflectable<X>)
             for_each_field(x,
                            [&](std::string_view name, auto& field) { walk(join(path, name), field, visit); });
     }
@@ -117,6 +122,32 @@ template <class T = float, class Model>
 std::vector<Variable<T>> parameters(const Model& model) {
     std::vector<Variable<T>> result;
     for (auto& named : named_parameters<T>(model)) result.push_back(std::move(named.parameter));
+    return result;
+}
+
+template <class T>
+struct NamedBuffer {
+    std::string name;
+    Variable<T> buffer;
+};
+
+/// Every buffer of a model (running statistics) with its path, in order of declaration. The variables refer
+/// to the model's own: set_value() changes the model.
+template <class T = float, class Model>
+std::vector<NamedBuffer<T>> named_buffers(const Model& model) {
+    std::vector<NamedBuffer<T>> result;
+    detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(part)>, Buffer<T>>)
+            result.push_back({path, part});
+    });
+    return result;
+}
+
+/// Every buffer of a model, in order of declaration.
+template <class T = float, class Model>
+std::vector<Variable<T>> buffers(const Model& model) {
+    std::vector<Variable<T>> result;
+    for (auto& named : named_buffers<T>(model)) result.push_back(std::move(named.buffer));
     return result;
 }
 

@@ -16,6 +16,7 @@
 #include "gradus/core/tensor.hpp"
 
 #include "gradus/kernels/arithmetic.hpp"
+#include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/functions.hpp"
 #include "gradus/kernels/gemm.hpp"
 #include "gradus/kernels/indexing.hpp"
@@ -37,6 +38,7 @@
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/indexing.hpp"
 #include "gradus/ops/layout.hpp"
 #include "gradus/ops/map.hpp"
@@ -45,6 +47,7 @@
 #include "gradus/ops/slice.hpp"
 
 #include "gradus/nn/activations.hpp"
+#include "gradus/nn/conv2d.hpp"
 #include "gradus/nn/flatten.hpp"
 #include "gradus/nn/init.hpp"
 #include "gradus/nn/linear.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <string>
 
 #include "gradus/core/shape.hpp"
 
@@ -21,7 +22,11 @@ struct Size2 {
 
     friend constexpr bool operator==(const Size2&, const Size2&) = default;
     constexpr Index area() const { return height * width; }
-    constexpr Shape shape() const { return {height, width}; }  // for error messages
 };
+
+/// "[3, 2]".
+[[gnu::cold]] inline std::string to_string(const Size2& size) {
+    return "[" + std::to_string(size.height) + ", " + std::to_string(size.width) + "]";
+}
 
 }  // namespace gradus

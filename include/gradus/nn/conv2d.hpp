@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <optional>
+#include <tuple>
+
+#include "gradus/core/random.hpp"
+#include "gradus/core/reflect.hpp"
+#include "gradus/nn/trace.hpp"
+#include "gradus/ops/conv2d.hpp"
+
+namespace gradus::nn {
+
+struct Conv2dOptions {
+    Size2 kernel;  // must be given
+    Size2 stride = 1;
+    Padding2 padding = 0;
+    Size2 dilation = 1;
+    Index groups = 1;
+    bool bias = true;
+};
+
+/// conv2d(x, weight, bias) with x [batch, in, height, width]; see ops/conv2d.hpp. Weight and bias start from
+/// U(−a, a) with a = 1/√(in / groups · kh · kw), as in PyTorch.
+/// Throws ValueError or ShapeError for sizes below 1 and groups that do not divide the channels.
+template <class T = float>
+struct Conv2d {
+    static constexpr const char* type = "Conv2d";
+
+    Parameter<T> weight;               // [out, in / groups, kh, kw]
+    std::optional<Parameter<T>> bias;  // [out]
+    gradus::Conv2dOptions options;
+
+    [[gnu::cold]] Conv2d(Index in, Index out, Conv2dOptions o, Generator& generator = default_generator())
+        : weight(start(weight_shape(in, out, o), in, o, generator)),
+          options{o.stride, o.padding, o.dilation, o.groups} {
+        if (o.bias) bias.emplace(start({out}, in, o, generator));
+    }
+
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options));
+    }
+
+    auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }
+
+private:
+    static Shape weight_shape(Index in, Index out, const Conv2dOptions& o) {
+        if (o.kernel.height < 1 || o.kernel.width < 1)
+            gradus::detail::fail<ValueError>("conv2d", "the kernel must be at least 1 x 1; set .kernel",
+                                             o.kernel);
+        if (in < 1 || out < 1)
+            gradus::detail::fail<ShapeError>("conv2d", "needs at least one input and one output channel",
+                                             Shape{out, in});
+        if (o.groups < 1 || in % o.groups != 0 || out % o.groups != 0)
+            throw ValueError("conv2d: groups must divide the " + std::to_string(in) + " input and " +
+                             std::to_string(out) + " output channels: got " + std::to_string(o.groups));
+        return {out, in / o.groups, o.kernel.height, o.kernel.width};
+    }
+    static Tensor<T> start(const Shape& shape, Index in, const Conv2dOptions& o, Generator& generator) {
+        const auto fan_in = static_cast<double>(in / o.groups * o.kernel.area());
+        const T bound = static_cast<T>(1.0 / std::sqrt(fan_in));
+        return uniform<T>(shape, -bound, bound, generator);
+    }
+};
+
+}  // namespace gradus::nn

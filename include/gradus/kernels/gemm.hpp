@@ -184,6 +184,25 @@ struct PackKernel {
     }
 };
 
+/// Copies rows of A, for all k, into a panel: out[k * tile_rows + i].
+template <class T>
+struct PackRowsKernel {
+    /// `room`: 16 elements can be read from the last k on.
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* a, Index row, Index column, Index depth, Index rows, bool room,
+                                  T* out) {
+        constexpr Index count = tile_rows<Bytes>, lanes = Bytes / static_cast<Index>(sizeof(T));
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        Index k = 0;
+        if (row == 1 && room)  // whole packs: what is too much of one k is overwritten by the next
+            for (; k + 1 < depth; ++k)
+                for (Index i = 0; i < count; i += lanes)
+                    Pack::load(a + k * column + i).store(out + k * count + i);
+        for (; k < depth; ++k)
+            for (Index i = 0; i < rows; ++i) out[k * count + i] = a[i * row + k * column];
+    }
+};
+
 template <class T>
 void gemm_packed(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const T* bias, T* c) {
     const TileSizes tile = tile_sizes<T>();
@@ -206,13 +225,10 @@ void gemm_packed(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, cons
     });
     if (pack_a)
         parallel_for(strips, pack_grain, [&](Index begin, Index end) {
-            for (Index s = begin; s < end; ++s) {
-                const Index rows = std::min(tile.rows, m - s * tile.rows);
-                const T* const from = a.data + s * tile.rows * a.row;
-                T* const to = a_panels + s * tile.rows * k;
-                for (Index q = 0; q < k; ++q)
-                    for (Index i = 0; i < rows; ++i) to[q * tile.rows + i] = from[i * a.row + q * a.column];
-            }
+            for (Index s = begin; s < end; ++s)
+                simd::run<PackRowsKernel<T>>(a.data + s * tile.rows * a.row, a.row, a.column, k,
+                                             std::min(tile.rows, m - s * tile.rows), s * tile.rows + 16 <= m,
+                                             a_panels + s * tile.rows * k);
         });
 
     const Index groups = (strips + tiles_per_task - 1) / tiles_per_task;

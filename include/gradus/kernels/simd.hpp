@@ -303,9 +303,19 @@ GRADUS_INLINE void sqrt_16_bytes(Double2& x) { x = __builtin_ia32_sqrtpd(x); }
 /// Correctly rounded square root; NaN for x < 0.
 template <class T, int N>
 GRADUS_INLINE Pack<T, N> sqrt(const Pack<T, N>& x) {
+    // The square root is no operator on vectors. Where g++ compiles for a wider set than that of the command
+    // line, only the instruction itself keeps the vector in its register (as in keep_form).
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+    if constexpr (sizeof(x.v) > 16) {
+        Pack<T, N> result;
+        if constexpr (std::is_same_v<T, float>)
+            asm("vsqrtps %1, %0" : "=v"(result.v) : "v"(x.v));
+        else
+            asm("vsqrtpd %1, %0" : "=v"(result.v) : "v"(x.v));
+        return result;
+    }
+#endif
 #if defined(__SSE2__)
-    // The square root is no operator on vectors, but its unit is narrow: pieces of 16 bytes take the same
-    // time.
     constexpr int pieces = N * static_cast<int>(sizeof(T)) / 16;
     typename detail::VectorOf<T, N / pieces>::type piece[std::size_t{pieces}];
     __builtin_memcpy(piece, &x.v, sizeof x.v);

@@ -59,7 +59,11 @@
 #include "gradus/loss/cross_entropy.hpp"
 #include "gradus/loss/reduction.hpp"
 
+#include "gradus/optim/adagrad.hpp"
+#include "gradus/optim/adam.hpp"
+#include "gradus/optim/clip.hpp"
 #include "gradus/optim/optimizer.hpp"
+#include "gradus/optim/rmsprop.hpp"
 #include "gradus/optim/sgd.hpp"
 
 #include "gradus/data/dataset.hpp"

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/kernels/update.hpp"
 
+#include <cmath>
+#include <limits>
+
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -35,10 +38,19 @@ const auto rule = []<class V>(V& value, const V& gradient, V& state) GRADUS_INLI
     value = value - state;
 };
 
+struct Rule {
+    float factor;
+    template <class V>
+    GRADUS_INLINE void operator()(V& value, const V& gradient, V& state) const {
+        value = value + V(factor) * gradient + state;
+        state = V(7);
+    }
+};
+
 template <class T>
 void check_update(const std::vector<Index>& sizes) {
     Arrays<T> arrays(sizes);
-    kernels::update<3>(rule, arrays.segments());
+    kernels::update<3>(&rule, arrays.segments());
     for (std::size_t s = 0; s < sizes.size(); ++s) {
         bool right = true;
         for (Index i = 0; i < sizes[s]; ++i) {
@@ -65,7 +77,7 @@ TEST_CASE("update: every element once, the gradient untouched, for any size and 
 }
 
 TEST_CASE("update: nothing to do") {
-    kernels::update<3>(rule, std::vector<kernels::UpdateSegment<float>>{});
+    kernels::update<3>(&rule, std::vector<kernels::UpdateSegment<float>>{});
     check_update<float>({0, 0});
 }
 
@@ -74,6 +86,61 @@ TEST_CASE("update: any number of threads") {
     for (const int threads : {1, 2, 3}) {
         set_num_threads(threads);
         check_update<float>({50000, 3, 17000, 33000});
+    }
+    set_num_threads(before);
+}
+
+TEST_CASE("update: an array that is not there reads as zeros, and every segment has its rule") {
+    const std::vector<Rule> rules{{1}, {10}};
+    for (const Index size : {1, 16, 21, 40000}) {
+        Tensor<> a = ones({size}), b = ones({size}), state = ones({size});
+        const Tensor<> gradient = full({size}, 2);
+        float* const g = const_cast<float*>(gradient.data());
+        kernels::update<3>(rules.data(), std::vector<kernels::UpdateSegment<float>>{
+                                             {size, {a.mutable_data(), g, nullptr}, 1},
+                                             {size, {b.mutable_data(), g, state.mutable_data()}, 0},
+                                             {size, {state.mutable_data(), nullptr, nullptr}, 1}});
+        INFO("size " << size);
+        CHECK(a == full({size}, 21));
+        CHECK(b == full({size}, 4));
+        CHECK(state == full({size}, 7));
+        CHECK(gradient == full({size}, 2));
+    }
+}
+
+TEST_CASE("update: norms over all segments") {
+    const auto segments = [](std::vector<Tensor<>>& tensors) {
+        std::vector<kernels::UpdateSegment<float>> result;
+        for (auto& x : tensors) result.push_back({x.numel(), {x.mutable_data()}});
+        return result;
+    };
+    const double most = std::numeric_limits<double>::infinity();
+    std::vector<Tensor<>> few{{3, -4}, zeros({0}), {12}};
+    CHECK(kernels::total_norm(segments(few), 2) == 13);
+    CHECK(kernels::total_norm(segments(few), 1) == 19);
+    CHECK(kernels::total_norm(segments(few), most) == 12);
+    std::vector<Tensor<>> none{zeros({0})}, large{full({100}, 1e30f)};
+    CHECK(kernels::total_norm(segments(none), 2) == 0);
+    CHECK(kernels::total_norm(segments(none), most) == 0);
+    CHECK(kernels::total_norm(segments(large), 2) == Approx(1e31));  // in double: the squares are no floats
+    for (Index size = 1; size <= 40; ++size) {                       // 1² + ... + n²
+        std::vector<Tensor<>> numbers{arange(size + 1)};
+        const double n = static_cast<double>(size);
+        CHECK(kernels::total_norm(segments(numbers), 2) == Approx(std::sqrt(n * (n + 1) * (2 * n + 1) / 6)));
+        CHECK(kernels::total_norm(segments(numbers), 1) == n * (n + 1) / 2);
+        CHECK(kernels::total_norm(segments(numbers), most) == n);
+        for (const Index at : {Index{0}, size / 2, size}) {
+            std::vector<Tensor<>> bad{arange(size + 1)};
+            bad[0].mutable_at(at) = std::numeric_limits<float>::quiet_NaN();
+            for (const double p : {1.0, 2.0, most}) CHECK(std::isnan(kernels::total_norm(segments(bad), p)));
+        }
+    }
+    std::vector<Tensor<>> many{full({50000}, 0.5f), full({16384}, 2), full({16385}, 1)};
+    const int before = num_threads();
+    for (const int threads : {1, 2, 3}) {
+        set_num_threads(threads);
+        CHECK(kernels::total_norm(segments(many), 2) == std::sqrt(12500.0 + 65536 + 16385));
+        CHECK(kernels::total_norm(segments(many), most) == 2);
     }
     set_num_threads(before);
 }

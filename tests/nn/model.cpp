@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/nn/model.hpp"
 
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <set>
+#include <variant>
+
+#include "gradus/core/random.hpp"
 #include "gradus/nn/activations.hpp"
+#include "gradus/nn/batch_norm.hpp"
+#include "gradus/nn/dropout.hpp"
 #include "gradus/nn/linear.hpp"
+#include "gradus/nn/residual.hpp"
 #include "gradus/nn/sequential.hpp"
 #include "support/numbers.hpp"
 
@@ -63,6 +75,40 @@ private:
     nn::Linear<> fc_;
     Parameter<> scale_;
 };
+
+struct Normed {
+    nn::Linear<> fc{2, 3};
+    nn::BatchNorm1d<> bn{3};
+    std::vector<nn::BatchNorm2d<>> more =
+        std::vector<nn::BatchNorm2d<>>(1, nn::BatchNorm2d<>(2, {.affine = false}));
+    Buffer<> count{zeros({})};
+
+    Variable<> operator()(const Variable<>& x) const { return bn(fc(x)); }
+};
+
+struct Holder {
+    std::unique_ptr<nn::Linear<>> inner;
+};
+
+struct Chain {  // a type that contains itself
+    std::unique_ptr<Chain> next;
+    int number = 0;
+};
+
+struct ChainOfLayers {
+    std::unique_ptr<ChainOfLayers> next;
+    nn::Linear<> fc{1, 1};
+};
+
+struct Layer {  // a base class for layers
+    virtual ~Layer() = default;
+    virtual Variable<> operator()(const Variable<>& x) const = 0;
+};
+
+struct Undefined;
+
+template <class X>
+constexpr bool hidden = nn::detail::keeps_parameters_out_of_sight<X>();
 
 }  // namespace
 
@@ -187,4 +233,102 @@ TEST_CASE("model: train and eval reach every layer") {
     Noise layer;
     nn::eval(layer);
     CHECK_FALSE(layer.training);
+}
+
+TEST_CASE("model: buffers have names, in order of declaration, and are no parameters") {
+    const Normed net;
+    Names found;
+    for (const auto& [name, buffer] : nn::named_buffers(net)) found.push_back(name);
+    CHECK(found ==
+          Names{"bn.running_mean", "bn.running_var", "more.0.running_mean", "more.0.running_var", "count"});
+    CHECK(names(net) == Names{"fc.weight", "fc.bias", "bn.weight", "bn.bias"});
+    CHECK(nn::parameter_count(net) == 6 + 3 + 3 + 3);
+    const auto buffers = nn::buffers(net);
+    REQUIRE(buffers.size() == 5);
+    CHECK(&buffers[1].node() == &net.bn.running_var->node());
+    for (const auto& buffer : buffers) CHECK((buffer.is_leaf() && !buffer.requires_grad()));
+    CHECK(nn::buffers<double>(net).empty());
+    CHECK(nn::buffers(nn::Linear<>(2, 3)).empty());
+    for (auto buffer : nn::buffers(net)) buffer.set_value(full(buffer.shape(), 5));
+    CHECK(net.bn.running_mean->value() == full({3}, 5));
+    CHECK(net.count.item() == 5);
+}
+
+TEST_CASE("model: buffers are copied and assigned with the model") {
+    Generator generator(1);
+    Normed net;
+    const Normed before = net;
+    static_cast<void>(net(Variable<>(randn({8, 2}, generator))));
+    const Tensor<> mean = net.bn.running_mean->value();
+    CHECK_FALSE(mean == zeros({3}));
+    CHECK(before.bn.running_mean->value() == zeros({3}));
+    const Normed copy = net;
+    CHECK(copy.bn.running_mean->value() == mean);
+    const auto handle = nn::buffers(net)[0];
+    net = before;
+    CHECK(handle.value() == zeros({3}));
+    CHECK(copy.bn.running_mean->value() == mean);
+}
+
+TEST_CASE("model: structures that hide parameters from the walk are known") {
+    CHECK(hidden<std::unique_ptr<nn::Linear<>>>);
+    CHECK(hidden<std::shared_ptr<Mlp>>);
+    CHECK(hidden<std::unique_ptr<nn::Linear<>[]>>);
+    CHECK(hidden<std::unique_ptr<Parameter<>>>);
+    CHECK(hidden<std::shared_ptr<Buffer<double>>>);
+    CHECK(hidden<std::unique_ptr<Layer>>);
+    CHECK(hidden<std::deque<nn::Linear<>>>);
+    CHECK(hidden<std::list<Everything>>);
+    CHECK(hidden<std::map<std::string, nn::Linear<>>>);
+    CHECK(hidden<std::map<int, std::vector<std::array<Block, 2>>>>);
+    CHECK(hidden<std::variant<int, nn::ReLU, Listed>>);
+    CHECK(hidden<std::deque<std::optional<std::tuple<int, Parameter<>>>>>);
+    CHECK(hidden<std::deque<std::function<Variable<>(const Variable<>&)>>>);
+    CHECK(hidden<std::map<int, Holder>>);
+    CHECK(hidden<std::unique_ptr<ChainOfLayers>>);
+    CHECK(hidden<std::unique_ptr<nn::Sequential<nn::ReLU, nn::Residual<nn::Linear<>>>>>);
+}
+
+TEST_CASE("model: structures without parameters are left alone") {
+    CHECK_FALSE(hidden<std::string>);
+    CHECK_FALSE(hidden<std::unique_ptr<int>>);
+    CHECK_FALSE(hidden<std::shared_ptr<std::string>>);
+    CHECK_FALSE(hidden<std::unique_ptr<Undefined>>);
+    CHECK_FALSE(hidden<std::unique_ptr<Chain>>);
+    CHECK_FALSE(hidden<std::map<std::string, double>>);
+    CHECK_FALSE(hidden<std::set<std::string>>);
+    CHECK_FALSE(hidden<std::variant<nn::ReLU, nn::Tanh, std::string>>);
+    CHECK_FALSE(hidden<std::deque<Tensor<>>>);
+    CHECK_FALSE(hidden<std::map<int, Variable<>>>);
+    CHECK_FALSE(hidden<std::deque<std::array<double, 3>>>);
+    CHECK_FALSE(hidden<Shape>);
+    CHECK_FALSE(hidden<std::vector<nn::Linear<>>>);
+    CHECK_FALSE(hidden<std::optional<nn::Linear<>>>);
+    CHECK_FALSE(hidden<Tensor<>>);
+    CHECK_FALSE(hidden<Parameter<>>);
+    CHECK_FALSE(hidden<Mlp>);
+    CHECK_FALSE(hidden<std::reference_wrapper<nn::Linear<>>>);  // what belongs to somebody else
+
+    struct Fine {
+        nn::Linear<> fc{1, 1};
+        std::map<std::string, int> sizes;
+        std::shared_ptr<std::string> note;
+        std::variant<nn::ReLU, nn::Tanh> activation;
+        const Mlp* teacher = nullptr;
+        Shape shape{2, 3};
+    };
+    CHECK(names(Fine()) == Names{"fc.weight", "fc.bias"});
+}
+
+TEST_CASE("model: train and eval reach normalisation and dropout inside other layers") {
+    nn::Sequential net(nn::Residual(nn::Sequential(nn::BatchNorm1d<>(2), nn::Dropout())), nn::Dropout());
+    const auto flags = [&] {
+        const auto& body = std::get<0>(net.layers).body.layers;
+        return std::array{std::get<0>(body).training, std::get<1>(body).training,
+                          std::get<1>(net.layers).training};
+    };
+    nn::eval(net);
+    CHECK(flags() == std::array{false, false, false});
+    nn::train(std::get<0>(net.layers));
+    CHECK(flags() == std::array{true, true, false});
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/nn/summary.hpp"
 
+#include "gradus/core/random.hpp"
 #include "gradus/nn/activations.hpp"
+#include "gradus/nn/batch_norm.hpp"
+#include "gradus/nn/dropout.hpp"
 #include "gradus/nn/flatten.hpp"
 #include "gradus/nn/linear.hpp"
+#include "gradus/nn/residual.hpp"
 #include "gradus/nn/sequential.hpp"
 #include "support/numbers.hpp"
 
@@ -104,4 +108,29 @@ TEST_CASE("summary: a shape that does not fit comes out as the layer's error") {
                 "[350, 784]"));
     CHECK(is_grad_enabled());
     CHECK(nn::detail::active_trace() == nullptr);
+}
+
+TEST_CASE("summary: normalisation and dropout are not disturbed, and take a batch of one") {
+    nn::Sequential net(nn::Linear<>(4, 3), nn::BatchNorm1d<>(3), nn::Residual(nn::Linear<>(3, 3)),
+                       nn::Dropout(), nn::Dropout{.p = 0.1, .training = false});
+    auto& norm = std::get<1>(net.layers);
+    const auto position = default_generator().position();
+    CHECK(nn::summary(net, {1, 4}) ==
+          "layer       type         output  parameters\n"
+          "0           Linear       [1, 3]          15\n"
+          "1           BatchNorm1d  [1, 3]           6\n"
+          "2.body      Linear       [1, 3]          12\n"
+          "2.shortcut  Identity     [1, 3]           0\n"
+          "3           Dropout      [1, 3]           0\n"
+          "4           Dropout      [1, 3]           0\n"
+          "total                                    33\n");
+    CHECK_THROWS_AS(nn::summary(net, {1, 5}), ShapeError);
+    CHECK(norm.training);
+    CHECK(std::get<3>(net.layers).training);
+    CHECK_FALSE(std::get<4>(net.layers).training);
+    CHECK(norm.running_mean->value() == zeros({3}));
+    CHECK(norm.running_var->value() == ones({3}));
+    CHECK(default_generator().position() == position);
+    const nn::Sequential constant = net;
+    CHECK(nn::summary(constant, {1, 4}) == nn::summary(net, {1, 4}));
 }

@@ -4,6 +4,8 @@
 #include "gradus/nn/linear.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/reduce.hpp"
+#include "gradus/optim/adagrad.hpp"
 #include "gradus/optim/sgd.hpp"
 #include "support/numbers.hpp"
 
@@ -12,6 +14,8 @@ using optim::SGD;
 
 namespace {
 
+using Leaves = std::vector<Variable<>>;
+
 struct Net {
     nn::Linear<> fc1{2, 3};
     nn::Linear<> fc2{3, 1, {.bias = false}};
@@ -19,8 +23,7 @@ struct Net {
 
 /// One step with all gradients 1.
 void step(SGD<>& sgd) {
-    for (auto& group : sgd.groups())
-        for (auto& parameter : group.parameters) parameter.set_grad(ones(parameter.shape()));
+    for (Variable<> parameter : sgd.parameters()) parameter.set_grad(ones(parameter.shape()));
     sgd.step();
 }
 
@@ -48,17 +51,62 @@ TEST_CASE("optimizer: the learning rate of all groups can be set") {
     step(sgd);
     CHECK(a.value() == Tensor<>{0.75f});
     CHECK(b.value() == Tensor<>{0.75f});
-    sgd.groups()[1].options.lr = 0.5f;  // or of one
+    sgd.set_options(1, {.lr = 0.5});  // or of one
     step(sgd);
     CHECK(a.value() == Tensor<>{0.5f});
     CHECK(b.value() == Tensor<>{0.25f});
 
     sgd.set_lr(0);
-    for (const double bad : {-1.0, static_cast<double>(NaN), static_cast<double>(infinity)})
-        CHECK_THROWS_MATCHES(
-            sgd.set_lr(bad), ValueError,
-            Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative"));
+    for (const auto& [bad, text] :
+         {std::pair{-1.0, "-1"}, {static_cast<double>(NaN), "nan"}, {static_cast<double>(infinity), "inf"}})
+        CHECK_THROWS_MATCHES(sgd.set_lr(bad), ValueError,
+                             Message(std::string("sgd: lr must be finite and not negative: got ") + text));
     CHECK(sgd.lr() == 0);
+}
+
+TEST_CASE("optimizer: lr_scale keeps the ratio of rates under a schedule") {
+    Variable<> a = leaf({1}), b = leaf({1});
+    SGD<> sgd(Leaves{a}, {.lr = 0.5});
+    sgd.add_group(Leaves{b}, {.lr = 0.5, .lr_scale = 0.5});
+    step(sgd);
+    CHECK(a.value() == Tensor<>{0.5f});
+    CHECK(b.value() == Tensor<>{0.75f});
+    sgd.set_lr(0.25);
+    step(sgd);
+    CHECK(a.value() == Tensor<>{0.25f});
+    CHECK(b.value() == Tensor<>{0.625f});
+}
+
+TEST_CASE("optimizer: the momentum of all groups can be set") {
+    Variable<> a = leaf({1}), b = leaf({1});
+    SGD<> sgd(Leaves{a}, {.momentum = 0.5});
+    sgd.add_group(Leaves{b}, {.momentum = 0.9, .nesterov = true});
+    CHECK(sgd.momentum() == 0.5);
+    sgd.set_momentum(0.25);
+    CHECK(sgd.groups()[0].options.momentum == 0.25);
+    CHECK(sgd.groups()[1].options.momentum == 0.25);
+    CHECK_THROWS_MATCHES(sgd.set_momentum(0), ValueError,
+                         Message("sgd: nesterov needs momentum > 0 and no dampening"));
+    CHECK(sgd.momentum() == 0.25);  // of the first group, too: all or none
+    CHECK_THROWS_MATCHES(sgd.set_momentum(-1), ValueError,
+                         Message("sgd: momentum must be finite and not negative: got -1"));
+    CHECK(SGD<>::has_momentum);
+    CHECK_FALSE(optim::Adagrad<>::has_momentum);
+}
+
+TEST_CASE("optimizer: the options of a group are replaced only by good ones") {
+    SGD<> sgd(Leaves{leaf({1})}, {.lr = 0.5});
+    CHECK_THROWS_MATCHES(sgd.set_options(0, {.lr = -1}), ValueError,
+                         Message("sgd: lr must be finite and not negative: got -1"));
+    CHECK(sgd.lr() == 0.5);
+    SGD<>::Options options = sgd.groups()[0].options;
+    options.lr = 0.25f;  // floats, doubles and integers alike
+    sgd.set_options(0, options);
+    CHECK(sgd.lr() == 0.25);
+    sgd.set_lr(0.001);
+    CHECK(sgd.lr() == 0.001);  // kept as double
+    CHECK_THROWS_MATCHES(sgd.set_options(1, options), ValueError,
+                         Message("sgd: set_options: there is no group 1"));
 }
 
 TEST_CASE("optimizer: zero_grad forgets the gradients of all groups") {
@@ -82,7 +130,7 @@ TEST_CASE("optimizer: state is one array per group, in the order of the paramete
     sgd.step();
     const auto& group = sgd.groups()[0];
     CHECK(group.offsets == std::vector<Index>{0, 2, 6});
-    REQUIRE(group.state.size() == 1);
+    CHECK(group.sizes == std::vector<Index>{2, 4, 1});
     CHECK(group.state[0] == Tensor<>{0, 0, 1, 2, 3, 4, 9});
     const Tensor<> kept = group.state[0];  // a checkpoint, say: the next step leaves it alone
     sgd.step();
@@ -136,21 +184,164 @@ TEST_CASE("optimizer: a parameter or gradient that changed its shape is refused,
     CHECK(a.value() == Tensor<>{1});
 }
 
+TEST_CASE("optimizer: options by path") {
+    Net net;
+    const std::vector<std::string> paths{"fc1.weight", "fc1.bias", "fc2.weight"};
+    const auto groups = [](const SGD<>& sgd) {
+        std::vector<std::vector<std::string>> names;
+        for (const auto& group : sgd.groups()) names.push_back(group.names);
+        return names;
+    };
+    using Names = std::vector<std::vector<std::string>>;
+    SGD sgd(nn::named_parameters(net), {.lr = 0.5, .momentum = 0.5, .weight_decay = 0.25});
+    CHECK(groups(sgd) == Names{paths});
+
+    SECTION("a leading part of the path") {
+        sgd.configure("fc1", {.lr = 0.125});
+        CHECK(groups(sgd) == Names{{"fc2.weight"}, {"fc1.weight", "fc1.bias"}});
+        CHECK(sgd.groups()[1].options.lr == 0.125);
+        CHECK(sgd.groups()[1].options.momentum == 0);  // not given: the default
+    }
+    SECTION("any text, and a change of the options that there are") {
+        sgd.configure("*.bias", [](auto& options) { options.weight_decay = 0; });
+        CHECK(groups(sgd) == Names{{"fc1.weight", "fc2.weight"}, {"fc1.bias"}});
+        CHECK(sgd.groups()[0].options.weight_decay == 0.25);
+        CHECK(sgd.groups()[1].options.weight_decay == 0);
+        CHECK(sgd.groups()[1].options.lr == 0.5);
+        sgd.configure("fc1", [](auto& options) { options.lr_scale = 0.5; });  // of both groups
+        CHECK(groups(sgd) == Names{{"fc2.weight"}, {"fc1.weight"}, {"fc1.bias"}});
+        CHECK(sgd.groups()[1].options.weight_decay == 0.25);
+        CHECK(sgd.groups()[2].options.weight_decay == 0);
+        CHECK(sgd.parameters()[1].shape() == Shape{3});  // still in the order of the model
+    }
+    SECTION("state goes on") {
+        step(sgd);
+        Net same = net;
+        SGD other(nn::named_parameters(same), {.lr = 0.5, .momentum = 0.5, .weight_decay = 0.25});
+        other.load_state(sgd.state());
+        sgd.configure("fc1.bias", [](auto&) {});
+        CHECK(sgd.groups().size() == 2);
+        step(sgd);
+        step(other);
+        CHECK(sgd.state()[1].kinds[0].value == other.state()[1].kinds[0].value);
+        for (std::size_t i = 0; i < 3; ++i)
+            CHECK(nn::parameters(net)[i].value() == nn::parameters(same)[i].value());
+        other.load_state(sgd.state());  // between other groups, too
+        CHECK(other.state()[2].kinds[0].value == sgd.state()[2].kinds[0].value);
+    }
+    SECTION("refusals leave everything as it was") {
+        CHECK_THROWS_MATCHES(sgd.configure("fc3", {}), ValueError,
+                             Message("sgd: configure: no parameter matches \"fc3\"; there are fc1.weight, "
+                                     "fc1.bias, fc2.weight"));
+        CHECK_THROWS_MATCHES(sgd.configure("fc", {}), ValueError,  // part of a name is no match
+                             Message("sgd: configure: no parameter matches \"fc\"; there are fc1.weight, "
+                                     "fc1.bias, fc2.weight"));
+        CHECK_THROWS_MATCHES(sgd.configure("*.bias", {.lr = -1}), ValueError,
+                             Message("sgd: lr must be finite and not negative: got -1"));
+        CHECK(groups(sgd) == Names{paths});
+        SGD<> unnamed(nn::parameters(net));
+        CHECK_THROWS_MATCHES(
+            unnamed.configure("fc1", {}), ValueError,
+            Message("sgd: configure needs paths; build the optimizer from nn::named_parameters(net)"));
+    }
+}
+
+TEST_CASE("optimizer: patterns") {
+    const auto matches = optim::detail::matches;
+    CHECK(matches("a.b", "a.b"));
+    CHECK(matches("a", "a.b.c"));
+    CHECK(matches("a.b", "a.b.c"));
+    CHECK_FALSE(matches("a", "ab.c"));
+    CHECK_FALSE(matches("b", "a.b"));
+    CHECK(matches("*", "a.b"));
+    CHECK(matches("*.bias", "conv.1.bias"));
+    CHECK_FALSE(matches("*.bias", "bias"));
+    CHECK(matches("*bias", "bias"));
+    CHECK(matches("blocks.*.norm", "blocks.2.norm.weight"));
+    CHECK(matches("*.norm*.weight", "blocks.2.norm1.weight"));
+    CHECK_FALSE(matches("blocks.*.norm", "blocks.2.conv.weight"));
+    CHECK_FALSE(matches("a.b.c", "a.b"));
+}
+
+TEST_CASE("optimizer: a copy is a snapshot of the state") {
+    Variable<> w = leaf({1});
+    SGD<> sgd(Leaves{w}, {.lr = 1, .momentum = 0.5});
+    step(sgd);
+    const SGD<> before = sgd;
+    step(sgd);
+    CHECK(sgd.state()[0].kinds[0].value == Tensor<>{1.5f});
+    sgd = before;
+    CHECK(sgd.state()[0].kinds[0].value == Tensor<>{1});
+    step(sgd);
+    CHECK(sgd.state()[0].kinds[0].value == Tensor<>{1.5f});
+}
+
+TEST_CASE("optimizer: what is no state of these parameters is refused, and nothing is changed") {
+    Net net;
+    SGD sgd(nn::named_parameters(net), {.momentum = 0.5});
+    step(sgd);
+    const auto good = sgd.state();
+    CHECK(good[0].name == "fc1.weight");
+    CHECK(good[1].kinds[0].value.shape() == Shape{3});
+    const auto load = [&](const auto& change) {
+        auto state = good;
+        change(state);
+        sgd.load_state(state);
+    };
+    CHECK_THROWS_MATCHES(load([](auto& s) { s.pop_back(); }), ValueError,
+                         Message("sgd: load_state needs one entry for each parameter: got 2 and 3"));
+    CHECK_THROWS_MATCHES(
+        load([](auto& s) { std::swap(s[0], s[2]); }), ValueError,
+        Message("sgd: load_state: the state of fc2.weight stands where that of fc1.weight is "
+                "expected; is it the same model?"));
+    CHECK_THROWS_MATCHES(load([](auto& s) { s[1].kinds[0].name = "sum"; }), ValueError,
+                         Message("sgd: load_state: there is no state named sum here"));
+    CHECK_THROWS_MATCHES(
+        load([](auto& s) { s[1].kinds[0].value = ones({4}); }), ShapeError,
+        Message("sgd: load_state: momentum_buffer of fc1.bias does not fit: got [4] and [3]"));
+    CHECK_THROWS_MATCHES(load([](auto& s) { s[1].steps = -1; }), ValueError,
+                         Message("sgd: load_state: a step count is negative"));
+    CHECK(sgd.state()[0].kinds[0].value == good[0].kinds[0].value);
+    CHECK(sgd.groups()[0].steps == std::vector<Index>{1, 1, 1});
+    load([](auto& s) { s[1].kinds.clear(); });  // never updated, say
+    CHECK(sgd.state()[1].kinds[0].value == zeros({3}));
+}
+
+TEST_CASE("optimizer: gradients of micro-batches accumulate to that of the batch") {
+    Generator generator(1);
+    const Variable<> inputs(randn({8, 2}, generator)), targets(randn({8, 1}, generator));
+    nn::Linear<> whole(2, 1, {}, generator), parts = whole;
+    SGD all(nn::parameters(whole), {.lr = 0.1}), accumulated(nn::parameters(parts), {.lr = 0.1});
+    const auto loss = [](const nn::Linear<>& model, const Variable<>& x, const Variable<>& y) {
+        return mean(square(model(x) - y));
+    };
+    loss(whole, inputs, targets).backward();
+    all.step();
+    for (Index i = 0; i < 4; ++i) {
+        const auto rows = [i](const Variable<>& x) { return Variable<>(x.value().rows(2 * i, 2 * i + 2)); };
+        (loss(parts, rows(inputs), rows(targets)) / 4.0f).backward();
+    }
+    accumulated.step();
+    check_numbers(parts.weight.value(), whole.weight.value(), 1e-6f);
+    check_numbers(parts.bias->value(), whole.bias->value(), 1e-6f);
+}
+
 TEST_CASE("optimizer: refusals") {
     const Variable<> a = leaf({1}), b = leaf({2});
     const auto none = Message("sgd: no parameters; does the model have layers as fields?");
-    CHECK_THROWS_MATCHES(SGD<>({}), ValueError, none);
+    CHECK_THROWS_MATCHES(SGD<>(Leaves{}), ValueError, none);
     struct Empty {};
     CHECK_THROWS_MATCHES(SGD<>(nn::parameters(Empty())), ValueError, none);
 
     const auto twice = Message("sgd: parameter 1 is listed twice; it would be updated twice per step");
     CHECK_THROWS_MATCHES(SGD<>({a, a}), ValueError, twice);
+    CHECK_THROWS_MATCHES(SGD<>(std::vector<NamedParameter<float>>{{"w", a}, {"tied", a}}), ValueError,
+                         Message("sgd: parameter tied is listed twice; it would be updated twice per step"));
     SGD<> sgd({a});
     CHECK_THROWS_MATCHES(sgd.add_group({b, a}, {}), ValueError, twice);
-    CHECK_THROWS_MATCHES(sgd.add_group({}, {}), ValueError, none);
-    CHECK_THROWS_MATCHES(
-        sgd.add_group({b}, {.lr = -1}), ValueError,
-        Message("sgd: lr, momentum, dampening and weight_decay must be finite and not negative"));
+    CHECK_THROWS_MATCHES(sgd.add_group(Leaves{}, {}), ValueError, none);
+    CHECK_THROWS_MATCHES(sgd.add_group({b}, {.lr = -1}), ValueError,
+                         Message("sgd: lr must be finite and not negative: got -1"));
     CHECK_THROWS_MATCHES(sgd.add_group({a * b}, {}), GraphError,
                          Message("sgd: a parameter is the result of an operation; pass leaves"));
     CHECK_THROWS_MATCHES(sgd.add_group({Variable<>()}, {}), GraphError,

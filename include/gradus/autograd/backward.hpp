@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <sched.h>
-
 #include <string>
 #include <utility>
 #include <vector>
@@ -81,6 +79,7 @@ private:
             gradient = fitted((*hook)(gradient), node, "hook");
         if (!node.is_leaf()) {
             current_ = &node;
+            if (node.deferred.load(std::memory_order_acquire)) node.settle();  // rules may need what it finds
             node.pull_back(gradient, *this);
             if (!keep_graph_) node.release_history();
         }
@@ -100,13 +99,7 @@ private:
     /// graphs on several threads.
     static void accumulate(Node<T>& node, Tensor<T> gradient) {
         if (!node.requires_grad) return;
-        struct Lock {
-            std::atomic_flag& flag;
-            explicit Lock(std::atomic_flag& f) : flag(f) {
-                while (flag.test_and_set(std::memory_order_acquire)) sched_yield();
-            }
-            ~Lock() { flag.clear(std::memory_order_release); }
-        } const lock(node.accumulating);
+        const SpinLock lock(node.busy);
         if (node.grad)
             kernels::add_in_place(*node.grad, gradient);
         else

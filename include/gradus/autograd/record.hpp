@@ -211,4 +211,20 @@ Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
         detail::NodeRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));
 }
 
+namespace detail {
+
+/// x and the operation after it in one step, where x is deferred work that nobody but the caller can reach;
+/// else an undefined variable. The caller took x by value, so x is a temporary if it holds the only
+/// reference.
+template <class T>
+Variable<T> fused(const char* operation, const Variable<T>& x, const Size2& window = {}) {
+    Node<T>& node = x.node();
+    Deferred<T>* const work = node.deferred.load(std::memory_order_acquire);
+    if (!work || node.references.load(std::memory_order_acquire) > 1 || node.hooks || node.retain_grad)
+        [[likely]]
+        return {};
+    return work->followed_by(operation, window);
+}
+
+}  // namespace detail
 }  // namespace gradus

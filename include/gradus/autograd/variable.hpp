@@ -1,19 +1,41 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <sched.h>
+
 #include <atomic>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "gradus/core/memory.hpp"
+#include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
 
 namespace gradus {
+
+template <class T = float>
+class Variable;
+
 namespace detail {
 
 template <class T>
 class BackwardWalk;
+
+/// Holds a flag while it lives.
+class SpinLock {
+public:
+    explicit SpinLock(std::atomic_flag& flag) : flag_(flag) {
+        while (flag_.test_and_set(std::memory_order_acquire)) sched_yield();
+    }
+    ~SpinLock() { flag_.clear(std::memory_order_release); }
+    SpinLock(const SpinLock&) = delete;
+    SpinLock& operator=(const SpinLock&) = delete;
+
+private:
+    std::atomic_flag& flag_;
+};
 
 /// A function that the walk calls with a complete gradient; what it returns takes the gradient's place.
 template <class T>
@@ -24,12 +46,24 @@ struct Hook {
     Hook* next = nullptr;  // the hooks of a node are called in the order of their registration
 };
 
+/// The work of a result that nobody has read yet. It runs when somebody does; or an operation that was given
+/// the result as a temporary, which nobody else can read, has it done together with its own.
+template <class T>
+struct Deferred {
+    virtual ~Deferred() = default;
+    virtual void compute(T* value) = 0;
+    /// The result of this work and the operation after it in one (for a pooling: with its window); an
+    /// undefined variable if there is no such combination.
+    virtual Variable<T> followed_by(std::string_view operation, const Size2& window) = 0;
+};
+
 /// What a Variable points to: a value, its gradient, and (in the derived Recorded) how the value came about.
 /// Nodes own the nodes of their inputs, never the other way round, so a graph has no ownership cycle.
 template <class T>
 struct Node {
     explicit Node(Tensor<T> v, bool wants) : value(std::move(v)), requires_grad(wants) {}
     virtual ~Node() {
+        delete deferred.load(std::memory_order_relaxed);
         while (hooks) delete std::exchange(hooks, hooks->next);
     }
     Node(const Node&) = delete;
@@ -45,16 +79,27 @@ struct Node {
 
     bool is_leaf() const { return !has_history && !released; }
 
-    Tensor<T> value;
+    /// Does the deferred work. Several threads may ask for a value at a time.
+    [[gnu::noinline]] void settle() {
+        const SpinLock lock(busy);
+        Deferred<T>* const work = deferred.load(std::memory_order_relaxed);
+        if (!work) return;
+        work->compute(value.mutable_data());
+        deferred.store(nullptr, std::memory_order_release);
+        delete work;
+    }
+
+    Tensor<T> value;  // of deferred work: the memory that it will write
+    std::atomic<Deferred<T>*> deferred{nullptr};
     std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
     std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
     Hook<T>* hooks = nullptr;
     const char* name = "leaf";
     Node* next_to_free = nullptr;
     std::atomic<int> references{1};
-    int pending = 0;           // during a walk: contributions still to come
-    std::size_t position = 0;  // during a walk: its place in the walk's list
-    std::atomic_flag accumulating = ATOMIC_FLAG_INIT;
+    int pending = 0;                           // during a walk: contributions still to come
+    std::size_t position = 0;                  // during a walk: its place in the walk's list
+    std::atomic_flag busy = ATOMIC_FLAG_INIT;  // a thread adds to the gradient or computes the value
     bool requires_grad;
     bool has_history = false;
     bool released = false;
@@ -140,7 +185,7 @@ struct BackwardOptions {
 ///     Variable x(Tensor<>{1, 2, 3}, {.requires_grad = true});
 ///     sum(x * x).backward();
 ///     x.grad();                            // [2, 4, 6]
-template <class T = float>
+template <class T>
 class Variable {
 public:
     using value_type = T;
@@ -151,13 +196,20 @@ public:
         : node_(detail::make_node<detail::Node<T>>(std::move(value), options.requires_grad)) {}
     explicit Variable(detail::NodeRef<T> node) : node_(std::move(node)) {}
 
-    const Tensor<T>& value() const { return node().value; }
-    const Shape& shape() const { return value().shape(); }
-    int rank() const { return value().rank(); }
-    Index numel() const { return value().numel(); }
-    Index size(int axis) const { return value().size(axis); }
+    Tensor<T> value() && { return std::as_const(*this).value(); }  // a temporary's value outlives it
+    const Tensor<T>& value() const& {
+        detail::Node<T>& n = node();
+        if (n.deferred.load(std::memory_order_acquire)) [[unlikely]]
+            n.settle();
+        return n.value;
+    }
+    const Shape& shape() const { return node().value.shape(); }
+    int rank() const { return shape().rank(); }
+    Index numel() const { return shape().numel(); }
+    Index size(int axis) const { return shape()[axis]; }
     T item() const { return value().item(); }
 
+    bool defined() const { return bool(node_); }  // false of a default-constructed or moved-from variable
     bool requires_grad() const { return node_ && node_->requires_grad; }
     bool is_leaf() const { return node().is_leaf(); }
 
@@ -333,6 +385,13 @@ public:
         this->set_value(std::move(value));
         return *this;
     }
+};
+
+/// A parameter and where it is in its model: what nn::named_parameters gives, and optimizers take.
+template <class T>
+struct NamedParameter {
+    std::string name;  // path of fields: "conv1.weight", "blocks.2.fc.bias"
+    Variable<T> parameter;
 };
 
 }  // namespace gradus

@@ -3,89 +3,166 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 #include <vector>
 
 #include "gradus/core/parallel.hpp"
-#include "gradus/kernels/map.hpp"
+#include "gradus/kernels/reduce.hpp"
 
 namespace gradus::kernels {
 
 /// One parameter in an optimizer step: `arrays` are its value, its gradient (which is only read) and the
-/// optimizer's state, of `size` numbers.
+/// optimizer's state, of `size` numbers. An array that is null reads as zeros and is not written.
 template <class T>
 struct UpdateSegment {
     Index size;
     std::array<T*, 6> arrays;
+    std::size_t rule = 0;  // which of the rules given to update()
 };
 
 namespace detail {
+
+/// The most elements that one thread takes at a time.
+inline constexpr Index update_block = 16384;
+
+/// Part of a segment: what one thread does at a time.
+struct UpdatePiece {
+    std::size_t segment;
+    Index begin;
+    Index size;
+};
+
+/// Calls body(index, piece) for pieces of all segments, in parallel; returns how many there are. Pieces
+/// depend on the sizes of the segments alone.
+template <class T, class Body>
+std::size_t for_update_pieces(const std::vector<UpdateSegment<T>>& segments, const Body& body) {
+    std::vector<UpdatePiece> pieces;
+    pieces.reserve(segments.size());
+    Index total = 0;
+    for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
+        for (Index begin = 0; begin < segments[s].size; begin += update_block)
+            pieces.push_back({s, begin, std::min(update_block, segments[s].size - begin)});
+    const Index count = static_cast<Index>(pieces.size());
+    parallel_for(count, total < parallel_grain ? std::max<Index>(count, 1) : 1, [&](Index first, Index last) {
+        for (Index i = first; i < last; ++i) body(i, pieces[static_cast<std::size_t>(i)]);
+    });
+    return pieces.size();
+}
 
 template <class F, class T>
 struct UpdateKernel {
     static constexpr std::size_t gradient = 1;
 
     template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& f, Index n, const std::array<T*, sizeof...(I)>& x,
+    GRADUS_INLINE static void loop(const F& rule, Index n, const std::array<T*, sizeof...(I)>& x,
                                    std::index_sequence<I...>) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Pack = simd::Pack<T, lanes>;
-        for (Index i = 0; i < n; i += lanes) {  // one body for all packs: f is compiled once
-            const bool whole = n - i >= lanes;
-            const int rest = static_cast<int>(n - i) & (lanes - 1);
-            Pack v[sizeof...(I)] = {whole ? Pack::load(x[I] + i) : Pack::load_partial(x[I] + i, rest)...};
-            f(v[I]...);
-            ((I == gradient ? void()
-              : whole       ? v[I].store(x[I] + i)
-                            : v[I].store_partial(x[I] + i, rest)),
-             ...);
+        constexpr std::size_t lanes = Bytes / sizeof(T);
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        const F f = rule;  // its numbers stay in registers: stores through x cannot change them
+        // What is null is read from zeros and written to where nobody looks: cheaper than asking every time.
+        alignas(Bytes) T zeros[lanes] = {}, ignored[lanes], few[sizeof...(I)][lanes];
+        std::array<const T*, sizeof...(I)> from = {(x[I] ? x[I] : zeros)...};
+        std::array<T*, sizeof...(I)> to = {(x[I] ? x[I] : ignored)...};
+        const std::array<Index, sizeof...(I)> mask = {(x[I] ? Index{-1} : Index{0})...};
+        const int rest = static_cast<int>(n & (static_cast<Index>(lanes) - 1));
+        const Index whole = n - rest;
+        Index end = whole;
+        for (bool tail = false;; tail = true) {  // the tail is one pack more: f is compiled once
+            for (Index i = 0; i < end; i += static_cast<Index>(lanes)) {
+                Pack v[sizeof...(I)] = {Pack::load(from[I] + (i & mask[I]))...};
+                f(v[I]...);
+                ((I == gradient ? void() : v[I].store(to[I] + (i & mask[I]))), ...);
+            }
+            if (tail || rest == 0) break;
+            (Pack(T(0)).store(few[I]), ...);
+            ((x[I] ? simd::detail::copy_few(few[I], x[I] + whole, rest) : void()), ...);
+            from = {few[I]...};
+            to = {few[I]...};
+            end = static_cast<Index>(lanes);
         }
+        if (rest > 0)
+            ((I != gradient && x[I] ? simd::detail::copy_few(x[I] + whole, few[I], rest) : void()), ...);
     }
 
     template <int Bytes, std::size_t N>
-    GRADUS_INLINE static void run(const F* f, Index n, std::array<T*, N> x) {
-        loop<Bytes>(*f, n, x, std::make_index_sequence<N>());
+    GRADUS_INLINE static void run(const F* rule, Index n, std::array<T*, N> x) {
+        loop<Bytes>(*rule, n, x, std::make_index_sequence<N>());
     }
 };
 
-/// Calls run(f, n, arrays) for blocks of all segments, in parallel.
+/// Calls run(rule, n, arrays) for pieces of all segments, in parallel.
 template <class T>
-void for_update_blocks(const std::vector<UpdateSegment<T>>& segments, const void* f,
-                       void (*run)(const void* f, Index n, const std::array<T*, 6>& arrays)) {
-    constexpr Index block = 16384;
-    struct Piece {
-        std::size_t segment;
-        Index begin;
-    };
-    std::vector<Piece> pieces;
-    Index total = 0;
-    for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
-        for (Index begin = 0; begin < segments[s].size; begin += block) pieces.push_back({s, begin});
-    const Index count = static_cast<Index>(pieces.size());
-    parallel_for(count, total < parallel_grain ? count : 1, [&](Index first, Index last) {
-        for (Index i = first; i < last; ++i) {
-            const Piece& piece = pieces[static_cast<std::size_t>(i)];
-            const UpdateSegment<T>& segment = segments[piece.segment];
-            std::array<T*, 6> arrays = segment.arrays;
-            for (T*& array : arrays)
-                if (array) array += piece.begin;
-            run(f, std::min(block, segment.size - piece.begin), arrays);
-        }
+void for_update_blocks(const std::vector<UpdateSegment<T>>& segments, const void* rules,
+                       std::size_t bytes_of_rule,
+                       void (*run)(const void* rule, Index n, const std::array<T*, 6>& arrays)) {
+    for_update_pieces(segments, [&](Index, const UpdatePiece& piece) {
+        const UpdateSegment<T>& segment = segments[piece.segment];
+        std::array<T*, 6> arrays = segment.arrays;
+        for (T*& array : arrays)
+            if (array) array += piece.begin;
+        run(static_cast<const char*>(rules) + segment.rule * bytes_of_rule, piece.size, arrays);
     });
+}
+
+/// The sum or the greatest of |x|, or of x², in double.
+template <class F, class T>
+struct LengthKernel {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* x, Index n, bool squared, double* result) {
+        constexpr int lanes = Bytes / static_cast<int>(sizeof(double));
+        using Pack = simd::Pack<T, lanes>;
+        using Wide = simd::Pack<double, lanes>;
+        const F f;
+        Wide total[4] = {0.0, 0.0, 0.0, 0.0};
+        const auto add = [&](Wide& sum, const Pack& part) GRADUS_INLINE_LAMBDA {
+            const Wide wide = simd::convert<double>(part);
+            sum = f(sum, squared ? wide * wide : simd::abs(wide));
+        };
+        Index i = 0;
+        for (; i + 4 * lanes <= n; i += 4 * lanes)
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k) add(total[k], Pack::load(x + i + k * lanes));
+        for (; i < n; i += lanes)
+            add(total[0], Pack::load_partial(x + i, static_cast<int>(std::min<Index>(lanes, n - i))));
+        *result = F::across(f(f(total[0], total[1]), f(total[2], total[3])));
+    }
+};
+
+template <class F, class T>
+double length(const std::vector<UpdateSegment<T>>& segments, bool squared) {
+    Index most = static_cast<Index>(segments.size());
+    for (const auto& segment : segments) most += segment.size / update_block;
+    std::vector<double> parts(static_cast<std::size_t>(most));
+    const std::size_t count = for_update_pieces(segments, [&](Index i, const UpdatePiece& piece) {
+        simd::run<LengthKernel<F, T>>(static_cast<const T*>(segments[piece.segment].arrays[0] + piece.begin),
+                                      piece.size, squared, &parts[static_cast<std::size_t>(i)]);
+    });
+    double total = 0;
+    for (std::size_t i = 0; i < count; ++i) total = F{}(total, parts[i]);
+    return squared ? std::sqrt(total) : total;
 }
 
 }  // namespace detail
 
-/// Calls f(value, gradient, state...) on packs of every segment, with the first N arrays of each, and stores
-/// what it changed: one pass over memory and one parallel region for all parameters of a model.
+/// Calls rules[segment.rule](value, gradient, state...) on packs of every segment, with the first N arrays of
+/// each, and stores what it changed: one pass over memory and one parallel region for all parameters of a
+/// model.
 template <std::size_t N, class F, class T>
-void update(const F& f, const std::vector<UpdateSegment<T>>& segments) {
+void update(const F* rules, const std::vector<UpdateSegment<T>>& segments) {
     detail::for_update_blocks<T>(
-        segments, &f, [](const void* functor, Index n, const std::array<T*, 6>& arrays) {
+        segments, rules, sizeof(F), [](const void* rule, Index n, const std::array<T*, 6>& arrays) {
             std::array<T*, N> used;
             std::copy_n(arrays.begin(), N, used.begin());
-            simd::run<detail::UpdateKernel<F, T>>(static_cast<const F*>(functor), n, used);
+            simd::run<detail::UpdateKernel<F, T>>(static_cast<const F*>(rule), n, used);
         });
+}
+
+/// (Σ |x|ᵖ)^(1/p) over the first array of all segments, for p = 1, 2 or infinity (the greatest |x|): added up
+/// in double and in an order that depends on the sizes alone. NaN if there is one.
+template <class T>
+double total_norm(const std::vector<UpdateSegment<T>>& segments, double p) {
+    return p > 2 ? detail::length<MaxOf>(segments, false) : detail::length<SumOf>(segments, p == 2);
 }
 
 }  // namespace gradus::kernels

@@ -41,6 +41,10 @@ inline constexpr bool is_tuple<std::tuple<X...>> = true;
 template <class X, class Y>
 inline constexpr bool is_tuple<std::pair<X, Y>> = true;
 template <class X>
+inline constexpr bool is_field = false;
+template <class X>
+inline constexpr bool is_field<Field<X>> = true;
+template <class X>
 inline constexpr bool is_tensor = false;
 template <class T>
 inline constexpr bool is_tensor<Tensor<T>> = true;
@@ -52,6 +56,81 @@ template <class X>
 inline constexpr bool may_hide_parameters =
     !is_reflectable<X> && !std::is_trivially_copyable_v<X> &&
     (std::is_invocable_v<const X&, Variable<float>> || std::is_invocable_v<const X&, Variable<double>>);
+
+// Structures that the walk does not enter, known by what they can do: so no header of theirs is needed here.
+template <class X>
+concept IsPointer = requires(X& x) {
+    requires std::is_pointer_v<decltype(x.get())>;
+};
+template <class X>
+concept IsRange = requires(X& x) {
+    *x.begin();
+    x.begin() != x.end();
+};
+template <class X>
+concept IsVariant = requires(X& x) {
+    x.index();
+    x.valueless_by_exception();
+};
+
+/// True if something in an X may be a parameter or a buffer. Looks `Depth` levels deep: types can contain
+/// themselves.
+template <class X, int Depth = 8>
+constexpr bool may_hold_parameters();
+
+template <class X, int Depth>
+inline constexpr bool any_may_hold = false;  // of the template arguments of X, and of the fields of a Field
+template <template <class...> class Of, class... X, int Depth>
+inline constexpr bool any_may_hold<Of<X...>, Depth> = (may_hold_parameters<X, Depth>() || ...);
+
+template <class X, int Depth>
+constexpr bool may_hold_in_fields() {
+    if constexpr (gradus::detail::HasFields<X>)
+        return any_may_hold<decltype(std::declval<X&>().fields()), Depth>;
+    else
+        return any_may_hold<decltype(gradus::detail::tie_fields(std::declval<X&>())), Depth>;
+}
+
+template <class X, int Depth>
+constexpr bool may_hold_parameters() {
+    using Plain = std::remove_cvref_t<X>;
+    if constexpr (is_parameter<Plain> || is_buffer<Plain>) {
+        return true;
+    } else if constexpr (is_tensor<Plain> || !std::is_class_v<Plain> || Depth == 0) {
+        return false;
+    } else if constexpr (!requires { sizeof(Plain); }) {  // declared, but not defined
+        return false;
+    } else if constexpr (is_field<Plain>) {
+        return may_hold_parameters<decltype(Plain::value), Depth>();
+    } else if constexpr (is_list<Plain>) {
+        return may_hold_parameters<typename Plain::value_type, Depth - 1>();
+    } else if constexpr (is_optional<Plain> || is_tuple<Plain> || IsVariant<Plain>) {
+        return any_may_hold<Plain, Depth - 1>;
+    } else if constexpr (is_reflectable<Plain>) {
+        return may_hold_in_fields<Plain, Depth - 1>();
+    } else if constexpr (IsPointer<Plain>) {
+        return may_hold_parameters<std::remove_pointer_t<decltype(std::declval<Plain&>().get())>,
+                                   Depth - 1>();
+    } else if constexpr (IsRange<Plain>) {
+        return may_hold_parameters<decltype(*std::declval<Plain&>().begin()), Depth - 1>();
+    } else {
+        return may_hide_parameters<Plain>;
+    }
+}
+
+/// A smart pointer, a variant or a container other than those that the walk enters, with parameters in it.
+template <class X>
+constexpr bool keeps_parameters_out_of_sight() {
+    if constexpr (is_list<X> || is_optional<X> || is_tuple<X> || is_tensor<X> || is_parameter<X> ||
+                  is_buffer<X>)
+        return false;
+    else if constexpr (!std::is_class_v<X> || is_reflectable<X>)
+        return false;
+    else if constexpr (IsPointer<X> || IsVariant<X> || IsRange<X>)
+        return may_hold_parameters<X>();
+    else
+        return false;
+}
 
 [[gnu::cold]] inline std::string join(const std::string& path, std::string_view name) {
     return path.empty() ? std::string(name) : path + "." + std::string(name);
@@ -65,6 +144,11 @@ void walk(const std::string& path, X& x, Visit& visit) {
         !may_hide_parameters<X>,
         "gradus cannot see inside this part of the model: make it a plain struct, or give it `auto fields() "
         "{ return std::tuple(gradus::field(\"weight\", weight), ...); }`");
+    static_assert(
+        !keeps_parameters_out_of_sight<X>(),
+        "gradus does not look into smart pointers, std::variant, std::map, std::deque and the like, and "
+        "would miss the parameters in this one: hold layers and parameters as plain fields, or in "
+        "std::vector, std::array, std::optional, std::tuple, std::pair or nn::Sequential");
     if constexpr (is_list<X>) {
         std::size_t i = 0;
         for (auto&& item : x) walk(join(path, std::to_string(i++)), item, visit);
@@ -95,11 +179,7 @@ void walk_model(Model& model, Visit&& visit) {
 
 }  // namespace detail
 
-template <class T>
-struct NamedParameter {
-    std::string name;  // path of fields: "conv1.weight", "blocks.2.fc.bias"
-    Variable<T> parameter;
-};
+using gradus::NamedParameter;
 
 /// Every parameter of a model with its path, in order of declaration. The variables refer to the model's own
 /// parameters. For a model of doubles write named_parameters<double>(model).

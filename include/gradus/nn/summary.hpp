@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gradus/autograd/no_grad.hpp"
@@ -40,16 +41,20 @@ inline std::string with_thousands(Index number) {
 }  // namespace detail
 
 /// A table of the layers that a forward pass on zeros of shape `input` calls, in that order: path, type,
-/// output shape and parameters. Whatever the model throws for that shape comes out of here.
+/// output shape and parameters. The pass runs on a copy, as after nn::eval: it draws no random numbers,
+/// changes no running statistics and takes a batch of one. Whatever the model throws for that shape comes out
+/// of here.
 ///
 ///     layer  type      output  parameters
 ///     fc1    Linear  [1, 100]      78,500
 ///     total                        78,500
 template <class T = float, class Model>
 std::string summary(const Model& model, const Shape& input) {
+    Model copy(model);  // shares the memory of the weights
+    eval(copy);
     const NoGrad guard;
     const Trace trace;
-    static_cast<void>(model(Variable<T>(gradus::zeros<T>(input))));
+    static_cast<void>(std::as_const(copy)(Variable<T>(gradus::zeros<T>(input))));
 
     struct Layer {
         const void* address;
@@ -58,7 +63,7 @@ std::string summary(const Model& model, const Shape& input) {
         Index parameters;
     };
     std::vector<Layer> layers;
-    detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
+    detail::walk_model(copy, [&](const std::string& path, auto& part) {
         using Part = std::remove_cvref_t<decltype(part)>;
         if constexpr (requires { Part::type; })
             layers.push_back({&part, Part::type, path, parameter_count<T>(part)});

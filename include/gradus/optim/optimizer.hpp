@@ -1,57 +1,181 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <limits>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "gradus/autograd/variable.hpp"
 #include "gradus/kernels/update.hpp"
 
+/// Optimizers: built from a model's parameters, stepped after every backward().
 namespace gradus::optim {
 
-/// What optimizers share: groups of parameters, each with options of its own.
-/// State lies in one flat array per group and kind, in the order of the parameters.
+/// A number among the options: made from a float, a double or an integer, and kept as double.
+struct Real {
+    double value;
+
+    template <class Number>
+    requires std::is_arithmetic_v<Number>
+    constexpr Real(Number number) : value(static_cast<double>(number)) {}
+    constexpr operator double() const { return value; }
+};
+
+/// What an optimizer remembers of one parameter, to be inspected or saved.
+template <class T>
+struct ParameterState {
+    struct Kind {
+        std::string name;  // PyTorch's: "momentum_buffer", "exp_avg", ...
+        Tensor<T> value;   // of the parameter's shape
+    };
+    std::string name;  // the parameter's path, or its number if the optimizer was not given paths
+    Index steps;       // how often it was updated
+    std::vector<Kind> kinds;
+};
+
+namespace detail {
+
+[[gnu::cold]] inline void check_setting(const char* optimizer, const char* setting, double value,
+                                        bool below_1 = false) {
+    const bool good = value >= 0 && (below_1 ? value < 1 : value <= std::numeric_limits<double>::max());
+    if (good) return;
+    char got[32];
+    std::snprintf(got, sizeof got, "%g", value);
+    throw ValueError(std::string(optimizer) + ": " + setting + " must be " +
+                     (below_1 ? "at least 0 and below 1" : "finite and not negative") + ": got " + got);
+}
+
+/// The settings that all optimizers have.
+template <class Options>
+[[gnu::cold]] void check_common_settings(const char* optimizer, const Options& o) {
+    check_setting(optimizer, "lr", o.lr);
+    check_setting(optimizer, "weight_decay", o.weight_decay);
+    check_setting(optimizer, "l1", o.l1);
+    check_setting(optimizer, "lr_scale", o.lr_scale);
+}
+
+/// True if `pattern`, in which * stands for any text, is the path or a leading part of it that ends at a dot.
+[[gnu::cold]] inline bool matches(std::string_view pattern, std::string_view path) {
+    if (pattern.empty()) return path.empty() || path.front() == '.';
+    if (pattern.front() == '*') {
+        for (std::size_t i = 0; i <= path.size(); ++i)
+            if (matches(pattern.substr(1), path.substr(i))) return true;
+        return false;
+    }
+    return !path.empty() && pattern.front() == path.front() && matches(pattern.substr(1), path.substr(1));
+}
+
+/// The penalties on the size of the weights: those that are part of the gradient, and decoupled decay.
+template <class T>
+struct Penalties {
+    T l2, l1;
+    T shrink = 1;  // what decoupled decay leaves of a weight
+
+    template <class V>
+    GRADUS_INLINE V gradient(const V& w, const V& dw) const {
+        V g = dw;
+        if (l2 != 0) g = g + V(l2) * w;
+        if (l1 != 0) g = g + select(w > V(0), V(l1), select(w < V(0), V(-l1), V(0)));
+        return g;
+    }
+};
+
 template <class T, class Options>
+Penalties<T> penalties(const Options& o, bool decoupled) {
+    const double decay = o.weight_decay;
+    return {T(decoupled ? 0 : decay), T(o.l1), T(decoupled ? 1 - o.lr * o.lr_scale * decay : 1)};
+}
+
+}  // namespace detail
+
+/// What an optimizer tells its base about itself.
+template <class Options>
+struct OptimizerTraits {
+    const char* name;                  // in messages
+    std::array<const char*, 3> kinds;  // of state; null where there are fewer
+    void (*validate)(const Options&);
+    bool (*uses)(const Options&, std::size_t kind);
+    double (*start)(const Options&);  // what state begins with
+};
+
+/// What optimizers share: groups of parameters, each with options of its own. Copying an optimizer copies its
+/// state and not the parameters: `auto saved = adam; ...; adam = saved;` goes back.
+template <class T, class OptionsOfIt>
 class Optimizer {
 public:
+    using Options = OptionsOfIt;
+
+    /// Some parameters, their options and their state: one flat array for each kind of state in use, in the
+    /// order of the parameters.
     struct Group {
         std::vector<Variable<T>> parameters;
         Options options;
-        std::vector<Tensor<T>>
-            state;  // one array for each kind of state (momentum, say): [elements of the group]
-        std::vector<Index> offsets;  // where each parameter's part begins
-        std::vector<Index> sizes;    // and how many elements it has
-        std::vector<Index> steps;    // how often each parameter was updated
+        std::vector<Tensor<T>> state;     // for each kind: [elements of the group], empty until it is needed
+        std::vector<Index> offsets;       // where each parameter's part begins
+        std::vector<Index> sizes;         // and how many elements it has
+        std::vector<Index> steps;         // how often each parameter was updated
+        std::vector<std::string> names;   // its path in the model; its number if that is not known
+        std::vector<std::size_t> places;  // its number, counting all groups in the order of their addition
     };
 
     /// Adds parameters with options of their own (nothing is taken over from other groups). Throws ValueError
     /// for no parameters, for a parameter that is here already, and for options out of range; GraphError for
     /// what is not a leaf.
-    [[gnu::cold]] void add_group(std::vector<Variable<T>> parameters, Options options) {
-        check<ValueError>(!parameters.empty(), name_, "no parameters; does the model have layers as fields?");
-        validate_(options);
-        Group group{std::move(parameters), options, {}, {}, {}, {}};
-        Index size = 0;
-        for (std::size_t i = 0; i < group.parameters.size(); ++i) {
-            const Variable<T>& parameter = group.parameters[i];
-            check<GraphError>(parameter.is_leaf(), name_,
-                              "a parameter is the result of an operation; pass leaves");
-            bool known = false;
-            for (std::size_t j = 0; j < i; ++j)
-                known = known || &group.parameters[j].node() == &parameter.node();
-            for (const Group& other : groups_)
-                for (const auto& p : other.parameters) known = known || &p.node() == &parameter.node();
-            if (known)
-                throw ValueError(std::string(name_) + ": parameter " + std::to_string(i) +
-                                 " is listed twice; it would be updated twice per step");
-            group.offsets.push_back(size);
-            group.sizes.push_back(parameter.numel());
-            size += parameter.numel();
+    [[gnu::cold]] void add_group(std::vector<Variable<T>> parameters, const Options& options) {
+        add(std::move(parameters), {}, options);
+    }
+    [[gnu::cold]] void add_group(std::vector<NamedParameter<T>> parameters, const Options& options) {
+        std::vector<Variable<T>> variables;
+        std::vector<std::string> names;
+        for (auto& named : parameters) {
+            variables.push_back(std::move(named.parameter));
+            names.push_back(std::move(named.name));
         }
-        group.steps.assign(group.parameters.size(), 0);
-        for (int kind = 0; kind < kinds_of_state_; ++kind) group.state.push_back(zeros<T>({size}));
-        groups_.push_back(std::move(group));
+        add(std::move(variables), std::move(names), options);
+    }
+
+    /// Gives options of their own to the parameters whose path matches: "conv1" means all of conv1,
+    /// "conv1.bias" one parameter; * stands for any text: "*.bias", "blocks.*.norm". What is not given has
+    /// its default, the learning rate, too. Their state goes on. Throws ValueError if no path matches, or for
+    /// options out of range; the optimizer must have been built from nn::named_parameters(net).
+    [[gnu::cold]] void configure(std::string_view pattern, const Options& options) {
+        configure(pattern, [&](Options& o) { o = options; });
+    }
+
+    /// The same, changing some of the options that they have now:
+    ///     adam.configure("*.bias", [](auto& options) { options.weight_decay = 0; });
+    template <class Change>
+    requires std::is_invocable_v<Change, Options&>
+    [[gnu::cold]] void configure(std::string_view pattern, const Change& change) {
+        std::vector<Group> kept, split;
+        for (const Group& group : groups_) {
+            std::vector<std::size_t> chosen, others;
+            for (std::size_t i = 0; i < group.parameters.size(); ++i)
+                (detail::matches(pattern, group.names[i]) ? chosen : others).push_back(i);
+            if (!others.empty()) kept.push_back(subset(group, others));
+            if (chosen.empty()) continue;
+            split.push_back(subset(group, chosen));
+            change(split.back().options);
+            traits_->validate(split.back().options);
+        }
+        if (split.empty()) refuse_pattern(pattern);
+        for (Group& group : split) kept.push_back(std::move(group));
+        groups_ = std::move(kept);
+    }
+
+    /// Replaces the options of a group. Throws ValueError if they are out of range or there is no such group.
+    void set_options(std::size_t group, const Options& options) {
+        traits_->validate(options);
+        if (group >= groups_.size())
+            throw ValueError(std::string(traits_->name) + ": set_options: there is no group " +
+                             std::to_string(group));
+        groups_[group].options = options;
     }
 
     /// Forgets all gradients; the next backward() starts from nothing.
@@ -60,54 +184,247 @@ public:
             for (Variable<T>& parameter : group.parameters) parameter.zero_grad();
     }
 
-    std::vector<Group>& groups() { return groups_; }
     const std::vector<Group>& groups() const { return groups_; }
 
-    double lr() const { return static_cast<double>(groups_.front().options.lr); }
+    /// All parameters, in the order in which they were added.
+    std::vector<Variable<T>> parameters() const {
+        std::vector<Variable<T>> all(count_);
+        for (const Group& group : groups_)
+            for (std::size_t i = 0; i < group.parameters.size(); ++i)
+                all[group.places[i]] = group.parameters[i];
+        return all;
+    }
 
-    /// Sets the learning rate of all groups. Throws ValueError unless it is finite and not negative.
+    /// The learning rate of the first group, without its lr_scale.
+    double lr() const { return groups_.front().options.lr; }
+
+    /// Sets the learning rate of all groups. Each multiplies it by its lr_scale: so a schedule and different
+    /// rates per group go together. Throws ValueError unless it is finite and not negative.
     void set_lr(double lr) {
-        for (Group& group : groups_) {
-            Options options = group.options;
-            options.lr = static_cast<decltype(options.lr)>(lr);
-            validate_(options);
-            group.options = options;
+        set_all([lr](Options& o) { o.lr = lr; });
+    }
+
+    /// Whether there is momentum: the option `momentum`, or `beta1`.
+    static constexpr bool has_momentum = requires(Options o) { o.momentum; }
+    || requires(Options o) { o.beta1; };
+
+    /// Momentum of the first group.
+    double momentum() const requires has_momentum { return momentum_of(groups_.front().options); }
+
+    /// Sets the momentum of all groups. Throws ValueError if it is out of range.
+    void set_momentum(double momentum) requires has_momentum {
+        set_all([momentum](Options& o) { momentum_of(o) = momentum; });
+    }
+
+    /// Step counts and state of every parameter, in the order in which they were added; copies, which later
+    /// steps leave alone. Options are not part of it.
+    [[gnu::cold]] std::vector<ParameterState<T>> state() const {
+        std::vector<ParameterState<T>> all(count_);
+        for (const Group& group : groups_)
+            for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+                auto& entry = all[group.places[i]];
+                entry.name = group.names[i];
+                entry.steps = group.steps[i];
+                for (std::size_t k = 0; k < group.state.size(); ++k)
+                    if (group.state[k].numel() > 0)
+                        entry.kinds.push_back({traits_->kinds[k], part(group, i, k)});
+            }
+        return all;
+    }
+
+    /// Goes on where the optimizer that gave this state() was, bit for bit. Throws ValueError or ShapeError,
+    /// and changes nothing, unless it was an optimizer of the same type with the same parameters.
+    [[gnu::cold]] void load_state(const std::vector<ParameterState<T>>& saved) {
+        if (saved.size() != count_)
+            gradus::detail::fail<ValueError>(traits_->name, "load_state needs one entry for each parameter",
+                                             saved.size(), count_);
+        std::vector<Group> groups = groups_;
+        for (Group& group : groups) {
+            for (Tensor<T>& state : group.state) state = Tensor<T>();
+            for (std::size_t i = 0; i < group.parameters.size(); ++i) load(group, i, saved[group.places[i]]);
         }
+        groups_ = std::move(groups);
     }
 
 protected:
-    Optimizer(const char* name, int kinds_of_state, void (*validate)(const Options&),
-              std::vector<Variable<T>> parameters, const Options& options)
-        : name_(name), kinds_of_state_(kinds_of_state), validate_(validate) {
+    Optimizer(const OptimizerTraits<Options>& traits, std::vector<Variable<T>> parameters,
+              const Options& options)
+        : traits_(&traits) {
+        add_group(std::move(parameters), options);
+    }
+    Optimizer(const OptimizerTraits<Options>& traits, std::vector<NamedParameter<T>> parameters,
+              const Options& options)
+        : traits_(&traits) {
         add_group(std::move(parameters), options);
     }
 
-    /// Runs f(value, gradient, state...) over those parameters of a group that have a gradient and for which
-    /// `chosen(index)` holds.
-    template <std::size_t Kinds, class F, class Chosen>
-    static void update(Group& group, const F& f, const Chosen& chosen) {
+    /// Runs a rule over all parameters that have a gradient and are not frozen: make(options, step) gives it
+    /// for those that are updated for the step-th time, and rule(value, gradient, state...) updates a pack.
+    template <class Rule, class Make>
+    void update(const Make& make) {
+        std::vector<Rule> rules;
         std::vector<kernels::UpdateSegment<T>> segments;
-        for (std::size_t i = 0; i < group.parameters.size(); ++i) {
-            Variable<T>& parameter = group.parameters[i];
-            if (!parameter.has_grad() || !parameter.requires_grad() || !chosen(i)) continue;
-            if (parameter.numel() != group.sizes[i] || parameter.grad().shape() != parameter.shape())
-                gradus::detail::fail<ShapeError>("optimizer", "a parameter or its gradient changed shape",
-                                                 parameter.shape(), parameter.grad().shape());
-            kernels::UpdateSegment<T> segment{parameter.numel(), {}};
-            segment.arrays[0] = parameter.mutable_value().mutable_data();
-            segment.arrays[1] = const_cast<T*>(parameter.grad().data());  // only read
-            for (std::size_t k = 0; k < Kinds; ++k)
-                segment.arrays[k + 2] = group.state[k].mutable_data() + group.offsets[i];
-            segments.push_back(segment);
+        segments.reserve(count_);
+        for (Group& group : groups_) {
+            Index step = 0;
+            for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+                Variable<T>& parameter = group.parameters[i];
+                if (!takes_part(parameter)) continue;
+                if (parameter.numel() != group.sizes[i] || parameter.grad().shape() != parameter.shape())
+                    gradus::detail::fail<ShapeError>("optimizer", "a parameter or its gradient changed shape",
+                                                     parameter.shape(), parameter.grad().shape());
+                if (group.steps[i] + 1 != step)
+                    rules.push_back(make(group.options, step = group.steps[i] + 1));
+                kernels::UpdateSegment<T> segment{parameter.numel(), {}, rules.size() - 1};
+                segment.arrays[0] = parameter.mutable_value().mutable_data();
+                segment.arrays[1] = const_cast<T*>(parameter.grad().data());  // only read
+                for (std::size_t k = 0; k < group.state.size(); ++k)
+                    if (traits_->uses(group.options, k))
+                        segment.arrays[k + 2] = array(group, k).mutable_data() + group.offsets[i];
+                segments.push_back(segment);
+            }
         }
-        kernels::update<Kinds + 2>(f, segments);
+        kernels::update<Rule::arrays>(rules.data(), segments);
+        for (Group& group : groups_)
+            for (std::size_t i = 0; i < group.parameters.size(); ++i)
+                group.steps[i] += takes_part(group.parameters[i]);
     }
 
 private:
-    const char* name_;
-    int kinds_of_state_;
-    void (*validate_)(const Options&);
+    static bool takes_part(const Variable<T>& parameter) {
+        return parameter.has_grad() && parameter.requires_grad();
+    }
+
+    template <class O>
+    static auto& momentum_of(O& options) {
+        if constexpr (requires { options.momentum; })
+            return options.momentum;
+        else
+            return options.beta1;
+    }
+
+    template <class Change>
+    void set_all(const Change& change) {
+        for (const bool write : {false, true})  // first see whether all groups can take it
+            for (Group& group : groups_) {
+                Options options = group.options;
+                change(options);
+                traits_->validate(options);
+                if (write) group.options = options;
+            }
+    }
+
+    [[gnu::cold]] void add(std::vector<Variable<T>> parameters, std::vector<std::string> names,
+                           const Options& options) {
+        check<ValueError>(!parameters.empty(), traits_->name,
+                          "no parameters; does the model have layers as fields?");
+        traits_->validate(options);
+        const bool named = !names.empty();
+        Group group{{}, options, std::vector<Tensor<T>>(traits_->kinds.size()), {}, {}, {}, {}, {}};
+        for (std::size_t i = 0; i < parameters.size(); ++i) {
+            check<GraphError>(parameters[i].is_leaf(), traits_->name,
+                              "a parameter is the result of an operation; pass leaves");
+            bool known = holds(group, parameters[i]);
+            for (const Group& other : groups_) known = known || holds(other, parameters[i]);
+            if (known)
+                throw ValueError(std::string(traits_->name) + ": parameter " +
+                                 (named ? names[i] : std::to_string(i)) +
+                                 " is listed twice; it would be updated twice per step");
+            append(group, parameters[i], named ? std::move(names[i]) : std::to_string(count_ + i), count_ + i,
+                   0);
+        }
+        groups_.push_back(std::move(group));
+        count_ += parameters.size();
+        named_ = named_ || named;
+    }
+
+    static bool holds(const Group& group, const Variable<T>& parameter) {
+        for (const Variable<T>& p : group.parameters)
+            if (&p.node() == &parameter.node()) return true;
+        return false;
+    }
+
+    static Index elements(const Group& group) {
+        return group.sizes.empty() ? 0 : group.offsets.back() + group.sizes.back();
+    }
+
+    static void append(Group& group, Variable<T> parameter, std::string name, std::size_t place,
+                       Index steps) {
+        group.offsets.push_back(elements(group));
+        group.sizes.push_back(parameter.numel());
+        group.steps.push_back(steps);
+        group.names.push_back(std::move(name));
+        group.places.push_back(place);
+        group.parameters.push_back(std::move(parameter));
+    }
+
+    /// State of one kind; it comes into being when it is first needed.
+    Tensor<T>& array(Group& group, std::size_t kind) const {
+        if (group.state[kind].numel() == 0)
+            group.state[kind] = full<T>({elements(group)}, T(traits_->start(group.options)));
+        return group.state[kind];
+    }
+
+    static Tensor<T> part(const Group& group, std::size_t i, std::size_t kind) {
+        const auto values = group.state[kind].values();
+        return Tensor<T>(group.parameters[i].shape(),
+                         values.subspan(static_cast<std::size_t>(group.offsets[i]),
+                                        static_cast<std::size_t>(group.sizes[i])));
+    }
+
+    void put(Group& group, std::size_t i, std::size_t kind, const Tensor<T>& value) const {
+        std::copy(value.begin(), value.end(), array(group, kind).mutable_data() + group.offsets[i]);
+    }
+
+    /// Some of the parameters of a group, with their state.
+    [[gnu::cold]] Group subset(const Group& from, const std::vector<std::size_t>& chosen) const {
+        Group group{{}, from.options, std::vector<Tensor<T>>(from.state.size()), {}, {}, {}, {}, {}};
+        for (const std::size_t i : chosen)
+            append(group, from.parameters[i], from.names[i], from.places[i], from.steps[i]);
+        for (std::size_t k = 0; k < from.state.size(); ++k)
+            if (from.state[k].numel() > 0)
+                for (std::size_t i = 0; i < chosen.size(); ++i) put(group, i, k, part(from, chosen[i], k));
+        return group;
+    }
+
+    [[gnu::cold]] void load(Group& group, std::size_t i, const ParameterState<T>& saved) const {
+        const char* const name = traits_->name;
+        check<ValueError>(saved.name == group.names[i], name,
+                          ("load_state: the state of " + saved.name + " stands where that of " +
+                           group.names[i] + " is expected; is it the same model?")
+                              .c_str());
+        check<ValueError>(saved.steps >= 0, name, "load_state: a step count is negative");
+        group.steps[i] = saved.steps;
+        for (const auto& [kind, value] : saved.kinds) {
+            std::size_t k = 0;
+            while (k < traits_->kinds.size() && !(traits_->kinds[k] && kind == traits_->kinds[k])) ++k;
+            check<ValueError>(k < traits_->kinds.size(), name,
+                              ("load_state: there is no state named " + kind + " here").c_str());
+            if (value.shape() != group.parameters[i].shape())
+                gradus::detail::fail<ShapeError>(
+                    name, "load_state: " + kind + " of " + saved.name + " does not fit", value.shape(),
+                    group.parameters[i].shape());
+            put(group, i, k, value);
+        }
+    }
+
+    [[noreturn, gnu::cold]] void refuse_pattern(std::string_view pattern) const {
+        check<ValueError>(named_, traits_->name,
+                          "configure needs paths; build the optimizer from nn::named_parameters(net)");
+        std::vector<std::string> names(count_);
+        for (const Group& group : groups_)
+            for (std::size_t i = 0; i < group.names.size(); ++i) names[group.places[i]] = group.names[i];
+        std::string known;
+        for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 4); ++i)
+            known += (i > 0 ? ", " : "") + names[i];
+        throw ValueError(std::string(traits_->name) + ": configure: no parameter matches \"" +
+                         std::string(pattern) + "\"; there are " + known + (names.size() > 4 ? ", ..." : ""));
+    }
+
+    const OptimizerTraits<Options>* traits_;
     std::vector<Group> groups_;
+    std::size_t count_ = 0;
+    bool named_ = false;  // at least some parameters came with their paths
 };
 
 }  // namespace gradus::optim

@@ -1,78 +1,93 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
 #include <utility>
 #include <vector>
 
 #include "gradus/optim/optimizer.hpp"
 
-/// Optimizers: built from a model's parameters, stepped after every backward().
 namespace gradus::optim {
 
 struct SGDOptions {
-    float lr = 1e-3f;
-    float momentum = 0;      // μ
-    float dampening = 0;     // τ; with τ = μ the buffer is the moving average (1 − μ) Σ μⁱ g
-    float weight_decay = 0;  // λ, an L2 penalty
+    Real lr = 1e-3;
+    Real momentum = 0;      // μ
+    Real dampening = 0;     // τ
+    Real weight_decay = 0;  // λ, an L2 penalty
     bool nesterov = false;
+    Real l1 = 0;             // an L1 penalty: its sign(w) is added to the gradient
+    bool decoupled = false;  // decay the weights themselves: w (1 − lr λ), and no λ w in the gradient
+    Real lr_scale = 1;       // of this group: lr · lr_scale is what it uses
 };
 
+namespace detail {
+
+template <class T>
+struct SGDRule {
+    static constexpr std::size_t arrays = 3;
+
+    Penalties<T> penalties;
+    T lr, keep, take, mu;
+    bool nesterov;
+
+    template <class V>
+    GRADUS_INLINE void operator()(V& w, const V& dw, V& v) const {
+        const V g = penalties.gradient(w, dw);
+        v = V(keep) * v + V(take) * g;
+        w = V(penalties.shrink) * w - V(lr) * (nesterov ? V(g + V(mu) * v) : v);
+    }
+};
+
+}  // namespace detail
+
 /// Stochastic gradient descent:
-///     g = dw + λ w
+///     g = dw + λ w + l1 sign(w)
 ///     v = μ v + (1 − τ) g        (v = g in the first step)
 ///     w = w − lr · v,            or  w − lr · (g + μ v)  with nesterov
-/// as in PyTorch. Sources: Polyak 1964; Sutskever et al., "On the importance of initialization and momentum
-/// in deep learning", 2013 (nesterov).
+/// as in PyTorch. State: "momentum_buffer" is v, if there is momentum.
+///
+/// The other common form of momentum, the moving average v = β v + (1 − β) g, is {.momentum = β, .dampening =
+/// β}. It takes steps 1 / (1 − β) times smaller, so its lr is that much larger; but its first step is all of
+/// g.
+///
+/// Sources: Polyak 1964; Sutskever et al., "On the importance of initialization and momentum in deep
+/// learning", 2013 (nesterov).
 template <class T = float>
 class SGD : public Optimizer<T, SGDOptions> {
     using Base = Optimizer<T, SGDOptions>;
 
 public:
-    /// Throws ValueError unless lr, momentum, dampening and weight_decay are finite and not negative, and
-    /// nesterov comes with momentum and without dampening.
-    explicit SGD(std::vector<Variable<T>> parameters, SGDOptions options = {})
-        : Base("sgd", 1, &validate, std::move(parameters), options) {}
+    /// Throws ValueError unless all numbers are finite and not negative, and nesterov comes with momentum and
+    /// without dampening.
+    explicit SGD(std::vector<Variable<T>> parameters, const SGDOptions& options = {})
+        : Base(traits, std::move(parameters), options) {}
+    explicit SGD(std::vector<NamedParameter<T>> parameters, const SGDOptions& options = {})
+        : Base(traits, std::move(parameters), options) {}
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
-        for (auto& group : this->groups()) {
-            const SGDOptions& o = group.options;
-            const T lr = T(o.lr), mu = T(o.momentum), fresh = T(1) - T(o.dampening),
-                    decay = T(o.weight_decay);
-            const bool nesterov = o.nesterov;
-            const auto all = [](std::size_t) { return true; };
-            if (o.momentum == 0) {
-                this->template update<0>(
-                    group,
-                    [=]<class V>(V& w, const V& dw)
-                        GRADUS_INLINE_LAMBDA { w = w - V(lr) * (dw + V(decay) * w); },
-                    all);
-            } else {
-                const auto rule = [=](T keep, T take) {
-                    return [=]<class V>(V& w, const V& dw, V& v) GRADUS_INLINE_LAMBDA {
-                        const V g = dw + V(decay) * w;
-                        v = V(keep) * v + V(take) * g;
-                        w = w - V(lr) * (nesterov ? V(g + V(mu) * v) : v);
-                    };
-                };
-                const auto started = [&group](std::size_t i) { return group.steps[i] > 0; };
-                this->template update<1>(group, rule(mu, fresh), started);
-                this->template update<1>(group, rule(T(0), T(1)), [&](std::size_t i) { return !started(i); });
-            }
-            for (std::size_t i = 0; i < group.parameters.size(); ++i)
-                if (group.parameters[i].has_grad() && group.parameters[i].requires_grad()) ++group.steps[i];
-        }
+        this->template update<detail::SGDRule<T>>([](const SGDOptions& o, Index step) {
+            const bool first = o.momentum == 0 || step == 1;
+            return detail::SGDRule<T>{
+                detail::penalties<T>(o, o.decoupled), T(o.lr * o.lr_scale), T(first ? 0 : o.momentum.value),
+                T(first ? 1 : 1 - o.dampening),       T(o.momentum),        o.nesterov};
+        });
     }
 
 private:
     static void validate(const SGDOptions& o) {
-        for (const float value : {o.lr, o.momentum, o.dampening, o.weight_decay})
-            check<ValueError>(std::isfinite(value) && value >= 0, "sgd",
-                              "lr, momentum, dampening and weight_decay must be finite and not negative");
+        detail::check_common_settings("sgd", o);
+        detail::check_setting("sgd", "momentum", o.momentum);
+        detail::check_setting("sgd", "dampening", o.dampening);
         check<ValueError>(!o.nesterov || (o.momentum > 0 && o.dampening == 0), "sgd",
                           "nesterov needs momentum > 0 and no dampening");
     }
+
+    static constexpr OptimizerTraits<SGDOptions> traits = {
+        "sgd",
+        {"momentum_buffer"},
+        &validate,
+        [](const SGDOptions& o, std::size_t kind) { return kind == 0 && o.momentum > 0; },
+        [](const SGDOptions&) { return 0.0; }};
 };
 
 }  // namespace gradus::optim

@@ -84,7 +84,9 @@ void check_exact(const ConvSizes& s) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));
         const Tensor<T> padded = kernels::pad_images(s, x);
-        CHECK(kernels::conv2d(s, padded, w, bias.data()) == y);
+        Tensor<T> result = Tensor<T>::uninitialized(s.y_shape());
+        kernels::conv2d(s, padded, w, bias.data(), result.mutable_data());
+        CHECK(result == y);
         CHECK(kernels::conv2d_dx(s, dy, w) == dx);
         CHECK(kernels::conv2d_dw(s, padded, dy) == dw);
     }
@@ -115,6 +117,13 @@ TEST_CASE("conv2d kernels: the definition, at awkward sizes") {
     cases.push_back(sizes(2, 3, 2, 5, {5, 5}, {3, 3}, one, one, one, one));  // groups
     cases.push_back(sizes(2, 7, 1, 1, {5, 6}, {3, 3}, one, one, one, one));  // depthwise
     cases.push_back(sizes(2, 5, 1, 2, {7, 6}, {3, 3}, {2, 2}, one, one, one));
+    cases.push_back(sizes(3, 6, 1, 1, {33, 35}, {3, 3}, one, one, one, one));
+    cases.push_back(sizes(2, 4, 1, 3, {13, 11}, {4, 3}, {3, 2}, {2, 0}, {0, 3}, {1, 2}));
+    cases.push_back(sizes(2, 3, 1, 4, {1, 1}, {1, 1}, one, none, none, one));
+    cases.push_back(
+        sizes(1, 2, 1, 1, {9, 9}, {2, 2}, {4, 4}, none, none, one));  // pixels that no window sees
+    cases.push_back(sizes(1, 2, 1, 5, {6, 5}, {3, 3}, one, one, one, one));
+    cases.push_back(sizes(0, 2, 1, 1, {6, 5}, {3, 3}, one, one, one, one));
     cases.push_back(sizes(1, 3, 1, 1, {9, 40}, {5, 3}, one, {4, 2}, {4, 2}, {2, 2}));
     cases.push_back(sizes(0, 1, 2, 3, {4, 4}, {2, 2}, one, none, none, one));  // nothing
     cases.push_back(sizes(2, 1, 0, 3, {4, 4}, {2, 2}, one, none, none, one));

@@ -2,9 +2,11 @@
 #include "gradus/nn/sequential.hpp"
 
 #include "gradus/nn/activations.hpp"
+#include "gradus/nn/conv2d.hpp"
 #include "gradus/nn/flatten.hpp"
 #include "gradus/nn/linear.hpp"
 #include "gradus/nn/model.hpp"
+#include "gradus/nn/pool2d.hpp"
 #include "support/numbers.hpp"
 
 using namespace gradus;
@@ -62,4 +64,13 @@ TEST_CASE("sequential: a copy has weights of its own") {
     std::get<0>(copy.layers).weight = Tensor<>{{5}};
     CHECK_FALSE(nn::parameters(net)[0].value().item() == 5);
     CHECK(nn::parameters(copy)[0].value().item() == 5);
+}
+
+TEST_CASE("sequential: layers hand their results on as temporaries") {
+    const nn::Sequential net(nn::Conv2d<>(1, 2, {.kernel = 3}), nn::MaxPool2d({.kernel = 2}), nn::ReLU());
+    const Variable<> x(randn({2, 1, 8, 8}));
+    const Variable<> y = net(x);
+    CHECK(y.operation() == std::string("conv2d + max_pool2d + relu"));
+    const Variable<> conv = std::get<0>(net.layers)(x), pooled = max_pool2d(conv, {.kernel = 2});
+    CHECK(y.value() == relu(pooled).value());
 }

@@ -6,7 +6,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "gradus/core/size2.hpp"
+#include "gradus/kernels/conv_sizes.hpp"
+#include "gradus/kernels/depthwise.hpp"
 #include "gradus/kernels/gemm.hpp"
 #include "gradus/kernels/layout.hpp"
 
@@ -19,34 +20,7 @@
 
 namespace gradus::kernels {
 
-/// The sizes of a convolution: x [batch, groups * in, image] * weight [groups * out, in, kernel].
-struct ConvSizes {
-    Index batch, groups;
-    Index in, out;  // channels of one group
-    Size2 kernel, stride, dilation;
-    Size2 image, padded, result;
-    Size2 before;  // padding above and to the left
-
-    Index taps() const { return in * kernel.area(); }
-    Shape y_shape() const { return {batch, groups * out, result.height, result.width}; }
-    Shape weight_shape() const { return {groups * out, in, kernel.height, kernel.width}; }
-};
-
 namespace detail {
-
-/// Numbers the pixels (image of the batch, row, column) of an array and says where each lies.
-struct PixelWalk {
-    Index height, width;              // pixels of one image
-    Index start, image, row, column;  // offset of the first pixel, and the distance to the next of each kind
-
-    Index operator()(Index pixel) const {
-        const Index x = pixel % width, rest = pixel / width;
-        return start + rest / height * image + rest % height * row + x * column;
-    }
-    void run(Index first, Index count, Index* offsets) const {
-        for (Index i = 0; i < count; ++i) offsets[i] = (*this)(first + i);
-    }
-};
 
 /// sums[i][j] += sum over k of x[rows[i] + depths[k]] * b[k][j], in ascending k.
 template <std::size_t Rows, std::size_t Vectors, class Pack, class T>
@@ -133,6 +107,7 @@ struct ConvTile {
 };
 
 inline constexpr Index max_tile_rows = 14;
+inline constexpr Index max_tile_columns = 32;
 inline constexpr Index strips_per_task = 8;
 
 /// A product of gathered pixels and packed columns: y at (pixel, channel) = bias[channel] + sum over k of
@@ -190,69 +165,53 @@ struct GatheredProduct {
     }
 };
 
-/// The offset of every tap (channel, ky, kx) in a padded image.
-inline std::vector<Index> tap_offsets(const ConvSizes& s) {
-    std::vector<Index> offsets;
-    offsets.reserve(static_cast<std::size_t>(s.taps()));
-    for (Index c = 0; c < s.in; ++c)
-        for (Index ky = 0; ky < s.kernel.height; ++ky)
-            for (Index kx = 0; kx < s.kernel.width; ++kx)
-                offsets.push_back((c * s.padded.height + ky * s.dilation.height) * s.padded.width +
-                                  kx * s.dilation.width);
-    return offsets;
-}
-
-/// The first input pixel under each output pixel, in a padded image.
-inline PixelWalk window_walk(const ConvSizes& s, Index group) {
-    const Index plane = s.padded.area();
-    return {s.result.height,
-            s.result.width,
-            group * s.in * plane,
-            s.groups * s.in * plane,
-            s.stride.height * s.padded.width,
-            s.stride.width};
-}
-
-/// The pixels of a dense array of planes: [batch, planes, size], from plane `first` on.
-inline PixelWalk plane_walk(const Size2& size, Index planes, Index first) {
-    return {size.height, size.width, first * size.area(), planes * size.area(), size.width, 1};
-}
-
+/// The weights of one group in panels [taps, tile_columns], and the bias [tile_columns] of each.
 template <class T>
-Tensor<T> conv2d_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias) {
-    Tensor<T> y = Tensor<T>::uninitialized(s.y_shape());
-    T* const out = y.mutable_data();
-    const TileSizes tile = tile_sizes<T>();
-    const Index panels = (s.out + tile.columns - 1) / tile.columns, depth = s.taps();
-    Tensor<T> memory = Tensor<T>::uninitialized({panels * tile.columns * (depth + 1)});
-    T* const packed = memory.mutable_data();
-    T* const bias_panels = packed + panels * tile.columns * depth;
-    const std::vector<Index> taps = tap_offsets(s);
-    for (Index g = 0; g < s.groups; ++g) {
-        const T* const w = weight.data() + g * s.out * depth;
-        parallel_for(panels, std::max<Index>(1, parallel_grain / (depth * tile.columns)),
+struct PackedWeight {
+    T* panels;
+    T* bias_panels;
+
+    PackedWeight(const ConvSizes& s, const T* weight, const T* bias) {
+        const TileSizes tile = tile_sizes<T>();
+        const Index count = (s.out + tile.columns - 1) / tile.columns, depth = s.taps();
+        memory_ = Tensor<T>::uninitialized({count * tile.columns * (depth + 1)});
+        panels = memory_.mutable_data();
+        bias_panels = panels + count * tile.columns * depth;
+        parallel_for(count, std::max<Index>(1, parallel_grain / (depth * tile.columns)),
                      [&](Index begin, Index end) {
                          for (Index p = begin; p < end; ++p)
-                             simd::run<PackKernel<T>>(w + p * tile.columns * depth, Index{1}, depth, depth,
-                                                      std::min(tile.columns, s.out - p * tile.columns),
-                                                      packed + p * tile.columns * depth);
+                             simd::run<PackKernel<T>>(weight + p * tile.columns * depth, Index{1}, depth,
+                                                      depth, std::min(tile.columns, s.out - p * tile.columns),
+                                                      panels + p * tile.columns * depth);
                      });
-        std::fill_n(bias_panels, panels * tile.columns, T(0));
-        if (bias) std::copy_n(bias + g * s.out, s.out, bias_panels);
+        std::fill_n(bias_panels, count * tile.columns, T(0));
+        if (bias) std::copy_n(bias, s.out, bias_panels);
+    }
+
+private:
+    Tensor<T> memory_;
+};
+
+template <class T>
+void conv2d_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
+                   T* y) {
+    const std::vector<Index> taps = tap_offsets(s);
+    for (Index g = 0; g < s.groups; ++g) {
+        const PackedWeight<T> packed(s, weight.data() + g * s.out * s.taps(),
+                                     bias ? bias + g * s.out : nullptr);
         GatheredProduct<T>{padded.data(),
                            window_walk(s, g),
                            s.batch * s.result.area(),
                            taps.data(),
-                           depth,
-                           packed,
-                           bias_panels,
+                           s.taps(),
+                           packed.panels,
+                           packed.bias_panels,
                            s.out,
-                           out,
+                           y,
                            plane_walk(s.result, s.groups * s.out, g * s.out),
                            s.result.area()}
             .run();
     }
-    return y;
 }
 
 /// Along one axis: the input positions that share the taps which reach them. With i + before = stride * t +
@@ -366,39 +325,44 @@ Tensor<T> conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor
 }
 
 template <class T>
-struct GradientTileArgs {
+struct RowTileArgs {
     const T* x;
     const Index* rows;
     const Index* depths;
     Index depth;
     const T* b;
+    const T* start;  // row i begins with start[i * start_row ...]
+    Index start_row;
     T* c;  // (i, j) at c[i * tile_columns + j]
-    Index count;
-    bool first;  // start from 0, else from c
+    Index count, columns;
 };
 
+/// A tile that stays as it is computed, row by row.
 template <class T>
-struct GradientTile {
-    template <std::size_t Rows, int Bytes>
-    GRADUS_INLINE static void tile(const GradientTileArgs<T>& args) {
+struct RowTile {
+    template <std::size_t Rows, std::size_t Vectors, int Bytes>
+    GRADUS_INLINE static void tile(const RowTileArgs<T>& args) {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        Pack sums[Rows][2];
+        Pack sums[Rows][Vectors];
         for (std::size_t i = 0; i < Rows; ++i)
-            for (Index v = 0; v < 2; ++v)
-                sums[i][v] =
-                    args.first ? Pack(T(0)) : Pack::load(args.c + (2 * static_cast<Index>(i) + v) * lanes);
+            for (std::size_t v = 0; v < Vectors; ++v)
+                sums[i][v] = Pack::load(args.start + static_cast<Index>(i) * args.start_row +
+                                        static_cast<Index>(v) * lanes);
         add_products(sums, args.x, args.rows, args.depths, args.depth, args.b);
         for (std::size_t i = 0; i < Rows; ++i)
-            for (Index v = 0; v < 2; ++v) sums[i][v].store(args.c + (2 * static_cast<Index>(i) + v) * lanes);
+            for (std::size_t v = 0; v < Vectors; ++v)
+                sums[i][v].store(args.c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
     }
 
     template <int Bytes>
-    GRADUS_INLINE static void run(const GradientTileArgs<T>* args) {
+    GRADUS_INLINE static void run(const RowTileArgs<T>* args) {
+        constexpr std::size_t rows = tile_rows<Bytes>;
+        const bool narrow = args->columns <= tile_columns<T, Bytes> / 2;
         if (args->count <= 4)
-            tile<4, Bytes>(*args);
+            narrow ? tile<4, 1, Bytes>(*args) : tile<4, 2, Bytes>(*args);
         else
-            tile<tile_rows<Bytes>, Bytes>(*args);
+            narrow ? tile<rows, 1, Bytes>(*args) : tile<rows, 2, Bytes>(*args);
     }
 };
 
@@ -448,6 +412,7 @@ struct WeightGradient {
         Tensor<T> memory = Tensor<T>::uninitialized({pixels_per_pass * tile.columns});
         T* const packed = memory.mutable_data();
         const PixelWalk from = window_walk(s, group);
+        const std::array<T, static_cast<std::size_t>(max_tile_columns)> nothing{};
         std::array<Index, static_cast<std::size_t>(pixels_per_pass)> depths;
         const Index begin = passes * part / parts * pixels_per_pass;
         const Index end = std::min(pixels, passes * (part + 1) / parts * pixels_per_pass);
@@ -460,16 +425,18 @@ struct WeightGradient {
                 const Index k = strip * tile.rows, count = std::min(tile.rows, s.taps() - k);
                 std::copy_n(taps + k, count, rows);
                 std::fill(rows + count, rows + tile.rows, rows[count - 1]);
-                GradientTileArgs<T> args;
+                RowTileArgs<T> args;
                 args.x = padded;
                 args.rows = rows;
                 args.depths = depths.data();
                 args.depth = depth;
                 args.b = packed;
                 args.c = c + k * tile.columns;
+                args.start = pixel == begin ? nothing.data() : args.c;
+                args.start_row = pixel == begin ? 0 : tile.columns;
                 args.count = count;
-                args.first = pixel == begin;
-                simd::run<GradientTile<T>>(&args);
+                args.columns = s.out - panel * tile.columns;
+                simd::run<RowTile<T>>(&args);
             }
         }
     }
@@ -530,24 +497,27 @@ Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
 /// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation, j · stride + kx · dilation] w[o, c, ky,
 /// kx], x padded, bias may be null.
 template <class T>
-Tensor<T> conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias) {
+void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
     if constexpr (detail::has_packs<T>) {
-        if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias);
+        if (detail::is_depthwise(s))
+            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
+        if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
     }
-    Tensor<T> y = zeros<T>(s.y_shape());
-    T* const out = y.mutable_data();
-    if (bias)
-        for (Index i = 0; i < y.numel(); ++i) out[i] = bias[i / s.result.area() % (s.groups * s.out)];
-    detail::for_each_product(s, [&](Index to, Index from, Index w) {
-        out[to] = out[to] + padded.data()[from] * weight.data()[w];
-    });
-    return y;
+    for (Index i = 0; i < s.y_shape().numel(); ++i)
+        y[i] = bias ? bias[i / s.result.area() % (s.groups * s.out)] : T(0);
+    detail::for_each_product(
+        s, [&](Index to, Index from, Index w) { y[to] = y[to] + padded.data()[from] * weight.data()[w]; });
 }
 
 /// The gradient of x: dy spread over the windows.
 template <class T>
 Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
-    if constexpr (detail::has_packs<T>) return detail::conv2d_dx_packed(s, dy, weight);
+    if constexpr (detail::has_packs<T>) {
+        if (!detail::is_depthwise(s)) return detail::conv2d_dx_packed(s, dy, weight);
+        Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups, s.image.height, s.image.width});
+        detail::Depthwise<T>{s}.input(dy.data(), weight.data(), dx.mutable_data());
+        return dx;
+    }
     Tensor<T> padded = zeros<T>({s.batch, s.groups * s.in, s.padded.height, s.padded.width});
     T* const out = padded.mutable_data();
     detail::for_each_product(
@@ -561,6 +531,11 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
 template <class T>
 Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
     if constexpr (detail::has_packs<T>) {
+        if (detail::is_depthwise(s)) {
+            Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+            detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), dweight.mutable_data());
+            return dweight;
+        }
         if (s.taps() > 0 && dy.numel() > 0) return detail::conv2d_dw_packed(s, padded, dy);
     }
     Tensor<T> dweight = zeros<T>(s.weight_shape());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <utility>
+
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/activation.hpp"
 
@@ -11,8 +13,8 @@ namespace gradus::nn {
 struct ReLU {
     static constexpr const char* type = "ReLU";
     template <class T>
-    Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, relu(x));
+    Variable<T> operator()(Variable<T> x) const {
+        return traced(this, relu(std::move(x)));
     }
 };
 

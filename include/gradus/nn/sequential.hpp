@@ -41,14 +41,14 @@ struct Sequential {
 
 private:
     template <class T, class... Rest>
-    static Variable<T> call(const Variable<T>& x, const auto& first, const Rest&... rest) {
+    static Variable<T> call(Variable<T> x, const auto& first, const Rest&... rest) {
         if constexpr (sizeof...(Rest) == 0)
-            return first(x);
+            return first(std::move(x));  // a temporary: layers that can work in one step with the last one do
         else
-            return call<T>(first(x), rest...);
+            return call<T>(first(std::move(x)), rest...);
     }
     template <class T>
-    static Variable<T> call(const Variable<T>& x) {
+    static Variable<T> call(Variable<T> x) {
         return x;
     }
 

@@ -17,7 +17,8 @@ Dual<T> sigmoid(const Dual<T>& x) {
 
 /// max(x, 0), NaN for NaN.       dx = dy where y > 0, else 0
 template <class T>
-Variable<T> relu(const Variable<T>& x) {
+Variable<T> relu(Variable<T> x) {
+    if (Variable<T> y = detail::fused("relu", x); y.defined()) return y;
     return detail::elementwise_by_result(
         "relu", x,
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
@@ -187,7 +188,7 @@ template <class T>
 Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
     return detail::along_axis("log_softmax", x, axis, [](const Variable<T>& rows) {
         const auto parts = kernels::softmax_parts(rows.value());
-        const Tensor<T> p = parts.exps / detail::per_row(parts.sums, rows.shape());
+        const Tensor<T> exps = parts.exps, sums = detail::per_row(parts.sums, rows.shape());
         const Tensor<T> log_sums = kernels::map(
             "log_softmax",
             [](const T& sum) {
@@ -199,8 +200,9 @@ Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
         return record("log_softmax",
                       rows.value() - detail::per_row(parts.largest, rows.shape()) -
                           detail::per_row(log_sums, rows.shape()),
-                      wrt(rows, [p, last](const Tensor<T>& dy) {
-                          return dy - p * kernels::reduce<kernels::SumOf>(dy, last);
+                      // In this order nll of it has the gradient of cross_entropy bit for bit.
+                      wrt(rows, [exps, sums, last](const Tensor<T>& dy) {
+                          return dy - exps * (kernels::reduce<kernels::SumOf>(dy, last) / sums);
                       }));
     });
 }

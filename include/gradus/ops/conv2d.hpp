@@ -7,6 +7,7 @@
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/reduce.hpp"
+#include "gradus/ops/conv_pool.hpp"
 
 namespace gradus {
 
@@ -83,14 +84,16 @@ namespace detail {
 }
 
 template <class T, class... Rest>
-Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const T* bias,
+Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                    const Conv2dOptions& options, Rest... rest) {
     const kernels::ConvSizes s = conv2d_sizes(x.shape(), weight.shape(), options);
     const Tensor<T> X = kernels::pad_images(s, x.value()), W = weight.value();
-    return record("conv2d", kernels::conv2d(s, X, W, bias),
-                  wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_dx(s, dy, W); }),
-                  wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_dw(s, X, dy); }),
-                  std::move(rest)...);
+    Variable<T> y = record("conv2d", Tensor<T>::uninitialized(s.y_shape()),
+                           wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_dx(s, dy, W); }),
+                           wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_dw(s, X, dy); }),
+                           std::move(rest)...);
+    y.node().deferred.store(new DeferredConv2d<T>(s, x, weight, bias, X), std::memory_order_release);
+    return y;
 }
 
 }  // namespace detail
@@ -109,7 +112,7 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
         detail::fail<ShapeError>("conv2d", "needs weight [out, in / groups, kh, kw] and bias [out]",
                                  weight.shape(), bias.shape());
     return detail::conv2d(
-        x, weight, bias.value().data(), options, wrt(bias, [](const Tensor<T>& dy) {
+        x, weight, bias, options, wrt(bias, [](const Tensor<T>& dy) {
             constexpr kernels::AxisSet all_but_channels = 0b1101;
             return kernels::reduce<kernels::SumOf>(dy, all_but_channels).reshape({dy.size(1)});
         }));
@@ -118,7 +121,7 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
 /// The same without a bias.
 template <class T>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Conv2dOptions& options = {}) {
-    return detail::conv2d(x, weight, static_cast<const T*>(nullptr), options);
+    return detail::conv2d(x, weight, Variable<T>(), options);
 }
 
 }  // namespace gradus

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <vector>
+
+#include "gradus/core/size2.hpp"
+
+// The geometry of convolutions: what lies where.
+
+namespace gradus::kernels {
+
+/// The sizes of a convolution: x [batch, groups * in, image] * weight [groups * out, in, kernel].
+struct ConvSizes {
+    Index batch, groups;
+    Index in, out;  // channels of one group
+    Size2 kernel, stride, dilation;
+    Size2 image, padded, result;
+    Size2 before;  // padding above and to the left
+
+    Index taps() const { return in * kernel.area(); }
+    Shape y_shape() const { return {batch, groups * out, result.height, result.width}; }
+    Shape weight_shape() const { return {groups * out, in, kernel.height, kernel.width}; }
+};
+
+namespace detail {
+
+/// Numbers the pixels (image of the batch, row, column) of an array and says where each lies.
+struct PixelWalk {
+    Index height, width;              // pixels of one image
+    Index start, image, row, column;  // offset of the first pixel, and the distance to the next of each kind
+
+    /// The offsets of pixels first, first + 1, ...
+    void run(Index first, Index count, Index* offsets) const {
+        Index x = first % width, y = first / width % height;
+        Index at = start + first / width / height * image + y * row + x * column;
+        for (Index i = 0; i < count; ++i) {
+            offsets[i] = at;
+            at += column;
+            if (++x < width) continue;
+            x = 0;
+            at += row - width * column;
+            if (++y < height) continue;
+            y = 0;
+            at += image - height * row;
+        }
+    }
+    Index operator()(Index pixel) const {
+        Index offset;
+        run(pixel, 1, &offset);
+        return offset;
+    }
+};
+
+/// The offset of every tap (channel, ky, kx) in a padded image.
+inline std::vector<Index> tap_offsets(const ConvSizes& s) {
+    std::vector<Index> offsets;
+    offsets.reserve(static_cast<std::size_t>(s.taps()));
+    for (Index c = 0; c < s.in; ++c)
+        for (Index ky = 0; ky < s.kernel.height; ++ky)
+            for (Index kx = 0; kx < s.kernel.width; ++kx)
+                offsets.push_back((c * s.padded.height + ky * s.dilation.height) * s.padded.width +
+                                  kx * s.dilation.width);
+    return offsets;
+}
+
+/// The first input pixel under each output pixel, in a padded image.
+inline PixelWalk window_walk(const ConvSizes& s, Index group) {
+    const Index plane = s.padded.area();
+    return {s.result.height,
+            s.result.width,
+            group * s.in * plane,
+            s.groups * s.in * plane,
+            s.stride.height * s.padded.width,
+            s.stride.width};
+}
+
+/// The pixels of a dense array of planes: [batch, planes, size], from plane `first` on.
+inline PixelWalk plane_walk(const Size2& size, Index planes, Index first) {
+    return {size.height, size.width, first * size.area(), planes * size.area(), size.width, 1};
+}
+
+}  // namespace detail
+}  // namespace gradus::kernels

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "gradus/nn/trace.hpp"
+#include "gradus/ops/pool2d.hpp"
+
+// The pooling of ops/pool2d.hpp as layers.
+
+namespace gradus::nn {
+
+/// max_pool2d: nn::MaxPool2d({.kernel = 2}).
+struct MaxPool2d {
+    static constexpr const char* type = "MaxPool2d";
+    MaxPool2dOptions options;
+
+    explicit MaxPool2d(const MaxPool2dOptions& o) : options(o) {}
+
+    template <class T>
+    Variable<T> operator()(Variable<T> x) const {
+        return traced(this, max_pool2d(std::move(x), options));
+    }
+};
+
+/// avg_pool2d: nn::AvgPool2d({.kernel = 2}).
+struct AvgPool2d {
+    static constexpr const char* type = "AvgPool2d";
+    AvgPool2dOptions options;
+
+    explicit AvgPool2d(const AvgPool2dOptions& o) : options(o) {}
+
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, avg_pool2d(x, options));
+    }
+};
+
+/// adaptive_avg_pool2d: nn::AdaptiveAvgPool2d({7, 7}).
+struct AdaptiveAvgPool2d {
+    static constexpr const char* type = "AdaptiveAvgPool2d";
+    Size2 output;
+
+    explicit AdaptiveAvgPool2d(Size2 size) : output(size) {}
+
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, adaptive_avg_pool2d(x, output));
+    }
+};
+
+/// global_avg_pool2d: [N, C, H, W] to [N, C].
+struct GlobalAvgPool2d {
+    static constexpr const char* type = "GlobalAvgPool2d";
+
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, global_avg_pool2d(x));
+    }
+};
+
+/// global_max_pool2d: [N, C, H, W] to [N, C].
+struct GlobalMaxPool2d {
+    static constexpr const char* type = "GlobalMaxPool2d";
+
+    template <class T>
+    Variable<T> operator()(const Variable<T>& x) const {
+        return traced(this, global_max_pool2d(x));
+    }
+};
+
+}  // namespace gradus::nn

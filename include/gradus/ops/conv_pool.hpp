@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <utility>
+
+#include "gradus/autograd/record.hpp"
+#include "gradus/kernels/conv_pool.hpp"
+
+// A convolution whose output nobody has read yet, and what it becomes together with the max_pool2d and the
+// relu after it. Nobody calls this by name: the operations in ops/conv2d.hpp, ops/pool2d.hpp and
+// ops/activation.hpp find each other when one is called with the result of the other,
+// relu(max_pool2d(conv2d(x, w))).
+
+namespace gradus::detail {
+
+template <class T>
+struct DeferredConv2d;
+template <class T>
+Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window, bool relu);
+
+/// The convolution. It holds its inputs as variables, for the step that takes its place.
+template <class T>
+struct DeferredConv2d final : Deferred<T> {
+    DeferredConv2d(const kernels::ConvSizes& sizes, Variable<T> input, Variable<T> w, Variable<T> b,
+                   Tensor<T> padded_input)
+        : s(sizes),
+          x(std::move(input)),
+          weight(std::move(w)),
+          bias(std::move(b)),
+          padded(std::move(padded_input)) {
+        weights = weight.value();
+        if (bias.defined()) biases = bias.value();
+    }
+
+    void compute(T* y) override { kernels::conv2d(s, padded, weights, bias_data(), y); }
+
+    Variable<T> followed_by(std::string_view operation, const Size2& window) override {
+        if constexpr (kernels::detail::has_packs<T>)
+            if (operation == "max_pool2d" && s.groups == 1 && s.dilation == Size2(1) && s.taps() > 0 &&
+                window.area() <= kernels::detail::max_window)
+                return record_conv_pool(*this, window, false);
+        return {};
+    }
+
+    const T* bias_data() const { return bias.defined() ? biases.data() : nullptr; }
+
+    kernels::ConvSizes s;
+    Variable<T> x, weight, bias;
+    Tensor<T> padded, weights, biases;  // as they were when conv2d was called
+};
+
+/// The convolution and the pooling of its output, with or without the relu.
+template <class T>
+struct DeferredConvPool final : Deferred<T> {
+    DeferredConvPool(const DeferredConv2d<T>& convolution, const kernels::ConvPoolSizes& sizes,
+                     const Tensor<std::uint8_t>& shared_codes, std::uint8_t* out)
+        : conv(convolution), s(sizes), codes(shared_codes), codes_out(out) {}
+
+    void compute(T* y) override {
+        kernels::conv_pool(s, conv.padded, conv.weights, conv.bias_data(), y, codes_out);
+    }
+
+    Variable<T> followed_by(std::string_view operation, const Size2&) override {
+        return operation == "relu" && !s.relu ? record_conv_pool(conv, s.window, true) : Variable<T>();
+    }
+
+    DeferredConv2d<T> conv;
+    kernels::ConvPoolSizes s;
+    Tensor<std::uint8_t> codes;  // shared with the rules, which run after compute() has written it
+    std::uint8_t* codes_out;
+};
+
+template <class T>
+Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window, bool relu) {
+    const kernels::ConvPoolSizes s{conv.s, window, relu};
+    auto memory = Tensor<std::uint8_t>::uninitialized(s.y_shape());
+    std::uint8_t* const codes_out = memory.mutable_data();
+    const Tensor<std::uint8_t> codes = std::move(memory);
+    const char* const name = relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d";
+    const auto make = [&](auto... bias) {
+        return record(
+            name, Tensor<T>::uninitialized(s.y_shape()),
+            wrt(conv.x, [s, codes, w = conv.weights](
+                            const Tensor<T>& dy) { return kernels::conv_pool_dx(s, dy, codes, w); }),
+            wrt(conv.weight,
+                [s, codes, padded = conv.padded](const Tensor<T>& dy) {
+                    return kernels::conv_pool_dw(s, dy, codes, padded);
+                }),
+            std::move(bias)...);
+    };
+    const auto dbias = [s, codes](const Tensor<T>& dy) { return kernels::conv_pool_dbias(s, dy, codes); };
+    Variable<T> y = conv.bias.defined() ? make(wrt(conv.bias, dbias)) : make();
+    y.node().deferred.store(new DeferredConvPool<T>(conv, s, codes, codes_out), std::memory_order_release);
+    return y;
+}
+
+}  // namespace gradus::detail

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/ops/conv_pool.hpp"
+
+#include "gradus/ops/activation.hpp"
+#include "gradus/ops/conv2d.hpp"
+#include "gradus/ops/pool2d.hpp"
+#include "support/numbers.hpp"
+#include "support/op_table.hpp"
+
+using namespace gradus;
+
+namespace {
+
+struct Steps {
+    Conv2dOptions conv;
+    Size2 window;
+    bool relu;
+};
+
+/// In one step.
+template <class T>
+Variable<T> together(const std::vector<Variable<T>>& x, const Steps& s) {
+    auto conv = [&] { return x.size() == 2 ? conv2d(x[0], x[1], s.conv) : conv2d(x[0], x[1], x[2], s.conv); };
+    return s.relu ? relu(max_pool2d(conv(), {.kernel = s.window})) : max_pool2d(conv(), {.kernel = s.window});
+}
+
+/// The same in three: every result has a name.
+template <class T>
+Variable<T> apart(const std::vector<Variable<T>>& x, const Steps& s) {
+    const Variable<T> conv = x.size() == 2 ? conv2d(x[0], x[1], s.conv) : conv2d(x[0], x[1], x[2], s.conv);
+    const Variable<T> pooled = max_pool2d(conv, {.kernel = s.window});
+    return s.relu ? relu(pooled) : pooled;
+}
+
+template <class T>
+void check_same(const std::vector<Shape>& shapes, const Steps& s, T tolerance) {
+    Generator generator(5);
+    std::vector<Variable<T>> a, b;
+    for (const Shape& shape : shapes) {
+        a.emplace_back(randn<T>(shape, generator), VariableOptions{true});
+        b.emplace_back(a.back().value(), VariableOptions{true});
+    }
+    const Variable<T> one = together(a, s), three = apart(b, s);
+    INFO("x " << to_string(shapes[0]) << ", weight " << to_string(shapes[1]) << ", window "
+              << to_string(s.window) << (s.relu ? ", relu" : ""));
+    REQUIRE(one.operation() == std::string(s.relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d"));
+    CHECK(one.value() == three.value());
+    const Tensor<T> seed = randn<T>(one.shape(), generator);
+    one.backward({.seed = seed});
+    three.backward({.seed = seed});
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        INFO("gradient of input " << i);
+        op_table::check_close("gradient", cast<double>(a[i].grad()), cast<double>(b[i].grad()),
+                              static_cast<double>(tolerance), 1e-30);
+    }
+}
+
+}  // namespace
+
+TEST_CASE("conv_pool: op table") {
+    for (const bool with_relu : {false, true}) {
+        const Steps plain{{}, 2, with_relu}, padded{{.stride = {1, 2}, .padding = {2, 1}}, {2, 3}, with_relu};
+        // The inputs are few, so that no two numbers of a window are nearly equal.
+        check_op("conv_pool", [&](const auto& x) { return together(x, plain); },
+                 {.shapes = {{{2, 2, 5, 6}, {3, 2, 2, 3}, {3}},
+                             {{1, 1, 2, 2}, {1, 1, 1, 1}},
+                             {{0, 1, 4, 4}, {2, 1, 1, 1}}},
+                  .large = {{{12, 3, 21, 20}, {18, 3, 3, 3}, {18}}},
+                  .second_order = false});
+        check_op("conv_pool, stride and padding", [&](const auto& x) { return together(x, padded); },
+                 {.shapes = {{{2, 2, 5, 8}, {3, 2, 2, 3}, {3}}}, .second_order = false});
+    }
+}
+
+TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
+    for (const bool with_relu : {false, true})
+        for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+            const simd::ScopedIsa scope(isa);
+            for (const Index channels : {1, 3, 16, 17, 33}) {
+                check_same<float>({{3, 2, 9, 8}, {channels, 2, 3, 2}, {channels}}, {{}, 2, with_relu}, 1e-5f);
+                check_same<double>({{3, channels, 8, 9}, {5, channels, 2, 3}}, {{}, 3, with_relu}, 1e-13);
+            }
+            check_same<float>({{7, 1, 28, 28}, {32, 1, 5, 5}, {32}}, {{}, 3, with_relu}, 1e-5f);
+            check_same<float>({{7, 32, 8, 8}, {64, 32, 5, 5}, {64}}, {{}, 2, with_relu}, 1e-5f);
+            check_same<float>({{2, 3, 17, 11}, {6, 3, 5, 4}},
+                              {{.stride = {2, 1}, .padding = {3, 2}}, {4, 1}, with_relu}, 1e-5f);
+            check_same<float>({{1, 20, 12, 70}, {3, 20, 1, 4}, {3}},
+                              {{.padding = "same"}, {1, 16}, with_relu}, 1e-5f);
+            check_same<float>({{1, 1, 60, 60}, {2, 1, 1, 1}, {2}}, {{}, 1, with_relu}, 1e-5f);  // long lists
+            check_same<float>({{1, 3, 4, 4}, {700, 3, 2, 2}}, {{}, 3, with_relu}, 1e-5f);
+        }
+}
+
+TEST_CASE("conv_pool: NaN wins its window and loses its gradient to the relu") {
+    const std::vector<Variable<>> x{leaf(Tensor<>{{{{NaN, 1, 2, 3}, {4, 5, -7, -8}}}}),
+                                    leaf(Tensor<>{{{{1}}}})};
+    check_numbers(together(x, {{}, 2, false}).value(), {{{{NaN, 3}}}});
+    const Variable<> y = together(x, {{}, 2, true});
+    check_numbers(y.value(), {{{{NaN, 3}}}});
+    y.backward({.seed = ones({1, 1, 1, 2})});
+    check_numbers(x[0].grad(), {{{{0, 0, 0, 1}, {0, 0, 0, 0}}}});
+}
+
+TEST_CASE("conv_pool: only temporaries are taken over") {
+    const Variable<> x = leaf(randn({1, 1, 6, 6})), w = leaf(randn({2, 1, 3, 3}));
+    const auto name = [](const Variable<>& y) { return std::string(y.operation()); };
+    const Variable<> conv = conv2d(x, w);
+    CHECK(name(max_pool2d(conv, {.kernel = 2})) == "max_pool2d");
+    CHECK(name(relu(conv)) == "relu");
+    CHECK(name(relu(conv2d(x, w))) == "relu");
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 2, .stride = 1})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 2, .padding = 1})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 3, .ceil_mode = true})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w, {.dilation = 2}), {.kernel = 2})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 2})) == "conv2d + max_pool2d");
+    const Variable<> pooled = max_pool2d(conv2d(x, w), {.kernel = 2});
+    CHECK(name(relu(pooled)) == "relu");
+
+    Variable<> kept = conv2d(x, w);  // someone wants its gradient
+    kept.retain_grad();
+    const Variable<> y = max_pool2d(std::move(kept), {.kernel = 2});
+    CHECK(name(y) == "max_pool2d");
+}
+
+TEST_CASE("conv_pool: weights may change between the call and the first look") {
+    Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}}), b = leaf(Tensor<>{1});
+    const Variable<> conv = conv2d(x, w, b), pooled = max_pool2d(conv2d(x, w, b), {.kernel = 2});
+    w.set_value(Tensor<>{{{{100}}}});
+    b.mutable_value() = Tensor<>{100};
+    CHECK(conv.value() == full({1, 1, 2, 2}, 3.0f));
+    CHECK(pooled.value().item() == 3);
+}
+
+TEST_CASE("conv_pool: backward before anybody looked, and without history") {
+    const Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}});
+    relu(max_pool2d(conv2d(x, w), {.kernel = 2})).backward();
+    CHECK(x.grad() == Tensor<>{{{{2, 0}, {0, 0}}}});
+    CHECK(w.grad() == Tensor<>{{{{1}}}});
+    const NoGrad guard;
+    const Variable<> y = relu(max_pool2d(conv2d(x, w), {.kernel = 2}));
+    CHECK(y.value().item() == 2);
+}

@@ -52,6 +52,7 @@ void check_normal(const Variable<>& x, double std) {
 
 TEST_CASE("init: gains") {
     CHECK(init::calculate_gain(Nonlinearity::linear) == 1);
+    CHECK(init::calculate_gain(Nonlinearity::conv) == 1);
     CHECK(init::calculate_gain(Nonlinearity::sigmoid) == 1);
     CHECK(init::calculate_gain(Nonlinearity::tanh) == Approx(1.6666666666666667));
     CHECK(init::calculate_gain(Nonlinearity::relu) == Approx(1.4142135623730951));
@@ -166,4 +167,181 @@ TEST_CASE("init: refusals") {
         Message("normal: needs a finite mean and a finite std >= 0: got 0.000000 and -1.000000"));
     CHECK_THROWS_AS(init::normal(vector, 0, static_cast<double>(NaN)), ValueError);
     CHECK(vector.value() == zeros({5}));
+}
+
+namespace {
+
+/// The largest distance of a matrix from gain² · identity.
+double distance_from_identity(const Tensor<double>& w, double gain) {
+    const Index rows = w.size(0), columns = w.numel() / rows, count = std::min(rows, columns);
+    const auto at = [&](Index i, Index k) {  // element k of the i-th of the fewer vectors
+        return rows <= columns ? w.data()[i * columns + k] : w.data()[k * columns + i];
+    };
+    double worst = 0;
+    for (Index i = 0; i < count; ++i)
+        for (Index j = 0; j <= i; ++j) {
+            double dot = 0;
+            for (Index k = 0; k < std::max(rows, columns); ++k) dot += at(i, k) * at(j, k);
+            worst = std::max(worst, std::abs(dot - (i == j ? gain * gain : 0)));
+        }
+    return worst;
+}
+
+}  // namespace
+
+TEST_CASE("init: orthogonal rows or columns") {
+    Generator generator(1);
+    for (const Shape& shape : {Shape{40, 40}, Shape{30, 50}, Shape{50, 30}, Shape{16, 3, 5, 5},
+                               Shape{200, 4, 3}, Shape{1, 7}, Shape{7, 1}, Shape{1, 1}, Shape{257, 256}}) {
+        INFO(to_string(shape));
+        Variable<double> w(zeros<double>(shape));
+        init::orthogonal(w, {.gain = 1.5}, generator);
+        CHECK(distance_from_identity(w.value(), 1.5) < 1e-13);
+    }
+    Variable<> w = leaf(zeros({64, 32}));
+    init::orthogonal(w, {}, generator);
+    CHECK(distance_from_identity(cast<double>(w.value()), 1) < 1e-6);
+    Variable<> empty = leaf(zeros({0, 3}));
+    init::orthogonal(empty);
+    CHECK(empty.shape() == Shape{0, 3});
+}
+
+TEST_CASE("init: orthogonal matrices are spread evenly") {
+    Generator generator(3);
+    const int draws = 4000;
+    double corner = 0, squares = 0, determinant = 0;
+    for (int i = 0; i < draws; ++i) {
+        Variable<double> w(zeros<double>({2, 2}));
+        init::orthogonal(w, {}, generator);
+        const Tensor<double>& q = w.value();
+        corner += q(0, 0);
+        squares += q(1, 0) * q(1, 0);
+        determinant += q(0, 0) * q(1, 1) - q(0, 1) * q(1, 0);
+    }
+    CHECK(std::abs(corner / draws) < 5 * std::sqrt(0.5 / draws));
+    CHECK(squares / draws == Approx(0.5).epsilon(0.05));
+    CHECK(std::abs(determinant / draws) < 5 / std::sqrt(1.0 * draws));  // rotations and reflections alike
+}
+
+TEST_CASE("init: the normal quantile inverts the distribution function") {
+    for (const double z : {-37.0, -8.0, -3.0, -1.0, -1e-3, 0.0, 0.5, 2.0, 5.0}) {
+        const double p = init::detail::normal_cdf(z);
+        INFO(z);
+        CHECK(init::detail::normal_quantile(p, -38, 8) == Approx(z).epsilon(1e-7).margin(1e-15));
+    }
+    CHECK(init::detail::normal_quantile(0.975, -38, 8) == Approx(1.959963984540054).epsilon(1e-14));
+}
+
+TEST_CASE("init: truncated normal numbers") {
+    Generator generator(1);
+    Variable<> w = weight();
+    const auto range = [&] { return std::minmax_element(w.value().begin(), w.value().end()); };
+    init::trunc_normal(w, {}, generator);
+    Moments m = moments(w);
+    CHECK(std::abs(m.mean) < 0.01);
+    CHECK(m.std == Approx(0.879625661).epsilon(tolerance));  // of N(0, 1) in [-2, 2]
+    CHECK(m.largest <= 2);
+    CHECK(m.largest > 1.999);
+    double inside = 0;
+    for (const float v : w.value()) inside += std::abs(v) < 1;
+    CHECK(inside / 200000 == Approx(0.6826894921 / 0.9544997361).epsilon(tolerance));
+
+    init::trunc_normal(w, {.mean = 1, .std = 0.5, .a = 0.9, .b = 3}, generator);
+    m = moments(w);
+    CHECK(m.mean == Approx(1.33743952).epsilon(tolerance));
+    CHECK(m.std == Approx(0.31960603).epsilon(tolerance));
+    CHECK((*range().first >= 0.9f && *range().second <= 3));
+
+    init::trunc_normal(w, {.std = 0.1, .a = 1, .b = 2}, generator);  // ten deviations out
+    CHECK((*range().first >= 1 && *range().second < 1.2f));
+    CHECK(moments(w).mean == Approx(1.00981).epsilon(1e-4));
+    init::trunc_normal(w, {.std = 0.1, .a = -2, .b = -1}, generator);
+    CHECK(moments(w).mean == Approx(-1.00981).epsilon(1e-4));
+
+    const int before = num_threads();
+    set_num_threads(1);
+    Generator same(9), again(9);
+    init::trunc_normal(w, {}, same);
+    const Tensor<> alone = w.value();
+    set_num_threads(3);
+    init::trunc_normal(w, {}, again);
+    CHECK(w.value() == alone);
+    set_num_threads(before);
+}
+
+TEST_CASE("init: dirac passes the input of a convolution on") {
+    Variable<> line = leaf(ones({3, 2, 3}));
+    init::dirac(line);
+    CHECK(line.value() == Tensor<>{{{0, 1, 0}, {0, 0, 0}}, {{0, 0, 0}, {0, 1, 0}}, {{0, 0, 0}, {0, 0, 0}}});
+    Variable<> grouped = leaf(ones({4, 2, 2}));
+    init::dirac(grouped, {.groups = 2});
+    CHECK(grouped.value() ==
+          Tensor<>{{{0, 1}, {0, 0}}, {{0, 0}, {0, 1}}, {{0, 1}, {0, 0}}, {{0, 0}, {0, 1}}});
+    Variable<> image = leaf(ones({2, 3, 3, 5}));
+    init::dirac(image);
+    CHECK((image.value()(0, 0, 1, 2) == 1 && image.value()(1, 1, 1, 2) == 1 &&
+           moments(image).mean == Approx(2.0 / 90)));
+    Variable<> volume = leaf(ones({1, 1, 3, 1, 2}));
+    init::dirac(volume);
+    CHECK((volume.value()(0, 0, 1, 0, 1) == 1 && moments(volume).mean == Approx(1.0 / 6)));
+}
+
+TEST_CASE("init: sparse columns") {
+    Generator generator(1);
+    Variable<> w = leaf(zeros({101, 300}));
+    init::sparse(w, {.sparsity = 0.3, .std = 2}, generator);
+    double squares = 0;
+    std::vector<int> by_row(101);
+    for (Index j = 0; j < 300; ++j) {
+        int zeros_here = 0;
+        for (Index i = 0; i < 101; ++i) {
+            const auto v = static_cast<double>(w.value()(i, j));
+            zeros_here += v == 0;
+            by_row[static_cast<std::size_t>(i)] += v == 0;
+            squares += v * v;
+        }
+        CHECK(zeros_here == 31);  // 30.3, rounded up
+    }
+    CHECK(squares / (70 * 300) == Approx(4).epsilon(0.05));
+    for (const int count : by_row)
+        CHECK(std::abs(count - 300 * 31.0 / 101) < 5 * std::sqrt(300 * 0.31 * 0.69));
+    init::sparse(w, {.sparsity = 1}, generator);
+    CHECK(w.value() == zeros({101, 300}));
+    init::sparse(w, {.sparsity = 0}, generator);
+    CHECK(moments(w).std == Approx(0.01).epsilon(0.02));
+}
+
+TEST_CASE("init: the identity, also of matrices that are not square") {
+    Variable<> w = leaf(full({2, 3}, 7));
+    init::eye(w);
+    CHECK(w.value() == Tensor<>{{1, 0, 0}, {0, 1, 0}});
+    Variable<> tall = leaf(full({3, 2}, 7));
+    init::eye(tall);
+    CHECK(tall.value() == Tensor<>{{1, 0}, {0, 1}, {0, 0}});
+}
+
+TEST_CASE("init: what the special ones refuse") {
+    Variable<> vector = leaf(zeros({5})), matrix = leaf(zeros({3, 4})), filter = leaf(zeros({4, 2, 3}));
+    CHECK_THROWS_MATCHES(init::orthogonal(vector), ShapeError,
+                         Message("orthogonal: needs a weight of two axes or more: got [5]"));
+    CHECK_THROWS_MATCHES(init::dirac(matrix), ShapeError,
+                         Message("dirac: needs the weight of a convolution, three to five axes: got [3, 4]"));
+    const std::string groups = "dirac: the groups must divide the output channels: got ";
+    CHECK_THROWS_MATCHES(init::dirac(filter, {.groups = 3}), ValueError, Message(groups + "3 and 4"));
+    CHECK_THROWS_MATCHES(init::dirac(filter, {.groups = 0}), ValueError, Message(groups + "0 and 4"));
+    CHECK_THROWS_MATCHES(init::sparse(filter), ShapeError, Message("sparse: needs a matrix: got [4, 2, 3]"));
+    CHECK_THROWS_MATCHES(init::sparse(matrix, {.sparsity = 1.5}), ValueError,
+                         Message("sparse: the sparsity must be in [0, 1]: got 1.500000"));
+    CHECK_THROWS_MATCHES(init::eye(vector), ShapeError, Message("eye: needs a matrix: got [5]"));
+    const std::string limits = "trunc_normal: needs std > 0 and a < b, all finite: got std ";
+    CHECK_THROWS_MATCHES(init::trunc_normal(matrix, {.std = 0}), ValueError,
+                         Message(limits + "0.000000, a -2.000000 and b 2.000000"));
+    CHECK_THROWS_MATCHES(init::trunc_normal(matrix, {.a = 1, .b = 1}), ValueError,
+                         Message(limits + "1.000000, a 1.000000 and b 1.000000"));
+    CHECK_THROWS_AS(init::trunc_normal(matrix, {.b = static_cast<double>(infinity)}), ValueError);
+    CHECK_THROWS_MATCHES(
+        init::trunc_normal(matrix, {.a = 50, .b = 51}), ValueError,
+        Message("trunc_normal: [a, b] is so far from the mean that it holds no probability, in "
+                "standard deviations: got 50.000000 and 51.000000"));
+    CHECK(matrix.value() == zeros({3, 4}));
 }

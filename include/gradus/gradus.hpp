@@ -79,8 +79,12 @@
 #include "gradus/optim/adagrad.hpp"
 #include "gradus/optim/adam.hpp"
 #include "gradus/optim/clip.hpp"
+#include "gradus/optim/cyclic_schedules.hpp"
+#include "gradus/optim/decay_schedules.hpp"
 #include "gradus/optim/optimizer.hpp"
+#include "gradus/optim/plateau.hpp"
 #include "gradus/optim/rmsprop.hpp"
+#include "gradus/optim/schedule.hpp"
 #include "gradus/optim/sgd.hpp"
 
 #include "gradus/data/dataset.hpp"
@@ -89,5 +93,8 @@
 #include "gradus/data/mnist.hpp"
 #include "gradus/data/transform.hpp"
 
+#include "gradus/training/early_stopping.hpp"
+#include "gradus/training/ema.hpp"
 #include "gradus/training/history.hpp"
+#include "gradus/training/lr_finder.hpp"
 #include "gradus/training/metrics.hpp"

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "gradus/kernels/update.hpp"
+#include "gradus/nn/model.hpp"
+#include "gradus/optim/optimizer.hpp"
+
+namespace gradus {
+
+struct EmaOptions {
+    optim::Real decay = 0.999;
+    bool bias_correction = false;
+};
+
+namespace detail {
+
+template <class T>
+struct EmaRule {
+    T share;  // 1 − decay
+
+    template <class V>
+    GRADUS_INLINE void operator()(V& average, const V& w) const {
+        average = average + V(share) * (w - average);
+    }
+};
+
+}  // namespace detail
+
+/// A copy of a model whose weights are a moving average of the model's: often better than the last weights.
+///     average = decay · average + (1 − decay) · w          at each update()
+/// starting from the weights as they were when it was made; with bias_correction from nothing, divided by
+/// 1 − decayᵗ after t updates, which forgets them: good for the first 1 / (1 − decay) updates. Buffers
+/// (running statistics) are copied. For a model of doubles: Ema<Net, double>. Source: Polyak & Juditsky,
+/// "Acceleration of stochastic approximation by averaging", 1992.
+///
+///     Ema ema(net, {.decay = 0.99f});
+///     ...  adam.step();  ema.update(net);  ...
+///     accuracy(ema.model()(images), labels);
+template <class Model, class T = float>
+class Ema {
+public:
+    /// Throws ValueError unless 0 <= decay < 1.
+    explicit Ema(const Model& model, const EmaOptions& options = {}) : model_(model), options_(options) {
+        optim::detail::check_setting("ema", "decay", options.decay, true);
+        nn::eval(model_);
+    }
+
+    /// Moves the average towards the model, in one pass. Throws ShapeError if it is no longer the same shape.
+    void update(const Model& model) {
+        const auto from = nn::parameters<T>(model);
+        auto to = nn::parameters<T>(model_);
+        check<ShapeError>(from.size() == to.size(), "ema", "the model has another number of parameters now");
+        std::vector<kernels::UpdateSegment<T>> segments;
+        for (std::size_t i = 0; i < to.size(); ++i) {
+            if (from[i].shape() != to[i].shape())
+                detail::fail<ShapeError>("ema", "a parameter changed shape", from[i].shape(), to[i].shape());
+            T* const average = to[i].mutable_value().mutable_data();
+            segments.push_back({to[i].numel(), {average, const_cast<T*>(from[i].value().data())}});
+        }
+        ++updates_;
+        const detail::EmaRule<T> rule{T(share())};
+        kernels::update<2>(&rule, segments);
+        const auto statistics = nn::buffers<T>(model);
+        auto copies = nn::buffers<T>(model_);
+        for (std::size_t i = 0; i < copies.size(); ++i) copies[i].set_value(statistics[i].value());
+    }
+
+    /// The averaged model, in evaluation mode.
+    Model& model() { return model_; }
+    const Model& model() const { return model_; }
+
+    Index updates() const { return updates_; }
+
+private:
+    /// What the model's weights contribute: (1 − d) / (1 − dᵗ) is the same as dividing by 1 − dᵗ at the end.
+    double share() const {
+        const double d = options_.decay;
+        return options_.bias_correction ? (1 - d) / (1 - std::pow(d, static_cast<double>(updates_))) : 1 - d;
+    }
+
+    Model model_;
+    EmaOptions options_;
+    Index updates_ = 0;
+};
+
+}  // namespace gradus

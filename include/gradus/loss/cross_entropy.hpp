@@ -1,65 +1,180 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cmath>
-#include <string>
+#include <concepts>
+#include <type_traits>
 
-#include "gradus/autograd/record.hpp"
-#include "gradus/kernels/reduce.hpp"
-#include "gradus/kernels/softmax.hpp"
-#include "gradus/loss/reduction.hpp"
+#include "gradus/loss/class_softmax.hpp"
+#include "gradus/loss/labels.hpp"
+#include "gradus/ops/arithmetic.hpp"
 
 namespace gradus {
 
+template <class T = float>
 struct CrossEntropyOptions {
     Reduction reduction = Reduction::mean;
+    Tensor<T> weight = {};       // per class [classes]; all 1 if empty
+    Index ignore_index = -100;   // positions with this label do not count
+    double label_smoothing = 0;  // share of the target that is spread over all classes, in [0, 1)
 };
 
-/// −log softmax(logits)[label], per row: the negative log-likelihood of the right class. Softmax and
-/// logarithm are one step, so large logits do not overflow and unlikely classes keep their accuracy. logits
-/// [batch, classes], labels [batch] in 0 ... classes − 1; the result is one number, or [batch] with `none`.
-/// dlogits = (softmax(logits) − one_hot(label)) · dy, over the batch size for `mean` (which is NaN of no
-/// rows). Throws ShapeError if shapes differ, ValueError for a label out of range.
-template <class T>
-Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<Index>& labels,
-                          CrossEntropyOptions options = {}) {
-    if (logits.rank() != 2 || labels.shape() != Shape{logits.size(0)})
-        detail::fail<ShapeError>("cross_entropy", "needs logits [batch, classes] and labels [batch]",
-                                 logits.shape(), labels.shape());
-    const Index batch = logits.size(0), classes = logits.size(1);
-    for (Index i = 0; i < batch; ++i)
-        if (const Index label = labels.data()[i]; label < 0 || label >= classes)
-            throw ValueError("cross_entropy: label " + std::to_string(label) + " at position " +
-                             std::to_string(i) + " is out of range for " + std::to_string(classes) +
-                             " classes");
+namespace detail {
 
-    const auto parts = kernels::softmax_parts(logits.value());
-    Tensor<T> losses = parts.sums;
-    T* const loss = losses.mutable_data();
-    for (Index i = 0; i < batch; ++i) {
-        using std::log;
-        const T right = logits.value().data()[i * classes + labels.data()[i]];
-        loss[i] = log(loss[i]) - (right - parts.largest.data()[i]);
+/// Σ −q log softmax(x) over the classes, for targets q that broadcast to the scores: [batch, 1, inner].
+template <class T>
+Tensor<T> soft_losses(const ClassSoftmax<T>& p, const Tensor<T>& q) {
+    const auto term = []<class V>(const V& x, const V& largest, const V& log_sum, const V& share)
+                          GRADUS_INLINE_LAMBDA {
+                              using simd::select;  // a class that cannot be and has not to be costs nothing
+                              return V(select(share == V(0), V(0), V(share * ((largest - x) + log_sum))));
+                          };
+    return kernels::reduce<kernels::SumOf>(
+        kernels::map("cross_entropy", vectorized(term), p.x, p.largest, p.log_sums, q), 1u << 1);
+}
+
+/// exps · factor − q · dy: its gradient, where factor is dy Σ q / sums.
+template <class T>
+Tensor<T> soft_gradient(const Tensor<T>& exps, const Tensor<T>& factor, const Tensor<T>& q,
+                        const Tensor<T>& dy) {
+    const auto slope = []<class V>(const V& e, const V& f, const V& share, const V& d)
+                           GRADUS_INLINE_LAMBDA { return V(e * f - share * d); };
+    return kernels::map("cross_entropy", vectorized(slope), exps, factor, q, dy);
+}
+
+template <class T>
+T checked_smoothing(const CrossEntropyOptions<T>& options) {
+    if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
+        fail<ValueError>("cross_entropy", "label_smoothing must be at least 0 and less than 1",
+                         options.label_smoothing);
+    return T(options.label_smoothing);
+}
+
+/// What smoothing adds to the target of each class: weight · smoothing / classes, [classes, 1].
+template <class T>
+Tensor<T> spread_target(const CrossEntropyOptions<T>& options, T smoothing, Index classes) {
+    const Tensor<T> weight = is_given(options.weight) ? options.weight : ones<T>({classes});
+    return weight.reshape({classes, 1}) * (smoothing / T(classes));
+}
+
+/// What cross_entropy knows of its labels.
+template <class T>
+struct LabelTargets {
+    WeightedLabels<T> labels;
+    T at_label;        // the share of the target that goes to the label
+    Tensor<T> spread;  // and what every class has beside that; empty without smoothing
+    T spread_sum = T(0);
+
+    /// One term per position; 0 where the label is ignored, whatever the logits are.
+    Tensor<T> losses(const ClassSoftmax<T>& p) const {
+        Tensor<T> result = spread.numel() > 0 ? soft_losses(p, spread) : zeros<T>(p.sums.shape());
+        T* const loss = result.mutable_data();
+        labels.axis.for_each([&](Index i, Index first) {
+            if (labels.ignores(i)) {
+                loss[i] = T(0);
+            } else {
+                const T score = p.x.data()[first + labels[i] * labels.axis.inner];
+                const T own = (p.largest.data()[i] - score) + p.log_sums.data()[i];
+                loss[i] = loss[i] + at_label * labels.weight(i) * own;
+            }
+        });
+        return result;
     }
 
-    const bool each = options.reduction == Reduction::none;
-    const T count = options.reduction == Reduction::mean ? T(batch) : T(1);
-    const Tensor<T> y =
-        each ? losses : full<T>({}, kernels::reduce<kernels::SumOf>(losses, 1u).item() / count);
-    return record(
-        "cross_entropy", y,
-        wrt(logits, [exps = parts.exps, sums = parts.sums, labels, each, count](const Tensor<T>& dy) {
-            const Index rows = exps.size(0), columns = exps.size(1);
-            const auto weight = [&](Index i) { return dy.data()[each ? i : 0] / count; };
-            Tensor<T> factor = Tensor<T>::uninitialized({rows, 1});
-            for (Index i = 0; i < rows; ++i) factor.mutable_data()[i] = weight(i) / sums.data()[i];
-            Tensor<T> gradient = exps * factor;
-            for (Index i = 0; i < rows; ++i) {
-                T& right = gradient.mutable_data()[i * columns + labels.data()[i]];
-                right = right - weight(i);
+    /// dy is one number or one per position, and already divided by what `mean` divides by.
+    Tensor<T> gradient(const Tensor<T>& exps, const Tensor<T>& sums, const Tensor<T>& dy) const {
+        Tensor<T> seeds = zeros<T>(sums.shape()), factors = seeds;
+        T* const seed = seeds.mutable_data();
+        T* const factor = factors.mutable_data();
+        const Index step = dy.numel() == 1 ? 0 : 1;
+        labels.axis.for_each([&](Index i, Index) {
+            if (labels.ignores(i)) return;
+            seed[i] = dy.data()[i * step];
+            factor[i] = seed[i] * (at_label * labels.weight(i) + spread_sum) / sums.data()[i];
+        });
+        Tensor<T> result = spread.numel() > 0 ? soft_gradient(exps, factors, spread, seeds) : exps * factors;
+        T* const out = result.mutable_data();
+        const Index inner = labels.axis.inner;
+        labels.axis.for_each([&](Index i, Index first) {
+            if (labels.ignores(i)) {  // 0 · NaN is not 0
+                for (Index c = 0; c < labels.axis.classes; ++c) out[first + c * inner] = T(0);
+            } else {
+                T& right = out[first + labels[i] * inner];
+                right = right - seed[i] * (at_label * labels.weight(i));
             }
-            return gradient;
-        }));
+        });
+        return result;
+    }
+};
+
+}  // namespace detail
+
+/// −w log softmax(logits)[label] at every position: the negative log-likelihood of the right class, times its
+/// weight. Softmax and logarithm are one step, so large logits do not overflow and unlikely classes keep
+/// their accuracy. With label_smoothing ε the label counts 1 − ε, and each class c adds ε w[c] / classes of
+/// its own −log softmax. `mean` is weighted: over the sum of w[label], so NaN if nothing counts.
+/// dlogits = w (softmax(logits) − one_hot(label)) · dy without smoothing, over that sum for `mean`
+/// logits [batch, classes] or [batch, classes, ...] (per pixel), labels [batch] or [batch, ...] in
+/// 0 ... classes − 1; the result is one number, or of the labels' shape with `none`.
+/// Throws ShapeError if the shapes do not fit, ValueError for a label out of range or unless
+/// 0 ≤ label_smoothing < 1.
+/// Source of the smoothing: Szegedy et al., "Rethinking the inception architecture", 2016.
+template <class T>
+Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<Index>& labels,
+                          const std::type_identity_t<CrossEntropyOptions<T>>& options = {}) {
+    const T smoothing = detail::checked_smoothing(options);
+    detail::LabelTargets<T> targets{
+        {"cross_entropy", "logits", logits.shape(), labels, options.weight, options.ignore_index},
+        T(1) - smoothing,
+        {}};
+    const detail::ClassAxis axis = targets.labels.axis;
+    if (smoothing > T(0)) {
+        targets.spread = detail::spread_target(options, smoothing, axis.classes);
+        targets.spread_sum = detail::sum_all(targets.spread);
+    }
+    const T divisor = detail::divisor("cross_entropy", options.reduction, targets.labels.total_weight());
+    const detail::ClassSoftmax<T> p(logits.value(), axis);
+    return record("cross_entropy",
+                  detail::reduced(targets.losses(p).reshape(labels.shape()), options.reduction, divisor),
+                  wrt(logits, [exps = p.exps, sums = p.sums, targets, divisor,
+                               shape = logits.shape()](const Tensor<T>& dy) {
+                      return targets.gradient(exps, sums, dy / divisor).reshape(shape);
+                  }));
+}
+
+/// The same for targets that are probabilities of all classes, in the shape of the logits: −Σ w t log
+/// softmax(logits) over the classes at every position. `mean` is over the number of positions, whatever the
+/// weights. With label_smoothing ε, t counts 1 − ε, and each class has ε / classes beside it.
+/// dlogits = (softmax(logits) Σ w t − w t) · dy, over the number of positions for `mean`
+/// Throws ShapeError if the shapes do not fit, ValueError unless 0 ≤ label_smoothing < 1 or for an
+/// ignore_index ≥ 0, because there are no labels to ignore.
+template <class T, class U>
+requires std::same_as<T, U> Variable<T> cross_entropy(
+    const Variable<T>& logits, const Tensor<U>& probabilities,
+    const std::type_identity_t<CrossEntropyOptions<T>>& options = {}) {
+    const T smoothing = detail::checked_smoothing(options);
+    check<ValueError>(options.ignore_index < 0, "cross_entropy",
+                      "ignore_index goes with labels; leave it out with probabilities");
+    if (logits.rank() < 2 || !(probabilities.shape() == logits.shape()))
+        detail::fail<ShapeError>("cross_entropy",
+                                 "needs logits [batch, classes, ...] and probabilities of the same shape",
+                                 logits.shape(), probabilities.shape());
+    const detail::ClassAxis axis(logits.shape());
+    detail::check_class_weight("cross_entropy", options.weight, axis.classes);
+    Tensor<T> q = probabilities.reshape(axis.scores());
+    if (smoothing > T(0)) q = q * (T(1) - smoothing) + smoothing / T(axis.classes);
+    if (detail::is_given(options.weight)) q = q * options.weight.reshape({axis.classes, 1});
+
+    const bool each = options.reduction == Reduction::none;
+    const T divisor = detail::divisor("cross_entropy", options.reduction, T(axis.positions()));
+    const detail::ClassSoftmax<T> p(logits.value(), axis);
+    const Tensor<T> losses = detail::soft_losses(p, q).reshape(logits.shape().without(1));
+    return record("cross_entropy", detail::reduced(losses, options.reduction, divisor),
+                  wrt(logits, [exps = p.exps, sums = p.sums, q, divisor, each,
+                               shape = logits.shape()](const Tensor<T>& dy) {
+                      const Tensor<T> seed = (dy / divisor).reshape(each ? sums.shape() : Shape{1, 1, 1});
+                      const Tensor<T> factor = seed * kernels::reduce<kernels::SumOf>(q, 1u << 1) / sums;
+                      return detail::soft_gradient(exps, factor, q, seed).reshape(shape);
+                  }));
 }
 
 }  // namespace gradus

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "gradus/loss/reduction.hpp"
+
+// What losses of class numbers share.
+
+namespace gradus::detail {
+
+/// Scores [batch, classes, ...] as [batch, classes, inner]: one position for each label [batch, ...].
+struct ClassAxis {
+    Index batch, classes, inner;
+
+    explicit ClassAxis(const Shape& scores)
+        : batch(scores[0]), classes(scores[1]), inner(scores.span(2, scores.rank())) {}
+
+    Index positions() const { return batch * inner; }
+    Shape scores() const { return {batch, classes, inner}; }
+    Shape per_position() const { return {batch, 1, inner}; }  // broadcasts to scores()
+
+    /// f(position, offset of its score for class 0), for all positions, on several threads.
+    template <class F>
+    void for_each(const F& f) const {
+        parallel_for(positions(), parallel_grain / 8, [&](Index begin, Index end) {
+            Index at = begin % inner, first = begin / inner * classes * inner;
+            for (Index i = begin; i < end; ++i) {
+                f(i, first + at);
+                if (++at == inner) at = 0, first += classes * inner;
+            }
+        });
+    }
+};
+
+/// Throws ShapeError unless there is one weight per class.
+template <class T>
+void check_class_weight(const char* operation, const Tensor<T>& weight, Index classes) {
+    if (is_given(weight) && !(weight.shape() == Shape{classes})) [[unlikely]]
+        fail<ShapeError>(operation, "the weight needs one number per class", Shape{classes}, weight.shape());
+}
+
+/// Labels within range, and how much each of them counts.
+template <class T>
+class WeightedLabels {
+public:
+    /// Throws ShapeError unless the labels are those of scores [batch, classes, ...] and there is one weight
+    /// per class (or none), ValueError if a label is out of range and not the ignored one.
+    WeightedLabels(const char* operation, const char* scores_name, const Shape& scores,
+                   const Tensor<Index>& labels, const Tensor<T>& weight, Index ignored)
+        : axis(scores.rank() < 2 || !(labels.shape() == scores.without(1))
+                   ? refuse_shapes(operation, scores_name, scores, labels.shape())
+                   : scores),
+          labels_(labels),
+          weight_(weight),
+          weighted_(is_given(weight)),
+          ignored_(ignored) {
+        check_class_weight(operation, weight, axis.classes);
+        const Index* const label = labels_.data();
+        for (Index i = 0; i < labels_.numel(); ++i) {
+            if (label[i] == ignored_) continue;
+            if (label[i] < 0 || label[i] >= axis.classes) [[unlikely]]
+                refuse_label(operation, i);
+            ++counted_;
+        }
+    }
+
+    Index operator[](Index i) const { return labels_.data()[i]; }
+    bool ignores(Index i) const { return (*this)[i] == ignored_; }
+
+    /// The weight of the label at position i, which is not ignored.
+    T weight(Index i) const { return weighted_ ? weight_.data()[(*this)[i]] : T(1); }
+
+    /// The sum of the weights of all labels. Labels are counted by class first, so that the weights of a
+    /// million pixels add up without rounding errors.
+    T total_weight() const {
+        if (!weighted_) return T(counted_);
+        Tensor<Index> counts = zeros<Index>({axis.classes});
+        Index* const count = counts.mutable_data();
+        for (Index i = 0; i < labels_.numel(); ++i)
+            if (!ignores(i)) ++count[(*this)[i]];
+        T total(0);
+        for (Index c = 0; c < axis.classes; ++c) total = total + T(count[c]) * weight_.data()[c];
+        return total;
+    }
+
+    const ClassAxis axis;
+
+private:
+    [[noreturn, gnu::cold]] static Shape refuse_shapes(const char* operation, const char* scores_name,
+                                                       const Shape& scores, const Shape& labels) {
+        fail<ShapeError>(
+            operation, std::string("needs ") + scores_name + " [batch, classes, ...] and labels [batch, ...]",
+            scores, labels);
+    }
+    [[noreturn, gnu::cold]] void refuse_label(const char* operation, Index i) const {
+        throw ValueError(std::string(operation) + ": label " + std::to_string((*this)[i]) + " at position " +
+                         position_text(labels_.shape(), i) + " is out of range for " +
+                         std::to_string(axis.classes) + " classes");
+    }
+
+    Tensor<Index> labels_;
+    Tensor<T> weight_;
+    bool weighted_;
+    Index ignored_, counted_ = 0;
+};
+
+}  // namespace gradus::detail

@@ -20,57 +20,56 @@ struct ColumnSoftmaxKernel {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T)), most = 8;
         constexpr T lowest = -std::numeric_limits<T>::infinity();
         using Pack = simd::Pack<T, lanes>;
-        const auto load = [=](const T* from, Index j) GRADUS_INLINE_LAMBDA {
-            const Index rest = columns - j;
-            return rest >= lanes ? Pack::load(from + j)
-                                 : Pack::load_partial(from + j, static_cast<int>(rest) & (lanes - 1), lowest);
-        };
-        const auto store = [=](const Pack& pack, T* to, Index j) GRADUS_INLINE_LAMBDA {
-            if (const Index rest = columns - j; rest >= lanes)
-                pack.store(to + j);
-            else
-                pack.store_partial(to + j, static_cast<int>(rest) & (lanes - 1));
-        };
-        for (Index begin = 0; begin < columns; begin += most * lanes) {
-            const int packs = static_cast<int>(std::min<Index>(most, (columns - begin + lanes - 1) / lanes));
+        for (Index begin = 0; begin < columns;) {
+            const Index left = (columns - begin) / lanes;
+            if (left == 0) begin = columns - lanes;  // the last pack overlaps the one before it
+            const int packs = left == 0 ? 1 : static_cast<int>(std::min<Index>(most, left));
             Pack top[most], total[most];
             for (int k = 0; k < packs; ++k) top[k] = Pack(lowest), total[k] = Pack(T(0));
             for (Index c = 0; c < classes; ++c)
-                for (int k = 0; k < packs; ++k) top[k] = max(load(x + c * stride, begin + k * lanes), top[k]);
+                for (int k = 0; k < packs; ++k)
+                    top[k] = max(Pack::load(x + c * stride + begin + k * lanes), top[k]);
             // Nothing is subtracted where all scores are -inf, as in kernels/softmax.hpp.
             for (int k = 0; k < packs; ++k) top[k] = select(top[k] > lowest, top[k], T(0));
             for (Index c = 0; c < classes; ++c)
                 for (int k = 0; k < packs; ++k) {
-                    const Pack e = exp(load(x + c * stride, begin + k * lanes) - top[k]);
-                    store(e, y + c * stride, begin + k * lanes);
+                    const Index at = c * stride + begin + k * lanes;
+                    const Pack e = exp(Pack::load(x + at) - top[k]);
+                    e.store(y + at);
                     total[k] += e;
                 }
             for (int k = 0; k < packs; ++k) {
-                store(top[k], largest_out, begin + k * lanes);
-                store(total[k], sum_out, begin + k * lanes);
+                top[k].store(largest_out + begin + k * lanes);
+                total[k].store(sum_out + begin + k * lanes);
             }
+            begin += packs * lanes;
         }
     }
 };
 
-/// The same for any number type.
+/// The columns one by one.
+template <class T>
+void softmax_each_column(const T* x, Index classes, Index stride, Index columns, T* y, T* largest, T* sums) {
+    using std::exp;
+    const T lowest = T(-std::numeric_limits<double>::infinity());
+    for (Index j = 0; j < columns; ++j) {
+        T top = lowest, total(0);
+        for (Index c = 0; c < classes; ++c)
+            if (x[c * stride + j] > top) top = x[c * stride + j];
+        largest[j] = top > lowest ? top : T(0);
+        for (Index c = 0; c < classes; ++c)
+            total = total + (y[c * stride + j] = exp(x[c * stride + j] - largest[j]));
+        sums[j] = total;
+    }
+}
+
 template <class T>
 void softmax_columns(const T* x, Index classes, Index stride, Index columns, T* y, T* largest, T* sums) {
-    if constexpr (std::is_floating_point_v<T>) {
-        simd::run<ColumnSoftmaxKernel<T>>(x, classes, stride, columns, y, largest, sums);
-    } else {
-        using std::exp;
-        const T lowest = T(-std::numeric_limits<double>::infinity());
-        for (Index j = 0; j < columns; ++j) {
-            T top = lowest, total(0);
-            for (Index c = 0; c < classes; ++c)
-                if (x[c * stride + j] > top) top = x[c * stride + j];
-            largest[j] = top > lowest ? top : T(0);
-            for (Index c = 0; c < classes; ++c)
-                total = total + (y[c * stride + j] = exp(x[c * stride + j] - largest[j]));
-            sums[j] = total;
-        }
-    }
+    constexpr Index widest = 64 / static_cast<Index>(sizeof(float));  // lanes of a pack
+    if constexpr (std::is_floating_point_v<T>)
+        if (columns >= widest)
+            return simd::run<ColumnSoftmaxKernel<T>>(x, classes, stride, columns, y, largest, sums);
+    softmax_each_column(x, classes, stride, columns, y, largest, sums);
 }
 
 /// Softmax over the class axis in parts, for scores [batch, classes, inner]: exps / sums, where exps = exp(x
@@ -89,11 +88,13 @@ struct ClassSoftmax {
         } else {
             over_columns(axis);
         }
-        const auto log_of = []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::log;
-            return V(log(v));
-        };
-        log_sums = kernels::map("softmax", kernels::vectorized(log_of), sums);
+        log_sums = kernels::map(
+            "softmax",
+            [](const T& sum) {
+                using std::log;
+                return T(log(sum));
+            },
+            sums);
     }
 
 private:

@@ -66,41 +66,42 @@ struct LabelTargets {
 
     /// One term per position; 0 where the label is ignored, whatever the logits are.
     Tensor<T> losses(const ClassSoftmax<T>& p) const {
-        Tensor<T> result = spread.numel() > 0 ? soft_losses(p, spread) : zeros<T>(p.sums.shape());
+        Tensor<T> result = Tensor<T>::uninitialized(p.sums.shape());
         T* const loss = result.mutable_data();
+        const T *const x = p.x.data(), *const largest = p.largest.data(), *const log_sums = p.log_sums.data();
+        const Index inner = labels.axis.inner, classes = spread.numel();
         labels.axis.for_each([&](Index i, Index first) {
-            if (labels.ignores(i)) {
-                loss[i] = T(0);
-            } else {
-                const T score = p.x.data()[first + labels[i] * labels.axis.inner];
-                const T own = (p.largest.data()[i] - score) + p.log_sums.data()[i];
-                loss[i] = loss[i] + at_label * labels.weight(i) * own;
-            }
+            const auto cost = [&](Index c) { return (largest[i] - x[first + c * inner]) + log_sums[i]; };
+            loss[i] = T(0);
+            if (labels.ignores(i)) return;
+            for (Index c = 0; c < classes; ++c)  // a class that cannot be and has not to be costs nothing
+                if (spread.data()[c] != T(0)) loss[i] = loss[i] + spread.data()[c] * cost(c);
+            loss[i] = loss[i] + at_label * labels.weight(i) * cost(labels[i]);
         });
         return result;
     }
 
     /// dy is one number or one per position, and already divided by what `mean` divides by.
     Tensor<T> gradient(const Tensor<T>& exps, const Tensor<T>& sums, const Tensor<T>& dy) const {
-        Tensor<T> seeds = zeros<T>(sums.shape()), factors = seeds;
-        T* const seed = seeds.mutable_data();
+        Tensor<T> factors = zeros<T>(sums.shape());
         T* const factor = factors.mutable_data();
-        const Index step = dy.numel() == 1 ? 0 : 1;
+        const Index step = dy.numel() == 1 ? 0 : 1, inner = labels.axis.inner, classes = spread.numel();
         labels.axis.for_each([&](Index i, Index) {
-            if (labels.ignores(i)) return;
-            seed[i] = dy.data()[i * step];
-            factor[i] = seed[i] * (at_label * labels.weight(i) + spread_sum) / sums.data()[i];
+            if (!labels.ignores(i))
+                factor[i] = dy.data()[i * step] * (at_label * labels.weight(i) + spread_sum) / sums.data()[i];
         });
-        Tensor<T> result = spread.numel() > 0 ? soft_gradient(exps, factors, spread, seeds) : exps * factors;
+        Tensor<T> result = exps * factors;
         T* const out = result.mutable_data();
-        const Index inner = labels.axis.inner;
         labels.axis.for_each([&](Index i, Index first) {
             if (labels.ignores(i)) {  // 0 · NaN is not 0
                 for (Index c = 0; c < labels.axis.classes; ++c) out[first + c * inner] = T(0);
-            } else {
-                T& right = out[first + labels[i] * inner];
-                right = right - seed[i] * (at_label * labels.weight(i));
+                return;
             }
+            const T seed = dy.data()[i * step];
+            for (Index c = 0; c < classes; ++c)
+                out[first + c * inner] = out[first + c * inner] - seed * spread.data()[c];
+            T& right = out[first + labels[i] * inner];
+            right = right - seed * (at_label * labels.weight(i));
         });
         return result;
     }

@@ -24,10 +24,16 @@ struct ClassAxis {
     /// f(position, offset of its score for class 0), for all positions, on several threads.
     template <class F>
     void for_each(const F& f) const {
+        for_each_erased(&f,
+                        [](const void* g, Index i, Index first) { (*static_cast<const F*>(g))(i, first); });
+    }
+
+private:
+    void for_each_erased(const void* f, void (*call)(const void* f, Index position, Index first)) const {
         parallel_for(positions(), parallel_grain / 8, [&](Index begin, Index end) {
             Index at = begin % inner, first = begin / inner * classes * inner;
             for (Index i = begin; i < end; ++i) {
-                f(i, first + at);
+                call(f, i, first + at);
                 if (++at == inner) at = 0, first += classes * inner;
             }
         });

@@ -16,6 +16,7 @@
 #include "gradus/core/tensor.hpp"
 
 #include "gradus/kernels/arithmetic.hpp"
+#include "gradus/kernels/build_info.hpp"
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv_pool.hpp"
 #include "gradus/kernels/conv_sizes.hpp"

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+
+#include "gradus/core/parallel.hpp"
+#include "gradus/kernels/isa.hpp"
+
+// A build that is many times slower than it could be should not go unnoticed. The note appears when a file is
+// compiled; -DGRADUS_NO_BUILD_NOTES silences it.
+#ifndef GRADUS_NO_BUILD_NOTES
+#ifndef __OPTIMIZE__
+#pragma message( \
+    "gradus: compiled without optimisation, which is many times slower; add -O2 (or -DGRADUS_NO_BUILD_NOTES)")
+#endif
+#ifndef _OPENMP
+#pragma message( \
+    "gradus: compiled without OpenMP, so on one thread; add -fopenmp (or -DGRADUS_NO_BUILD_NOTES)")
+#endif
+#endif
+
+namespace gradus {
+
+/// How the program was built, and what it runs on, as far as it matters for speed.
+struct BuildInfo {
+    const char* version = "0.1.0";
+    std::string compiler;
+    bool optimized = false;
+    bool openmp = false;
+    const char* instructions = "baseline";  // of the kernels, chosen when the program starts
+    int threads = 1;                        // that will be used at most
+};
+
+inline BuildInfo build_info() {
+    BuildInfo info;
+#if defined(__clang__)
+    info.compiler = std::string("clang ") + __clang_version__;
+#else
+    info.compiler = std::string("g++ ") + __VERSION__;
+#endif
+#ifdef __OPTIMIZE__
+    info.optimized = true;
+#endif
+#ifdef _OPENMP
+    info.openmp = true;
+#endif
+    info.instructions = simd::name(simd::isa());
+    info.threads = num_threads();
+    return info;
+}
+
+/// "gradus 0.1.0, g++ 12.2.0, optimised, OpenMP, avx512, at most 2 threads".
+[[gnu::cold]] inline std::string to_string(const BuildInfo& info) {
+    return std::string("gradus ") + info.version + ", " + info.compiler +
+           (info.optimized ? ", optimised" : ", not optimised") +
+           (info.openmp ? ", OpenMP, " : ", no OpenMP, ") + info.instructions + ", at most " +
+           std::to_string(info.threads) + (info.threads == 1 ? " thread" : " threads");
+}
+
+}  // namespace gradus

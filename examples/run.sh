@@ -1,16 +1,34 @@
 #!/usr/bin/env bash
-# Trains on Fashion-MNIST, from a fresh checkout on:  examples/run.sh [options of fashion_mnist]
+# Builds and runs an example, from a fresh checkout on:  examples/run.sh [example] [its options]
+#
+#   examples/run.sh                     trains on Fashion-MNIST (the example fashion_mnist)
+#   examples/run.sh mnist --epochs 2
+#   examples/run.sh multilabel --help
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+example=fashion_mnist
+if (($#)) && [[ $1 != -* ]]; then
+    example=$1
+    shift
+fi
+if [[ ! -f $root/examples/$example.cpp ]]; then
+    echo "==> there is no example $example; there are: $(cd "$root/examples" && echo *.cpp | sed 's/\.cpp//g')" >&2
+    exit 2
+fi
 
 # catch2 because this shares its build directory with the tests, which are configured (not built) along with it.
 bash "$root/cmake/install_packages.sh" g++ cmake ninja-build zlib1g-dev libeigen3-dev libcli11-dev catch2
 
 echo "==> building"
 (cd "$root" && cmake --preset release >/dev/null &&
-    cmake --build --preset release --target fashion_mnist)
-bash "$root/examples/get_data.sh" fashion-mnist
+    cmake --build --preset release --target "$example")
+case $example in
+linear_regression) ;;
+mnist) bash "$root/examples/get_data.sh" mnist ;;
+*) bash "$root/examples/get_data.sh" fashion-mnist ;;
+esac
 
-echo "==> running fashion_mnist $*"
-exec "$root/build/release/examples/fashion_mnist" "$@"
+echo "==> running $example $*"
+exec "$root/build/release/examples/$example" "$@"

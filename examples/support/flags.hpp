@@ -5,45 +5,111 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <string>
+#include <vector>
 
 #include <gradus/gradus.hpp>
 
-/// What the training programs take on their command line; the defaults are set by each program.
+/// Takes flags of several kinds into variables that hold their defaults.
+class CommandLine {
+public:
+    explicit CommandLine(const char* what) : app_(what) {}
+
+    void text(const char* name, std::string& value, const char* meaning) {
+        app_.add_option(name, value, meaning);
+    }
+    void choice(const char* name, std::string& value, const std::vector<std::string>& choices,
+                const char* meaning) {
+        app_.add_option(name, value, meaning)->check(CLI::IsMember(choices))->capture_default_str();
+    }
+    template <class Number>
+    void number(const char* name, Number& value, Number low, Number high, const char* meaning) {
+        app_.add_option(name, value, meaning)->check(CLI::Range(low, high))->capture_default_str();
+    }
+    void flag(const char* name, bool& value, const char* meaning) { app_.add_flag(name, value, meaning); }
+
+    bool given(const char* name) const { return app_.count(name) > 0; }
+
+    /// -1 to go on, or the exit code: 0 after --help, 2 for a wrong command line.
+    int parse(int argc, char** argv) {
+        try {
+            app_.parse(argc, argv);
+            return -1;
+        } catch (const CLI::ParseError& error) {
+            return app_.exit(error) == 0 ? 0 : 2;
+        }
+    }
+
+private:
+    CLI::App app_;
+};
+
+/// A learning rate to begin with. `momentum` is the moving average of the gradients, which has the rate of
+/// `sgd`; `nesterov` adds them up, ten of them on average.
+inline double usual_lr(const std::string& optimizer) {
+    return std::map<std::string, double>{{"sgd", 0.2},      {"momentum", 0.2}, {"nesterov", 0.02},
+                                         {"rmsprop", 1e-3}, {"adam", 1e-3},    {"adamw", 1e-3}}
+        .at(optimizer);
+}
+
+/// What all training programs take on their command line; the defaults are set by each program, and more
+/// flags by deriving from this.
 struct Flags {
     std::string data = {};
     int epochs = 10;
     int batch = 100;
-    float lr = 0.1f;
+    double lr = 0.1;
     std::string optimizer = "sgd";
+    std::string schedule = "constant";
     std::uint64_t seed = 1;
     int threads = 0;
+    int limit = 0;
     std::string out = {};
+
+    void declare(CommandLine& line) {
+        line.text("--data", data, "folder of the four IDX files (default: found by itself)");
+        line.number("--epochs", epochs, 1, 100000, "passes over the data");
+        line.number("--batch", batch, 1, 60000, "examples per step");
+        line.choice("--optimizer", optimizer, {"sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"},
+                    "what makes steps of gradients");
+        line.choice("--schedule", schedule,
+                    {"constant", "inverse_time", "inverse_sqrt", "step", "exponential", "polynomial",
+                     "cosine", "cosine_restarts", "warmup_cosine", "cyclic", "one_cycle"},
+                    "how the learning rate goes on");
+        line.number(
+            "--lr", lr, 1e-9, 1e3,
+            "learning rate, the highest of the schedule (default: the optimizer's usual one, three times "
+            "that for one_cycle)");
+        line.number("--seed", seed, std::uint64_t{0}, std::uint64_t{1} << 32, "of weights and shuffling");
+        line.number("--threads", threads, 0, 1024, "at most (0: all)");
+        line.number("--limit", limit, 0, 60000, "use only so many examples to train and to test (0: all)");
+        line.text("--out", out, "folder for history.csv");
+    }
+
+    /// Batches in another order in every epoch.
+    gradus::data::LoaderOptions shuffled(gradus::Index epoch) const {
+        return {.batch = batch, .shuffle = true, .seed = seed, .epoch = epoch};
+    }
+
+    /// The first examples, as many as --limit allows.
+    template <class Dataset>
+    Dataset limited(const Dataset& dataset) const {
+        return limit == 0 || limit >= dataset.size() ? dataset : dataset.take(0, limit);
+    }
 };
 
 /// Reads the flags, calls train(flags) and returns the exit code: 0, 1 if training fails, 2 for a wrong
 /// command line.
-template <class Train>
-int run_with_flags(int argc, char** argv, const char* what, Flags flags, const Train& train) {
-    CLI::App app(what);
-    app.add_option("--data", flags.data, "folder of the four IDX files (default: found by itself)");
-    app.add_option("--epochs", flags.epochs, "passes over the data")
-        ->check(CLI::Range(1, 100000))
-        ->capture_default_str();
-    app.add_option("--batch", flags.batch, "examples per step")
-        ->check(CLI::Range(1, 60000))
-        ->capture_default_str();
-    app.add_option("--lr", flags.lr, "learning rate")->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--optimizer", flags.optimizer)
-        ->check(CLI::IsMember({"sgd", "momentum"}))
-        ->capture_default_str();
-    app.add_option("--seed", flags.seed, "of weights and shuffling")->capture_default_str();
-    app.add_option("--threads", flags.threads, "at most (default: all)")->check(CLI::Range(1, 1024));
-    app.add_option("--out", flags.out, "folder for history.csv");
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : 2;
+template <class F, class Train>
+int run_with_flags(int argc, char** argv, const char* what, F flags, const Train& train) {
+    CommandLine line(what);
+    const std::string own_optimizer = flags.optimizer;
+    flags.declare(line);
+    if (const int code = line.parse(argc, argv); code >= 0) return code;
+    if (!line.given("--lr")) {
+        if (flags.optimizer != own_optimizer) flags.lr = usual_lr(flags.optimizer);
+        if (flags.schedule == "one_cycle") flags.lr *= 3;  // reached for a moment only
     }
     try {
         if (flags.threads > 0) gradus::set_num_threads(flags.threads);

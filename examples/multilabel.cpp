@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// Trains a ResNet-18 to name all the clothes in a picture: four images of Fashion-MNIST, two by two.
+
+#include <cstdio>
+
+#include <gradus/gradus.hpp>
+
+#include "support/choices.hpp"
+#include "support/flags.hpp"
+#include "support/report.hpp"
+#include "support/resnet.hpp"
+
+namespace data = gradus::data;
+namespace nn = gradus::nn;
+using gradus::Index, gradus::Tensor, gradus::Variable;
+
+struct MultilabelFlags : Flags {
+    std::string loss = "bce_with_logits";
+    int train_size = 2000;
+    bool notebook_shape = false;
+
+    void declare(CommandLine& line) {
+        Flags::declare(line);
+        line.choice("--loss", loss, {"bce_with_logits", "bce"}, "bce: of sigmoid, the same in two parts");
+        line.number("--train-size", train_size, 1, 15000, "pictures to train on");
+        line.flag("--notebook-shape", notebook_shape, "only run 5 images of 512 x 512 forward, to 19 labels");
+    }
+};
+
+/// Pictures [count, 1, 56, 56] and what is in them [count, 10]: 1 for each class that is among the four.
+data::Dataset<float, float> mosaics(const data::Dataset<>& images, Index count) {
+    const auto [pixels, classes] = images.subset(gradus::permutation(images.size()).rows(0, 4 * count));
+    const Variable<> tiles = pixels.reshape({count, 2, 2, 28, 28});  // rows of tiles, then of pixels
+    Tensor<> labels = gradus::zeros({count, 10});
+    for (Index i = 0; i < 4 * count; ++i) labels.mutable_at(i / 4, classes(i)) = 1;
+    return {permute(tiles, {0, 1, 3, 2, 4}).value().reshape({count, 1, 56, 56}), labels};
+}
+
+void run_forward() {
+    ResNet18<> net{.classes = 19, .dropout = 0.1};
+    nn::eval(net);
+    const gradus::NoGrad guard;
+    const Stopwatch watch;
+    const Variable<> probabilities = sigmoid(net(gradus::randn({5, 3, 512, 512})));
+    const std::string shape = to_string(probabilities.shape());
+    std::printf("[5, 3, 512, 512] -> %s in %.2f s\n", shape.c_str(), watch.seconds());
+}
+
+void train(const MultilabelFlags& flags) {
+    gradus::manual_seed(flags.seed);
+    if (flags.notebook_shape) return run_forward();
+    const auto [train_images, test_images] = data::fashion_mnist(flags.data);
+    const auto standardize = data::Standardize::global(train_images.inputs);
+    const auto train_set = flags.limited(mosaics(standardize(train_images), flags.train_size));
+    const auto test_set = flags.limited(mosaics(standardize(test_images), 500));
+
+    ResNet18<> net{.classes = 10, .dropout = 0.1, .channels = 1};
+    AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net));
+    const AnySchedule schedule = make_schedule(flags, train_set.size());
+    const auto loss_of = [&](const Variable<>& logits, const Tensor<>& labels) {
+        return flags.loss == "bce" ? bce(sigmoid(logits), labels) : bce_with_logits(logits, labels);
+    };
+    const auto nothing = gradus::multilabel_scores(gradus::zeros(test_set.labels.shape()), test_set.labels);
+    Report report(flags);
+    for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
+        Scores scores, test_scores;
+        for (auto& [pictures, labels] : data::Loader(train_set, flags.shuffled(epoch))) {
+            const Variable<> logits = net(pictures), loss = loss_of(logits, labels);
+            optimizer.follow(schedule, step++);
+            optimizer.zero_grad();
+            loss.backward();
+            optimizer.step();
+            scores.add(loss.item(), gradus::multilabel_accuracy(logits, labels, 0), labels.size(0));
+        }
+        const gradus::NoGrad guard;
+        nn::eval(net);
+        const Variable<> logits = net(test_set.inputs);  // probability > 0.5 means logit > 0
+        nn::train(net);
+        const auto tested = gradus::multilabel_scores(logits, test_set.labels, 0);
+        test_scores.add(loss_of(logits, test_set.labels).item(), tested.accuracy, test_set.size());
+        report.epoch(scores, test_scores);
+        std::printf("F1 %.3f; without any label: score %.3f, F1 %.3f\n", tested.f1, nothing.accuracy,
+                    nothing.f1);
+    }
+}
+
+int main(int argc, char** argv) {
+    const MultilabelFlags defaults{{.epochs = 6, .batch = 32, .lr = 1e-4, .optimizer = "adam"}};
+    return run_with_flags(argc, argv, "Trains a ResNet-18 on pictures of many clothes.", defaults, train);
+}

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// What an operation costs beside its arithmetic: a long chain of multiplications of 16 numbers.
+// What an operation costs beside its arithmetic: a long chain of multiplications of 16 numbers. Its peer is
+// in peers/libtorch_steps.cpp.
 
 #include "gradus/gradus.hpp"
-#include "support/context.hpp"
+#include "support/measure.hpp"
 #include "support/workload.hpp"
 
 namespace {
@@ -29,12 +30,7 @@ struct Leaves {
     }
 };
 
-void report_per_operation(benchmark::State& state, const workload::StepTimes& times) {
-    state.counters["us/op"] = times.median() * 1e3 / Chain::operations;
-}
-
-/// Forward and backward; the peers' "chain".
-void chain(benchmark::State& state) {
+void chain(const measure::Arguments& arguments) {
     Leaves leaves(true);
     Variable<> total;
     const auto step = [&] {
@@ -44,28 +40,23 @@ void chain(benchmark::State& state) {
         total.backward();
     };
     step();
-    const float first = total.item(), later = sum(Variable<>(leaves.w.grad())).item();
-    workload::StepTimes times;
-    for (auto _ : state) times.time(step);
-    bench::report(state, times, first, later);
-    report_per_operation(state, times);
-}
-BENCHMARK(chain)->UseRealTime()->Unit(benchmark::kMillisecond);
-
-void time_forward(benchmark::State& state, const Leaves& leaves) {
-    workload::StepTimes times;
-    for (auto _ : state) times.time([&] { benchmark::DoNotOptimize(leaves.run()); });
-    report_per_operation(state, times);
+    const double first = total.item(), later = sum(Variable<>(leaves.w.grad())).item();
+    measure::run(arguments, "chain", {.first = first, .later = later}, step);
 }
 
-/// Recording a history and dropping it unused.
-void chain_forward(benchmark::State& state) { time_forward(state, Leaves(true)); }
-BENCHMARK(chain_forward)->Unit(benchmark::kMillisecond);
-
-/// The same without a history.
-void chain_no_grad(benchmark::State& state) { time_forward(state, Leaves(false)); }
-BENCHMARK(chain_no_grad)->Unit(benchmark::kMillisecond);
+/// Recording a history and dropping it unused; or no history.
+void chain_forward(const measure::Arguments& arguments, const char* name, bool requires_grad) {
+    const Leaves leaves(requires_grad);
+    const auto step = [&] { measure::keep(leaves.run().value().data()); };
+    measure::run(arguments, name, {.first = leaves.run().item()}, step);
+}
 
 }  // namespace
 
-int main(int argc, char** argv) { return bench::run(argc, argv); }
+int main(int argc, char** argv) {
+    const measure::Arguments arguments(argc, argv);
+    gradus::set_num_threads(arguments.threads);
+    if (arguments.wants("chain")) chain(arguments);
+    if (arguments.wants("chain forward")) chain_forward(arguments, "chain forward", true);
+    if (arguments.wants("chain no grad")) chain_forward(arguments, "chain no grad", false);
+}

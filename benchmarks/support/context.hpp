@@ -8,7 +8,6 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/kernels/simd.hpp"
-#include "workload.hpp"
 
 /// What all benchmark programs share: the context they report, and thread counts.
 namespace bench {
@@ -102,15 +101,6 @@ private:
 /// A counter in units of 10^9 per second, from the amount of one iteration.
 inline benchmark::Counter giga_per_second(double amount) {
     return {amount * 1e-9, benchmark::Counter::kIsIterationInvariantRate};
-}
-
-/// The fields by which compare.sh sets a program beside its peers: the names are those of their JSON lines.
-inline void report(benchmark::State& state, const workload::StepTimes& times, float first, float later) {
-    state.counters["median_ms"] = times.median();
-    state.counters["fastest_ms"] = times.fastest();
-    state.counters["cpu_ms"] = times.cpu();
-    state.counters["first"] = static_cast<double>(first);
-    state.counters["later"] = static_cast<double>(later);
 }
 
 }  // namespace bench

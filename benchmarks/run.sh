@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Measures gradus beside libtorch, dlib, tiny-dnn and Eigen and beside the limits of this machine:
+#
+#   benchmarks/run.sh [--quick] [--out folder] [--build folder] [--only steps,kernels,epochs,compile]
+#
+# Installs the peers from Debian, builds, runs (about 15 minutes; --quick under 3) and writes results.json, table.md and
+# chart.svg to build/benchmarks. Ends with an error if the libraries do not compute the same. docs/benchmarks.md explains.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+out=build/benchmarks build=build/bench options=()
+while (($#)); do
+    case $1 in
+    --quick) options+=(--quick) ;;
+    --only) options+=(--only "$2") && shift ;;
+    --out) out=$2 && shift ;;
+    --build) build=$2 && shift ;;
+    *)
+        sed -n '3,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+
+bash cmake/install_packages.sh g++ cmake ninja-build python3 zlib1g-dev libeigen3-dev libbenchmark-dev libtorch-dev \
+    libdlib-dev tiny-dnn libcereal-dev libstb-dev libgemmlowp-dev libopenblas0-pthread libopenblas0-openmp >&2
+bash examples/get_data.sh fashion-mnist mnist >&2
+
+echo "==> building" >&2
+mkdir -p "$out"
+if ! { cmake --preset bench -B "$build" --compile-no-warning-as-error && cmake --build "$build"; } >"$out/build.log" 2>&1; then
+    cat "$out/build.log" >&2
+    exit 1
+fi
+
+python3 benchmarks/support/suite.py "$build/benchmarks" "$out" "${options[@]}"
+python3 benchmarks/support/report.py "$out" && status=0 || status=$?
+cat "$out/table.md"
+echo "==> $out/results.json, table.md, chart.svg" >&2
+exit "$status"

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""Runs the benchmark programs and keeps what they print in results.json:  suite.py <programs> <out> [--quick]
+
+Short processes of gradus and its peers take turns, since a shared machine changes its speed within a minute. A peer
+first tries every setting that may be its best; the best few, and its default, go through all rounds.
+"""
+
+import argparse
+import glob
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+THREADS = os.cpu_count()
+CPUINFO = pathlib.Path("/proc/cpuinfo").read_text()
+BLAS_FOLDERS = {folder.rsplit("-", 1)[1]: folder for folder in glob.glob("/usr/lib/*/openblas-*")}
+# OpenBLAS knows the processors of its time only: on a newer one it may choose kernels that are far too old.
+CORE_TYPES = ["default"] + [name for name, needs in (("SkylakeX", "avx512f"), ("Haswell", "avx2"), ("Zen", "AMD"))
+                            if needs in CPUINFO]
+
+BUDGETS = {  # seconds per case and rounds
+    "full": dict(step=0.5, step_rounds=5, kernel=0.05, kernel_rounds=3, peer_rounds=2, trial=0.15, compile=2,
+                 epoch_rounds=3, epochs=12, core_types=CORE_TYPES, kernel_threads={1, THREADS},
+                 passive=(False, True), with_default=True),
+    "quick": dict(step=0.2, step_rounds=2, kernel=0.01, kernel_rounds=1, peer_rounds=1, trial=0.05, compile=1,
+                  epoch_rounds=1, epochs=1, core_types=CORE_TYPES[:2], kernel_threads={1},
+                  passive=(False,), with_default=False),
+}
+
+
+def setting(threads, layout="contiguous", core_type="default", blas="pthread", passive=False):
+    """What one process runs with. Debian has OpenBLAS with threads of its own, and on OpenMP."""
+    return dict(threads=threads, layout=layout, core_type=core_type, blas=blas, passive=passive)
+
+
+def label(s, side):
+    words = [f"{s['threads']} thread" + "s" * (s["threads"] > 1)]
+    words += ["passive waiting"] * s["passive"]
+    if side in ("libtorch", "dlib"):
+        words += ["channels-last"] * (s["layout"] == "channels_last")
+        words += [f"OpenBLAS {s['blas']} {s['core_type']}"]
+    return ", ".join(words)
+
+
+def environment(s):
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "OPENBLAS_", "GOMP_"))}
+    env["OMP_NUM_THREADS"] = env["OPENBLAS_NUM_THREADS"] = str(s["threads"])
+    if s["passive"]:
+        env["OMP_WAIT_POLICY"] = "passive"
+    if s["core_type"] != "default":
+        env["OPENBLAS_CORETYPE"] = s["core_type"]
+    if s["blas"] in BLAS_FOLDERS:
+        env["LD_LIBRARY_PATH"] = BLAS_FOLDERS[s["blas"]]
+    return env
+
+
+class Suite:
+    def __init__(self, programs, out, budget):
+        self.programs, self.out, self.budget = programs, out, budget
+        self.results = []  # one per case and process
+        self.failures = []
+        self.torch = {}  # case -> settings
+
+    def has(self, program):
+        return (self.programs / program).exists()
+
+    def run(self, part, round_, side, program, s, *options):
+        """Runs a program and keeps the JSON that it prints, one object a line."""
+        command = [self.programs / program, f"--threads={s['threads']}", *options]
+        if program.startswith("libtorch"):
+            command.append(f"--layout={s['layout']}")
+        done = subprocess.run(command, env=environment(s), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            self.failures.append(f"{' '.join(map(str, command))}: {done.stderr.strip()[-300:]}")
+            return []
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        for row in rows:
+            self.results.append(dict(part=part, round=round_, side=side, setting=label(s, side), threads=s["threads"],
+                                     is_default=s == setting(THREADS), **row))
+        return rows
+
+    def ceilings(self, round_):
+        command = [self.programs / "ceilings", "--benchmark_format=json", "--benchmark_min_time=0.05"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+        report = json.loads(done.stdout)
+        self.context = report["context"]
+        for row in report["benchmarks"]:
+            if "error_message" in row:
+                continue
+            name = row["name"].replace("/real_time", "")
+            # Of one thread we want what it does while it runs, not while it waits for other programs.
+            waiting = row["real_time"] / row["cpu_time"] if name.endswith("threads:1") else 1
+            for unit in ("GF/s", "GB/s"):
+                if unit in row:
+                    self.results.append(dict(part="ceilings", round=round_, case=name, unit=unit,
+                                             value=row[unit] * waiting))
+
+    def modes(self):
+        yield setting(1)
+        if THREADS > 1:
+            for passive in self.budget["passive"]:
+                yield setting(THREADS, passive=passive)
+
+    def blas_settings(self):
+        for core_type in self.budget["core_types"]:
+            yield setting(1, core_type=core_type)
+            if THREADS > 1:
+                for blas in BLAS_FOLDERS:
+                    for passive in self.budget["passive"]:
+                        yield setting(THREADS, core_type=core_type, blas=blas, passive=passive)
+
+    def best_settings(self, case, side, program, candidates):
+        """For each number of threads and way of waiting the setting that gave the fastest step, the best first; in a
+        full run also the default. So a peer has as many settings as gradus to be at its best in when it counts."""
+        tried = []
+        for s in candidates:
+            rows = self.run("trial", 0, side, program, s, f"--filter=={case}", f"--seconds={self.budget['trial']}")
+            if rows:
+                tried.append((rows[0]["fastest_ms"], len(tried), s))
+        best = {}
+        for _, _, s in sorted(tried):
+            best.setdefault((s["threads"], s["passive"]), s)
+        default = setting(THREADS)
+        kept = list(best.values())
+        return kept + [default] * (side == "libtorch" and self.budget["with_default"] and default not in kept)
+
+    def libtorch_settings(self):
+        """For every training step the settings to go on with, tried once."""
+        if self.torch or not self.has("libtorch_steps"):
+            return self.torch
+        say("steps: libtorch tries its settings")
+        mlp = self.best_settings("mlp", "libtorch", "libtorch_steps", self.blas_settings())
+        # Convolutions are oneDNN's: OpenBLAS's part in these is small, so only its best two settings.
+        blas = list(dict.fromkeys((s["core_type"], s["blas"]) for s in mlp[:2]))
+        mixed = [{**mode, "layout": layout, "core_type": core_type, "blas": build}
+                 for mode in self.modes() for layout in ("contiguous", "channels_last") for core_type, build in blas]
+        self.torch = {"mlp": mlp, "chain": [setting(1)],
+                      "cnn": self.best_settings("cnn", "libtorch", "libtorch_steps", mixed),
+                      "resnet18": self.best_settings("resnet18", "libtorch", "libtorch_steps", mixed[::len(blas)])}
+        return self.torch
+
+    def steps(self):
+        """Training steps and the chain of small operations, on all libraries."""
+        torch = self.libtorch_settings()
+        others = {}
+        for side in ("dlib", "tinydnn"):
+            if self.has(f"{side}_steps"):  # tiny-dnn takes too long to try much: all threads are its best
+                core_type = torch["mlp"][0]["core_type"] if "mlp" in torch else "default"
+                candidates = [setting(THREADS)] if side == "tinydnn" else [
+                    {**mode, "core_type": core_type} for mode in self.modes()]
+                others[side] = {case: candidates[0] if len(candidates) == 1 else
+                                self.best_settings(case, side, f"{side}_steps", candidates)[0]
+                                for case in ("mlp", "cnn")}
+        for round_ in range(1, self.budget["step_rounds"] + 1):
+            say(f"steps: round {round_} of {self.budget['step_rounds']}")
+            if self.budget["with_default"]:
+                self.ceilings(round_)
+            for case in ("mlp", "cnn", "resnet18", "chain"):
+                options = (f"--filter=={case}", f"--seconds={self.budget['step']}")
+                ours = [setting(1)] if case == "chain" else list(self.modes())
+                turns = max(len(ours), len(torch.get(case, [])))
+                for turn in range(turns):
+                    if turn < len(ours):
+                        self.run("steps", round_, "gradus", "op_overhead" if case == "chain" else "steps", ours[turn], *options)
+                    if self.has("libtorch_steps") and turn < len(torch[case]):
+                        self.run("steps", round_, "libtorch", "libtorch_steps", torch[case][turn], *options)
+                for side, best in others.items():
+                    if case in best and round_ <= self.budget["peer_rounds"]:
+                        self.run("steps", round_, side, f"{side}_steps", best[case], *options)
+
+    def kernels(self):
+        """Products, convolutions and work that is bound by memory, at equal numbers of threads."""
+        seconds = f"--seconds={self.budget['kernel']}"
+        for round_ in range(1, self.budget["kernel_rounds"] + 1):
+            say(f"kernels: round {round_} of {self.budget['kernel_rounds']}")
+            for threads in sorted(self.budget["kernel_threads"]):
+                one = setting(threads)
+                self.run("kernels", round_, "gradus", "gemm", one, seconds)
+                if self.has("eigen_gemm"):
+                    self.run("kernels", round_, "eigen", "eigen_gemm", one, seconds)
+                if self.has("libtorch_kernels"):
+                    for core_type in self.budget["core_types"]:
+                        self.run("kernels", round_, "libtorch", "libtorch_kernels",
+                                 setting(threads, core_type=core_type), seconds, "--filter=gemm ")
+                for program, filter_ in (("conv2d", "conv "), ("bandwidth", "[")):
+                    self.run("kernels", round_, "gradus", program, one, seconds)
+                    if self.has("libtorch_kernels"):
+                        self.run("kernels", round_, "libtorch", "libtorch_kernels", one, seconds, f"--filter={filter_}")
+                        self.run("kernels", round_, "libtorch", "libtorch_kernels", setting(threads, "channels_last"),
+                                 seconds, "--filter=" + filter_.replace("[", "[16, "))
+
+    def epochs(self):
+        """Whole epochs on real data; and the CNN until 98 % and 99 % on the test set."""
+        say("epochs on real data")
+        sides = [("gradus", "epochs")] + [("libtorch", "libtorch_epochs")] * self.has("libtorch_epochs")
+        for case, step, epochs, rounds in (("fashion-mnist mlp", "mlp", 1, self.budget["epoch_rounds"]),
+                                           ("mnist cnn", "cnn", self.budget["epochs"], 1)):
+            ours = self.best_settings(step, "gradus", "steps", self.modes())[0]
+            for round_ in range(1, rounds + 1):
+                for side, program in sides:
+                    s = ours if side == "gradus" else self.libtorch_settings()[step][0]
+                    self.run("epochs", round_, side, program, s, f"--filter={case}", f"--epochs={epochs}", "--target=0.99")
+
+    def compile_time(self, sources):
+        """User seconds of g++ -O2 for the same program."""
+        say("compile time")
+        with tempfile.TemporaryDirectory() as folder:
+            for round_ in range(1, self.budget["compile"] + 1):
+                for source in sorted(sources.glob("*.cpp")):
+                    flags = next((line.removeprefix("// flags:").split() for line in source.read_text().splitlines()
+                                  if line.startswith("// flags:")), [])
+                    command = ["g++", "-std=c++20", "-O2", "-w", *flags, "-c", source, "-o", f"{folder}/object.o"]
+                    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+                    _, status, used = os.wait4(process.pid, 0)
+                    if status == 0:
+                        self.results.append(dict(part="compile", round=round_, side=source.stem, case="compile time",
+                                                 user_seconds=used.ru_utime, peak_mb=used.ru_maxrss / 1024))
+
+    def save(self, mode):
+        model = next((line.split(":")[1].strip() for line in CPUINFO.splitlines() if line.startswith("model name")), "")
+        machine = dict(processor=model, processors=THREADS, system=platform.platform(), mode=mode,
+                       load_at_start=self.load, load_at_end=os.getloadavg()[0], isa=self.context["isa"],
+                       compiler=self.context["compiler"])
+        report = dict(machine=machine, failures=self.failures, results=self.results)
+        (self.out / "results.json").write_text(json.dumps(report, indent=0) + "\n")
+
+
+def say(text):
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("programs", type=pathlib.Path)
+    parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="steps,kernels,epochs,compile")
+    arguments = parser.parse_args()
+    mode = "quick" if arguments.quick else "full"
+    suite = Suite(arguments.programs, arguments.out, BUDGETS[mode])
+    suite.load = os.getloadavg()[0]
+    if suite.load > 0.5:
+        say(f"this machine is busy (load {suite.load:.1f}): trust the ratios more than the times")
+    parts = arguments.only.split(",")
+    suite.ceilings(0)
+    if "steps" in parts:
+        suite.steps()
+        suite.save(mode)
+    if "kernels" in parts:
+        suite.kernels()
+        suite.save(mode)
+    if "epochs" in parts:
+        suite.epochs()
+    if "compile" in parts:
+        suite.compile_time(pathlib.Path(__file__).parent.parent / "compile_time")
+    suite.save(mode)
+
+
+main()

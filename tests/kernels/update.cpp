@@ -93,17 +93,18 @@ TEST_CASE("update: any number of threads") {
 TEST_CASE("update: an array that is not there reads as zeros, and every segment has its rule") {
     const std::vector<Rule> rules{{1}, {10}};
     for (const Index size : {1, 16, 21, 40000}) {
-        Tensor<> a = ones({size}), b = ones({size}), state = ones({size});
+        Tensor<> a = ones({size}), b = ones({size}), c = ones({size}), state = ones({size});
         const Tensor<> gradient = full({size}, 2);
         float* const g = const_cast<float*>(gradient.data());
         kernels::update<3>(rules.data(), std::vector<kernels::UpdateSegment<float>>{
                                              {size, {a.mutable_data(), g, nullptr}, 1},
                                              {size, {b.mutable_data(), g, state.mutable_data()}, 0},
-                                             {size, {state.mutable_data(), nullptr, nullptr}, 1}});
+                                             {size, {c.mutable_data(), nullptr, nullptr}, 1}});
         INFO("size " << size);
         CHECK(a == full({size}, 21));
         CHECK(b == full({size}, 4));
         CHECK(state == full({size}, 7));
+        CHECK(c == ones({size}));
         CHECK(gradient == full({size}, 2));
     }
 }

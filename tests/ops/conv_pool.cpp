@@ -140,3 +140,25 @@ TEST_CASE("conv_pool: backward before anybody looked, and without history") {
     const Variable<> y = relu(max_pool2d(conv2d(x, w), {.kernel = 2}));
     CHECK(y.value().item() == 2);
 }
+
+TEST_CASE("conv_pool: a convolution without history stays without") {
+    const Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}});
+    const auto constant = [&] {
+        const NoGrad guard;
+        return conv2d(x, w);
+    };
+    const Variable<> y = relu(max_pool2d(constant(), {.kernel = 2}));
+    CHECK(y.operation() == std::string("leaf"));
+    CHECK_FALSE(y.requires_grad());
+    CHECK(y.value().item() == 2);
+}
+
+TEST_CASE("conv_pool: a change to an unread result is not overwritten by its work") {
+    const NoGrad guard;
+    Variable<> y = conv2d(Variable<>(ones({1, 1, 2, 2})), Variable<>(Tensor<>{{{{2}}}}));
+    y.set_value(zeros({1, 1, 2, 2}));
+    CHECK(y.value() == zeros({1, 1, 2, 2}));
+    Variable<> z = conv2d(Variable<>(ones({1, 1, 2, 2})), Variable<>(Tensor<>{{{{2}}}}));
+    z.mutable_value().mutable_at(0, 0, 0, 0) = 5;
+    CHECK(z.value() == Tensor<>{{{{5, 2}, {2, 2}}}});
+}

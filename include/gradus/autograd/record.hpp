@@ -223,6 +223,8 @@ Variable<T> fused(const char* operation, const Variable<T>& x, const Size2& wind
     if (!work || node.references.load(std::memory_order_acquire) > 1 || node.hooks || node.retain_grad)
         [[likely]]
         return {};
+    if (node.requires_grad) return work->followed_by(operation, window);
+    const NoGrad guard;  // what was made without history stays without
     return work->followed_by(operation, window);
 }
 

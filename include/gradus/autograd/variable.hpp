@@ -317,6 +317,7 @@ public:
 protected:
     void check_leaf(const char* operation) const {
         check<GraphError>(is_leaf(), operation, "only a leaf can change; this is the result of an operation");
+        static_cast<void>(value());  // work that was deferred without history must not overwrite the change
     }
 
     detail::NodeRef<T> node_;

@@ -19,7 +19,6 @@
 // convolution algorithm", 2019.
 
 namespace gradus::kernels {
-
 namespace detail {
 
 /// sums[i][j] += sum over k of x[rows[i] + depths[k]] * b[k][j], in ascending k.
@@ -41,6 +40,17 @@ GRADUS_INLINE void add_products(Pack (&sums)[Rows][Vectors], const T* x, const I
             for (std::size_t v = 0; v < Vectors; ++v) sums[i][v] = fma(value, column[v], sums[i][v]);
         }
     }
+}
+
+/// Kernel::tile in one of four sizes: all rows of a tile or 4, its whole width or half of it.
+template <class Kernel, class T, int Bytes, class Args>
+GRADUS_INLINE void run_tile(const Args& args) {
+    constexpr std::size_t rows = tile_rows<Bytes>;
+    const bool narrow = args.columns <= tile_columns<T, Bytes> / 2;
+    if (args.count <= 4)
+        narrow ? Kernel::template tile<4, 1, Bytes>(args) : Kernel::template tile<4, 2, Bytes>(args);
+    else
+        narrow ? Kernel::template tile<rows, 1, Bytes>(args) : Kernel::template tile<rows, 2, Bytes>(args);
 }
 
 template <class T>
@@ -97,12 +107,7 @@ struct ConvTile {
 
     template <int Bytes>
     GRADUS_INLINE static void run(const ConvTileArgs<T>* args) {
-        constexpr std::size_t rows = tile_rows<Bytes>;
-        const bool narrow = args->columns <= tile_columns<T, Bytes> / 2;
-        if (args->count <= 4)
-            narrow ? tile<4, 1, Bytes>(*args) : tile<4, 2, Bytes>(*args);
-        else
-            narrow ? tile<rows, 1, Bytes>(*args) : tile<rows, 2, Bytes>(*args);
+        run_tile<ConvTile<T>, T, Bytes>(*args);
     }
 };
 
@@ -357,12 +362,7 @@ struct RowTile {
 
     template <int Bytes>
     GRADUS_INLINE static void run(const RowTileArgs<T>* args) {
-        constexpr std::size_t rows = tile_rows<Bytes>;
-        const bool narrow = args->columns <= tile_columns<T, Bytes> / 2;
-        if (args->count <= 4)
-            narrow ? tile<4, 1, Bytes>(*args) : tile<4, 2, Bytes>(*args);
-        else
-            narrow ? tile<rows, 1, Bytes>(*args) : tile<rows, 2, Bytes>(*args);
+        run_tile<RowTile<T>, T, Bytes>(*args);
     }
 };
 

@@ -59,7 +59,7 @@ struct PoolBlock {
         T values[static_cast<std::size_t>(cells_per_block * width)];
         T winners[static_cast<std::size_t>(cells_per_block * width)];
         for (Index cell = 0; cell < args.cells; ++cell)
-            for (Index v = 0; v < width; v += lanes) {
+            for (Index v = 0; v < std::min(width, args.columns); v += lanes) {
                 const T* row = args.rows + cell * args.window * width + v;
                 Pack best = Pack::load(row), winner(T(0)), probe = best * T(0);
                 for (Index i = 1; i < args.window; ++i) {

@@ -13,6 +13,8 @@ inline std::span<float> floats(const torch::Tensor& tensor) {
     return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
 }
 
+/// For clone(), not contiguous(): that leaves an image of one channel as it is, whose strides say
+/// channels-first, and the network then runs in that layout.
 inline torch::MemoryFormat layout(bool channels_last) {
     return channels_last ? torch::MemoryFormat::ChannelsLast : torch::MemoryFormat::Contiguous;
 }
@@ -100,7 +102,7 @@ inline void prepare(torch::nn::Module& net, float gain, bool channels_last) {
         const auto rank = static_cast<std::size_t>(parameter.dim());
         workload::fill_parameter(floats(parameter), index++, item.key().ends_with("bias"), rank,
                                  static_cast<std::size_t>(parameter.numel() / parameter.size(0)), gain);
-        if (rank == 4) parameter.set_data(parameter.contiguous(layout(channels_last)));
+        if (rank == 4) parameter.set_data(parameter.clone(layout(channels_last)));
     }
 }
 

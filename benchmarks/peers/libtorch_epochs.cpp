@@ -35,7 +35,7 @@ void train(const bench::EpochArguments& arguments, const char* name, data::Split
             double sum = 0;
             for (auto& [images, labels] : bench::batches(train_set, training.batch, epoch)) {
                 const torch::Tensor loss = torch::nn::functional::cross_entropy(
-                    net->forward(view(images).contiguous(layout)), view(labels));
+                    net->forward(view(images).clone(layout)), view(labels));
                 for (torch::Tensor& parameter : parameters) parameter.mutable_grad().reset();
                 loss.backward();
                 sgd.step();
@@ -47,7 +47,7 @@ void train(const bench::EpochArguments& arguments, const char* name, data::Split
             const torch::NoGradGuard no_grad;
             double right = 0;
             for (auto& [images, labels] : data::Loader(test_set, {.batch = 1000}))
-                right += (net->forward(view(images).contiguous(layout)).argmax(1) == view(labels))
+                right += (net->forward(view(images).clone(layout)).argmax(1) == view(labels))
                              .sum()
                              .template item<double>();
             return right / static_cast<double>(test_set.size());

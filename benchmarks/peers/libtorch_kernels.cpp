@@ -29,9 +29,9 @@ void time_product(const measure::Arguments& arguments, const workload::Product& 
 
 void time_convolution(const measure::Arguments& arguments, const workload::Convolution& c) {
     const torch::MemoryFormat layout = peer::layout(arguments.channels_last);
-    const Tensor x = numbers({c.batch, c.in, c.size, c.size}, 8).contiguous(layout);
-    const Tensor w = numbers({c.out, c.in / c.groups, c.kernel, c.kernel}, 9).contiguous(layout);
-    const Tensor dy = numbers({c.batch, c.out, c.result(), c.result()}, 10).contiguous(layout);
+    const Tensor x = numbers({c.batch, c.in, c.size, c.size}, 8).clone(layout);
+    const Tensor w = numbers({c.out, c.in / c.groups, c.kernel, c.kernel}, 9).clone(layout);
+    const Tensor dy = numbers({c.batch, c.out, c.result(), c.result()}, 10).clone(layout);
     const auto time = [&](const char* what, const auto& step) {
         const std::string name = std::string("conv ") + what + ": " + c.name;
         if (!arguments.wants(name)) return;
@@ -121,7 +121,7 @@ void time_rows(const Suite& suite, std::int64_t rows) {
 
 void time_images(const Suite& suite, std::int64_t side, bool channels_last) {
     const Tensor x = numbers({workload::pool_batch, workload::pool_channels, side, side}, 5, 3.0f)
-                         .contiguous(peer::layout(channels_last));
+                         .clone(peer::layout(channels_last));
     const auto norm = [weight = numbers({x.size(1)}, 15, 3.0f),
                        bias = numbers({x.size(1)}, 16, 3.0f)](const Tensor& v) {
         return torch::batch_norm(v, weight, bias, {}, {}, true, 0.1, 1e-5, false);

@@ -20,7 +20,7 @@ void time_training(const measure::Arguments& arguments, const Training& training
     torch::Tensor labels = torch::empty({training.batch}, torch::kInt64);
     training.fill_inputs(peer::floats(inputs));
     training.fill_labels({labels.data_ptr<std::int64_t>(), static_cast<std::size_t>(training.batch)});
-    if (inputs.dim() == 4) inputs = inputs.contiguous(peer::layout(arguments.channels_last));
+    if (inputs.dim() == 4) inputs = inputs.clone(peer::layout(arguments.channels_last));
 
     torch::Tensor loss;
     const auto step = [&] {

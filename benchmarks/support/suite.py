@@ -50,6 +50,8 @@ def label(s, side):
 def environment(s):
     env = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "OPENBLAS_", "GOMP_"))}
     env["OMP_NUM_THREADS"] = env["OPENBLAS_NUM_THREADS"] = str(s["threads"])
+    # Large tensors stay in the process. Else libtorch's come from the system anew in each step, page by page.
+    env["MALLOC_MMAP_THRESHOLD_"] = env["MALLOC_TRIM_THRESHOLD_"] = str(1 << 30)
     if s["passive"]:
         env["OMP_WAIT_POLICY"] = "passive"
     if s["core_type"] != "default":

@@ -14,5 +14,5 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/gradus-config-version.cma
 install(TARGETS gradus EXPORT gradus-targets FILE_SET HEADERS)
 install(EXPORT gradus-targets NAMESPACE gradus:: DESTINATION ${package_dir})
 install(FILES ${PROJECT_BINARY_DIR}/gradus-config.cmake ${PROJECT_BINARY_DIR}/gradus-config-version.cmake
-    DESTINATION ${package_dir})
+    cmake/compiled.cmake DESTINATION ${package_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -4,4 +4,20 @@
 #include <gradus/interop/eigen.hpp>
 #endif
 
-int main() { return gradus::ones({2, 3}).numel() == 6 ? 0 : 1; }
+struct Net {
+    gradus::nn::Linear<> fc1{8, 16};
+    gradus::nn::Linear<> fc2{16, 3};
+
+    gradus::Variable<> operator()(gradus::Variable<> x) const { return fc2(relu(fc1(x))); }
+};
+
+int main() {
+    const Net net;
+    const gradus::Variable<> x(gradus::randn({4, 8}));
+    const gradus::Tensor<gradus::Index> labels{0, 1, 2, 0};
+    gradus::optim::SGD<> sgd(gradus::nn::parameters(net), {.lr = 0.1});
+    const auto loss = cross_entropy(net(x), labels);
+    loss.backward();
+    sgd.step();
+    return cross_entropy(net(x), labels).item() < loss.item() ? 0 : 1;
+}

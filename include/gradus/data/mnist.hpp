@@ -59,18 +59,20 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
 }
 
 /// Pixels [count, 28, 28] of 0 ... 255 as numbers [count, 1, 28, 28] of 0 ... 1.
-inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
-    Tensor<float> images = Tensor<float>::uninitialized({pixels.size(0), 1, 28, 28});
-    float* out = images.mutable_data();
+template <class T>
+Tensor<T> unit_images(const Tensor<std::uint8_t>& pixels) {
+    Tensor<T> images = Tensor<T>::uninitialized({pixels.size(0), 1, 28, 28});
+    T* out = images.mutable_data();
     parallel_for(pixels.numel(), parallel_grain, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) out[i] = static_cast<float>(pixels.data()[i]) / 255.0f;
+        for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(pixels.data()[i]) / T(255);
     });
     return images;
 }
 
 /// Reads one pair of files. Throws IoError if they are not images and labels that belong together.
-[[gnu::cold]] inline Dataset<> read_mnist(const std::string& operation, const std::string& images,
-                                          const std::string& labels) {
+template <class T>
+[[gnu::cold]] Dataset<T> read_mnist(const std::string& operation, const std::string& images,
+                                    const std::string& labels) {
     const Tensor<std::uint8_t> classes = read_idx(labels), pixels = read_idx(images);
     if (classes.rank() != 1)
         throw IoError(operation + ": " + labels + ": labels are [count]: got " + to_string(classes.shape()) +
@@ -87,17 +89,18 @@ inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
         if (classes.data()[i] > 9)
             throw IoError(operation + ": " + labels + ": labels are 0 to 9: got " +
                           std::to_string(classes.data()[i]) + " at index " + std::to_string(i));
-    return {unit_images(pixels), cast<Index>(classes)};
+    return {unit_images<T>(pixels), cast<Index>(classes)};
 }
 
-[[gnu::cold]] inline Split<> find_mnist(const std::string& operation, const std::string& name,
-                                        const std::string& folder, const std::string& fix) {
+template <class T>
+[[gnu::cold]] Split<T> find_mnist(const std::string& operation, const std::string& name,
+                                  const std::string& folder, const std::string& fix) {
     std::string tried;
     for (const std::string& place : folder.empty() ? mnist_places(name) : std::vector<std::string>{folder}) {
         const std::string missing = missing_files(place);
         if (missing.empty()) {
             const auto path = [&](int i) { return find_idx(place, mnist_files[i]); };
-            return {read_mnist(operation, path(0), path(1)), read_mnist(operation, path(2), path(3))};
+            return {read_mnist<T>(operation, path(0), path(1)), read_mnist<T>(operation, path(2), path(3))};
         }
         tried += (tried.empty() ? "" : ", ") + place + " " + missing;
     }
@@ -122,8 +125,9 @@ inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
 /// Throws IoError if they are not found or not what they should be.
 ///
 /// Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
-[[gnu::cold]] inline Split<> mnist(const std::string& folder = "") {
-    return detail::find_mnist("mnist", "mnist", folder, "run examples/get_data.sh mnist");
+template <class T = float>
+[[gnu::cold]] Split<T> mnist(const std::string& folder = "") {
+    return detail::find_mnist<T>("mnist", "mnist", folder, "run examples/get_data.sh mnist");
 }
 
 /// Clothes in ten classes, in MNIST's format and sizes. Like mnist(), but in folders named fashion-mnist, and
@@ -131,9 +135,11 @@ inline Tensor<float> unit_images(const Tensor<std::uint8_t>& pixels) {
 ///
 /// Source: Xiao et al., "Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms",
 /// 2017.
-[[gnu::cold]] inline Split<> fashion_mnist(const std::string& folder = "") {
-    return detail::find_mnist("fashion_mnist", "fashion-mnist", folder,
-                              "apt install dataset-fashion-mnist, or run examples/get_data.sh fashion-mnist");
+template <class T = float>
+[[gnu::cold]] Split<T> fashion_mnist(const std::string& folder = "") {
+    return detail::find_mnist<T>(
+        "fashion_mnist", "fashion-mnist", folder,
+        "apt install dataset-fashion-mnist, or run examples/get_data.sh fashion-mnist");
 }
 
 }  // namespace gradus::data

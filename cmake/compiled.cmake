@@ -1,0 +1,16 @@
+# gradus::compiled, for projects of many files: the same headers and flags as gradus::gradus, but the templates for float
+# are compiled once, in a static library that is built with the project (only if something links it).
+if(TARGET gradus_compiled)
+    return()
+endif()
+set(sources "")
+foreach(part core data loss nn ops optim)
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/gradus/compiled_${part}.cpp)
+    file(CONFIGURE OUTPUT ${source} CONTENT
+        "#include <gradus/gradus.hpp>\n#define GRADUS_EXTERN\n#include <gradus/compiled/${part}.inc>\n")
+    list(APPEND sources ${source})
+endforeach()
+add_library(gradus_compiled STATIC EXCLUDE_FROM_ALL ${sources})
+add_library(gradus::compiled ALIAS gradus_compiled)
+target_link_libraries(gradus_compiled PUBLIC gradus::gradus)
+target_compile_definitions(gradus_compiled PUBLIC GRADUS_COMPILED)

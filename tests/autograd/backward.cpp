@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "gradus/core/print.hpp"
 #include "gradus/ops/arithmetic.hpp"
 #include "support/test.hpp"
 

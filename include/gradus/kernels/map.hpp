@@ -147,6 +147,13 @@ struct Operand {
     const Shape* shape;
 };
 
+[[gnu::noinline]] inline Shape broadcast_all(const char* operation, const Operand* operands,
+                                             std::size_t count) {
+    Shape shape = *operands[0].shape;
+    for (std::size_t k = 1; k < count; ++k) shape = broadcast(operation, shape, *operands[k].shape);
+    return shape;
+}
+
 /// A map with the types of functor and elements erased: compiled once for the whole program.
 struct ErasedMap {
     const void* f;
@@ -167,25 +174,23 @@ struct ErasedMap {
     }
 
     void run(const Shape& result) const {
+        static constexpr Index zeros[max_operands] = {}, ones[max_operands] = {1, 1, 1, 1, 1, 1, 1, 1};
         const Shape* shapes[max_operands];
         bool same = true;
         for (std::size_t k = 0; k < count; ++k) {
             shapes[k] = operands[k].shape;
             same = same && *shapes[k] == result;
         }
-        const Index offsets[max_operands] = {};
         if (same) {  // the common case needs no plan
-            Index strides[max_operands];
-            std::fill_n(strides, count, Index{1});
             parallel_for(result.numel(), parallel_grain,
-                         [&](Index begin, Index end) { part(0, begin, end, offsets, strides); });
+                         [&](Index begin, Index end) { part(0, begin, end, zeros, ones); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0], rows = inner == 0 ? 0 : result.numel() / inner;
         if (rows == 1) {
             parallel_for(inner, parallel_grain,
-                         [&](Index begin, Index end) { part(0, begin, end, offsets, plan.strides[0]); });
+                         [&](Index begin, Index end) { part(0, begin, end, zeros, plan.strides[0]); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
             parallel_for(rows, block, [&](Index begin, Index end) {
@@ -209,6 +214,18 @@ void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, si
     ErasedMap{&f, row, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
 }
 
+/// A map of operands of one shape, if they are so few that they need nothing but the kernel itself.
+template <class F, class R, class... Ts>
+bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
+    if constexpr (is_vectorized<F, R, Ts...>) {
+        if (y.numel() > parallel_grain) return false;
+        simd::run<MapKernel<F, R>>(&f, y.numel(), y.mutable_data(),
+                                   std::array<const R*, sizeof...(Ts)>{x...});
+        return true;
+    }
+    return false;
+}
+
 template <class T>
 Operand operand(const Tensor<T>& x) {
     return {x.data(), sizeof(T), &x.shape()};
@@ -221,11 +238,12 @@ Operand operand(const Tensor<T>& x) {
 template <class F, class T, class... Ts>
 auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x, const Tensor<Ts>&... xs) {
     using R = std::decay_t<decltype(f(std::declval<const T&>(), std::declval<const Ts&>()...))>;
-    Shape shape = x.shape();
-    ((shape = broadcast(operation, shape, xs.shape())), ...);
-    Tensor<R> y = Tensor<R>::uninitialized(shape);
-    detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(),
-                                     {detail::operand(x), detail::operand(xs)...});
+    const bool same = ((xs.shape() == x.shape()) && ...);
+    const auto operands = [&] { return std::array{detail::operand(x), detail::operand(xs)...}; };
+    Tensor<R> y = Tensor<R>::uninitialized(
+        same ? x.shape() : detail::broadcast_all(operation, operands().data(), 1 + sizeof...(Ts)));
+    if (!(same && detail::map_few<F, R, T, Ts...>(f, y, x.data(), xs.data()...)))
+        detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(), operands());
     return y;
 }
 
@@ -233,7 +251,8 @@ auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x,
 template <class F, class T, class... Ts>
 void map_in_place(const F& f, Tensor<T>& y, const Tensor<Ts>&... xs) {
     T* const out = y.mutable_data();
-    detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...});
+    if (!(((xs.shape() == y.shape()) && ...) && detail::map_few<F, T, T, Ts...>(f, y, out, xs.data()...)))
+        detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...});
 }
 
 }  // namespace gradus::kernels

@@ -18,8 +18,8 @@ using kernels::vectorized;
 /// An operation on each element with dx = slope(dy, x).
 template <class T, class F, class Slope>
 Variable<T> elementwise(const char* name, const Variable<T>& x, const F& f, const Slope& slope) {
-    const Tensor<T> X = x.value();
-    return record(name, kernels::map(name, vectorized(f), X), wrt(x, [X, name, slope](const Tensor<T>& dy) {
+    return record(name, kernels::map(name, vectorized(f), x.value()),
+                  wrt(x, [X = x.value(), name, slope](const Tensor<T>& dy) {
                       return kernels::map(name, vectorized(slope), dy, X);
                   }));
 }
@@ -56,9 +56,9 @@ Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
 /// a · b, element by element.       da = dy · b       db = dy · a
 template <class T>
 Variable<T> mul(const Variable<T>& a, const Variable<T>& b) {
-    const Tensor<T> A = a.value(), B = b.value();
-    return record("mul", A * B, wrt(a, [B](const Tensor<T>& dy) { return dy * B; }),
-                  wrt(b, [A](const Tensor<T>& dy) { return dy * A; }));
+    const Tensor<T>&A = a.value(), &B = b.value();
+    return record("mul", A * B, wrt(a, [B = B](const Tensor<T>& dy) { return dy * B; }),
+                  wrt(b, [A = A](const Tensor<T>& dy) { return dy * A; }));
 }
 template <class T>
 Variable<T> mul(const Variable<T>& a, std::type_identity_t<T> b) {
@@ -68,9 +68,9 @@ Variable<T> mul(const Variable<T>& a, std::type_identity_t<T> b) {
 /// a / b, element by element.       da = dy / b       db = −dy · a / b²
 template <class T>
 Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
-    const Tensor<T> A = a.value(), B = b.value();
-    return record("div", A / B, wrt(a, [B](const Tensor<T>& dy) { return dy / B; }),
-                  wrt(b, [A, B](const Tensor<T>& dy) { return -(dy * A / (B * B)); }));
+    const Tensor<T>&A = a.value(), &B = b.value();
+    return record("div", A / B, wrt(a, [B = B](const Tensor<T>& dy) { return dy / B; }),
+                  wrt(b, [A = A, B = B](const Tensor<T>& dy) { return -(dy * A / (B * B)); }));
 }
 template <class T>
 Variable<T> div(const Variable<T>& a, std::type_identity_t<T> b) {

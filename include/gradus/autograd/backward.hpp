@@ -98,10 +98,12 @@ private:
     static void run_hooks(Node<T>& node, Tensor<T>& gradient) {
         for (Hook<T>* hook = node.hooks; hook; hook = hook->next) {
             if (hook->removed) continue;
+            const HookHandle<T> held(hook);  // it may remove itself
             Tensor<T> result = (*hook)(gradient);
-            gradient =
-                result.shape() == node.value.shape() ? std::move(result) : fitted(result, node, "hook");
+            if (result.shape() != node.value.shape()) result = fitted(result, node, "hook");
+            gradient = std::move(result);
         }
+        node.drop_removed_hooks();
     }
 
     static void receive(Node<T>& node, Tensor<T>&& gradient) {

@@ -223,6 +223,22 @@ Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
 
 namespace detail {
 
+/// True if nobody but the caller can ever see the value of x: a variable taken by value that was a temporary.
+template <class T>
+bool is_temporary(const Variable<T>& x) {
+    const Node<T>& node = x.node();
+    return node.references.get() == Node<T>::reader && !node.hooks && !node.retain_grad;
+}
+
+/// The value of x, which is not read again. It is exclusive if x is a temporary whose value no rule saved:
+/// then the result of an operation may take its place.
+template <class T>
+Tensor<T> last_value(const Variable<T>& x) {
+    Tensor<T> value = x.value();
+    if (is_temporary(x)) x.node().value.give_up_elements();
+    return value;
+}
+
 /// x and the operation after it in one step, where x is deferred work that nobody but the caller can reach;
 /// else an undefined variable. The caller took x by value, so x is a temporary if it holds the only
 /// reference.
@@ -230,7 +246,7 @@ template <class T>
 Variable<T> fused(const char* operation, const Variable<T>& x, const Size2& window = {}) {
     Node<T>& node = x.node();
     Deferred<T>* const work = node.deferred.load(std::memory_order_acquire);
-    if (!work || node.references.get() != Node<T>::reader || node.hooks || node.retain_grad) [[likely]]
+    if (!work || !is_temporary(x)) [[likely]]
         return {};
     if (node.requires_grad) return work->followed_by(operation, window);
     const NoGrad guard;  // what was made without history stays without

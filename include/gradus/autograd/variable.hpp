@@ -34,8 +34,12 @@ struct Hook : Recycled {
     virtual Tensor<T> operator()(const Tensor<T>& gradient) = 0;
 
     Hook* next = nullptr;  // the hooks of a node are called in the order of their registration
-    std::size_t number = 0;
-    bool running = false, removed = false;
+    RefCount references;   // of the node, of handles, and of a walk that runs it
+    bool removed = false;  // passed over, and dropped by the next walk
+
+    static void drop(Hook* hook) {
+        if (hook->references.drop() == 1) delete hook;
+    }
 };
 
 /// The work of a result that nobody has read yet. It runs when somebody does; or an operation that was given
@@ -60,7 +64,7 @@ struct Node {
     Node(Tensor<T>&& v, bool wants) : requires_grad(wants), value(std::move(v)) {}
     virtual ~Node() {
         delete deferred.load(std::memory_order_relaxed);
-        while (hooks) delete std::exchange(hooks, hooks->next);
+        while (hooks) Hook<T>::drop(std::exchange(hooks, hooks->next));
     }
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
@@ -88,6 +92,14 @@ struct Node {
     /// The last variable goes: a graph that still holds the node needs no more of the value than its shape.
     void forget_value() {
         if (!deferred.load(std::memory_order_acquire)) value.give_up_elements();
+    }
+
+    void drop_removed_hooks() {
+        for (Hook<T>** at = &hooks; *at;)
+            if ((*at)->removed)
+                Hook<T>::drop(std::exchange(*at, (*at)->next));
+            else
+                at = &(*at)->next;
     }
 
     RefCount references{reader};
@@ -187,6 +199,25 @@ struct VariableOptions {
     bool requires_grad = false;
 };
 
+/// What register_hook() returns: a way to remove the hook again. The hook stays when the handle goes.
+template <class T>
+class HookHandle {
+public:
+    explicit HookHandle(detail::Hook<T>* hook) : hook_(hook) { hook_->references.add(); }
+    HookHandle(const HookHandle& other) : HookHandle(other.hook_) {}
+    HookHandle& operator=(HookHandle other) {
+        std::swap(hook_, other.hook_);
+        return *this;
+    }
+    ~HookHandle() { detail::Hook<T>::drop(hook_); }
+
+    /// The hook is not called any more.
+    void remove() { hook_->removed = true; }
+
+private:
+    detail::Hook<T>* hook_;
+};
+
 template <class T>
 struct BackwardOptions {
     std::optional<Tensor<T>> seed = {};  // gradient of the final result with respect to this value; default 1
@@ -282,7 +313,7 @@ public:
 
     /// Calls hook(gradient) -> gradient once per backward(), when this value's gradient is complete.
     template <class F>
-    void register_hook(F hook) {
+    HookHandle<T> register_hook(F hook) {
         struct Holder final : detail::Hook<T> {
             explicit Holder(F&& f) : function(std::move(f)) {}
             Tensor<T> operator()(const Tensor<T>& gradient) override { return function(gradient); }
@@ -291,6 +322,7 @@ public:
         detail::Hook<T>** last = &node().hooks;
         while (*last) last = &(*last)->next;
         *last = new Holder(std::move(hook));
+        return HookHandle<T>(*last);
     }
 
     /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to

@@ -147,13 +147,6 @@ struct Operand {
     const Shape* shape;
 };
 
-[[gnu::noinline]] inline Shape broadcast_all(const char* operation, const Operand* operands,
-                                             std::size_t count) {
-    Shape shape = *operands[0].shape;
-    for (std::size_t k = 1; k < count; ++k) shape = broadcast(operation, shape, *operands[k].shape);
-    return shape;
-}
-
 /// A map with the types of functor and elements erased: compiled once for the whole program.
 struct ErasedMap {
     const void* f;
@@ -174,23 +167,25 @@ struct ErasedMap {
     }
 
     void run(const Shape& result) const {
-        static constexpr Index zeros[max_operands] = {}, ones[max_operands] = {1, 1, 1, 1, 1, 1, 1, 1};
         const Shape* shapes[max_operands];
         bool same = true;
         for (std::size_t k = 0; k < count; ++k) {
             shapes[k] = operands[k].shape;
             same = same && *shapes[k] == result;
         }
+        const Index offsets[max_operands] = {};
         if (same) {  // the common case needs no plan
+            Index strides[max_operands];
+            std::fill_n(strides, count, Index{1});
             parallel_for(result.numel(), parallel_grain,
-                         [&](Index begin, Index end) { part(0, begin, end, zeros, ones); });
+                         [&](Index begin, Index end) { part(0, begin, end, offsets, strides); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0], rows = inner == 0 ? 0 : result.numel() / inner;
         if (rows == 1) {
             parallel_for(inner, parallel_grain,
-                         [&](Index begin, Index end) { part(0, begin, end, zeros, plan.strides[0]); });
+                         [&](Index begin, Index end) { part(0, begin, end, offsets, plan.strides[0]); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
             parallel_for(rows, block, [&](Index begin, Index end) {
@@ -212,6 +207,13 @@ void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, si
                              std::index_sequence_for<Ts...>());
     };
     ErasedMap{&f, row, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
+}
+
+[[gnu::noinline]] inline Shape broadcast_all(const char* operation, const Operand* operands,
+                                             std::size_t count) {
+    Shape shape = *operands[0].shape;
+    for (std::size_t k = 1; k < count; ++k) shape = broadcast(operation, shape, *operands[k].shape);
+    return shape;
 }
 
 /// A map of operands of one shape, if they are so few that they need nothing but the kernel itself.

@@ -24,10 +24,15 @@ Variable<T> elementwise(const char* name, const Variable<T>& x, const F& f, cons
                   }));
 }
 
-/// The same with dx = slope(dy, y), where the result says it more cheaply than the input.
+/// The same with dx = slope(dy, y), where the result says it more cheaply than the input. It is written to
+/// the memory of x if x is a temporary.
 template <class T, class F, class Slope>
-Variable<T> elementwise_by_result(const char* name, const Variable<T>& x, const F& f, const Slope& slope) {
-    const Tensor<T> y = kernels::map(name, vectorized(f), x.value());
+Variable<T> elementwise_by_result(const char* name, Variable<T> x, const F& f, const Slope& slope) {
+    Tensor<T> y = last_value(x);
+    if (y.exclusive())
+        kernels::map_in_place(vectorized(f), y);
+    else
+        y = kernels::map(name, vectorized(f), y);
     return record(name, y, wrt(x, [y, name, slope](const Tensor<T>& dy) {
                       return kernels::map(name, vectorized(slope), dy, y);
                   }));

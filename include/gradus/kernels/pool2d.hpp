@@ -28,7 +28,7 @@ struct PoolAxis {
     Index kernel;  // cells of a window that is not cut off
     Index stride;
     Index dilation;
-    gradus::detail::RecycledVector<PoolWindow> windows;
+    std::vector<PoolWindow> windows;
 
     Index results() const { return static_cast<Index>(windows.size()); }
 };
@@ -447,7 +447,7 @@ void sum_rows(const T* x, Index rows, Index width, T* sums) {
 
 /// One plane, by sums of rows and then of columns: any windows.
 template <class T>
-void avg_windows(const Pool<T>& pool, Index plane, gradus::detail::RecycledVector<T>& sums) {
+void avg_windows(const Pool<T>& pool, Index plane, std::vector<T>& sums) {
     const PoolAxis &rows = pool.plan->rows, &columns = pool.plan->columns;
     T* out = pool.y + plane * pool.plan->output();
     for (const PoolWindow& r : rows.windows) {
@@ -485,7 +485,7 @@ void spread_row(const PoolAxis& columns, Index extent, const T* dy, T* to) {
 
 /// dx of one plane.
 template <int Kernel, class T>
-void avg_windows_back(const PoolPlan& plan, const T* dy, T* dx, gradus::detail::RecycledVector<T>& shares) {
+void avg_windows_back(const PoolPlan& plan, const T* dy, T* dx, std::vector<T>& shares) {
     const Index width = plan.columns.size;
     Index written = 0;  // rows of dx; those behind hold nothing yet
     for (const PoolWindow& r : plan.rows.windows) {
@@ -519,7 +519,7 @@ Tensor<T> avg_pool2d(const Tensor<T>& x, const PoolPlan& plan) {
         if (all) {
             for (; begin < end; ++begin) rows(&pool, begin);
         } else {
-            gradus::detail::RecycledVector<T> sums(static_cast<std::size_t>(plan.columns.size));
+            std::vector<T> sums(static_cast<std::size_t>(plan.columns.size));
             for (; begin < end; ++begin) detail::avg_windows(pool, begin, sums);
         }
     });
@@ -540,7 +540,7 @@ Tensor<T> avg_pool2d_back(const Tensor<T>& dy, const PoolPlan& plan) {
                       : kernel == 3 ? detail::avg_windows_back<3, T>
                                     : detail::avg_windows_back<0, T>;
     parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
-        gradus::detail::RecycledVector<T> shares(static_cast<std::size_t>(columns.size));
+        std::vector<T> shares(static_cast<std::size_t>(columns.size));
         for (; begin < end; ++begin)
             back(plan, dy.data() + begin * plan.output(), out + begin * plan.input(), shares);
     });

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <utility>
-
 #include "gradus/kernels/softmax.hpp"
 #include "gradus/ops/arithmetic.hpp"
 #include "gradus/ops/layout.hpp"

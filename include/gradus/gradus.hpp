@@ -10,6 +10,7 @@
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/random.hpp"
+#include "gradus/core/ref_count.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/core/shape.hpp"
 #include "gradus/core/size2.hpp"

@@ -8,13 +8,17 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "gradus/core/print.hpp"
+#include "gradus/core/random.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/reduce.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -250,6 +254,33 @@ TEST_CASE("backward: hooks") {
         y.backward({.seed = ones({2})});
         CHECK(calls.size() == 10);
     }
+    SECTION("a handle removes it, before a backward or in the middle of one") {
+        Variable<> y = x * 2.0f;
+        HookHandle<float> first = y.register_hook(note("first")), second = first;
+        HookHandle<float> own = y.register_hook([&](const Tensor<>& gradient) {
+            own.remove();
+            calls.push_back("own");
+            return gradient * 10.0f;
+        });
+        y.register_hook(note("last"));
+        y.backward({.seed = ones({2}), .keep_graph = true});
+        CHECK(calls == std::vector<std::string>{"first [1, 1]", "own", "last [10, 10]"});
+        second.remove();
+        first.remove();  // once more does no harm
+        y.backward({.seed = ones({2})});
+        CHECK(calls.size() == 4);
+        CHECK(calls.back() == "last [1, 1]");
+        CHECK(x.grad() == Tensor<>{22, 22});
+    }
+    SECTION("a handle may outlive its value") {
+        std::optional<HookHandle<float>> handle;
+        {
+            Variable<> y = x * 2.0f;
+            handle = y.register_hook(note("y"));
+        }
+        handle->remove();
+        CHECK(calls.empty());
+    }
     SECTION("it may run a backward of its own") {
         const Variable<> other = leaf({7});
         Variable<> y = x * 2.0f;
@@ -478,4 +509,61 @@ TEST_CASE("backward: a graph may be built on one thread, walked on another and f
     CHECK(x.grad() == Tensor<>{1});
     std::thread([&] { y = {}; }).join();
     CHECK(token.use_count() == 1);
+}
+
+TEST_CASE("backward: a value is given up when its last variable goes") {
+    const Index n = 64 * 256;  // 64 KiB, so that the statistics count it
+    const Variable<> x(randn({n}), {.requires_grad = true});
+    x.node().grad = zeros({n});
+    const std::size_t before = memory_stats().live;
+    const auto blocks = [&] { return (memory_stats().live - before) / (sizeof(float) * n); };
+    {
+        const Variable<> y = sum((x + 1.0f) + (x + 2.0f));  // no rule saves any of the three sums
+        CHECK(blocks() == 0);
+        y.backward();
+        CHECK(blocks() == 0);
+        CHECK(x.grad() == full({n}, 2));
+    }
+    {
+        const Variable<> a = x * 3.0f, b = a;
+        const Variable<> y = sum(a * a);  // saves a
+        CHECK(blocks() == 1);
+        y.backward();
+        CHECK(blocks() == 1);  // what has a variable stays readable
+        CHECK(b.value() == x.value() * 3.0f);
+    }
+    CHECK(blocks() == 0);
+}
+
+TEST_CASE("backward: what is saved is given back as the walk goes") {
+    const Index n = 64 * 256;
+    const Variable<> x(randn({n}), {.requires_grad = true});
+    const std::size_t before = memory_stats().live;
+    const auto blocks = [&] { return (memory_stats().live - before) / (sizeof(float) * n); };
+    Variable<> y = exp(x * 0.1f);
+    std::vector<std::size_t> live;
+    for (int i = 0; i < 4; ++i) {
+        y.register_hook([&](const Tensor<>& gradient) {
+            live.push_back(blocks());
+            return gradient;
+        });
+        y = exp(y * 0.1f);  // saves its result
+    }
+    const Variable<> total = sum(y);
+    y = Variable<>();
+    total.backward();
+    CHECK(live.size() == 4);
+    for (std::size_t i = 1; i < live.size(); ++i) CHECK(live[i] < live[i - 1]);
+}
+
+TEST_CASE("backward: a last variable may go on one thread while another walks the graph") {
+    for (int round = 0; round < 50; ++round) {
+        const Variable<> x = leaf({1, 2});
+        Variable<> y = x * 2.0f;
+        const Variable<> z = sum(y * y);
+        std::thread other([moved = std::move(y)]() mutable { moved = Variable<>(); });
+        z.backward();
+        other.join();
+        CHECK(x.grad() == Tensor<>{8, 16});
+    }
 }

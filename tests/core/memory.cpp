@@ -13,6 +13,9 @@
 #include "gradus/core/tensor.hpp"
 #include "support/test.hpp"
 
+using gradus::memory_stats;
+using gradus::MemoryStats;
+using gradus::release_cached_memory;
 using gradus::detail::BlockCache;
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -111,24 +114,116 @@ TEST_CASE("a block of 256 MiB is recycled, a larger one is not kept", "[core][me
     CHECK(again.memory == kept);
 }
 
-TEST_CASE("what a thread keeps is bounded", "[core][memory]") {
-    // Six blocks of 256 MiB that nobody touches cost no memory. Four of them are the bound of 1 GiB.
+TEST_CASE("a block to spare of a larger class serves, and stays in its class", "[core][memory]") {
+    if (!GRADUS_TEST_RECYCLES) return;
+    release_cached_memory();
+    std::size_t capacity = 0;
+    void* const large = BlockCache::take(200'000, &capacity);
+    CHECK(capacity == 229'376);
+    BlockCache::give(large, capacity);
+    void* const smaller = BlockCache::take(120'000, &capacity);  // three classes down
+    CHECK(smaller == large);
+    CHECK(capacity == 229'376);
+    BlockCache::give(smaller, capacity);
+    {
+        const Block far(110'000), exact(120'000);  // four down; and a caller that wants this class alone
+        CHECK(far.memory != large);
+        CHECK(exact.memory != large);
+    }
+    const Block again(200'000);
+    CHECK(again.memory == large);
+}
+
+TEST_CASE("statistics: in use, waiting, and the most that was in use", "[core][memory]") {
+    if (!GRADUS_TEST_RECYCLES) return;
+    release_cached_memory();
+    const MemoryStats before = memory_stats();
+    CHECK(before.cached == 0);
+    constexpr std::size_t mib = std::size_t{1} << 20;
+    {
+        const Block one(mib), two(2 * mib), small(1000);
+        CHECK(memory_stats().live == before.live + 3 * mib);
+        CHECK(memory_stats().cached == 0);
+    }
+    CHECK(memory_stats().live == before.live);
+    CHECK(memory_stats().cached == 3 * mib);
+    CHECK(memory_stats().peak >= before.live + 3 * mib);
+    {
+        const Block one(mib);
+        CHECK(memory_stats().cached == 2 * mib);
+        release_cached_memory();
+        CHECK(memory_stats().cached == 0);
+        CHECK(memory_stats().live == before.live + mib);
+    }
+    CHECK(memory_stats().cached == mib);
+}
+
+TEST_CASE("what is not needed for a while goes back to the system", "[core][memory]") {
+    if (!GRADUS_TEST_RECYCLES) return;
+    release_cached_memory();
+    constexpr std::size_t mib = std::size_t{1} << 20;
+    { const Block once(64 * mib); }
+    const auto step = [] {  // what a training step does: everything is needed in every step
+        const Block a(mib), b(3 * mib);
+        const Block c(mib);
+    };
+    const auto taken_by = [&](int steps) {
+        for (int i = 0; i < steps; ++i) step();
+        return memory_stats().cached / mib;
+    };
+    CHECK(taken_by(1) == 69);
+    CHECK(taken_by(2000) == 5);  // two rounds later the block of 64 MiB is gone
+    CHECK(taken_by(20000) == 5);
+}
+
+TEST_CASE("large blocks wait where every thread finds them", "[core][memory]") {
+    if (!GRADUS_TEST_RECYCLES) return;
+    release_cached_memory();
+    for (int round = 0; round < 5; ++round) {  // one thread takes, the other gives back
+        Block block(100'000);
+        std::thread([moved = std::move(block)] {}).join();
+        CHECK(memory_stats().cached == 114'688);
+    }
+}
+
+TEST_CASE("small blocks that a thread keeps are bounded", "[core][memory]") {
     if (!GRADUS_TEST_RECYCLES) return;
     std::thread([] {
-        constexpr std::size_t bytes = std::size_t{1} << 28;
-        std::vector<void*> given;
-        {
-            std::vector<Block> blocks;
-            for (int i = 0; i < 6; ++i) blocks.emplace_back(bytes);
-            for (const Block& block : blocks) given.push_back(block.memory);
+        constexpr std::size_t bytes = std::size_t{1} << 15, kept = 1024;  // 32 MiB
+        std::vector<Block> fill, beyond;
+        for (std::size_t i = 0; i < kept; ++i) fill.emplace_back(bytes);
+        for (std::size_t i = 0; i < kept; ++i) beyond.emplace_back(bytes);
+        std::set<void*> known;
+        for (const Block& block : fill) known.insert(block.memory);
+        fill.clear();
+        beyond.clear();  // the list is full: to the system
+        std::size_t recycled = 0;
+        for (std::size_t i = 0; i < kept; ++i) {
+            fill.emplace_back(bytes);
+            recycled += known.count(fill.back().memory);
         }
-        std::vector<Block> taken;
-        for (std::size_t i = 0; i < 4; ++i) taken.emplace_back(bytes);
-        std::set<void*> known(given.begin(), given.end());
-        int recycled = 0;
-        for (const Block& block : taken) recycled += known.count(block.memory) > 0;
-        CHECK(recycled == 4);
+        CHECK(recycled == kept);
     }).join();
+}
+
+TEST_CASE("blocks from 4 MiB on begin at a huge page", "[core][memory]") {
+    for (const std::size_t mib : {4u, 5u, 9u, 300u}) {
+        const Block block(mib << 20);
+        CHECK(reinterpret_cast<std::uintptr_t>(block.memory) % BlockCache::huge_page == 0);
+        std::memset(block.memory, 1, 4096);
+    }
+}
+
+TEST_CASE("a vector of recycled memory", "[core][memory]") {
+    if (!GRADUS_TEST_RECYCLES) return;
+    const int* memory = nullptr;
+    {
+        gradus::detail::RecycledVector<int> first{1, 2, 3};
+        memory = first.data();
+    }
+    const gradus::detail::RecycledVector<int> second{4, 5, 6};
+    CHECK(second.data() == memory);
+    CHECK(second[2] == 6);
 }
 
 TEST_CASE("a block may be given back by another thread", "[core][memory]") {

@@ -22,8 +22,8 @@ struct Arrays {
                     "number", [](const T& x) { return x + 1; }, arange<T>(size + k).rows(k, size + k)));
     }
 
-    std::vector<kernels::UpdateSegment<T>> segments() {
-        std::vector<kernels::UpdateSegment<T>> result;
+    kernels::UpdateSegments<T> segments() {
+        kernels::UpdateSegments<T> result;
         for (std::size_t s = 0; s < tensors[0].size(); ++s)
             result.push_back(
                 {tensors[0][s].numel(),
@@ -77,7 +77,7 @@ TEST_CASE("update: every element once, the gradient untouched, for any size and 
 }
 
 TEST_CASE("update: nothing to do") {
-    kernels::update<3>(&rule, std::vector<kernels::UpdateSegment<float>>{});
+    kernels::update<3>(&rule, kernels::UpdateSegments<float>{});
     check_update<float>({0, 0});
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("update: an array that is not there reads as zeros, and every segment 
         Tensor<> a = ones({size}), b = ones({size}), c = ones({size}), state = ones({size});
         const Tensor<> gradient = full({size}, 2);
         float* const g = const_cast<float*>(gradient.data());
-        kernels::update<3>(rules.data(), std::vector<kernels::UpdateSegment<float>>{
+        kernels::update<3>(rules.data(), kernels::UpdateSegments<float>{
                                              {size, {a.mutable_data(), g, nullptr}, 1},
                                              {size, {b.mutable_data(), g, state.mutable_data()}, 0},
                                              {size, {c.mutable_data(), nullptr, nullptr}, 1}});
@@ -111,7 +111,7 @@ TEST_CASE("update: an array that is not there reads as zeros, and every segment 
 
 TEST_CASE("update: norms over all segments") {
     const auto segments = [](std::vector<Tensor<>>& tensors) {
-        std::vector<kernels::UpdateSegment<float>> result;
+        kernels::UpdateSegments<float> result;
         for (auto& x : tensors) result.push_back({x.numel(), {x.mutable_data()}});
         return result;
     };

@@ -175,3 +175,51 @@ TEST_CASE("activation: refusals") {
                          Message("log_softmax: axis 0 is out of range for shape []"));
     CHECK_THROWS_AS(relu(Variable<>()), GraphError);
 }
+
+TEST_CASE("activation: a temporary that nobody else can read is overwritten", "[ops][activation]") {
+    const auto fresh = [](const float*& memory) {
+        Tensor<> x{-1, 0, 2};
+        memory = x.data();
+        return Variable<>(std::move(x));
+    };
+    const float* memory = nullptr;
+    CHECK(relu(fresh(memory)).value().data() == memory);
+    CHECK(sigmoid(fresh(memory)).value().data() == memory);
+    CHECK(tanh(fresh(memory)).value().data() == memory);
+    CHECK(relu(relu(relu(fresh(memory)))).value() == Tensor<>{0, 0, 2});
+
+    const Variable<> named = fresh(memory);
+    CHECK(relu(named).value() == Tensor<>{0, 0, 2});
+    CHECK(named.value() == Tensor<>{-1, 0, 2});
+
+    const Tensor<> kept{-1, 0, 2};
+    CHECK(relu(Variable<>(kept)).value() == Tensor<>{0, 0, 2});
+    CHECK(kept == Tensor<>{-1, 0, 2});
+
+    const float borrowed[] = {-1, 0, 2};
+    CHECK(relu(Variable<>(Tensor<>::borrow(borrowed, {3}))).value() == Tensor<>{0, 0, 2});
+    CHECK(borrowed[0] == -1);
+}
+
+TEST_CASE("activation: what a rule saved, or a hook may ask for, is not overwritten", "[ops][activation]") {
+    const Variable<> x(Tensor<>{-1, 0, 2}, {.requires_grad = true});
+    relu(square(x) - 1.0f).backward({.seed = ones({3})});
+    CHECK(x.grad() == Tensor<>{0, 0, 4});
+
+    Variable<>(x).zero_grad();
+    tanh(exp(x)).backward({.seed = ones({3})});  // the rule of exp saved its result
+    Variable<> e = exp(x);
+    const Tensor<> dx = x.grad();
+    Variable<>(x).zero_grad();
+    tanh(e).backward({.seed = ones({3})});
+    CHECK(x.grad() == dx);
+
+    Variable<>(x).zero_grad();
+    const auto watched = [&] {
+        Variable<> y = x * 3.0f;
+        y.retain_grad();
+        return y;
+    };
+    relu(watched()).backward({.seed = ones({3})});
+    CHECK(x.grad() == Tensor<>{0, 0, 3});
+}

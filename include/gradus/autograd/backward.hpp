@@ -3,7 +3,6 @@
 
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "gradus/autograd/variable.hpp"
 #include "gradus/kernels/reduce.hpp"
@@ -20,30 +19,35 @@ public:
     explicit BackwardWalk(bool keep_graph) : keep_graph_(keep_graph) {}
 
     void run(Node<T>& root, Tensor<T> seed) {
+        if (!is_counted(root)) return accumulate(root, std::move(seed));
         try {
             count(root);
             receive(root, std::move(seed));
-            if (!is_counted(root)) return;
-            ready_.push_back(&root);
-            while (!ready_.empty()) {
-                Node<T>& node = *ready_.back();
-                ready_.pop_back();
-                finish(node);
-            }
+            ready_ = &root;
+            while (ready_) finish(*std::exchange(ready_, ready_->next));
         } catch (...) {
-            for (const NodeRef<T>& node : counted_)  // leave no trace: a later walk starts clean
-                if (node) {
-                    node->pending = 0;
-                    node->incoming.reset();
-                }
+            while (first_) {  // leave no trace: a later walk starts clean
+                first_->pending = 0;
+                first_->incoming.reset();
+                static_cast<void>(unlink(*first_));
+            }
             throw;
         }
     }
 
+    /// Expects a contribution to the gradient of `input`.
+    void expect(Node<T>& input) {
+        if (is_counted(input) && input.pending++ == 0) hold(input);
+    }
+
     /// Takes a rule's contribution to the gradient of `input`.
-    void deliver(Node<T>& input, Tensor<T> gradient) {
-        receive(input, fitted(std::move(gradient), input, current_->name));
-        if (is_counted(input) && --input.pending == 0) ready_.push_back(&input);
+    void deliver(Node<T>& input, Tensor<T>&& gradient) {
+        const Shape& shape = input.value.shape();
+        if (gradient.shape() != shape) gradient = fitted(gradient, input, current_->name);
+        receive(input, std::move(gradient));
+        if (!is_counted(input) || --input.pending > 0) return;
+        input.next = ready_;
+        ready_ = &input;
     }
 
 private:
@@ -52,31 +56,36 @@ private:
 
     void count(Node<T>& root) {
         hold(root);
-        std::vector<Node<T>*> inputs;
-        for (std::size_t next = 0; next < counted_.size(); ++next) {
-            Node<T>& node = *counted_[next];
-            if (node.released)
+        for (Node<T>* node = first_; node; node = node->next_in_walk) {
+            if (node->released)
                 throw GraphError(
-                    std::string("backward: the history of this ") + node.name +
+                    std::string("backward: the history of this ") + node->name +
                     " was released by an earlier backward(); call that one with {.keep_graph = true}");
-            inputs.clear();
-            node.append_inputs(inputs);
-            for (Node<T>* input : inputs)
-                if (is_counted(*input) && input->pending++ == 0) hold(*input);
+            node->count_inputs(*this);
         }
     }
 
+    /// Appends a node to the list of the walk, which holds it until it is finished.
     void hold(Node<T>& node) {
-        node.position = counted_.size();
-        counted_.push_back(NodeRef<T>::share(&node));
+        node.references.add(Node<T>::holder);
+        node.previous_in_walk = last_;
+        node.next_in_walk = nullptr;
+        (last_ ? last_->next_in_walk : first_) = &node;
+        last_ = &node;
+    }
+
+    /// Takes a node out of the list and hands over its hold.
+    NodeRef<T> unlink(Node<T>& node) {
+        (node.previous_in_walk ? node.previous_in_walk->next_in_walk : first_) = node.next_in_walk;
+        (node.next_in_walk ? node.next_in_walk->previous_in_walk : last_) = node.previous_in_walk;
+        return NodeRef<T>(&node);
     }
 
     void finish(Node<T>& node) {
-        const NodeRef<T> last_hold =
-            std::move(counted_[node.position]);  // frees what nobody needs, as the walk goes
-        Tensor<T> gradient = *std::exchange(node.incoming, std::nullopt);
-        for (Hook<T>* hook = node.hooks; hook; hook = hook->next)
-            gradient = fitted((*hook)(gradient), node, "hook");
+        const NodeRef<T> last_hold = unlink(node);  // frees what nobody needs, as the walk goes
+        Tensor<T> gradient = std::move(*node.incoming);
+        node.incoming.reset();
+        if (node.hooks) run_hooks(node, gradient);
         if (!node.is_leaf()) {
             current_ = &node;
             if (node.deferred.load(std::memory_order_acquire)) node.settle();  // rules may need what it finds
@@ -86,7 +95,18 @@ private:
         if (node.is_leaf() || node.retain_grad) accumulate(node, std::move(gradient));
     }
 
-    static void receive(Node<T>& node, Tensor<T> gradient) {
+    static void run_hooks(Node<T>& node, Tensor<T>& gradient) {
+        for (Hook<T>* hook = node.hooks; hook; hook = hook->next) {
+            if (hook->removed) continue;
+            const HookHandle<T> held(hook);  // it may remove itself
+            Tensor<T> result = (*hook)(gradient);
+            if (result.shape() != node.value.shape()) result = fitted(result, node, "hook");
+            gradient = std::move(result);
+        }
+        node.drop_removed_hooks();
+    }
+
+    static void receive(Node<T>& node, Tensor<T>&& gradient) {
         if (!is_counted(node))
             accumulate(node, std::move(gradient));
         else if (node.incoming)
@@ -97,7 +117,7 @@ private:
 
     /// Adds to the gradient that the user sees, unless the leaf was frozen meanwhile. A leaf may be shared by
     /// graphs on several threads.
-    static void accumulate(Node<T>& node, Tensor<T> gradient) {
+    static void accumulate(Node<T>& node, Tensor<T>&& gradient) {
         if (!node.requires_grad) return;
         const SpinLock lock(node.busy);
         if (node.grad)
@@ -107,17 +127,17 @@ private:
     }
 
     /// Sums a gradient over the axes along which the value was broadcast.
-    static Tensor<T> fitted(Tensor<T> gradient, const Node<T>& node, const char* operation) {
+    [[gnu::noinline]] static Tensor<T> fitted(const Tensor<T>& gradient, const Node<T>& node,
+                                              const char* operation) {
         const Shape& shape = node.value.shape();
-        if (gradient.shape() == shape) return gradient;
         if (!kernels::sums_to(gradient.shape(), shape))
             fail<GraphError>(operation, "a rule returned a gradient whose shape does not fit its value",
                              gradient.shape(), shape);
         return kernels::sum_to(gradient, shape);
     }
 
-    std::vector<NodeRef<T>> counted_;  // the nodes of the walk, held until they are finished
-    std::vector<Node<T>*> ready_;      // gradient complete, rule not yet called
+    Node<T>*first_ = nullptr, *last_ = nullptr;  // the nodes of the walk that are not finished
+    Node<T>* ready_ = nullptr;                   // gradient complete, rule not yet called
     const Node<T>* current_ = nullptr;
     bool keep_graph_;
 };

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <new>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -22,8 +23,9 @@ NodeRef<T> wanted(const Variable<T>& input) {
 template <class Rule>
 class Droppable {
 public:
-    Droppable(Rule&& rule, bool keep) : held_(keep) {
-        if (keep) new (&rule_) Rule(std::move(rule));
+    template <class R>
+    Droppable(R&& rule, bool keep) : held_(keep) {
+        if (keep) new (&rule_) Rule(std::forward<R>(rule));
     }
     ~Droppable() { drop(); }
     Droppable(const Droppable&) = delete;
@@ -48,10 +50,12 @@ struct One {
     NodeRef<T> input;
     Droppable<Rule> rule;
 
-    One(const Variable<T>& variable, Rule&& r) : input(wanted(variable)), rule(std::move(r), bool(input)) {}
+    template <class R>
+    One(const Variable<T>& variable, R&& r)
+        : input(wanted(variable)), rule(std::forward<R>(r), bool(input)) {}
 
-    void append_inputs(std::vector<Node<T>*>& out) const {
-        if (input) out.push_back(input.get());
+    void count_inputs(BackwardWalk<T>& walk) const {
+        if (input) walk.expect(*input);
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
         if (input) walk.deliver(*input, (*rule)(dy));
@@ -65,15 +69,17 @@ struct One {
 /// Any number of inputs with one rule, called per input.
 template <class T, class Rule>
 struct Each {
-    std::vector<NodeRef<T>> inputs;
+    RecycledVector<NodeRef<T>> inputs;
     Droppable<Rule> rule;
 
-    Each(const std::vector<Variable<T>>& variables, Rule&& r) : rule(std::move(r), true) {
+    template <class R>
+    Each(const std::vector<Variable<T>>& variables, R&& r) : rule(std::forward<R>(r), true) {
+        inputs.reserve(variables.size());
         for (const auto& variable : variables) inputs.push_back(wanted(variable));
     }
-    void append_inputs(std::vector<Node<T>*>& out) const {
+    void count_inputs(BackwardWalk<T>& walk) const {
         for (const auto& input : inputs)
-            if (input) out.push_back(input.get());
+            if (input) walk.expect(*input);
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
         for (std::size_t i = 0; i < inputs.size(); ++i)
@@ -91,12 +97,13 @@ struct Joint {
     std::array<NodeRef<T>, N> inputs;
     Droppable<Rule> rule;
 
-    Joint(const std::array<Variable<T>, N>& variables, Rule&& r) : rule(std::move(r), true) {
+    template <class R>
+    Joint(const std::array<Variable<T>, N>& variables, R&& r) : rule(std::forward<R>(r), true) {
         for (std::size_t i = 0; i < N; ++i) inputs[i] = wanted(variables[i]);
     }
-    void append_inputs(std::vector<Node<T>*>& out) const {
+    void count_inputs(BackwardWalk<T>& walk) const {
         for (const auto& input : inputs)
-            if (input) out.push_back(input.get());
+            if (input) walk.expect(*input);
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
         std::array<bool, N> want;
@@ -123,7 +130,8 @@ struct PartList<First, Rest...> {
 
     template <class FirstArgs, class... RestArgs>
     explicit PartList(FirstArgs&& args, RestArgs&&... others)
-        : first(args.inputs, std::move(args.rule)), rest{std::forward<RestArgs>(others)...} {}
+        : first(args.inputs, std::forward<decltype(args.rule)>(args.rule)),
+          rest{std::forward<RestArgs>(others)...} {}
 
     void for_each(const auto& visit) {
         visit(first);
@@ -135,21 +143,20 @@ struct PartList<First, Rest...> {
 template <class T, class... Parts>
 struct Recorded final : Node<T> {
     template <class... Args>
-    Recorded(const char* operation, Tensor<T> v, Args&&... args)
+    Recorded(const char* operation, Tensor<T>&& v, Args&&... args)
         : Node<T>(std::move(v), true), parts(std::move(args)...) {
         this->name = operation;
-        this->has_history = true;
+        this->is_result = true;
     }
 
-    void append_inputs(std::vector<Node<T>*>& out) override {
-        parts.for_each([&out](auto& part) { part.append_inputs(out); });
+    void count_inputs(BackwardWalk<T>& walk) override {
+        parts.for_each([&](auto& part) { part.count_inputs(walk); });
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) override {
         parts.for_each([&](auto& part) { part.pull_back(dy, walk); });
     }
     void release_history() override {
         parts.for_each([](auto& part) { part.release(); });
-        this->has_history = false;
         this->released = true;
     }
     std::size_t bytes() const override { return sizeof(*this); }
@@ -157,12 +164,13 @@ struct Recorded final : Node<T> {
     PartList<Parts...> parts;
 };
 
-/// What wrt() and its kin return: a promise of a part, kept only if record() finds that history is needed.
+/// What wrt() and its kin return: a promise of a part, kept only if record() finds that history is needed. It
+/// refers to its arguments, so it lives no longer than the call of record().
 template <class Part, class Inputs, class Rule>
 struct PartArgs {
     using part = Part;
     const Inputs& inputs;
-    Rule rule;
+    Rule&& rule;
 
     bool any_wanted() const {
         if constexpr (requires { inputs.requires_grad(); }) {
@@ -181,22 +189,24 @@ struct PartArgs {
 /// tensors and captures tensors, by value. It may return the gradient in the result's broadcast shape: the
 /// engine sums it back.
 template <class T, class Rule>
-auto wrt(const Variable<T>& input, Rule rule) {
-    return detail::PartArgs<detail::One<T, Rule>, Variable<T>, Rule>{input, std::move(rule)};
+auto wrt(const Variable<T>& input, Rule&& rule) {
+    using Part = detail::One<T, std::remove_cvref_t<Rule>>;
+    return detail::PartArgs<Part, Variable<T>, Rule>{input, std::forward<Rule>(rule)};
 }
 
 /// Any number of inputs: the gradient of input i is rule(dy, i).
 template <class T, class Rule>
-auto wrt_each(const std::vector<Variable<T>>& inputs, Rule rule) {
-    return detail::PartArgs<detail::Each<T, Rule>, std::vector<Variable<T>>, Rule>{inputs, std::move(rule)};
+auto wrt_each(const std::vector<Variable<T>>& inputs, Rule&& rule) {
+    using Part = detail::Each<T, std::remove_cvref_t<Rule>>;
+    return detail::PartArgs<Part, std::vector<Variable<T>>, Rule>{inputs, std::forward<Rule>(rule)};
 }
 
 /// Inputs whose gradients share work: rule(dy, want) returns std::array<Tensor<T>, N>; it may leave out what
 /// is not wanted (want[i] is false).
 template <class T, std::size_t N, class Rule>
-auto wrt_jointly(const std::array<Variable<T>, N>& inputs, Rule rule) {
-    return detail::PartArgs<detail::Joint<T, N, Rule>, std::array<Variable<T>, N>, Rule>{inputs,
-                                                                                         std::move(rule)};
+auto wrt_jointly(const std::array<Variable<T>, N>& inputs, Rule&& rule) {
+    using Part = detail::Joint<T, N, std::remove_cvref_t<Rule>>;
+    return detail::PartArgs<Part, std::array<Variable<T>, N>, Rule>{inputs, std::forward<Rule>(rule)};
 }
 
 /// The result of an operation: its value, and for each input the rule that takes the gradient back. When no
@@ -208,10 +218,26 @@ Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
     if (!is_grad_enabled() || !(parts.any_wanted() || ...)) return Variable<T>(std::move(value));
     using Node = detail::Recorded<T, typename Parts::part...>;
     return Variable<T>(
-        detail::NodeRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));
+        detail::ReaderRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));
 }
 
 namespace detail {
+
+/// True if nobody but the caller can ever see the value of x: a variable taken by value that was a temporary.
+template <class T>
+bool is_temporary(const Variable<T>& x) {
+    const Node<T>& node = x.node();
+    return node.references.get() == Node<T>::reader && !node.hooks && !node.retain_grad;
+}
+
+/// The value of x, which is not read again. It is exclusive if x is a temporary whose value no rule saved:
+/// then the result of an operation may take its place.
+template <class T>
+Tensor<T> last_value(const Variable<T>& x) {
+    Tensor<T> value = x.value();
+    if (is_temporary(x)) x.node().value.give_up_elements();
+    return value;
+}
 
 /// x and the operation after it in one step, where x is deferred work that nobody but the caller can reach;
 /// else an undefined variable. The caller took x by value, so x is a temporary if it holds the only
@@ -220,8 +246,7 @@ template <class T>
 Variable<T> fused(const char* operation, const Variable<T>& x, const Size2& window = {}) {
     Node<T>& node = x.node();
     Deferred<T>* const work = node.deferred.load(std::memory_order_acquire);
-    if (!work || node.references.load(std::memory_order_acquire) > 1 || node.hooks || node.retain_grad)
-        [[likely]]
+    if (!work || !is_temporary(x)) [[likely]]
         return {};
     if (node.requires_grad) return work->followed_by(operation, window);
     const NoGrad guard;  // what was made without history stays without

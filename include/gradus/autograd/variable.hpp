@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <sched.h>
-
 #include <atomic>
 #include <optional>
 #include <string>
@@ -23,33 +21,31 @@ namespace detail {
 template <class T>
 class BackwardWalk;
 
-/// Holds a flag while it lives.
-class SpinLock {
-public:
-    explicit SpinLock(std::atomic_flag& flag) : flag_(flag) {
-        while (flag_.test_and_set(std::memory_order_acquire)) sched_yield();
-    }
-    ~SpinLock() { flag_.clear(std::memory_order_release); }
-    SpinLock(const SpinLock&) = delete;
-    SpinLock& operator=(const SpinLock&) = delete;
-
-private:
-    std::atomic_flag& flag_;
+/// Base of objects that come and go with every step: their memory is recycled.
+struct Recycled {
+    static void* operator new(std::size_t bytes) { return BlockCache::take(bytes); }
+    static void operator delete(void* memory, std::size_t bytes) { BlockCache::give(memory, bytes); }
 };
 
 /// A function that the walk calls with a complete gradient; what it returns takes the gradient's place.
 template <class T>
-struct Hook {
+struct Hook : Recycled {
     virtual ~Hook() = default;
     virtual Tensor<T> operator()(const Tensor<T>& gradient) = 0;
 
     Hook* next = nullptr;  // the hooks of a node are called in the order of their registration
+    RefCount references;   // of the node, of handles, and of a walk that runs it
+    bool removed = false;  // passed over, and dropped by the next walk
+
+    static void drop(Hook* hook) {
+        if (hook->references.drop() == 1) delete hook;
+    }
 };
 
 /// The work of a result that nobody has read yet. It runs when somebody does; or an operation that was given
 /// the result as a temporary, which nobody else can read, has it done together with its own.
 template <class T>
-struct Deferred {
+struct Deferred : Recycled {
     virtual ~Deferred() = default;
     virtual void compute(T* value) = 0;
     /// The result of this work and the operation after it in one (for a pooling: with its window); an
@@ -61,23 +57,27 @@ struct Deferred {
 /// Nodes own the nodes of their inputs, never the other way round, so a graph has no ownership cycle.
 template <class T>
 struct Node {
-    explicit Node(Tensor<T> v, bool wants) : value(std::move(v)), requires_grad(wants) {}
+    // Owners of a node are variables, which read it, and graphs, which only hold it.
+    static constexpr std::int64_t holder = 1;
+    static constexpr std::int64_t reader = holder + (std::int64_t{1} << 32);
+
+    Node(Tensor<T>&& v, bool wants) : requires_grad(wants), value(std::move(v)) {}
     virtual ~Node() {
         delete deferred.load(std::memory_order_relaxed);
-        while (hooks) delete std::exchange(hooks, hooks->next);
+        while (hooks) Hook<T>::drop(std::exchange(hooks, hooks->next));
     }
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
-    /// Appends the inputs that want a gradient, once per rule.
-    virtual void append_inputs(std::vector<Node*>&) {}
+    /// Tells the walk of every input that wants a gradient, once per rule.
+    virtual void count_inputs(BackwardWalk<T>&) {}
     /// Calls every rule with dy and delivers each result to the walk.
     virtual void pull_back(const Tensor<T>&, BackwardWalk<T>&) {}
     /// Drops rules, what they saved, and the hold on the inputs.
     virtual void release_history() {}
     virtual std::size_t bytes() const { return sizeof(*this); }
 
-    bool is_leaf() const { return !has_history && !released; }
+    bool is_leaf() const { return !is_result; }
 
     /// Does the deferred work. Several threads may ask for a value at a time.
     [[gnu::noinline]] void settle() {
@@ -89,21 +89,34 @@ struct Node {
         delete work;
     }
 
-    Tensor<T> value;  // of deferred work: the memory that it will write
+    /// The last variable goes: a graph that still holds the node needs no more of the value than its shape.
+    void forget_value() {
+        if (!deferred.load(std::memory_order_acquire)) value.give_up_elements();
+    }
+
+    void drop_removed_hooks() {
+        for (Hook<T>** at = &hooks; *at;)
+            if ((*at)->removed)
+                Hook<T>::drop(std::exchange(*at, (*at)->next));
+            else
+                at = &(*at)->next;
+    }
+
+    RefCount references{reader};
     std::atomic<Deferred<T>*> deferred{nullptr};
-    std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
-    std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
-    Hook<T>* hooks = nullptr;
-    const char* name = "leaf";
-    Node* next_to_free = nullptr;
-    std::atomic<int> references{1};
+    Node* next = nullptr;  // in a list of nodes to be freed, or whose gradient is complete
+    Node *previous_in_walk, *next_in_walk;
     int pending = 0;                           // during a walk: contributions still to come
-    std::size_t position = 0;                  // during a walk: its place in the walk's list
     std::atomic_flag busy = ATOMIC_FLAG_INIT;  // a thread adds to the gradient or computes the value
     bool requires_grad;
-    bool has_history = false;
+    bool is_result = false;
     bool released = false;
     bool retain_grad = false;
+    const char* name = "leaf";
+    Hook<T>* hooks = nullptr;
+    Tensor<T> value;                    // of deferred work: the memory that it will write
+    std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
+    std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
 };
 
 template <class N, class... Args>
@@ -117,18 +130,18 @@ N* make_node(Args&&... args) {
     }
 }
 
-/// Frees a node that nobody holds, and every node that only it held: with a list, not by recursion, so that a
+/// Frees a node that nobody owns, and every node that only it held: with a list, not by recursion, so that a
 /// chain of a million operations does not need a million stack frames.
 template <class T>
-void free_nodes(Node<T>* node) noexcept {
+[[gnu::noinline]] void free_nodes(Node<T>* node) noexcept {
     static thread_local Node<T>* waiting = nullptr;
     static thread_local bool busy = false;
-    node->next_to_free = waiting;
+    node->next = waiting;
     waiting = node;
     if (busy) return;
     busy = true;
     while (waiting) {
-        Node<T>* next = std::exchange(waiting, waiting->next_to_free);
+        Node<T>* next = std::exchange(waiting, waiting->next);
         const std::size_t bytes = next->bytes();
         next->~Node();  // gives up its inputs, which may append to the list
         BlockCache::give(next, bytes);
@@ -136,26 +149,26 @@ void free_nodes(Node<T>* node) noexcept {
     busy = false;
 }
 
-/// A counted reference to a node.
-template <class T>
-class NodeRef {
+/// A counted reference to a node, of a holder or a reader.
+template <class T, std::int64_t Owner>
+class OwningRef {
 public:
-    NodeRef() = default;
-    explicit NodeRef(Node<T>* owned) : node_(owned) {}
-    static NodeRef share(Node<T>* node) {
-        node->references.fetch_add(1, std::memory_order_relaxed);
-        return NodeRef(node);
+    OwningRef() = default;
+    explicit OwningRef(Node<T>* owned) : node_(owned) {}
+    static OwningRef share(Node<T>* node) {
+        node->references.add(Owner);
+        return OwningRef(node);
     }
-    NodeRef(const NodeRef& other) noexcept : node_(other.node_) {
-        if (node_) node_->references.fetch_add(1, std::memory_order_relaxed);
+    OwningRef(const OwningRef& other) noexcept : node_(other.node_) {
+        if (node_) node_->references.add(Owner);
     }
-    NodeRef(NodeRef&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
-    NodeRef& operator=(NodeRef other) noexcept {
+    OwningRef(OwningRef&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    OwningRef& operator=(OwningRef other) noexcept {
         std::swap(node_, other.node_);
         return *this;
     }
-    ~NodeRef() {
-        if (node_ && node_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) free_nodes(node_);
+    ~OwningRef() {
+        if (node_) drop();
     }
 
     Node<T>* get() const { return node_; }
@@ -164,13 +177,45 @@ public:
     explicit operator bool() const { return node_ != nullptr; }
 
 private:
+    void drop() noexcept {
+        if constexpr (Owner == Node<T>::reader) {
+            const std::int64_t owners = node_->references.get();
+            if (owners != Owner && owners < 2 * (Owner - 1)) node_->forget_value();  // the last reader
+        }
+        if (node_->references.drop(Owner) == Owner) free_nodes(node_);
+    }
+
     Node<T>* node_ = nullptr;
 };
+
+template <class T>
+using NodeRef = OwningRef<T, Node<T>::holder>;
+template <class T>
+using ReaderRef = OwningRef<T, Node<T>::reader>;
 
 }  // namespace detail
 
 struct VariableOptions {
     bool requires_grad = false;
+};
+
+/// What register_hook() returns: a way to remove the hook again. The hook stays when the handle goes.
+template <class T>
+class HookHandle {
+public:
+    explicit HookHandle(detail::Hook<T>* hook) : hook_(hook) { hook_->references.add(); }
+    HookHandle(const HookHandle& other) : HookHandle(other.hook_) {}
+    HookHandle& operator=(HookHandle other) {
+        std::swap(hook_, other.hook_);
+        return *this;
+    }
+    ~HookHandle() { detail::Hook<T>::drop(hook_); }
+
+    /// The hook is not called any more.
+    void remove() { hook_->removed = true; }
+
+private:
+    detail::Hook<T>* hook_;
 };
 
 template <class T>
@@ -194,7 +239,7 @@ public:
     Variable(Tensor<T> value) : Variable(std::move(value), VariableOptions{}) {}
     Variable(Tensor<T> value, VariableOptions options)
         : node_(detail::make_node<detail::Node<T>>(std::move(value), options.requires_grad)) {}
-    explicit Variable(detail::NodeRef<T> node) : node_(std::move(node)) {}
+    explicit Variable(detail::ReaderRef<T> node) : node_(std::move(node)) {}
 
     Tensor<T> value() && { return std::as_const(*this).value(); }  // a temporary's value outlives it
     const Tensor<T>& value() const& {
@@ -268,7 +313,7 @@ public:
 
     /// Calls hook(gradient) -> gradient once per backward(), when this value's gradient is complete.
     template <class F>
-    void register_hook(F hook) {
+    HookHandle<T> register_hook(F hook) {
         struct Holder final : detail::Hook<T> {
             explicit Holder(F&& f) : function(std::move(f)) {}
             Tensor<T> operator()(const Tensor<T>& gradient) override { return function(gradient); }
@@ -277,6 +322,7 @@ public:
         detail::Hook<T>** last = &node().hooks;
         while (*last) last = &(*last)->next;
         *last = new Holder(std::move(hook));
+        return HookHandle<T>(*last);
     }
 
     /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to
@@ -320,7 +366,7 @@ protected:
         static_cast<void>(value());  // work that was deferred without history must not overwrite the change
     }
 
-    detail::NodeRef<T> node_;
+    detail::ReaderRef<T> node_;
 };
 
 template <class T>

@@ -1,50 +1,87 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <new>
+#include <vector>
 
-namespace gradus::detail {
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
-/// 64-byte aligned blocks, recycled. A training step asks for the same sizes again and again; a block that is
-/// given back goes to a list of its size class on the thread that frees it, and the next request takes it
-/// from there. Size classes are powers of two with four steps between them: at most 20 % of a block over 64
-/// bytes is unused. A thread that only frees what others take keeps up to max_bytes; they return to the
-/// system when it ends.
+#include "gradus/core/ref_count.hpp"
+
+namespace gradus {
+
+/// Bytes of blocks of more than 32 KiB, which hold nearly all numbers of a program, on all its threads.
+struct MemoryStats {
+    std::size_t live = 0;    // in use
+    std::size_t cached = 0;  // kept for the next request
+    std::size_t peak = 0;    // the most that was in use at a time
+};
+
+namespace detail {
+
+/// 64-byte aligned blocks, recycled: a training step asks for the same sizes again and again. Size classes
+/// are powers of two with four steps between them: at most 20 % of a block over 64 bytes is unused.
+///
+/// Small blocks wait in lists of the thread that gave them back, up to small_limit in all, and return to the
+/// system when it ends. Larger ones wait in lists that all threads share, so that a thread may free what
+/// another one takes. Of those, a block that was not needed for a while goes back to the system: at the end
+/// of a round, in which `round` times the memory in use was taken, every class gives back as many blocks as
+/// it always had to spare. A loop that needs all its blocks in each step loses none.
 class BlockCache {
 public:
     static constexpr std::size_t alignment = 64;
+    static constexpr std::size_t huge_page = std::size_t{1} << 21;
 
-    [[gnu::noinline]] static void* take(std::size_t bytes) {
-        const int index = size_class(bytes);
-        if (BlockCache* cache = local(); cache && index < classes)
-            if (Free*& head = cache->heads_[static_cast<std::size_t>(index)]) {
-                Free* block = head;
-                head = block->next;
-                cache->bytes_ -= class_bytes(index);
-                return block;
-            }
-        const bool rounded = index < classes && !sanitized;
-        return ::operator new (rounded ? class_bytes(index) : bytes, std::align_val_t{alignment});
+    /// A block of at least `bytes`; `capacity`, if given, tells how many there are. It allows a larger class,
+    /// of less than twice the size, to serve if that has a block to spare.
+    [[gnu::noinline]] static void* take(std::size_t bytes, std::size_t* capacity = nullptr) {
+        const SizeClass c(bytes);
+        if (sanitized || c.index >= classes) return take_unrounded(bytes, capacity);
+        if (c.index >= small_classes) return take_large(c.index, capacity);
+        if (capacity) *capacity = c.bytes;
+        Small& cache = small();
+        Free*& head = cache.heads[static_cast<std::size_t>(c.index)];
+        if (!head) [[unlikely]]
+            return from_system(c.bytes);
+        cache.bytes -= c.bytes;
+        return pop(head);
     }
 
-    /// `bytes` must be the number that take() was called with.
+    /// `bytes` must be the number that take() was called with, or its answer.
     [[gnu::noinline]] static void give(void* memory, std::size_t bytes) noexcept {
-        const int index = size_class(bytes);
-        if (BlockCache* cache = local();
-            cache && index < classes && cache->bytes_ + class_bytes(index) <= max_bytes) {
-            Free*& head = cache->heads_[static_cast<std::size_t>(index)];
-            head = new (memory) Free{head};
-            cache->bytes_ += class_bytes(index);
-            return;
-        }
-        ::operator delete (memory, std::align_val_t{alignment});
+        const SizeClass c(bytes);
+        if (sanitized || c.index >= classes) return give_unrounded(memory, bytes);
+        if (c.index >= small_classes) return give_large(memory, c.index);
+        Small& cache = small();
+        if (cache.bytes + c.bytes > cache.limit && !admits(cache)) [[unlikely]]
+            return to_system(memory, c.bytes);
+        Free*& head = cache.heads[static_cast<std::size_t>(c.index)];
+        head = new (memory) Free{head};
+        cache.bytes += c.bytes;
     }
 
-    BlockCache(const BlockCache&) = delete;
-    BlockCache& operator=(const BlockCache&) = delete;
+    /// Returns to the system what waits in the shared lists and in those of this thread.
+    [[gnu::cold]] static void release() noexcept {
+        small().release();
+        Large& cache = large();
+        const SpinLock lock(cache.busy);
+        cache.trim(true);
+    }
+
+    static MemoryStats stats() {
+        Large& cache = large();
+        const SpinLock lock(cache.busy);
+        return {cache.live, cache.cached, cache.peak};
+    }
+
+    BlockCache() = delete;
 
 private:
     struct Free {
@@ -60,50 +97,207 @@ private:
     static constexpr bool sanitized = false;
 #endif
 
-    static constexpr int classes = 4 * 22 + 1;                      // up to 256 MiB
-    static constexpr std::size_t max_bytes = std::size_t{1} << 30;  // kept per thread at most
+    static constexpr int small_classes = 4 * 9 + 1;  // up to 32 KiB
+    static constexpr std::size_t small_bytes = std::size_t{1} << 15;
+    static constexpr int classes = 4 * 22 + 1;  // up to 256 MiB
+    static constexpr std::size_t small_limit = std::size_t{1} << 25;
+    static constexpr std::size_t round = 64;                          // times the most that was in use
+    static constexpr std::size_t least_round = std::size_t{1} << 28;  // bytes taken
 
-    BlockCache() = default;
-    ~BlockCache() {
-        gone() = true;
-        for (Free* head : heads_)
-            while (head) {
-                Free* next = head->next;
-                ::operator delete (head, std::align_val_t{alignment});
-                head = next;
+    // Both caches are plain memory: objects that are freed late in a thread or in the program still find
+    // them.
+
+    struct Small {
+        std::array<Free*, small_classes> heads;
+        std::size_t bytes;
+        std::size_t limit;  // 0 before the first block comes back and after the end of the thread
+        bool ended;
+
+        [[gnu::cold]] void release() noexcept {
+            for (int index = 0; index < small_classes; ++index)
+                for (Free*& head = heads[static_cast<std::size_t>(index)]; head;)
+                    to_system(pop(head), class_bytes(index));
+            bytes = 0;
+        }
+    };
+    static Small& small() {
+        static thread_local Small cache;
+        return cache;
+    }
+
+    struct Large {
+        std::atomic_flag busy = ATOMIC_FLAG_INIT;
+        std::array<Free*, classes - small_classes> heads{};
+        std::array<int, classes - small_classes> waiting{};   // blocks of each class
+        std::array<int, classes - small_classes> to_spare{};  // the fewest that waited in this round
+        std::size_t live = 0, cached = 0, peak = 0;
+        std::size_t taken = 0, in_use = 0;  // in this round: bytes that were taken, the most that were live
+
+        Free* take(int index) {
+            const auto k = static_cast<std::size_t>(index - small_classes);
+            if (!heads[k]) return nullptr;
+            Free* const block = pop(heads[k]);
+            to_spare[k] = std::min(to_spare[k], --waiting[k]);
+            cached -= class_bytes(index);
+            count_taken(class_bytes(index));
+            return block;
+        }
+
+        void count_taken(std::size_t bytes) {
+            live += bytes;
+            taken += bytes;
+            in_use = std::max(in_use, live);
+            peak = std::max(peak, live);
+            if (taken > std::max(round * in_use, least_round)) trim(false);
+        }
+
+        [[gnu::cold]] void trim(bool all) {
+            for (std::size_t k = 0; k < heads.size(); ++k) {
+                const std::size_t size = class_bytes(small_classes + static_cast<int>(k));
+                for (int surplus = all ? waiting[k] : to_spare[k]; surplus > 0; --surplus) {
+                    to_system(pop(heads[k]), size);
+                    --waiting[k];
+                    cached -= size;
+                }
+                to_spare[k] = waiting[k];
             }
+            taken = 0;
+            in_use = live;
+        }
+    };
+    static Large& large() {
+        static constinit Large cache;
+        return cache;
     }
 
-    static bool& gone() {
-        static thread_local bool gone =
-            false;  // outlives the cache: objects freed late in a thread still find it
-        return gone;
+    static Free* pop(Free*& head) {
+        Free* const block = head;
+        head = block->next;
+        return block;
     }
 
-    static BlockCache* local() {
-        if (sanitized || gone())
-            return nullptr;  // gone() first: a destroyed thread_local must not be reached again
-        static thread_local BlockCache cache;
-        return &cache;
+    static void* take_large(int index, std::size_t* capacity) {
+        Large& cache = large();
+        const int last = std::min(capacity ? index + 4 : index + 1, classes);
+        {
+            const SpinLock lock(cache.busy);
+            for (int larger = index; larger < last; ++larger)
+                if (void* const block = cache.take(larger)) {
+                    if (capacity) *capacity = class_bytes(larger);
+                    return block;
+                }
+        }
+        return take_unrounded(class_bytes(index), capacity);
     }
 
-    /// 0 for up to 64 bytes, then 80, 96, 112, 128, 160, ...
-    static int size_class(std::size_t bytes) {
-        if (bytes <= 64) return 0;
-        const int log2 =
-            static_cast<int>(std::bit_width(bytes - 1)) - 1;  // 64 * 2^(log2-6) < bytes <= 128 * 2^(log2-6)
-        const std::size_t step = (bytes - 1) >> (log2 - 2) & 3;
-        return 4 * (log2 - 6) + static_cast<int>(step) + 1;
+    static void give_large(void* memory, int index) noexcept {
+        Large& cache = large();
+        const auto k = static_cast<std::size_t>(index - small_classes);
+        const std::size_t size = class_bytes(index);
+        const SpinLock lock(cache.busy);
+        cache.heads[k] = new (memory) Free{cache.heads[k]};
+        ++cache.waiting[k];
+        cache.cached += size;
+        cache.live -= size;
     }
 
-    static std::size_t class_bytes(int index) {
-        if (index == 0) return 64;
-        const int log2 = (index - 1) / 4 + 6;
-        return (std::size_t{5} + static_cast<std::size_t>((index - 1) % 4)) << (log2 - 2);
+    /// What is in no list: from the system and back.
+    [[gnu::cold]] static void* take_unrounded(std::size_t bytes, std::size_t* capacity) {
+        void* const memory = from_system(bytes);
+        if (capacity) *capacity = bytes;
+        if (bytes > small_bytes) {
+            const SpinLock lock(large().busy);
+            large().count_taken(bytes);
+        }
+        return memory;
+    }
+    [[gnu::cold]] static void give_unrounded(void* memory, std::size_t bytes) noexcept {
+        to_system(memory, bytes);
+        if (bytes <= small_bytes) return;
+        const SpinLock lock(large().busy);
+        large().live -= bytes;
     }
 
-    std::array<Free*, classes> heads_{};
-    std::size_t bytes_ = 0;
+    /// Whether a small block that is over the limit may wait all the same: it may if it is the thread's
+    /// first.
+    [[gnu::cold]] static bool admits(Small& cache) noexcept {
+        if (cache.limit > 0 || cache.ended) return false;
+        struct Cleaner {
+            ~Cleaner() {
+                small().release();
+                small().limit = 0;
+                small().ended = true;
+            }
+        };
+        static thread_local Cleaner cleaner;
+        static_cast<void>(&cleaner);
+        cache.limit = small_limit;
+        return true;
+    }
+
+    static std::align_val_t alignment_of(std::size_t bytes) {
+        return std::align_val_t{bytes >= 2 * huge_page ? huge_page : alignment};
+    }
+
+    [[gnu::noinline]] static void* from_system(std::size_t bytes) {
+        void* memory = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+        if (!memory) {
+            release();
+            memory = ::operator new(bytes, alignment_of(bytes));
+        }
+#if defined(MADV_HUGEPAGE)
+        // A kernel may read a whole block with few entries of the page table; advice may be declined.
+        if (bytes >= 2 * huge_page) madvise(memory, bytes / huge_page * huge_page, MADV_HUGEPAGE);
+#endif
+        return memory;
+    }
+    [[gnu::noinline]] static void to_system(void* memory, std::size_t bytes) noexcept {
+        ::operator delete(memory, alignment_of(bytes));
+    }
+
+    /// Classes of 64, 80, 96, 112, 128, 160, ... bytes.
+    struct SizeClass {
+        int index;
+        std::size_t bytes;
+
+        explicit SizeClass(std::size_t wanted) {
+            const std::size_t last = std::max<std::size_t>(wanted, 64) - 1;
+            const int shift = static_cast<int>(std::bit_width(last)) - 3;
+            const std::size_t step = last >> shift;  // 4 ... 7
+            index = 4 * shift + static_cast<int>(step) - 19;
+            bytes = (step + 1) << shift;
+        }
+    };
+
+    static constexpr std::size_t class_bytes(int index) {
+        return (std::size_t{5} + static_cast<std::size_t>((index + 3) % 4)) << ((index + 3) / 4 + 3);
+    }
 };
 
-}  // namespace gradus::detail
+/// An allocator of recycled blocks, for lists that an operation or a training step makes anew each time.
+template <class T>
+struct RecyclingAllocator {
+    using value_type = T;
+
+    RecyclingAllocator() = default;
+    template <class U>
+    RecyclingAllocator(const RecyclingAllocator<U>&) {}
+
+    T* allocate(std::size_t count) { return static_cast<T*>(BlockCache::take(count * sizeof(T))); }
+    void deallocate(T* memory, std::size_t count) noexcept { BlockCache::give(memory, count * sizeof(T)); }
+    bool operator==(const RecyclingAllocator&) const { return true; }
+};
+
+template <class T>
+using RecycledVector = std::vector<T, RecyclingAllocator<T>>;
+
+}  // namespace detail
+
+/// What tensors and the cache behind them hold.
+inline MemoryStats memory_stats() { return detail::BlockCache::stats(); }
+
+/// Returns memory that was kept for later requests to the system: after a phase that needed much more than
+/// what follows. (What nobody asks for goes back by itself after some time.)
+[[gnu::cold]] inline void release_cached_memory() { detail::BlockCache::release(); }
+
+}  // namespace gradus

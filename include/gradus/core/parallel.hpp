@@ -108,13 +108,13 @@ inline void run_on_team(int threads, Index blocks, void (*run)(const void* body,
 /// blocks not yet begun may be left out. Expects block >= 1.
 template <class Body>
 void parallel_for(Index size, Index block, const Body& body) {
-    if (size <= 0) return;
+    if (size <= block) return size > 0 ? body(Index{0}, size) : void();
     const Index blocks = 1 + (size - 1) / block;
     const auto run = [&](Index i) { body(i * block, i * block + std::min(block, size - i * block)); };
 #ifdef _OPENMP
     // Every loop asks for the same number of threads, though some then idle: OpenMP runtimes end and restart
     // threads when the number changes, which costs far more.
-    if (blocks > 1 && num_threads() > 1 && !omp_in_parallel() && !detail::Contention::here().serial())
+    if (num_threads() > 1 && !omp_in_parallel() && !detail::Contention::here().serial())
         return detail::run_on_team(
             num_threads(), blocks, [](const void* f, Index i) { (*static_cast<const decltype(run)*>(f))(i); },
             &run);

@@ -21,22 +21,12 @@ class Shape {
 public:
     static constexpr int max_rank = 8;
 
-    Shape() {}  // rank 0: the shape of one number; not "= default", so that a const Shape may be left at it
+    Shape() = default;  // rank 0: the shape of one number
     Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), sizes.end()) {}
 
     template <std::input_iterator Iterator>
     [[gnu::noinline]] Shape(Iterator begin, Iterator end) {
         for (; begin != end; ++begin) push_back(static_cast<Index>(*begin));
-    }
-
-    Shape(const Shape& other) { *this = other; }
-
-    [[gnu::noinline]] Shape& operator=(
-        const Shape& other) {  // copies only the axes in use: shapes are copied with every operation
-        rank_ = other.rank_;
-        numel_ = other.numel_;
-        for (int i = 0; i < rank_; ++i) sizes_[i] = other.sizes_[i];
-        return *this;
     }
 
     int rank() const { return rank_; }
@@ -50,7 +40,17 @@ public:
     const Index* end() const { return sizes_ + rank_; }
 
     bool operator==(const Shape& other) const {
-        return std::equal(begin(), end(), other.begin(), other.end());
+        if (rank_ != other.rank_) return false;
+        for (int i = 0; i < rank_; ++i)
+            if (sizes_[i] != other.sizes_[i]) return false;
+        return true;
+    }
+
+    /// Makes it the shape [0].
+    void become_empty() {
+        rank_ = 1;
+        numel_ = 0;
+        sizes_[0] = 0;
     }
 
     /// Maps an axis in [-rank, rank) to [0, rank). Throws ShapeError in the name of `operation`.
@@ -111,9 +111,10 @@ private:
         return product;
     }
 
+    // Trivially copyable, all axes at once: shapes are copied with every operation.
     int rank_ = 0;
     Index numel_ = 1;
-    Index sizes_[max_rank];
+    Index sizes_[max_rank] = {};
 };
 
 /// "[2, 3]"; "[]" for rank 0.

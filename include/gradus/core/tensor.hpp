@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <cstring>
@@ -25,8 +24,11 @@ namespace detail {
 class Storage {
 public:
     Storage() = default;
-    explicit Storage(std::size_t bytes)
-        : block_(new (BlockCache::take(sizeof(Block) + bytes)) Block{{1}, bytes, nullptr}) {}
+    explicit Storage(std::size_t bytes) {
+        std::size_t capacity = 0;
+        void* const memory = BlockCache::take(sizeof(Block) + bytes, &capacity);
+        block_ = new (memory) Block{RefCount(), capacity, nullptr};
+    }
 
     static Storage borrow(const void* memory) {
         Storage storage(0);
@@ -35,7 +37,7 @@ public:
     }
 
     Storage(const Storage& other) noexcept : block_(other.block_) {
-        if (block_) block_->references.fetch_add(1, std::memory_order_relaxed);
+        if (block_) block_->references.add();
     }
     Storage(Storage&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
     Storage& operator=(Storage other) noexcept {
@@ -43,14 +45,11 @@ public:
         return *this;
     }
     ~Storage() {
-        if (block_ && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
-            BlockCache::give(block_, sizeof(Block) + block_->bytes);
+        if (block_ && block_->references.drop() == 1) BlockCache::give(block_, block_->capacity);
     }
 
     /// True if nobody else can see a write.
-    bool exclusive() const {
-        return !block_ || (!block_->borrowed && block_->references.load(std::memory_order_acquire) == 1);
-    }
+    bool exclusive() const { return !block_ || (!block_->borrowed && block_->references.get() == 1); }
 
     void* data() const {
         if (!block_) return nullptr;
@@ -59,8 +58,8 @@ public:
 
 private:
     struct alignas(BlockCache::alignment) Block {
-        std::atomic<int> references;
-        std::size_t bytes;
+        RefCount references;
+        std::size_t capacity;  // bytes, with this
         const void* borrowed;  // only read: exclusive() is false for it
     };
 
@@ -115,19 +114,21 @@ public:
     using value_type = T;
 
     /// An empty tensor of shape [0].
-    Tensor() : shape_{0} {}
+    Tensor() { shape_.become_empty(); }
 
     Tensor(const Tensor&) = default;
     Tensor(Tensor&& other) noexcept  // leaves an empty tensor behind, which may be used again
         : storage_(std::move(other.storage_)),
           data_(std::exchange(other.data_, nullptr)),
           shape_(other.shape_) {
-        other.shape_ = Shape{0};
+        other.shape_.become_empty();
     }
-    Tensor& operator=(Tensor other) noexcept {
+    Tensor& operator=(const Tensor& other) noexcept = default;
+    Tensor& operator=(Tensor&& other) noexcept {
         storage_ = std::move(other.storage_);
-        data_ = other.data_;
+        data_ = std::exchange(other.data_, nullptr);
         shape_ = other.shape_;
+        if (this != &other) other.shape_.become_empty();
         return *this;
     }
     ~Tensor() = default;
@@ -223,6 +224,12 @@ public:
 
     /// True if a write would not have to copy.
     bool exclusive() const { return storage_.exclusive(); }
+
+    /// Gives up the elements and keeps the shape, which is all that may be asked for from then on.
+    void give_up_elements() {
+        storage_ = detail::Storage();
+        data_ = nullptr;
+    }
 
     /// Same shape and equal elements (so NaN differs from itself).
     bool operator==(const Tensor& other) const {

@@ -209,6 +209,25 @@ void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, si
     ErasedMap{&f, row, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
 }
 
+[[gnu::noinline]] inline Shape broadcast_all(const char* operation, const Operand* operands,
+                                             std::size_t count) {
+    Shape shape = *operands[0].shape;
+    for (std::size_t k = 1; k < count; ++k) shape = broadcast(operation, shape, *operands[k].shape);
+    return shape;
+}
+
+/// A map of operands of one shape, if they are so few that they need nothing but the kernel itself.
+template <class F, class R, class... Ts>
+bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
+    if constexpr (is_vectorized<F, R, Ts...>) {
+        if (y.numel() > parallel_grain) return false;
+        simd::run<MapKernel<F, R>>(&f, y.numel(), y.mutable_data(),
+                                   std::array<const R*, sizeof...(Ts)>{x...});
+        return true;
+    }
+    return false;
+}
+
 template <class T>
 Operand operand(const Tensor<T>& x) {
     return {x.data(), sizeof(T), &x.shape()};
@@ -221,11 +240,12 @@ Operand operand(const Tensor<T>& x) {
 template <class F, class T, class... Ts>
 auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x, const Tensor<Ts>&... xs) {
     using R = std::decay_t<decltype(f(std::declval<const T&>(), std::declval<const Ts&>()...))>;
-    Shape shape = x.shape();
-    ((shape = broadcast(operation, shape, xs.shape())), ...);
-    Tensor<R> y = Tensor<R>::uninitialized(shape);
-    detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(),
-                                     {detail::operand(x), detail::operand(xs)...});
+    const bool same = ((xs.shape() == x.shape()) && ...);
+    const auto operands = [&] { return std::array{detail::operand(x), detail::operand(xs)...}; };
+    Tensor<R> y = Tensor<R>::uninitialized(
+        same ? x.shape() : detail::broadcast_all(operation, operands().data(), 1 + sizeof...(Ts)));
+    if (!(same && detail::map_few<F, R, T, Ts...>(f, y, x.data(), xs.data()...)))
+        detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(), operands());
     return y;
 }
 
@@ -233,7 +253,8 @@ auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x,
 template <class F, class T, class... Ts>
 void map_in_place(const F& f, Tensor<T>& y, const Tensor<Ts>&... xs) {
     T* const out = y.mutable_data();
-    detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...});
+    if (!(((xs.shape() == y.shape()) && ...) && detail::map_few<F, T, T, Ts...>(f, y, out, xs.data()...)))
+        detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...});
 }
 
 }  // namespace gradus::kernels

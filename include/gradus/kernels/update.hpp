@@ -5,7 +5,6 @@
 #include <array>
 #include <cmath>
 #include <utility>
-#include <vector>
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/kernels/reduce.hpp"
@@ -20,6 +19,9 @@ struct UpdateSegment {
     std::array<T*, 6> arrays;
     std::size_t rule = 0;  // which of the rules given to update()
 };
+
+template <class T>
+using UpdateSegments = gradus::detail::RecycledVector<UpdateSegment<T>>;
 
 namespace detail {
 
@@ -36,8 +38,8 @@ struct UpdatePiece {
 /// Calls body(index, piece) for pieces of all segments, in parallel; returns how many there are. Pieces
 /// depend on the sizes of the segments alone.
 template <class T, class Body>
-std::size_t for_update_pieces(const std::vector<UpdateSegment<T>>& segments, const Body& body) {
-    std::vector<UpdatePiece> pieces;
+std::size_t for_update_pieces(const UpdateSegments<T>& segments, const Body& body) {
+    gradus::detail::RecycledVector<UpdatePiece> pieces;
     pieces.reserve(segments.size());
     Index total = 0;
     for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
@@ -93,8 +95,7 @@ struct UpdateKernel {
 
 /// Calls run(rule, n, arrays) for pieces of all segments, in parallel.
 template <class T>
-void for_update_blocks(const std::vector<UpdateSegment<T>>& segments, const void* rules,
-                       std::size_t bytes_of_rule,
+void for_update_blocks(const UpdateSegments<T>& segments, const void* rules, std::size_t bytes_of_rule,
                        void (*run)(const void* rule, Index n, const std::array<T*, 6>& arrays)) {
     for_update_pieces(segments, [&](Index, const UpdatePiece& piece) {
         const UpdateSegment<T>& segment = segments[piece.segment];
@@ -130,10 +131,10 @@ struct LengthKernel {
 };
 
 template <class F, class T>
-double length(const std::vector<UpdateSegment<T>>& segments, bool squared) {
+double length(const UpdateSegments<T>& segments, bool squared) {
     Index most = static_cast<Index>(segments.size());
     for (const auto& segment : segments) most += segment.size / update_block;
-    std::vector<double> parts(static_cast<std::size_t>(most));
+    gradus::detail::RecycledVector<double> parts(static_cast<std::size_t>(most));
     const std::size_t count = for_update_pieces(segments, [&](Index i, const UpdatePiece& piece) {
         simd::run<LengthKernel<F, T>>(static_cast<const T*>(segments[piece.segment].arrays[0] + piece.begin),
                                       piece.size, squared, &parts[static_cast<std::size_t>(i)]);
@@ -149,7 +150,7 @@ double length(const std::vector<UpdateSegment<T>>& segments, bool squared) {
 /// each, and stores what it changed: one pass over memory and one parallel region for all parameters of a
 /// model.
 template <std::size_t N, class F, class T>
-void update(const F* rules, const std::vector<UpdateSegment<T>>& segments) {
+void update(const F* rules, const UpdateSegments<T>& segments) {
     detail::for_update_blocks<T>(
         segments, rules, sizeof(F), [](const void* rule, Index n, const std::array<T*, 6>& arrays) {
             std::array<T*, N> used;
@@ -161,7 +162,7 @@ void update(const F* rules, const std::vector<UpdateSegment<T>>& segments) {
 /// (Σ |x|ᵖ)^(1/p) over the first array of all segments, for p = 1, 2 or infinity (the greatest |x|): added up
 /// in double and in an order that depends on the sizes alone. NaN if there is one.
 template <class T>
-double total_norm(const std::vector<UpdateSegment<T>>& segments, double p) {
+double total_norm(const UpdateSegments<T>& segments, double p) {
     return p > 2 ? detail::length<MaxOf>(segments, false) : detail::length<SumOf>(segments, p == 2);
 }
 

@@ -20,7 +20,7 @@ template <class T>
 Variable<T> relu(Variable<T> x) {
     if (Variable<T> y = detail::fused("relu", x); y.defined()) return y;
     return detail::elementwise_by_result(
-        "relu", x,
+        "relu", std::move(x),
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
             using simd::max;
             return V(max(v, V(0)));
@@ -83,9 +83,9 @@ Variable<T> gelu(const Variable<T>& x) {
 
 /// 1 / (1 + e⁻ˣ).       dx = dy · y (1 − y)
 template <class T>
-Variable<T> sigmoid(const Variable<T>& x) {
+Variable<T> sigmoid(Variable<T> x) {
     return detail::elementwise_by_result(
-        "sigmoid", x,
+        "sigmoid", std::move(x),
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
             using simd::sigmoid;
             return V(sigmoid(v));
@@ -112,9 +112,9 @@ Variable<T> silu(const Variable<T>& x) {
 
 /// tanh x.       dx = dy · (1 − y²)
 template <class T>
-Variable<T> tanh(const Variable<T>& x) {
+Variable<T> tanh(Variable<T> x) {
     return detail::elementwise_by_result(
-        "tanh", x,
+        "tanh", std::move(x),
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
             using simd::tanh;
             return V(tanh(v));

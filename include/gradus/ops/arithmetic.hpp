@@ -18,16 +18,21 @@ using kernels::vectorized;
 /// An operation on each element with dx = slope(dy, x).
 template <class T, class F, class Slope>
 Variable<T> elementwise(const char* name, const Variable<T>& x, const F& f, const Slope& slope) {
-    const Tensor<T> X = x.value();
-    return record(name, kernels::map(name, vectorized(f), X), wrt(x, [X, name, slope](const Tensor<T>& dy) {
+    return record(name, kernels::map(name, vectorized(f), x.value()),
+                  wrt(x, [X = x.value(), name, slope](const Tensor<T>& dy) {
                       return kernels::map(name, vectorized(slope), dy, X);
                   }));
 }
 
-/// The same with dx = slope(dy, y), where the result says it more cheaply than the input.
+/// The same with dx = slope(dy, y), where the result says it more cheaply than the input. It is written to
+/// the memory of x if x is a temporary.
 template <class T, class F, class Slope>
-Variable<T> elementwise_by_result(const char* name, const Variable<T>& x, const F& f, const Slope& slope) {
-    const Tensor<T> y = kernels::map(name, vectorized(f), x.value());
+Variable<T> elementwise_by_result(const char* name, Variable<T> x, const F& f, const Slope& slope) {
+    Tensor<T> y = last_value(x);
+    if (y.exclusive())
+        kernels::map_in_place(vectorized(f), y);
+    else
+        y = kernels::map(name, vectorized(f), y);
     return record(name, y, wrt(x, [y, name, slope](const Tensor<T>& dy) {
                       return kernels::map(name, vectorized(slope), dy, y);
                   }));
@@ -56,9 +61,9 @@ Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
 /// a · b, element by element.       da = dy · b       db = dy · a
 template <class T>
 Variable<T> mul(const Variable<T>& a, const Variable<T>& b) {
-    const Tensor<T> A = a.value(), B = b.value();
-    return record("mul", A * B, wrt(a, [B](const Tensor<T>& dy) { return dy * B; }),
-                  wrt(b, [A](const Tensor<T>& dy) { return dy * A; }));
+    const Tensor<T>&A = a.value(), &B = b.value();
+    return record("mul", A * B, wrt(a, [B = B](const Tensor<T>& dy) { return dy * B; }),
+                  wrt(b, [A = A](const Tensor<T>& dy) { return dy * A; }));
 }
 template <class T>
 Variable<T> mul(const Variable<T>& a, std::type_identity_t<T> b) {
@@ -68,9 +73,9 @@ Variable<T> mul(const Variable<T>& a, std::type_identity_t<T> b) {
 /// a / b, element by element.       da = dy / b       db = −dy · a / b²
 template <class T>
 Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
-    const Tensor<T> A = a.value(), B = b.value();
-    return record("div", A / B, wrt(a, [B](const Tensor<T>& dy) { return dy / B; }),
-                  wrt(b, [A, B](const Tensor<T>& dy) { return -(dy * A / (B * B)); }));
+    const Tensor<T>&A = a.value(), &B = b.value();
+    return record("div", A / B, wrt(a, [B = B](const Tensor<T>& dy) { return dy / B; }),
+                  wrt(b, [A = A, B = B](const Tensor<T>& dy) { return -(dy * A / (B * B)); }));
 }
 template <class T>
 Variable<T> div(const Variable<T>& a, std::type_identity_t<T> b) {

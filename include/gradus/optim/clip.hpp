@@ -17,9 +17,8 @@ namespace detail {
 
 /// The gradients that there are, as segments of a fused pass. Clipping writes them; a norm only reads.
 template <class T>
-std::vector<kernels::UpdateSegment<T>> gradient_segments(const std::vector<Variable<T>>& parameters,
-                                                         bool write) {
-    std::vector<kernels::UpdateSegment<T>> segments;
+kernels::UpdateSegments<T> gradient_segments(const std::vector<Variable<T>>& parameters, bool write) {
+    kernels::UpdateSegments<T> segments;
     segments.reserve(parameters.size());
     for (Variable<T> parameter : parameters)
         if (parameter.has_grad())

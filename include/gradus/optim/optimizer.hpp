@@ -187,13 +187,7 @@ public:
     const std::vector<Group>& groups() const { return groups_; }
 
     /// All parameters, in the order in which they were added.
-    std::vector<Variable<T>> parameters() const {
-        std::vector<Variable<T>> all(count_);
-        for (const Group& group : groups_)
-            for (std::size_t i = 0; i < group.parameters.size(); ++i)
-                all[group.places[i]] = group.parameters[i];
-        return all;
-    }
+    const std::vector<Variable<T>>& parameters() const { return parameters_; }
 
     /// The learning rate of the first group, without its lr_scale.
     double lr() const { return groups_.front().options.lr; }
@@ -219,7 +213,7 @@ public:
     /// Step counts and state of every parameter, in the order in which they were added; copies, which later
     /// steps leave alone. Options are not part of it.
     [[gnu::cold]] std::vector<ParameterState<T>> state() const {
-        std::vector<ParameterState<T>> all(count_);
+        std::vector<ParameterState<T>> all(parameters_.size());
         for (const Group& group : groups_)
             for (std::size_t i = 0; i < group.parameters.size(); ++i) {
                 auto& entry = all[group.places[i]];
@@ -235,9 +229,9 @@ public:
     /// Goes on where the optimizer that gave this state() was, bit for bit. Throws ValueError or ShapeError,
     /// and changes nothing, unless it was an optimizer of the same type with the same parameters.
     [[gnu::cold]] void load_state(const std::vector<ParameterState<T>>& saved) {
-        if (saved.size() != count_)
+        if (saved.size() != parameters_.size())
             gradus::detail::fail<ValueError>(traits_->name, "load_state needs one entry for each parameter",
-                                             saved.size(), count_);
+                                             saved.size(), parameters_.size());
         std::vector<Group> groups = groups_;
         for (Group& group : groups) {
             for (Tensor<T>& state : group.state) state = Tensor<T>();
@@ -262,9 +256,9 @@ protected:
     /// for those that are updated for the step-th time, and rule(value, gradient, state...) updates a pack.
     template <class Rule, class Make>
     void update(const Make& make) {
-        std::vector<Rule> rules;
-        std::vector<kernels::UpdateSegment<T>> segments;
-        segments.reserve(count_);
+        gradus::detail::RecycledVector<Rule> rules;
+        kernels::UpdateSegments<T> segments;
+        segments.reserve(parameters_.size());
         for (Group& group : groups_) {
             Index step = 0;
             for (std::size_t i = 0; i < group.parameters.size(); ++i) {
@@ -330,11 +324,11 @@ private:
                 throw ValueError(std::string(traits_->name) + ": parameter " +
                                  (named ? names[i] : std::to_string(i)) +
                                  " is listed twice; it would be updated twice per step");
-            append(group, parameters[i], named ? std::move(names[i]) : std::to_string(count_ + i), count_ + i,
-                   0);
+            const std::size_t place = parameters_.size() + i;
+            append(group, parameters[i], named ? std::move(names[i]) : std::to_string(place), place, 0);
         }
+        parameters_.insert(parameters_.end(), parameters.begin(), parameters.end());
         groups_.push_back(std::move(group));
-        count_ += parameters.size();
         named_ = named_ || named;
     }
 
@@ -411,7 +405,7 @@ private:
     [[noreturn, gnu::cold]] void refuse_pattern(std::string_view pattern) const {
         check<ValueError>(named_, traits_->name,
                           "configure needs paths; build the optimizer from nn::named_parameters(net)");
-        std::vector<std::string> names(count_);
+        std::vector<std::string> names(parameters_.size());
         for (const Group& group : groups_)
             for (std::size_t i = 0; i < group.names.size(); ++i) names[group.places[i]] = group.names[i];
         std::string known;
@@ -423,7 +417,7 @@ private:
 
     const OptimizerTraits<Options>* traits_;
     std::vector<Group> groups_;
-    std::size_t count_ = 0;
+    std::vector<Variable<T>> parameters_;
     bool named_ = false;  // at least some parameters came with their paths
 };
 

@@ -189,7 +189,7 @@ private:
 template <class Model, class Optimizer, class Batches, class LossOf>
 LrCurve find_lr(Model& net, Optimizer& optimizer, Batches&& batches, const LossOf& loss_of,
                 const FindLrOptions& options = {}) {
-    using T = typename decltype(optimizer.parameters())::value_type::value_type;
+    using T = typename std::remove_cvref_t<decltype(optimizer.parameters())>::value_type::value_type;
     detail::LrSweep sweep(options);
     const detail::TrainingGuard<Model, Optimizer, T> guard(net, optimizer);
     nn::train(net);

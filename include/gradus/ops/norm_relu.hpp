@@ -94,17 +94,17 @@ Variable<T> record_batch_norm(NormStep<T> s) {
     MaskWord* const mask_out = s.relu ? memory.mutable_data() : nullptr;
     const Tensor<MaskWord> mask = std::move(memory);
     const std::array<Variable<T>, 4> inputs{s.x, s.weight, s.bias, s.residual};
-    Variable<T> y = record(
-        s.name(), Tensor<T>::uninitialized(s.X.shape()),
-        wrt_jointly(inputs, [X = s.X, W = s.W, norm = s.norm, plan = s.plan, affine = s.affine,
-                             by_batch = s.by_batch, relu = s.relu,
-                             mask = std::move(memory)](const Tensor<T>& dy, const std::array<bool, 4>& want) {
-            auto gradients = kernels::batch_norm_backward<T>({plan, norm, affine ? &W : nullptr, nullptr}, dy,
-                                                             X, relu ? mask.data() : nullptr, by_batch,
-                                                             {want[0], want[1] || want[2], want[3] && relu});
-            return std::array<Tensor<T>, 4>{gradients.dx, gradients.dweight, gradients.dbias,
-                                            relu ? gradients.dresidual : dy};
-        }));
+    Variable<T> y =
+        record(s.name(), Tensor<T>::uninitialized(s.X.shape()),
+               wrt_jointly(inputs, [X = s.X, W = s.W, norm = s.norm, plan = s.plan, affine = s.affine,
+                                    by_batch = s.by_batch, relu = s.relu,
+                                    mask](const Tensor<T>& dy, const std::array<bool, 4>& want) {
+                   auto gradients = kernels::batch_norm_backward<T>(
+                       {plan, norm, affine ? &W : nullptr, nullptr}, dy, X, relu ? mask.data() : nullptr,
+                       by_batch, {want[0], want[1] || want[2], want[3] && relu});
+                   return std::array<Tensor<T>, 4>{gradients.dx, gradients.dweight, gradients.dbias,
+                                                   relu ? gradients.dresidual : dy};
+               }));
     y.node().deferred.store(new DeferredNorm<T>(std::move(s), mask, mask_out), std::memory_order_release);
     return y;
 }

@@ -264,16 +264,6 @@ Coefficients<T> at_parameter(const Coefficients<T>& c, Index i) {
     return {c.centre + i, c.scale + i, c.offset + i, c.dy_scale ? c.dy_scale + i : nullptr};
 }
 
-/// Whether a result that large is better written past the cache, from where it would be gone before anybody
-/// reads it. Its rows must be whole packs.
-template <class T>
-bool goes_past_cache(const ChannelPlan& plan) {
-    constexpr Index row_bytes = 64, enough = Index{1} << 25;
-    const Index size = sizeof(T);
-    return plan.batch * plan.width() * size >= enough &&
-           (plan.columns ? plan.width() : plan.plane) * size % row_bytes == 0;
-}
-
 }  // namespace detail
 
 template <class T>
@@ -360,7 +350,8 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
                     out + 2 * size);
     }
     const detail::Coefficients<T> all{out, out + size, out + 2 * size, nullptr};
-    plan.for_runs([&, in = x.data(), past_cache = detail::goes_past_cache<T>(plan)](const ChannelRun& run) {
+    plan.for_runs([&, in = x.data(), past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](
+                      const ChannelRun& run) {
         const detail::Normalize<T> work{in + run.at,
                                         residual ? residual + run.at : nullptr,
                                         y + run.at,
@@ -443,17 +434,18 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
         plan.spread(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
     };
     const detail::Coefficients<T> all{centre, scale, offset, dy_scale};
-    const auto apply = [&, past_cache = detail::goes_past_cache<T>(plan)](const ChannelRun& run) {
-        if (!dx && !dresidual) return;
-        detail::Gradient<T> work{source(run, run.stride, run.mask_stride), dx ? dx + run.at : nullptr,
-                                 dresidual ? dresidual + run.at : nullptr,
-                                 detail::at_parameter(all, run.parameter), past_cache};
-        if (!by_batch) work.in.x = nullptr;
-        if (plan.columns)
-            detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
-        else
-            detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
-    };
+    const auto apply =
+        [&, past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
+            if (!dx && !dresidual) return;
+            detail::Gradient<T> work{source(run, run.stride, run.mask_stride), dx ? dx + run.at : nullptr,
+                                     dresidual ? dresidual + run.at : nullptr,
+                                     detail::at_parameter(all, run.parameter), past_cache};
+            if (!by_batch) work.in.x = nullptr;
+            if (plan.columns)
+                detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
+            else
+                detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
+        };
     plan.in_two_passes(add_up, combine, apply);
     return result;
 }

@@ -51,6 +51,8 @@ struct ChannelPlan {
     }
 
     Index width() const { return channels * plane; }
+    Index rows() const { return columns ? batch : batch * channels; }
+    Index row_size() const { return columns ? width() : plane; }
     Index count() const { return batch * plane; }  // values per channel
     Index parameters() const { return columns ? width() : channels; }
     Index partials() const { return columns ? blocks * width() : channels * blocks; }

@@ -39,6 +39,7 @@ struct RowNorm {
     const T *x, *weight, *bias;  // weight and bias: both or neither
     T *y, *centre, *rstd, *shift;
     double eps;
+    bool past_cache;
 };
 
 template <class T>
@@ -46,14 +47,15 @@ struct RowNormKernel {
     template <class P>
     GRADUS_INLINE static void body(const RowNorm<T>* work, Index rows, Index n) {
         const RowNorm<T> a = *work;
-        const RowEnd<P> end(n);
+        const Index some = n >= 64 ? n / 64 * 16 : n;  // enough for a centre, as in PlaneMoments
+        const RowEnd<P> end(n), some_end(some);
         const Wide<T> share = Wide<T>(1) / Wide<T>(static_cast<double>(n));
         for (Index r = 0; r < rows; ++r) {
             const T* const x = a.x + r * n;
-            const auto rough = row_sums<P>(n, [&](Index i, auto whole, P& sum, P&) GRADUS_INLINE_LAMBDA {
-                sum += end.fresh(P::load(x + i), P(T(0)), whole);
+            const auto rough = row_sums<P>(some, [&](Index i, auto whole, P& sum, P&) GRADUS_INLINE_LAMBDA {
+                sum += some_end.fresh(P::load(x + i), P(T(0)), whole);
             });
-            const T m = static_cast<T>(share * rough.first);
+            const T m = static_cast<T>(rough.first / Wide<T>(static_cast<double>(some)));
             const P rough_mean(m);
             const auto fine =
                 row_sums<P>(n, [&](Index i, auto whole, P& sum, P& squares) GRADUS_INLINE_LAMBDA {
@@ -67,6 +69,7 @@ struct RowNormKernel {
             write_statistics<T>(Wide<T>(m) + off, var, a.eps, a.centre + r, a.rstd + r, a.shift + r);
             apply<P>(a, r, n);
         }
+        if (a.past_cache) finish_past_cache();
     }
 
     template <class P>
@@ -79,7 +82,7 @@ struct RowNormKernel {
             const Index i = std::min(begin, n - P::size);
             P xhat = fma(P::load(x + i) - centre, rstd, shift);
             if (affine) xhat = fma(xhat, P::load(a.weight + i), P::load(a.bias + i));
-            xhat.store(y + i);
+            put(xhat, y + i, a.past_cache);
         }
     }
 };
@@ -89,6 +92,7 @@ struct RowNormBackward {
     const T *dy, *x, *weight, *centre, *rstd, *shift;  // weight: may be nullptr
     T *dx, *sum_dy_xhat, *sum_dy;                      // each may be nullptr; sums are added to
     Index n;
+    bool past_cache;
 };
 
 /// A few rows at a time, so that the sums over rows are read and written less often.
@@ -100,6 +104,7 @@ struct RowNormBackwardKernel {
         Index r = 0;
         for (; r + 4 <= rows; r += 4) some_rows<P, 4>(a, r);
         for (; r < rows; ++r) some_rows<P, 1>(a, r);
+        if (a.past_cache) finish_past_cache();
     }
 
     template <class P, int Rows>
@@ -123,7 +128,8 @@ struct RowNormBackwardKernel {
                 const Index from = (first + k) * n + i;
                 const P g = P::load(a.dy + from);
                 const P xhat = fma(P::load(a.x + from) - centre[k], rstd[k], shift[k]);
-                if (a.dx) (rstd[k] * (g * weight - mean[k] - xhat * mean_product[k])).store(a.dx + from);
+                if (a.dx)
+                    put(rstd[k] * (g * weight - mean[k] - xhat * mean_product[k]), a.dx + from, a.past_cache);
                 products = fma(g, xhat, products);
                 sums += g;
             }
@@ -177,7 +183,8 @@ LayerNormResult<T> layer_norm(const Tensor<T>& x, Index n, const Tensor<T>* weig
                                    result.norm.centre.mutable_data(),
                                    result.norm.rstd.mutable_data(),
                                    result.norm.shift.mutable_data(),
-                                   eps};
+                                   eps,
+                                   detail::goes_past_cache<T>(rows, n)};
     parallel_for(rows, std::max<Index>(1, parallel_grain / std::max<Index>(n, 1)),
                  [&](Index begin, Index end) {
                      detail::RowNorm<T> part = whole;
@@ -223,7 +230,8 @@ LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& 
                                               dx ? dx + begin * n : nullptr,
                                               dweight ? dweight + row : nullptr,
                                               dbias ? dbias + row : nullptr,
-                                              n};
+                                              n,
+                                              detail::goes_past_cache<T>(rows, n)};
         detail::run_norm<detail::RowNormBackwardKernel<T>, T>(n, &part, end - begin);
     });
     return result;

@@ -134,6 +134,15 @@ GRADUS_INLINE typename P::Value sum4(const P* part) {
     return sum((part[0] + part[1]) + (part[2] + part[3]));
 }
 
+/// Whether a result of so many rows of n elements is better written past the cache, from where it would be
+/// gone before anybody reads it. Only rows of whole packs can be.
+template <class T>
+bool goes_past_cache(Index rows, Index n) {
+    constexpr Index enough = Index{1} << 25, widest = 64;  // bytes
+    const Index row = n * static_cast<Index>(sizeof(T));
+    return rows * row >= enough && row % widest == 0;
+}
+
 /// Writes a pack; past the cache, `to` must be aligned to it.
 template <class T, int N>
 GRADUS_INLINE void put(const simd::Pack<T, N>& x, T* to, [[maybe_unused]] bool past_cache) {

@@ -84,7 +84,8 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
     } else {
         norm = kernels::given_statistics(in.running_mean->value(), in.running_var->value(), options.eps);
     }
-    return record_batch_norm(NormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch));
+    return record_batch_norm(NormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch),
+                             Tensor<T>::uninitialized(x.shape()));
 }
 
 /// How many of the last axes of x are normalised together; their sizes are `normalized`.

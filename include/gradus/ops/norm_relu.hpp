@@ -51,13 +51,14 @@ struct NormStep {
     bool affine, by_batch, relu = false;
 };
 
+/// The step as an operation whose result is to be written to y.
 template <class T>
-Variable<T> record_batch_norm(NormStep<T> step);
+Variable<T> record_batch_norm(NormStep<T> step, Tensor<T> y);
 
 template <class T>
 struct DeferredNorm final : Deferred<T> {
-    DeferredNorm(NormStep<T> s, const Tensor<MaskWord>& shared_mask, MaskWord* out)
-        : step(std::move(s)), mask(shared_mask), mask_out(out) {}
+    DeferredNorm(NormStep<T> s, Node<T>* own_node, const Tensor<MaskWord>& shared_mask, MaskWord* out)
+        : step(std::move(s)), node(own_node), mask(shared_mask), mask_out(out) {}
 
     void compute(T* y) override {
         kernels::batch_norm(step.parameters(), step.X, step.residual.defined() ? step.R.data() : nullptr, y,
@@ -69,7 +70,7 @@ struct DeferredNorm final : Deferred<T> {
             if (operation == "relu" && !step.relu) {
                 NormStep<T> next = step;
                 next.relu = true;
-                return record_batch_norm(std::move(next));
+                return record_batch_norm(std::move(next), std::move(node->value));
             }
         return {};
     }
@@ -79,23 +80,24 @@ struct DeferredNorm final : Deferred<T> {
         NormStep<T> next = step;
         next.residual = other;
         next.R = other.value();
-        return record_batch_norm(std::move(next));
+        return record_batch_norm(std::move(next), std::move(node->value));
     }
 
     NormStep<T> step;
+    Node<T>* node;          // whose work this is; what takes its place takes its memory, too
     Tensor<MaskWord> mask;  // shared with the rule, which runs after compute() has written it
     MaskWord* mask_out;     // nullptr without the relu
 };
 
 template <class T>
-Variable<T> record_batch_norm(NormStep<T> s) {
+Variable<T> record_batch_norm(NormStep<T> s, Tensor<T> memory_of_y) {
     Tensor<MaskWord> memory;
     if (s.relu) memory = Tensor<MaskWord>::uninitialized({s.plan.mask_size()});
     MaskWord* const mask_out = s.relu ? memory.mutable_data() : nullptr;
     const Tensor<MaskWord> mask = std::move(memory);
     const std::array<Variable<T>, 4> inputs{s.x, s.weight, s.bias, s.residual};
     Variable<T> y =
-        record(s.name(), Tensor<T>::uninitialized(s.X.shape()),
+        record(s.name(), std::move(memory_of_y),
                wrt_jointly(inputs, [X = s.X, W = s.W, norm = s.norm, plan = s.plan, affine = s.affine,
                                     by_batch = s.by_batch, relu = s.relu,
                                     mask](const Tensor<T>& dy, const std::array<bool, 4>& want) {
@@ -105,7 +107,8 @@ Variable<T> record_batch_norm(NormStep<T> s) {
                    return std::array<Tensor<T>, 4>{gradients.dx, gradients.dweight, gradients.dbias,
                                                    relu ? gradients.dresidual : dy};
                }));
-    y.node().deferred.store(new DeferredNorm<T>(std::move(s), mask, mask_out), std::memory_order_release);
+    y.node().deferred.store(new DeferredNorm<T>(std::move(s), &y.node(), mask, mask_out),
+                            std::memory_order_release);
     return y;
 }
 

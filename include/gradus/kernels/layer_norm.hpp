@@ -77,13 +77,14 @@ struct RowNormKernel {
         const P centre(a.centre[r]), rstd(a.rstd[r]), shift(a.shift[r]);
         const T* const x = a.x + r * n;
         T* const y = a.y + r * n;
-        const bool affine = a.weight;
-        for (Index begin = 0; begin < n; begin += P::size) {
-            const Index i = std::min(begin, n - P::size);
+        const T *const weight = a.weight, *const bias = a.bias;
+        const bool affine = weight, past_cache = a.past_cache;
+        for_packs<P>(1, n, [&](Index, Index i, int, auto) GRADUS_INLINE_LAMBDA {
+            __builtin_prefetch(x + n + i);  // the next row, of which nothing is read until this one is done
             P xhat = fma(P::load(x + i) - centre, rstd, shift);
-            if (affine) xhat = fma(xhat, P::load(a.weight + i), P::load(a.bias + i));
-            put(xhat, y + i, a.past_cache);
-        }
+            if (affine) xhat = fma(xhat, P::load(weight + i), P::load(bias + i));
+            put(xhat, y + i, past_cache);
+        });
     }
 };
 
@@ -95,14 +96,14 @@ struct RowNormBackward {
     bool past_cache;
 };
 
-/// A few rows at a time, so that the sums over rows are read and written less often.
+/// Two rows at a time, so that the sums over rows are read and written less often.
 template <class T>
 struct RowNormBackwardKernel {
     template <class P>
     GRADUS_INLINE static void body(const RowNormBackward<T>* work, Index rows) {
         const RowNormBackward<T> a = *work;
         Index r = 0;
-        for (; r + 4 <= rows; r += 4) some_rows<P, 4>(a, r);
+        for (; r + 2 <= rows; r += 2) some_rows<P, 2>(a, r);
         for (; r < rows; ++r) some_rows<P, 1>(a, r);
         if (a.past_cache) finish_past_cache();
     }
@@ -123,7 +124,7 @@ struct RowNormBackwardKernel {
         const auto at = [&](Index i, auto whole) GRADUS_INLINE_LAMBDA {
             P products(T(0)), sums(T(0));
             const P weight = a.weight ? P::load(a.weight + i) : P(T(1));
-#pragma GCC unroll 4
+#pragma GCC unroll 2
             for (int k = 0; k < Rows; ++k) {
                 const Index from = (first + k) * n + i;
                 const P g = P::load(a.dy + from);

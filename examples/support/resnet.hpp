@@ -32,8 +32,7 @@ struct BasicBlock {
     std::optional<gradus::nn::Sequential<Conv, Norm>> downsample = shortcut(in, out, stride);
 
     gradus::Variable<T> operator()(const gradus::Variable<T>& x) const {
-        const auto change = bn2(conv2(relu(bn1(conv1(x)))));
-        return relu(change + (downsample ? (*downsample)(x) : x));
+        return relu(bn2(conv2(relu(bn1(conv1(x))))) + (downsample ? (*downsample)(x) : x));
     }
 
     static decltype(downsample) shortcut(Index in, Index out, Index stride) {

@@ -3,6 +3,7 @@
 
 #include "gradus/core/random.hpp"
 #include "gradus/nn/model.hpp"
+#include "gradus/ops/activation.hpp"
 #include "support/numbers.hpp"
 
 using namespace gradus;
@@ -40,6 +41,43 @@ TEST_CASE("BatchNorm1d: trains by the batch, then works by what it saw") {
     CHECK(norm.training);
     CHECK_THROWS_AS(norm(Variable<>(ones({1, 2}))), ShapeError);
     CHECK(norm.running_mean->value() == mean);  // nothing changed
+}
+
+TEST_CASE("BatchNorm: without a momentum the running statistics are means over all batches") {
+    nn::BatchNorm1d<> norm(1, {.momentum = std::nullopt});
+    CHECK(names(norm) == "weight bias | running_mean running_var num_batches_tracked ");
+    CHECK(norm.num_batches_tracked->value() == zeros({}));
+    const auto feed = [&](float first) {
+        static_cast<void>(norm(Variable<>(Tensor<>{{first}, {first + 2}})));
+    };
+    feed(3);  // mean 4, variance 2 (count - 1)
+    CHECK(norm.running_mean->value() == Tensor<>{4});
+    CHECK(norm.running_var->value() == Tensor<>{2});
+    feed(9);
+    feed(0);
+    check_numbers(norm.running_mean->value(), {5}, 1e-6f);  // of 4, 10 and 1
+    check_numbers(norm.running_var->value(), {2}, 1e-6f);
+    CHECK(norm.num_batches_tracked->item() == 3);
+    CHECK_THROWS_AS(norm(Variable<>(ones({1, 1}))), ShapeError);
+    nn::eval(norm);
+    feed(100);
+    CHECK(norm.num_batches_tracked->item() == 3);
+    check_numbers(norm.running_mean->value(), {5}, 1e-6f);
+    CHECK(names(nn::BatchNorm1d<>(1, {.momentum = std::nullopt, .track_running_stats = false})) ==
+          "weight bias | ");
+}
+
+TEST_CASE("BatchNorm: in one step with what follows") {
+    const nn::BatchNorm2d<> norm(3), same = norm;
+    Generator generator(1);
+    const Variable<> x(randn({2, 3, 4, 5}, generator), {.requires_grad = true}),
+        other(randn({2, 3, 4, 5}, generator));
+    const Variable<> y = relu(norm(x) + other);
+    CHECK(y.operation() == std::string("batch_norm + add + relu"));
+    const Variable<> apart = same(x), sum = apart + other;
+    CHECK(y.value() == relu(sum).value());
+    CHECK(norm.running_mean->value() == same.running_mean->value());
+    CHECK(norm.running_var->value() == same.running_var->value());
 }
 
 TEST_CASE("BatchNorm: the names, starting values and gradients of its parts") {

@@ -2,6 +2,7 @@
 #include "gradus/nn/residual.hpp"
 
 #include "gradus/nn/activations.hpp"
+#include "gradus/nn/batch_norm.hpp"
 #include "gradus/nn/linear.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/nn/sequential.hpp"
@@ -38,6 +39,16 @@ TEST_CASE("Residual: a shortcut of its own, and the names of the parameters") {
     CHECK(block(x).value() == (block.body(x) + Variable<>(Tensor<>{{1, 2, 3}})).value());
     const nn::Residual same = block;
     CHECK(&same.shortcut.weight.node() != &block.shortcut.weight.node());
+}
+
+TEST_CASE("Residual: a normalisation at its end, the sum and the relu after it are one step") {
+    const nn::Residual block(nn::Sequential(nn::Linear<>(2, 2), nn::BatchNorm1d<>(2)));
+    const nn::Sequential net(block, nn::ReLU());
+    const Variable<> x = leaf({{1, 1}, {-1, -2}, {0, 3}});
+    CHECK(net(x).operation() == std::string("batch_norm + add + relu"));
+    const nn::Sequential longer(nn::Residual(nn::Sequential(nn::BatchNorm1d<>(2)), nn::BatchNorm1d<>(2)),
+                                nn::ReLU());
+    CHECK(longer(x).operation() == std::string("batch_norm + add + relu"));
 }
 
 TEST_CASE("Residual: in a sequence; train and eval reach both sides") {

@@ -239,18 +239,36 @@ Tensor<T> last_value(const Variable<T>& x) {
     return value;
 }
 
-/// x and the operation after it in one step, where x is deferred work that nobody but the caller can reach;
-/// else an undefined variable. The caller took x by value, so x is a temporary if it holds the only
-/// reference.
+/// The deferred work of x, if x is a temporary; else nullptr.
 template <class T>
-Variable<T> fused(const char* operation, const Variable<T>& x, const Size2& window = {}) {
+Deferred<T>* sole_work(const Variable<T>& x) {
     Node<T>& node = x.node();
     Deferred<T>* const work = node.deferred.load(std::memory_order_acquire);
-    if (!work || !is_temporary(x)) [[likely]]
+    return work && is_temporary(x) ? work : nullptr;
+}
+
+/// x and the operation after it in one step, where x is a temporary with deferred work; else an undefined
+/// variable.
+template <class T>
+Variable<T> fused(const char* operation, const Variable<T>& x, const Size2& window = {}) {
+    Deferred<T>* const work = sole_work(x);
+    if (!work) [[likely]]
         return {};
-    if (node.requires_grad) return work->followed_by(operation, window);
+    if (x.requires_grad()) return work->followed_by(operation, window);
     const NoGrad guard;  // what was made without history stays without
     return work->followed_by(operation, window);
+}
+
+/// x + other in one step, likewise.
+template <class T>
+Variable<T> fused_sum(const Variable<T>& x, const Variable<T>& other) {
+    Deferred<T>* const work = sole_work(x);
+    if (!work || x.shape() != other.shape()) [[likely]]
+        return {};
+    if (x.requires_grad()) return work->plus(other);
+    if (other.requires_grad() && is_grad_enabled()) return {};  // the sum has history
+    const NoGrad guard;
+    return work->plus(other);
 }
 
 }  // namespace detail

@@ -51,6 +51,8 @@ struct Deferred : Recycled {
     /// The result of this work and the operation after it in one (for a pooling: with its window); an
     /// undefined variable if there is no such combination.
     virtual Variable<T> followed_by(std::string_view operation, const Size2& window) = 0;
+    /// The same for the sum with `other`, of the same shape.
+    virtual Variable<T> plus(const Variable<T>&) { return {}; }
 };
 
 /// What a Variable points to: a value, its gradient, and (in the derived Recorded) how the value came about.
@@ -342,7 +344,7 @@ public:
     }
 
     // Operators; their meaning and gradients are in ops/arithmetic.hpp.
-    friend Variable operator+(const Variable& a, const Variable& b) { return add(a, b); }
+    friend Variable operator+(Variable a, Variable b) { return add(std::move(a), std::move(b)); }
     friend Variable operator-(const Variable& a, const Variable& b) { return sub(a, b); }
     friend Variable operator*(const Variable& a, const Variable& b) { return mul(a, b); }
     friend Variable operator/(const Variable& a, const Variable& b) { return div(a, b); }

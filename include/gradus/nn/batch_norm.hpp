@@ -11,10 +11,11 @@
 namespace gradus::nn {
 
 struct BatchNormOptions {
-    double eps = 1e-5;                // added to the variance
-    double momentum = 0.1;            // running = (1 − momentum) · running + momentum · batch
-    bool affine = true;               // learn a weight and a bias per channel
-    bool track_running_stats = true;  // false: a batch is normalised by its own statistics always
+    double eps = 1e-5;                     // added to the variance
+    std::optional<double> momentum = 0.1;  // running = (1 − momentum) · running + momentum · batch;
+                                           // nullopt: running is the mean over all batches so far
+    bool affine = true;                    // learn a weight and a bias per channel
+    bool track_running_stats = true;       // false: a batch is normalised by its own statistics always
 };
 
 namespace detail {
@@ -24,14 +25,16 @@ template <class T>
 struct BatchNorm {
     std::optional<Parameter<T>> weight, bias;            // [features], from 1 and 0
     std::optional<Buffer<T>> running_mean, running_var;  // [features], from 0 and 1
-    double eps, momentum;
+    std::optional<Buffer<T>> num_batches_tracked;        // one number, from 0; only without a momentum
+    double eps;
+    std::optional<double> momentum;
     bool training = true;
 
     [[gnu::cold]] BatchNorm(Index features, const BatchNormOptions& options)
         : eps(options.eps), momentum(options.momentum) {
         if (features < 1)
             gradus::detail::fail<ValueError>("batch_norm", "needs at least one feature", features);
-        gradus::detail::check_batch_norm_options(eps, momentum);
+        gradus::detail::check_batch_norm_options(eps, momentum.value_or(0));
         const Shape shape{features};
         if (options.affine) {
             weight.emplace(gradus::ones<T>(shape));
@@ -40,13 +43,15 @@ struct BatchNorm {
         if (options.track_running_stats) {
             running_mean.emplace(gradus::zeros<T>(shape));
             running_var.emplace(gradus::ones<T>(shape));
+            if (!momentum) num_batches_tracked.emplace(gradus::zeros<T>({}));
         }
         features_ = features;
     }
 
     auto fields() {
         return std::tuple(field("weight", weight), field("bias", bias), field("running_mean", running_mean),
-                          field("running_var", running_var));
+                          field("running_var", running_var),
+                          field("num_batches_tracked", num_batches_tracked));
     }
 
 protected:
@@ -57,9 +62,16 @@ protected:
                                                  std::to_string(features_) + " channels",
                                              x.shape());
         const auto address = [](const auto& held) { return held ? &*held : nullptr; };
-        return gradus::detail::batch_norm<T>(
+        const bool counts = training && num_batches_tracked;
+        const double batches = counts ? static_cast<double>(num_batches_tracked->item()) + 1 : 1;
+        Variable<T> y = gradus::detail::batch_norm<T>(
             x, {address(weight), address(bias), address(running_mean), address(running_var)},
-            {.eps = eps, .momentum = momentum, .training = training});
+            {.eps = eps, .momentum = momentum.value_or(1 / batches), .training = training});
+        if (counts) {
+            Variable<T> handle(*num_batches_tracked);
+            handle.set_value(gradus::full<T>({}, static_cast<T>(batches)));
+        }
+        return y;
     }
 
 private:
@@ -71,7 +83,7 @@ private:
 /// Normalises each channel of x [batch, features] or [batch, features, length] to mean 0 and variance 1, then
 /// scales it by `weight` and adds `bias`. While training by the statistics of the batch, which also update
 /// the running ones (with a variance divided by the count − 1); after nn::eval by the running ones. See
-/// gradus::batch_norm for the formulas.
+/// gradus::batch_norm for the formulas. relu(norm(x)) and relu(norm(x) + shortcut) are one step.
 /// Throws ValueError for features < 1, eps < 0 or a momentum outside [0, 1]; ShapeError for another shape of
 /// x and, while training, for one value per channel.
 template <class T = float>

@@ -36,13 +36,13 @@ struct Residual {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        const Variable<T> change = body(x), kept = shortcut(x);
+        Variable<T> change = body(x), kept = shortcut(x);
         if (change.shape() != kept.shape())
             gradus::detail::fail<ShapeError>(
                 "residual",
                 "the shortcut must give the shape of the body; pass one that does as the second argument",
                 change.shape(), kept.shape());
-        return change + kept;
+        return std::move(change) + std::move(kept);
     }
 
     auto fields() { return std::tuple(field("body", body), field("shortcut", shortcut)); }

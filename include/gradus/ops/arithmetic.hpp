@@ -42,7 +42,9 @@ Variable<T> elementwise_by_result(const char* name, Variable<T> x, const F& f, c
 
 /// a + b.       da = dy       db = dy
 template <class T>
-Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
+Variable<T> add(Variable<T> a, Variable<T> b) {
+    if (Variable<T> y = detail::fused_sum(a, b); y.defined()) return y;
+    if (Variable<T> y = detail::fused_sum(b, a); y.defined()) return y;
     const auto same = [](const Tensor<T>& dy) { return dy; };
     return record("add", a.value() + b.value(), wrt(a, same), wrt(b, same));
 }

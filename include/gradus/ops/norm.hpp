@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/norm.hpp"
+#include "gradus/kernels/layer_norm.hpp"
 #include "gradus/kernels/reduce.hpp"
+#include "gradus/ops/norm_relu.hpp"
 
 namespace gradus {
 
@@ -71,10 +72,9 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
     const bool by_batch = options.training || !in.running_mean;
     check_batch_norm(x.shape(), in, by_batch, options);
     const kernels::ChannelPlan plan(x.shape());
-    const Tensor<T> X = x.value(), W = in.weight ? in.weight->value() : Tensor<T>();
     kernels::NormStatistics<T> norm;
     if (by_batch) {
-        auto batch = kernels::batch_statistics(X, plan, options.eps);
+        auto batch = kernels::batch_statistics(x.value(), plan, options.eps);
         if (in.running_mean) {
             const auto n = static_cast<double>(plan.count());
             update_running(*in.running_mean, batch.norm.centre, options.momentum, 1);
@@ -84,23 +84,8 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
     } else {
         norm = kernels::given_statistics(in.running_mean->value(), in.running_var->value(), options.eps);
     }
-    const bool affine = in.weight;
-    Tensor<T> y =
-        kernels::batch_norm(X, plan, norm, affine ? &W : nullptr, affine ? &in.bias->value() : nullptr);
-    const std::array<Variable<T>, 3> inputs{x, affine ? *in.weight : Variable<T>(),
-                                            affine ? *in.bias : Variable<T>()};
-    return record("batch_norm", std::move(y),
-                  wrt_jointly(inputs, [X, W, norm, plan, by_batch, affine](const Tensor<T>& dy,
-                                                                           const std::array<bool, 3>& want) {
-                      kernels::BatchNormSums<T> sums;
-                      const Tensor<T>* const weight = affine ? &W : nullptr;
-                      if (by_batch || want[1] || want[2]) sums = kernels::batch_norm_sums(dy, X, plan, norm);
-                      std::array<Tensor<T>, 3> result{Tensor<T>(), sums.dy_xhat, sums.dy};
-                      if (want[0])
-                          result[0] = by_batch ? kernels::batch_norm_backward(dy, X, plan, norm, weight, sums)
-                                               : kernels::scale_channels(dy, plan, norm.rstd, weight);
-                      return result;
-                  }));
+    return record_batch_norm(NormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch),
+                             Tensor<T>::uninitialized(x.shape()));
 }
 
 /// How many of the last axes of x are normalised together; their sizes are `normalized`.

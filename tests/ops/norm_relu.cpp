@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/ops/norm_relu.hpp"
+
+#include "gradus/ops/activation.hpp"
+#include "gradus/ops/norm.hpp"
+#include "support/numbers.hpp"
+#include "support/op_table.hpp"
+
+using namespace gradus;
+
+namespace {
+
+/// What is in x: the input, then weight and bias unless plain, then the residual if there is one.
+struct Steps {
+    bool affine, residual, by_batch;
+};
+
+template <class T>
+Variable<T> norm(const std::vector<Variable<T>>& x, const Steps& s) {
+    if (s.by_batch) return s.affine ? batch_norm(x[0], x[1], x[2]) : batch_norm(x[0]);
+    const Variable<T> mean(full<T>({x[0].size(1)}, T(0.25))), var(full<T>({x[0].size(1)}, T(2)));
+    return batch_norm(x[0], mean, var, x[1], x[2]);
+}
+
+/// In one step.
+template <class T>
+Variable<T> together(const std::vector<Variable<T>>& x, const Steps& s) {
+    return s.residual ? relu(norm(x, s) + x.back()) : relu(norm(x, s));
+}
+
+/// The same in two or three: every result has a name.
+template <class T>
+Variable<T> apart(const std::vector<Variable<T>>& x, const Steps& s) {
+    const Variable<T> normalized = norm(x, s);
+    if (!s.residual) return relu(normalized);
+    const Variable<T> sum = normalized + x.back();
+    return relu(sum);
+}
+
+std::vector<Shape> inputs(const Shape& x, const Steps& s) {
+    std::vector<Shape> shapes{x};
+    if (s.affine) shapes.insert(shapes.end(), 2, Shape{x[1]});
+    if (s.residual) shapes.push_back(x);
+    return shapes;
+}
+
+std::string name(const Variable<>& y) { return y.operation(); }
+
+template <class T>
+void check_same(const Shape& shape, const Steps& s, T tolerance) {
+    Generator generator(5);
+    std::vector<Variable<T>> a, b;
+    for (const Shape& each : inputs(shape, s)) {
+        a.emplace_back(randn<T>(each, generator), VariableOptions{true});
+        b.emplace_back(a.back().value(), VariableOptions{true});
+    }
+    const Variable<T> one = together(a, s), three = apart(b, s);
+    INFO("x " << to_string(shape) << (s.affine ? ", affine" : "") << (s.residual ? ", residual" : "")
+              << (s.by_batch ? ", by the batch" : ", given statistics"));
+    REQUIRE(one.operation() == std::string(s.residual ? "batch_norm + add + relu" : "batch_norm + relu"));
+    REQUIRE(three.operation() == std::string("relu"));
+    CHECK(one.value() == three.value());
+    const Tensor<T> seed = randn<T>(one.shape(), generator);
+    one.backward({.seed = seed});
+    three.backward({.seed = seed});
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        INFO("gradient of input " << i);
+        op_table::check_close("gradient", cast<double>(a[i].grad()), cast<double>(b[i].grad()),
+                              static_cast<double>(tolerance), 1e-30);
+    }
+    const NoGrad guard;
+    const Variable<T> constant = together(a, s);
+    CHECK(constant.operation() == std::string("leaf"));
+    CHECK(constant.value() == three.value());
+}
+
+const std::vector<Steps> all_steps{{true, false, true}, {true, true, true},   {false, false, true},
+                                   {false, true, true}, {true, false, false}, {true, true, false}};
+
+}  // namespace
+
+TEST_CASE("norm_relu: op table") {
+    for (const Steps& s : all_steps) {
+        std::vector<std::vector<Shape>> small, large;
+        for (const Shape& x : {Shape{4, 3}, Shape{3, 2, 5}, Shape{2, 3, 4, 5}, Shape{3, 2, 17}, Shape{2, 0}})
+            small.push_back(inputs(x, s));
+        for (const Shape& x :
+             {Shape{200, 300}, Shape{70, 9, 9, 9}, Shape{8, 40, 20, 20}, Shape{3, 2, 90, 91}})
+            large.push_back(inputs(x, s));
+        check_op("batch_norm + relu", [&](const auto& x) { return together(x, s); },
+                 {.shapes = small, .large = large, .second_order = false});
+    }
+}
+
+TEST_CASE("norm_relu: the same as the steps apart, on every instruction set") {
+    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        const simd::ScopedIsa scope(isa);
+        for (const Steps& s : all_steps) {
+            for (const Index n : {1, 2, 3, 15, 16, 17, 31, 33, 49, 64, 65, 130}) {
+                check_same<float>({3, 5, n}, s, 2e-6f);
+                check_same<double>({2, 3, n}, s, 4e-15);
+                check_same<float>({7, n}, s, 2e-6f);
+            }
+            check_same<float>({70, 40, 3, 3}, s, 2e-6f);
+            check_same<float>({2, 2, 4101}, s, 2e-6f);
+            check_same<double>({66, 300}, s, 4e-15);
+            check_same<float>({16, 40, 10, 10}, s, 2e-6f);  // passes share a thread
+        }
+    }
+}
+
+TEST_CASE("norm_relu: a result too large for the cache") {
+    const Steps s{true, true, true};
+    check_same<float>({33, 16, 128, 128}, s, 2e-6f);
+}
+
+TEST_CASE("norm_relu: NaN passes the relu and its gradient does not") {
+    const Variable<> x(Tensor<>{{NaN, 1}, {1, 2}, {2, -6}}), w(ones({2})), b(zeros({2})),
+        residual = leaf({{0, NaN}, {-2, 0}, {-1, 7}});
+    const BatchNormOptions exact{.eps = 0};
+    check_numbers(relu(batch_norm(x, b, w, w, b, exact)).value(), {{NaN, 1}, {1, 2}, {2, 0}});
+    const Variable<> y = relu(batch_norm(x, b, w, w, b, exact) + residual);
+    check_numbers(y.value(), {{NaN, NaN}, {0, 2}, {1, 1}});
+    y.backward({.seed = full({3, 2}, 3)});
+    CHECK(residual.grad() == Tensor<>{{0, 0}, {0, 3}, {3, 3}});
+}
+
+TEST_CASE("norm_relu: only temporaries are taken over") {
+    const Variable<> x = leaf(randn({4, 2})), other = leaf(randn({4, 2}));
+    CHECK(name(batch_norm(x)) == "batch_norm");
+    CHECK(name(relu(batch_norm(x))) == "batch_norm + relu");
+    CHECK(name(batch_norm(x) + other) == "batch_norm + add");
+    CHECK(name(other + batch_norm(x)) == "batch_norm + add");
+    CHECK(name(add(batch_norm(x), other)) == "batch_norm + add");
+    CHECK(name(relu(other + batch_norm(x))) == "batch_norm + add + relu");
+    CHECK(name(relu(batch_norm(x) + batch_norm(other))) == "batch_norm + add + relu");
+    CHECK(name(relu(batch_norm(x) + other + other)) == "relu");
+    CHECK(name(batch_norm(x) + 1.0f) == "add");
+    CHECK(name(batch_norm(x) + Variable<>(ones({2}))) == "add");  // broadcasts
+    CHECK(name(relu(relu(batch_norm(x)))) == "relu");
+    CHECK(name(relu(batch_norm(x)) + other) == "add");
+
+    const Variable<> named = batch_norm(x);
+    CHECK(name(relu(named)) == "relu");
+    CHECK(name(named + other) == "add");
+    CHECK(name(named + named) == "add");
+    const Variable<> sum = batch_norm(x) + other;
+    CHECK(name(relu(sum)) == "relu");
+}
+
+TEST_CASE("norm_relu: a gradient that somebody waits for keeps the steps apart") {
+    const Variable<> x = leaf(randn({4, 2})), other = leaf(randn({4, 2}));
+    Variable<> kept = batch_norm(x);
+    kept.retain_grad();
+    CHECK(name(relu(std::move(kept))) == "relu");
+    int calls = 0;
+    Variable<> hooked = batch_norm(x) + other;
+    hooked.register_hook([&](const Tensor<>& dy) {
+        ++calls;
+        return dy;
+    });
+    const Variable<> y = relu(std::move(hooked));
+    CHECK(name(y) == "relu");
+    y.backward({.seed = ones({4, 2})});
+    CHECK(calls == 1);
+}
+
+TEST_CASE("norm_relu: backward before anybody looked") {
+    const Variable<> x = leaf({{1}, {3}}), r = leaf({{0}, {-0.5f}});
+    relu(batch_norm(x, {.eps = 0}) + r).backward({.seed = full({2, 1}, 5)});  // of -1 and 0.5
+    CHECK(r.grad() == Tensor<>{{0}, {5}});
+    CHECK(x.grad() == Tensor<>{{0}, {0}});  // two values are always -1 and 1
+}
+
+TEST_CASE("norm_relu: running statistics are updated when batch_norm is called, and once") {
+    const Variable<> x = leaf({{1}, {3}}), w = leaf({1}), b = leaf({0}), r = leaf({{1}, {2}});
+    const Variable<> mean(zeros({1})), var(zeros({1}));
+    const BatchNormOptions training{.momentum = 0.5, .training = true};
+    const Variable<> y = relu(batch_norm(x, mean, var, w, b, training) + r);
+    CHECK(mean.value() == Tensor<>{1});
+    CHECK(var.value() == Tensor<>{1});
+    static_cast<void>(y.value());
+    y.backward({.seed = ones({2, 1})});
+    CHECK(mean.value() == Tensor<>{1});
+    CHECK(var.value() == Tensor<>{1});
+}
+
+TEST_CASE("norm_relu: what went in may change between the call and the first look") {
+    Variable<> x = leaf({{1}, {3}}), w = leaf({1}), b = leaf({0.5f}), r = leaf({{0}, {0.25f}});
+    const Variable<> y = relu(batch_norm(x, w, b, {.eps = 0}) + r);
+    for (Variable<>* each : {&x, &w, &b, &r}) each->set_value(full(each->shape(), 100));
+    CHECK(y.value() == Tensor<>{{0}, {1.75f}});
+}
+
+TEST_CASE("norm_relu: without history on one side") {
+    const Variable<> x = leaf({{1}, {3}});
+    Variable<> r = leaf({{0}, {1}});
+    const auto constant = [&] {
+        const NoGrad guard;
+        return batch_norm(x, {.eps = 0});
+    };
+    const Variable<> y = relu(constant());
+    CHECK_FALSE(y.requires_grad());
+    CHECK(y.value() == Tensor<>{{0}, {1}});
+    const Variable<> z = relu(constant() + r);  // r wants its gradient, x gets none
+    CHECK(z.value() == Tensor<>{{0}, {2}});
+    z.backward({.seed = full({2, 1}, 3)});
+    CHECK(r.grad() == Tensor<>{{0}, {3}});
+    CHECK_FALSE(x.has_grad());
+    r.zero_grad();
+    r.set_requires_grad(false);
+    const Variable<> frozen = relu(batch_norm(x, {.eps = 0}) + r);
+    frozen.backward({.seed = full({2, 1}, 3)});
+    CHECK_FALSE(r.has_grad());
+    CHECK(x.has_grad());
+}

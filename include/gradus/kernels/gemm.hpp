@@ -49,8 +49,9 @@ struct VectorKernel {
             for (; j + 2 * lanes <= end; j += 2 * lanes) rows<2, lanes>(*args, j);
             for (; j < end; j += lanes) rows<1, lanes>(*args, std::min(j, end - lanes));
         } else {
-            for (; j + 2 * lanes <= end; j += 2 * lanes) columns<2, lanes>(*args, j);
-            for (; j < end; j += lanes) columns<1, lanes>(*args, std::min(j, end - lanes));
+            constexpr int half = std::min(lanes, 32 / static_cast<int>(sizeof(T)));
+            for (; j + 2 * half <= end; j += 2 * half) columns<2, half>(*args, j);
+            for (; j < end; j += half) columns<1, half>(*args, std::min(j, end - half));
         }
     }
 
@@ -246,6 +247,12 @@ struct Product {
                 args.a = x.data + (strip_size > 0 ? s * strip_size : row * x.row) + q * x.column;
                 args.c = c + row * n + column;
                 args.rows = first_row(s + 1) - row;
+                if (!args.first && s + 1 < last)
+                    for (Index i = args.rows; i < args.rows + tile.rows; ++i) {
+                        __builtin_prefetch(args.c + i * n, 1);
+                        __builtin_prefetch(args.c + i * n + tile.columns / 2, 1);
+                        __builtin_prefetch(args.c + i * n + width - 1, 1);
+                    }
                 simd::run<TileKernel<T>>(&args);
             }
         }

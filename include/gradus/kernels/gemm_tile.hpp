@@ -188,14 +188,15 @@ struct PackKernel {
             }
             return;
         }
-        if (row == 1 && depth >= lanes) {
-            for (Index at = 0; at < depth; at += lanes) {
-                k = std::min(at, depth - lanes);  // the last block overlaps the one before it
-                for (Index half = 0; half < 2; ++half) {
-                    Pack v[static_cast<std::size_t>(lanes)];
-                    load_transposed(b + half * lanes * column + k, column, width - half * lanes, v);
+        constexpr int side = std::min(lanes, 32 / static_cast<int>(sizeof(T)));
+        if (row == 1 && depth >= side) {
+            for (Index at = 0; at < depth; at += side) {
+                k = std::min(at, depth - side);  // the last squares overlap those before them
+                for (Index j = 0; j < full; j += side) {
+                    simd::Pack<T, side> v[std::size_t{side}];
+                    load_transposed(b + j * column + k, column, width - j, v);
 #pragma GCC unroll 16
-                    for (int i = 0; i < lanes; ++i) v[i].store(out + (k + i) * full + half * lanes);
+                    for (int i = 0; i < side; ++i) v[i].store(out + (k + i) * full + j);
                 }
             }
             return;

@@ -114,9 +114,11 @@ struct VectorKernel {
     }
 };
 
-/// A product in tiles. A task is a panel of B and a block of rows of A: it copies a part of the panel and
-/// multiplies all strips of rows of the block with it. So that part stays near the first-level cache, and the
-/// block of A, for the k of that part, in the second.
+/// A product in tiles. B is cut into panels as wide as a tile, A into strips of rows as high as a tile and
+/// these into blocks. A task copies a part of one panel, so that tiles read consecutive memory, and
+/// multiplies all strips of one block with it. The strip and that part pass through the first-level cache;
+/// the block, as far as it meets that part, stays in the second. A is read in place if its rows are
+/// consecutive.
 template <class T>
 struct Product {
     static constexpr Index max_depth = 400;  // of a pass, the part of a panel that is copied at once
@@ -140,8 +142,7 @@ struct Product {
 
     void run() const {
         if (vector_times_matrix()) return;
-        const bool few_rows = strips <= 4;
-        if (few_rows) return multiply(a, 0, 0, k);
+        if (strips <= 4) return multiply(a, 0, 0, k);  // copying A would not pay
         // Rows whose distance is a multiple of 2 KB fall into the same few places of the first-level cache.
         const bool crowded = a.row * static_cast<Index>(sizeof(T)) % 2048 == 0 && panels > 1;
         if (a.column != 1) {
@@ -172,8 +173,7 @@ struct Product {
     }
 
     Tensor<T> packed_strips(Index size) const {
-        const Index behind = 16;  // see PackRowsKernel
-        Tensor<T> memory = Tensor<T>::uninitialized({strips * size + behind});
+        Tensor<T> memory = Tensor<T>::uninitialized({strips * size});
         T* const out = memory.mutable_data();
         parallel_for(strips, std::max<Index>(1, parallel_grain / size), [&](Index begin, Index end) {
             for (Index s = begin; s < end; ++s) {
@@ -247,7 +247,7 @@ struct Product {
                 args.a = x.data + (strip_size > 0 ? s * strip_size : row * x.row) + q * x.column;
                 args.c = c + row * n + column;
                 args.rows = first_row(s + 1) - row;
-                if (!args.first && s + 1 < last)
+                if (!args.first && s + 1 < last)  // what the next tile starts from
                     for (Index i = args.rows; i < args.rows + tile.rows; ++i) {
                         __builtin_prefetch(args.c + i * n, 1);
                         __builtin_prefetch(args.c + i * n + tile.columns / 2, 1);
@@ -276,8 +276,8 @@ void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const
 
 }  // namespace detail
 
-/// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element adds up k in ascending
-/// order in blocks of 256, whatever the thread count.
+/// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element starts from its bias
+/// and adds up k in ascending order, whatever the sizes, the order in memory and the thread count.
 template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;

@@ -188,6 +188,7 @@ struct PackKernel {
             }
             return;
         }
+        // Squares of 32 bytes: processors shuffle two such vectors in the time of one of 64 bytes.
         constexpr int side = std::min(lanes, 32 / static_cast<int>(sizeof(T)));
         if (row == 1 && depth >= side) {
             for (Index at = 0; at < depth; at += side) {
@@ -213,8 +214,7 @@ struct PackKernel {
 /// Copies rows of A, for all k, into a panel: out[k * tile_rows + i].
 template <class T>
 struct PackRowsKernel {
-    /// `room`: 16 elements can be read from the last k but one on. Behind the panel, 16 elements get
-    /// overwritten.
+    /// `room`: 16 elements can be read from the last k but one on.
     template <int Bytes>
     GRADUS_INLINE static void run(const T* a, Index row, Index column, Index depth, Index rows, bool room,
                                   T* out) {

@@ -28,6 +28,7 @@
 #include "gradus/kernels/dropout.hpp"
 #include "gradus/kernels/functions.hpp"
 #include "gradus/kernels/gemm.hpp"
+#include "gradus/kernels/gemm_tile.hpp"
 #include "gradus/kernels/indexing.hpp"
 #include "gradus/kernels/isa.hpp"
 #include "gradus/kernels/layer_norm.hpp"

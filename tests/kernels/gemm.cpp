@@ -112,11 +112,18 @@ void check_many_sizes() {
     for (const Index m : {0, 1, 2, 3, 5, 6, 7, 13, 14, 15, 29})
         for (const Index n : {0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33})
             for (const Index k : {0, 1, 2, 7, 16, 17}) check_sizes<T>(m, n, k);
-    for (const Index k : {255, 256, 257, 511, 513}) check_sizes<T>(7, 17, k);  // around the depth of a pass
-    check_sizes<T>(61, 67, 71);
+    for (const Index k : {399, 400, 401, 799, 801}) check_sizes<T>(7, 17, k);  // around the depth of a pass
+    for (const Index m : {24, 25, 57, 61, 83}) check_sizes<T>(m, 67, 71);      // strips of unequal height
     check_sizes<T>(1, 300, 70);
     check_sizes<T>(300, 1, 70);
+    for (const Index n : {4, 15, 16, 17, 130, 500})  // vectors times matrices
+        for (const Index k : {3, 4, 31, 64, 65}) {
+            check_sizes<T>(1, n, k);
+            check_sizes<T>(n, 1, k);
+        }
     check_sizes<T>(113, 131, 300);
+    check_sizes<T>(70, 40, 512);   // rows of a whole number of 2 KB
+    check_sizes<T>(401, 33, 400);  // two blocks of rows
 }
 
 }  // namespace
@@ -134,8 +141,11 @@ TEST_CASE("gemm: the same bits for any number of threads") {
     const int before = num_threads();
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
-        for (const auto& [m, n, k] :
-             {std::array<Index, 3>{301, 203, 307}, {1, 1000, 900}, {1000, 1, 900}, {17, 19, 20011}}) {
+        for (const auto& [m, n, k] : {std::array<Index, 3>{301, 203, 307},
+                                      {1, 1000, 900},
+                                      {1000, 1, 900},
+                                      {17, 19, 20011},
+                                      {401, 130, 1024}}) {
             const Tensor<> a = random<float>({m, k}, 1), b = random<float>({k, n}, 2), at = transposed(a),
                            bt = transposed(b);
             set_num_threads(1);
@@ -155,9 +165,11 @@ TEST_CASE("gemm: a row's bits do not depend on the other rows") {
     const Tensor<> a = random<float>({40, 300}, 1), b = random<float>({300, 50}, 2);
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
-        const Tensor<> whole = kernels::matmul(a, b);
-        for (const auto& [first, last] : {std::pair<Index, Index>{0, 1}, {3, 10}, {13, 40}, {39, 40}})
+        const Tensor<> whole = kernels::matmul(a, b), b_columns = transposed(b);
+        for (const auto& [first, last] : {std::pair<Index, Index>{0, 1}, {3, 10}, {13, 40}, {39, 40}}) {
             CHECK(same_bits(kernels::matmul(a.rows(first, last), b), whole.rows(first, last)));
+            CHECK(same_bits(kernels::matmul_nt(a.rows(first, last), b_columns), whole.rows(first, last)));
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/gemm_tile.hpp"
 #include "gradus/kernels/map.hpp"
 
 namespace gradus::kernels {
@@ -22,241 +23,241 @@ struct MatrixRef {
 };
 
 namespace detail {
-
-// The product is built from tiles of `rows x columns` that stay in registers while k runs. B is copied once
-// into panels as wide as a tile, so that the inner loop reads consecutive memory; A is read in place if its
-// rows are consecutive, else copied into panels as well. Layout after Goto & van de Geijn, "Anatomy of
-// high-performance matrix multiplication", 2008.
-template <int Bytes>
-inline constexpr Index tile_rows = Bytes == 64 ? 14 : 6;  // what the registers of the instruction set hold
-template <class T, int Bytes>
-inline constexpr Index tile_columns = 2 * Bytes / static_cast<Index>(sizeof(T));
-inline constexpr Index block_depth =
-    256;  // k per pass: a B panel of this depth stays in the first-level cache
-inline constexpr Index tiles_per_task = 4;
-
-struct TileSizes {
-    Index rows, columns;
-};
-
-/// The tile of the instruction set in use.
+/// A vector times a matrix: c[j] = bias[j] + sum over i of x[i] · b(i, j), every number of b read once and in
+/// place.
 template <class T>
-TileSizes tile_sizes() {
-    switch (simd::isa()) {
-        case simd::Isa::avx512:
-            return {tile_rows<64>, tile_columns<T, 64>};
-        case simd::Isa::avx2:
-            return {tile_rows<32>, tile_columns<T, 32>};
-        default:
-            return {tile_rows<16>, tile_columns<T, 16>};
-    }
-}
-
-template <class T>
-struct TileArgs {
-    Index depth;  // length of k in this pass
-    const T* a;   // (i, k) at a[i * a_row + k * a_column]
-    Index a_row, a_column;
-    const T* b;  // panel: (k, j) at b[k * tile_columns + j]
+struct VectorArgs {
+    Index depth;
+    const T* x;
+    Index x_step;
+    MatrixRef<T> b;   // row or column is 1
+    const T* bias;    // null: none
+    Index bias_step;  // 0: one number for all
     T* c;
-    Index c_row;
-    Index rows, columns;  // what of the tile lies inside C
-    const T* bias;        // a panel's width of it
-    bool first;           // first pass: start from bias, else from C
 };
 
 template <class T>
-struct TileKernel {
-    template <std::size_t Rows, int Bytes>
-    GRADUS_INLINE static void tile(const TileArgs<T>& args, Index first_row) {
+struct VectorKernel {
+    /// Columns [begin, end), not less than a vector of them; nor is b less deep if its columns are
+    /// consecutive.
+    template <int Bytes>
+    GRADUS_INLINE static void run(const VectorArgs<T>* args, Index begin, Index end) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Pack = simd::Pack<T, lanes>;
-        T* const c = args.c + first_row * args.c_row;
-        const T* a = args.a + first_row * args.a_row;
-        const T* b = args.b;
-        const T* const start = args.first ? args.bias : c;
-        const Index start_row = args.first ? 0 : args.c_row;
-        Pack sum[Rows][2];
-#pragma GCC unroll 14
-        for (std::size_t i = 0; i < Rows; ++i) {
-            const T* const row = start + static_cast<Index>(i) * start_row;
-            sum[i][0] = Pack::load(row);
-            sum[i][1] = Pack::load(row + lanes);
-        }
-        for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += 2 * lanes) {
-            const Pack b0 = Pack::load(b), b1 = Pack::load(b + lanes);
-#pragma GCC unroll 14
-            for (std::size_t i = 0; i < Rows; ++i) {
-                const Pack x(a[static_cast<Index>(i) * args.a_row]);
-                sum[i][0] = fma(x, b0, sum[i][0]);
-                sum[i][1] = fma(x, b1, sum[i][1]);
-            }
-        }
-#pragma GCC unroll 14
-        for (std::size_t i = 0; i < Rows; ++i) {
-            T* const row = c + static_cast<Index>(i) * args.c_row;
-            sum[i][0].store(row);
-            sum[i][1].store(row + lanes);
+        Index j = begin;
+        if (args->b.column == 1) {
+            for (; j + 8 * lanes <= end; j += 8 * lanes) rows<8, lanes>(*args, j);
+            for (; j + 2 * lanes <= end; j += 2 * lanes) rows<2, lanes>(*args, j);
+            for (; j < end; j += lanes) rows<1, lanes>(*args, std::min(j, end - lanes));
+        } else {
+            constexpr int half = std::min(lanes, 32 / static_cast<int>(sizeof(T)));
+            for (; j + 2 * half <= end; j += 2 * half) columns<2, half>(*args, j);
+            for (; j < end; j += half) columns<1, half>(*args, std::min(j, end - half));
         }
     }
 
-    template <int Bytes>
-    GRADUS_INLINE static void whole_width(const TileArgs<T>& args) {
-        Index i = 0;
-        if (args.rows == tile_rows<Bytes>) return tile<tile_rows<Bytes>, Bytes>(args, 0);
-        for (; i + 4 <= args.rows; i += 4) tile<4, Bytes>(args, i);
-        for (; i < args.rows; ++i) tile<1, Bytes>(args, i);
-    }
-
-    /// A tile that reaches beyond the right edge of C is computed on the side.
-    template <int Bytes>
-    GRADUS_INLINE static void run(const TileArgs<T>* given) {
-        constexpr Index width = tile_columns<T, Bytes>;
-        T side[static_cast<std::size_t>(tile_rows<Bytes> * width)];
-        TileArgs<T> args = *given;
-        const bool narrow = args.columns < width;
-        if (narrow) {
-            args.c = side;
-            args.c_row = width;
-            if (!args.first)
-                for (Index i = 0; i < args.rows; ++i)
-                    std::copy_n(given->c + i * given->c_row, args.columns, side + i * width);
-        }
-        whole_width<Bytes>(args);
-        if (narrow)
-            for (Index i = 0; i < args.rows; ++i)
-                std::copy_n(side + i * width, args.columns, given->c + i * given->c_row);
-    }
-};
-
-/// Copies columns [first, first + width) of B, for all k, into a panel padded with zeros: out[k *
-/// width_of_tile + j].
-template <class T>
-struct PackKernel {
-    /// Transposes a square of lanes x lanes: out[j * stride + i] = x[i * row + j], by swapping ever smaller
-    /// blocks.
-    template <int Step, int Lanes>
-    GRADUS_INLINE static void swap_blocks(simd::Pack<T, Lanes>* v) {
-        if constexpr (Step > 0) {
-#pragma GCC unroll 16
-            for (int i = 0; i < Lanes; ++i)
-                if (!(i & Step))
-                    interleave<Step>(v[i], v[i + Step], std::make_integer_sequence<int, Lanes>());
-            swap_blocks<Step / 2, Lanes>(v);
-        }
-    }
-    template <int Step, int Lanes, int... L>
-    GRADUS_INLINE static void interleave(simd::Pack<T, Lanes>& a, simd::Pack<T, Lanes>& b,
-                                         std::integer_sequence<int, L...>) {
+    template <int Lanes>
+    GRADUS_INLINE static void start(const VectorArgs<T>& args, Index j, simd::Pack<T, Lanes>& sum) {
         using Pack = simd::Pack<T, Lanes>;
-        const auto low = __builtin_shufflevector(a.v, b.v, ((L & Step) ? Lanes + (L ^ Step) : L)...);
-        const auto high = __builtin_shufflevector(a.v, b.v, ((L & Step) ? Lanes + L : (L ^ Step))...);
-        a = Pack::wrap(low);
-        b = Pack::wrap(high);
+        sum = !args.bias ? Pack(T(0)) : args.bias_step ? Pack::load(args.bias + j) : Pack(*args.bias);
     }
 
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* b, Index row, Index column, Index depth, Index width, T* out) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Pack = simd::Pack<T, lanes>;
-        if (column == 1 && width == 2 * lanes) {
-            for (Index k = 0; k < depth; ++k) {
-                Pack::load(b + k * row).store(out + k * 2 * lanes);
-                Pack::load(b + k * row + lanes).store(out + k * 2 * lanes + lanes);
+    template <int Vectors, int Lanes>
+    GRADUS_INLINE static void rows(const VectorArgs<T>& args, Index j) {
+        using Pack = simd::Pack<T, Lanes>;
+        Pack sum[std::size_t{Vectors}];
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) start(args, j + v * Lanes, sum[v]);
+        const T *x = args.x, *b = args.b.data + j;
+        for (Index k = 0; k < args.depth; ++k, x += args.x_step, b += args.b.row) {
+            const Pack factor(*x);
+#pragma GCC unroll 8
+            for (int v = 0; v < Vectors; ++v) sum[v] = fma(factor, Pack::load(b + v * Lanes), sum[v]);
+        }
+#pragma GCC unroll 8
+        for (int v = 0; v < Vectors; ++v) sum[v].store(args.c + j + v * Lanes);
+    }
+
+    template <int Vectors, int Lanes>
+    GRADUS_INLINE static void columns(const VectorArgs<T>& args, Index j) {
+        using Pack = simd::Pack<T, Lanes>;
+        Pack sum[std::size_t{Vectors}];
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) start(args, j + v * Lanes, sum[v]);
+        const T* const b = args.b.data + j * args.b.column;
+        const auto square = [&](int v, Index k, Pack* to) GRADUS_INLINE_LAMBDA {
+            PackKernel<T>::load_transposed(b + v * Lanes * args.b.column + k, args.b.column, Lanes, to);
+        };
+        Index k = 0;
+        for (; k + Lanes <= args.depth; k += Lanes) {
+            const T* const x = args.x + k * args.x_step;
+#pragma GCC unroll 2
+            for (int v = 0; v < Vectors; ++v) {
+                Pack values[std::size_t{Lanes}];
+                square(v, k, values);
+#pragma GCC unroll 16
+                for (int i = 0; i < Lanes; ++i) sum[v] = fma(Pack(x[i * args.x_step]), values[i], sum[v]);
             }
-            return;
         }
-        Index k = 0;
-        if (row == 1 && width == 2 * lanes) {
-            for (; k + lanes <= depth; k += lanes)
-                for (Index half = 0; half < 2; ++half) {
-                    Pack v[static_cast<std::size_t>(lanes)];
-#pragma GCC unroll 16
-                    for (int j = 0; j < lanes; ++j) v[j] = Pack::load(b + (half * lanes + j) * column + k);
-                    swap_blocks<lanes / 2, lanes>(v);
-#pragma GCC unroll 16
-                    for (int i = 0; i < lanes; ++i) v[i].store(out + (k + i) * 2 * lanes + half * lanes);
-                }
+        const int rest = static_cast<int>(args.depth - k);
+        if (rest > 0) {
+            const T* const x = args.x + (args.depth - Lanes) * args.x_step;
+#pragma GCC unroll 2
+            for (int v = 0; v < Vectors; ++v) {
+                Pack values[std::size_t{Lanes}];
+                square(v, args.depth - Lanes, values);
+                for (int i = Lanes - rest; i < Lanes; ++i)
+                    sum[v] = fma(Pack(x[i * args.x_step]), values[i], sum[v]);
+            }
         }
-        for (; k < depth; ++k)
-            for (Index j = 0; j < 2 * lanes; ++j)
-                out[k * 2 * lanes + j] = j < width ? b[k * row + j * column] : T(0);
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) sum[v].store(args.c + j + v * Lanes);
     }
 };
 
-/// Copies rows of A, for all k, into a panel: out[k * tile_rows + i].
+/// A product in tiles. B is cut into panels as wide as a tile, A into strips of rows as high as a tile and
+/// these into blocks. A task copies a part of one panel, so that tiles read consecutive memory, and
+/// multiplies all strips of one block with it. The strip and that part pass through the first-level cache;
+/// the block, as far as it meets that part, stays in the second. A is read in place if its rows are
+/// consecutive.
 template <class T>
-struct PackRowsKernel {
-    /// `room`: 16 elements can be read from the last k on.
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* a, Index row, Index column, Index depth, Index rows, bool room,
-                                  T* out) {
-        constexpr Index count = tile_rows<Bytes>, lanes = Bytes / static_cast<Index>(sizeof(T));
-        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        Index k = 0;
-        if (row == 1 && room)  // whole packs: what is too much of one k is overwritten by the next
-            for (; k + 1 < depth; ++k)
-                for (Index i = 0; i < count; i += lanes)
-                    Pack::load(a + k * column + i).store(out + k * count + i);
-        for (; k < depth; ++k)
-            for (Index i = 0; i < rows; ++i) out[k * count + i] = a[i * row + k * column];
+struct Product {
+    static constexpr Index max_depth = 400;  // of a pass, the part of a panel that is copied at once
+    static constexpr Index panel_bytes = 128, block_bytes = 576 * 1024;
+
+    Index m, n, k;
+    MatrixRef<T> a, b;
+    const T* bias;
+    T* c;
+    TileSizes tile = tile_sizes<T>();
+    Index panels = (n + tile.columns - 1) / tile.columns, strips = (m + tile.rows - 1) / tile.rows;
+    // Strips have tile.rows rows, or one less if that adds up to m: a low strip would be slow.
+    Index missing = strips * tile.rows - m, high_strips = missing <= strips ? strips - missing : strips;
+    Index passes = (k + max_depth - 1) / max_depth, depth = (k + passes - 1) / passes;
+    Index block_size = m * depth * static_cast<Index>(sizeof(T));
+    Index blocks = std::min(strips, (block_size + block_bytes - 1) / block_bytes);
+
+    Index first_row(Index strip) const {
+        return std::min(m, strip * tile.rows - std::max<Index>(0, strip - high_strips));
     }
-};
 
-template <class T>
-void gemm_packed(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const T* bias, T* c) {
-    const TileSizes tile = tile_sizes<T>();
-    const Index panels = (n + tile.columns - 1) / tile.columns, strips = (m + tile.rows - 1) / tile.rows;
-    const bool pack_a = a.column != 1;
-    const Index b_size = panels * tile.columns * k, a_size = pack_a ? strips * tile.rows * k : 0;
-    const Index bias_size = panels * tile.columns;
-    Tensor<T> memory = Tensor<T>::uninitialized({b_size + bias_size + a_size});
-    T* const b_panels = memory.mutable_data();
-    T* const bias_panels = b_panels + b_size;
-    T* const a_panels = bias_panels + bias_size;
-    std::fill(std::copy_n(bias, bias ? n : 0, bias_panels), a_panels, T(0));
+    void run() const {
+        if (vector_times_matrix()) return;
+        if (strips <= 4) return multiply(a, 0, 0, k);  // copying A would not pay
+        // Rows whose distance is a multiple of 2 KB fall into the same few places of the first-level cache.
+        const bool crowded = a.row * static_cast<Index>(sizeof(T)) % 2048 == 0 && panels > 1;
+        if (a.column != 1) {
+            const Index size = tile.rows * k;
+            const Tensor<T> strips_of_a = packed_strips(size);
+            all_passes({strips_of_a.data(), 1, tile.rows}, size);
+        } else if (crowded) {
+            const Index row = k + 64 / static_cast<Index>(sizeof(T));
+            const Tensor<T> spread = spread_rows(row);
+            all_passes({spread.data(), row, 1}, 0);
+        } else {
+            all_passes(a, 0);
+        }
+    }
 
-    const Index pack_grain = std::max<Index>(1, parallel_grain / (k * tile.columns));
-    parallel_for(panels, pack_grain, [&](Index begin, Index end) {
-        for (Index p = begin; p < end; ++p)
-            simd::run<PackKernel<T>>(b.data + p * tile.columns * b.column, b.row, b.column, k,
-                                     std::min(tile.columns, n - p * tile.columns),
-                                     b_panels + p * tile.columns * k);
-    });
-    if (pack_a)
-        parallel_for(strips, pack_grain, [&](Index begin, Index end) {
-            for (Index s = begin; s < end; ++s)
-                simd::run<PackRowsKernel<T>>(a.data + s * tile.rows * a.row, a.row, a.column, k,
-                                             std::min(tile.rows, m - s * tile.rows), s * tile.rows + 16 <= m,
-                                             a_panels + s * tile.rows * k);
+    bool vector_times_matrix() const {
+        if (m > 1 && n > 1) return false;
+        const Index size = m * n, lanes = tile.columns / 2;
+        VectorArgs<T> args{k, a.data, a.column, b, bias, 1, c};
+        if (m > 1) args = {k, b.data, b.row, a.transposed(), bias, 0, c};
+        if (size < lanes || (args.b.column != 1 && (args.b.row != 1 || k < lanes))) return false;
+        const Index parts = std::max<Index>(1, std::min(size / (8 * lanes), size * k / 8 / parallel_grain));
+        parallel_for(parts, 1, [&](Index part, Index) {
+            simd::run<VectorKernel<T>>(static_cast<const VectorArgs<T>*>(&args), size * part / parts,
+                                       size * (part + 1) / parts);
         });
+        return true;
+    }
 
-    const Index groups = (strips + tiles_per_task - 1) / tiles_per_task;
-    const Index task_work = tiles_per_task * tile.rows * tile.columns * k / 8;
-    parallel_for(panels * groups, std::max<Index>(1, parallel_grain / task_work),
-                 [&](Index begin, Index end) {
-                     for (Index task = begin; task < end; ++task) {
-                         const Index p = task / groups, first = task % groups * tiles_per_task;
-                         for (Index q = 0; q < k; q += block_depth)
-                             for (Index s = first; s < std::min(strips, first + tiles_per_task); ++s) {
-                                 TileArgs<T> args;
-                                 args.depth = std::min(block_depth, k - q);
-                                 args.a = pack_a ? a_panels + s * tile.rows * k + q * tile.rows
-                                                 : a.data + s * tile.rows * a.row + q;
-                                 args.a_row = pack_a ? 1 : a.row;
-                                 args.a_column = pack_a ? tile.rows : 1;
-                                 args.b = b_panels + p * tile.columns * k + q * tile.columns;
-                                 args.c = c + s * tile.rows * n + p * tile.columns;
-                                 args.c_row = n;
-                                 args.rows = std::min(tile.rows, m - s * tile.rows);
-                                 args.columns = std::min(tile.columns, n - p * tile.columns);
-                                 args.bias = bias_panels + p * tile.columns;
-                                 args.first = q == 0;
-                                 simd::run<TileKernel<T>>(&args);
-                             }
-                     }
-                 });
-}
+    Tensor<T> packed_strips(Index size) const {
+        Tensor<T> memory = Tensor<T>::uninitialized({strips * size});
+        T* const out = memory.mutable_data();
+        parallel_for(strips, std::max<Index>(1, parallel_grain / size), [&](Index begin, Index end) {
+            for (Index s = begin; s < end; ++s) {
+                const Index row = first_row(s), rows = first_row(s + 1) - row;
+                simd::run<PackRowsKernel<T>>(a.data + row * a.row, a.row, a.column, k, rows,
+                                             a.column + rows >= 16, out + s * size);
+            }
+        });
+        return memory;
+    }
+
+    Tensor<T> spread_rows(Index row) const {
+        Tensor<T> memory = Tensor<T>::uninitialized({m * row});
+        T* const out = memory.mutable_data();
+        parallel_for(m, std::max<Index>(1, parallel_grain / k), [&](Index begin, Index end) {
+            for (Index i = begin; i < end; ++i) std::copy_n(a.data + i * a.row, k, out + i * row);
+        });
+        return memory;
+    }
+
+    void all_passes(MatrixRef<T> x, Index strip_size) const {
+        for (Index q = 0; q < k; q += depth) multiply(x, strip_size, q, std::min(k, q + depth));
+    }
+
+    /// C += A · B for k in [from, to). A is x, or x for the first strip and so on every strip_size numbers.
+    void multiply(MatrixRef<T> x, Index strip_size, Index from, Index to) const {
+        const Index tasks = panels * blocks;
+        const Index work = std::max<Index>(1, m * (to - from) * tile.columns / 8 / blocks);
+        const Index block = std::max<Index>(1, parallel_grain / work);
+        // The last task is split in four, so that threads end at about the same time.
+        const Index parts = block == 1 && tasks > 1 ? std::min<Index>(4, strips / blocks) : 1;
+        parallel_for(tasks - 1 + parts, block, [&](Index begin, Index end) {
+            for (Index t = begin; t < end; ++t) {
+                const Index task = std::min(t, tasks - 1), part = t - task, i = task / panels;
+                Index first = strips * i / blocks, last = strips * (i + 1) / blocks;
+                if (task == tasks - 1) {
+                    const Index count = last - first;
+                    last = first + count * (part + 1) / parts;
+                    first += count * part / parts;
+                }
+                panel_times_rows(x, strip_size, task % panels, first, last, from, to);
+            }
+        });
+    }
+
+    void panel_times_rows(MatrixRef<T> x, Index strip_size, Index panel, Index first, Index last, Index from,
+                          Index to) const {
+        alignas(64) T packed[static_cast<std::size_t>(max_depth * panel_bytes) / sizeof(T)];
+        alignas(64) T start[panel_bytes / sizeof(T)];
+        const Index column = panel * tile.columns, width = std::min(tile.columns, n - column);
+        std::fill(std::copy_n(bias ? bias + column : start, bias ? width : 0, start), start + tile.columns,
+                  T(0));
+        const bool whole_vectors = width == tile.columns || width == tile.columns / 2;
+        const bool in_place = strips == 1 && b.column == 1 && whole_vectors;  // copied to be read once
+        const Index step = in_place ? to - from : depth;
+        for (Index q = from; q < to; q += step) {
+            const T* const rows = b.data + q * b.row + column * b.column;
+            TileArgs<T> args;
+            args.depth = std::min(step, to - q);
+            if (!in_place) simd::run<PackKernel<T>>(rows, b.row, b.column, args.depth, width, &packed[0]);
+            args.b = in_place ? rows : packed;
+            args.b_row = in_place ? b.row : tile.columns;
+            args.a_row = x.row;
+            args.a_column = x.column;
+            args.c_row = n;
+            args.columns = width;
+            args.bias = start;
+            args.first = q == 0;
+            for (Index s = first; s < last; ++s) {
+                const Index row = first_row(s);
+                args.a = x.data + (strip_size > 0 ? s * strip_size : row * x.row) + q * x.column;
+                args.c = c + row * n + column;
+                args.rows = first_row(s + 1) - row;
+                if (!args.first && s + 1 < last)  // what the next tile starts from
+                    for (Index i = args.rows; i < args.rows + tile.rows; ++i) {
+                        __builtin_prefetch(args.c + i * n, 1);
+                        __builtin_prefetch(args.c + i * n + tile.columns / 2, 1);
+                        __builtin_prefetch(args.c + i * n + width - 1, 1);
+                    }
+                simd::run<TileKernel<T>>(&args);
+            }
+        }
+    }
+};
 
 /// The same for every other type of number (integers, Dual).
 template <class T>
@@ -275,13 +276,13 @@ void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const
 
 }  // namespace detail
 
-/// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element adds up k in ascending
-/// order in blocks of 256, whatever the thread count.
+/// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element starts from its bias
+/// and adds up k in ascending order, whatever the sizes, the order in memory and the thread count.
 template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
     if constexpr (std::is_floating_point_v<T>) {
-        if (k > 0) return detail::gemm_packed(m, n, k, a, b, bias, c);
+        if (k > 0) return detail::Product<T>{m, n, k, a, b, bias, c}.run();
     }
     detail::gemm_plain(m, n, k, a, b, bias, c);
 }

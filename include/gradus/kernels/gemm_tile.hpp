@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "gradus/core/shape.hpp"
+#include "gradus/kernels/simd.hpp"
+
+// What a matrix product is built from: tiles of `rows x columns` that stay in registers while k runs, and the
+// copying of operands into the order in which tiles read them. After Goto & van de Geijn, "Anatomy of
+// high-performance matrix multiplication", 2008.
+
+namespace gradus::kernels::detail {
+
+template <int Bytes>
+inline constexpr Index tile_rows = Bytes == 64 ? 14 : 6;  // what the registers of the instruction set hold
+template <class T, int Bytes>
+inline constexpr Index tile_columns = 2 * Bytes / static_cast<Index>(sizeof(T));
+
+struct TileSizes {
+    Index rows, columns;
+};
+
+/// The tile of the instruction set in use.
+template <class T>
+TileSizes tile_sizes() {
+    switch (simd::isa()) {
+        case simd::Isa::avx512:
+            return {tile_rows<64>, tile_columns<T, 64>};
+        case simd::Isa::avx2:
+            return {tile_rows<32>, tile_columns<T, 32>};
+        default:
+            return {tile_rows<16>, tile_columns<T, 16>};
+    }
+}
+
+template <class T>
+struct TileArgs {
+    Index depth;  // length of k in this pass
+    const T* a;   // (i, k) at a[i * a_row + k * a_column]
+    Index a_row, a_column;
+    const T* b;  // (k, j) at b[k * b_row + j]
+    T* c;
+    Index c_row;
+    Index rows, columns;  // what of the tile lies inside C
+    const T* bias;        // a panel's width of it
+    bool first;           // first pass: start from bias, else from C
+    Index b_row = 0;      // 0: that of a panel, tile_columns
+};
+
+template <class T>
+struct TileKernel {
+    /// Rows first_row ... of a tile, and the first 1 or 2 vectors of its columns.
+    template <std::size_t Rows, int Bytes, std::size_t Vectors = 2>
+    GRADUS_INLINE static void tile(const TileArgs<T>& args, Index first_row) {
+        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
+        using Pack = simd::Pack<T, lanes>;
+        T* const c = args.c + first_row * args.c_row;
+        const T* a = args.a + first_row * args.a_row;
+        const T* b = args.b;
+        const Index b_row = args.b_row ? args.b_row : 2 * lanes;
+        const T* const start = args.first ? args.bias : c;
+        const Index start_row = args.first ? 0 : args.c_row;
+        Pack sum[Rows][Vectors];
+#pragma GCC unroll 14
+        for (std::size_t i = 0; i < Rows; ++i) {
+            const T* const row = start + static_cast<Index>(i) * start_row;
+            sum[i][0] = Pack::load(row);
+            if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + lanes);
+        }
+        for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += b_row) {
+            const Pack b0 = Pack::load(b), b1 = Vectors == 2 ? Pack::load(b + lanes) : b0;
+#pragma GCC unroll 14
+            for (std::size_t i = 0; i < Rows; ++i) {
+                const Pack x(a[static_cast<Index>(i) * args.a_row]);
+                sum[i][0] = fma(x, b0, sum[i][0]);
+                if constexpr (Vectors == 2) sum[i][1] = fma(x, b1, sum[i][1]);
+            }
+        }
+#pragma GCC unroll 14
+        for (std::size_t i = 0; i < Rows; ++i) {
+            T* const row = c + static_cast<Index>(i) * args.c_row;
+            sum[i][0].store(row);
+            if constexpr (Vectors == 2) sum[i][1].store(row + lanes);
+        }
+    }
+
+    template <std::size_t Vectors, int Bytes>
+    GRADUS_INLINE static void all_rows(const TileArgs<T>& args) {
+        constexpr Index most = tile_rows<Bytes>;
+        if (args.rows == most) return tile<most, Bytes, Vectors>(args, 0);
+        if (args.rows == most - 1) return tile<most - 1, Bytes, Vectors>(args, 0);
+        Index i = 0;
+        if constexpr (most > 8)
+            if (args.rows >= 8) tile<8, Bytes, Vectors>(args, 0), i = 8;
+        if (i + 4 <= args.rows) tile<4, Bytes, Vectors>(args, i), i += 4;
+        if (i + 2 <= args.rows) tile<2, Bytes, Vectors>(args, i), i += 2;
+        if (i < args.rows) tile<1, Bytes, Vectors>(args, i);
+    }
+
+    /// A tile that reaches beyond the right edge of C is computed on the side.
+    template <int Bytes>
+    GRADUS_INLINE static void run(const TileArgs<T>* given) {
+        constexpr Index width = tile_columns<T, Bytes>;
+        if (given->columns == width) return all_rows<2, Bytes>(*given);
+        if (given->columns == width / 2) return all_rows<1, Bytes>(*given);
+        T side[static_cast<std::size_t>(tile_rows<Bytes> * width)];
+        TileArgs<T> args = *given;
+        args.c = side;
+        args.c_row = width;
+        const int columns = static_cast<int>(args.columns);
+        if (!args.first)
+            for (Index i = 0; i < args.rows; ++i)
+                simd::detail::copy_few(side + i * width, given->c + i * given->c_row, columns);
+        if (args.columns > width / 2)
+            all_rows<2, Bytes>(args);
+        else
+            all_rows<1, Bytes>(args);
+        for (Index i = 0; i < args.rows; ++i)
+            simd::detail::copy_few(given->c + i * given->c_row, side + i * width, columns);
+    }
+};
+
+/// Copies columns [first, first + width) of B, for all k, into a panel padded with zeros: out[k *
+/// width_of_tile + j].
+template <class T>
+struct PackKernel {
+    /// Transposes a square of lanes x lanes: out[j * stride + i] = x[i * row + j], by swapping ever smaller
+    /// blocks.
+    template <int Step, int Lanes>
+    GRADUS_INLINE static void swap_blocks(simd::Pack<T, Lanes>* v) {
+        if constexpr (Step > 0) {
+#pragma GCC unroll 16
+            for (int i = 0; i < Lanes; ++i)
+                if (!(i & Step))
+                    interleave<Step>(v[i], v[i + Step], std::make_integer_sequence<int, Lanes>());
+            swap_blocks<Step / 2, Lanes>(v);
+        }
+    }
+    template <int Step, int Lanes, int... L>
+    GRADUS_INLINE static void interleave(simd::Pack<T, Lanes>& a, simd::Pack<T, Lanes>& b,
+                                         std::integer_sequence<int, L...>) {
+        using Pack = simd::Pack<T, Lanes>;
+        const auto low = __builtin_shufflevector(a.v, b.v, ((L & Step) ? Lanes + (L ^ Step) : L)...);
+        const auto high = __builtin_shufflevector(a.v, b.v, ((L & Step) ? Lanes + L : (L ^ Step))...);
+        a = Pack::wrap(low);
+        b = Pack::wrap(high);
+    }
+
+    /// v[i] = the numbers i of `Lanes` columns; columns from `count` on are zero.
+    template <int Lanes>
+    GRADUS_INLINE static void load_transposed(const T* b, Index column, Index count,
+                                              simd::Pack<T, Lanes>* v) {
+        if (count >= Lanes) {
+#pragma GCC unroll 16
+            for (int j = 0; j < Lanes; ++j) v[j] = simd::Pack<T, Lanes>::load(b + j * column);
+        } else {
+#pragma GCC unroll 16
+            for (int j = 0; j < Lanes; ++j) {
+                v[j] = T(0);
+                if (j < count) v[j] = simd::Pack<T, Lanes>::load(b + j * column);
+            }
+        }
+        swap_blocks<Lanes / 2, Lanes>(v);
+    }
+
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* b, Index row, Index column, Index depth, Index width, T* out) {
+        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
+        constexpr Index full = 2 * lanes;
+        using Pack = simd::Pack<T, lanes>;
+        Index k = 0;
+        if (column == 1) {
+            if (width == full) {
+                for (; k < depth; ++k) {
+                    Pack::load(b + k * row).store(out + k * full);
+                    Pack::load(b + k * row + lanes).store(out + k * full + lanes);
+                }
+                return;
+            }
+            for (; k < depth; ++k) {
+                T* const to = out + k * full;
+                Pack(T(0)).store(to);
+                Pack(T(0)).store(to + lanes);
+                simd::detail::copy_few(to, b + k * row, static_cast<int>(width));
+            }
+            return;
+        }
+        // Squares of 32 bytes: processors shuffle two such vectors in the time of one of 64 bytes.
+        constexpr int side = std::min(lanes, 32 / static_cast<int>(sizeof(T)));
+        if (row == 1 && depth >= side) {
+            for (Index at = 0; at < depth; at += side) {
+                k = std::min(at, depth - side);  // the last squares overlap those before them
+                for (Index j = 0; j < full; j += side) {
+                    simd::Pack<T, side> v[std::size_t{side}];
+                    load_transposed(b + j * column + k, column, width - j, v);
+#pragma GCC unroll 16
+                    for (int i = 0; i < side; ++i) v[i].store(out + (k + i) * full + j);
+                }
+            }
+            return;
+        }
+        for (; k < depth; ++k) {
+            T* const to = out + k * full;
+            Pack(T(0)).store(to);
+            Pack(T(0)).store(to + lanes);
+            for (Index j = 0; j < width; ++j) to[j] = b[k * row + j * column];
+        }
+    }
+};
+
+/// Copies rows of A, for all k, into a panel: out[k * tile_rows + i].
+template <class T>
+struct PackRowsKernel {
+    /// `room`: 16 elements can be read from the last k but one on.
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* a, Index row, Index column, Index depth, Index rows, bool room,
+                                  T* out) {
+        constexpr Index count = tile_rows<Bytes>, lanes = Bytes / static_cast<Index>(sizeof(T));
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        Index k = 0;
+        if (row == 1 && room)  // whole packs: what is too much of one k is overwritten by the next
+            for (; k + 1 < depth; ++k)
+#pragma GCC unroll 4
+                for (Index i = 0; i < count; i += lanes)
+                    Pack::load(a + k * column + i).store(out + k * count + i);
+        for (; k < depth; ++k)
+            for (Index i = 0; i < rows; ++i) out[k * count + i] = a[i * row + k * column];
+    }
+};
+
+}  // namespace gradus::kernels::detail

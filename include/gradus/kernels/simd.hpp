@@ -257,6 +257,30 @@ GRADUS_INLINE Pack<T, N> from_bits(const Pack<Int, N>& x) {
     return Pack<T, N>::wrap(reinterpret_cast<typename Pack<T, N>::Vector>(x.v));
 }
 
+namespace detail {
+
+/// op of neighbours `Step` lanes apart: those of a where the lane's bit `Step` is 0, else those of b.
+template <int Step, class P, class Op, int... Lane>
+GRADUS_INLINE P fold_neighbours(const P& a, const P& b, Op op, std::integer_sequence<int, Lane...>) {
+    constexpr int n = P::size;
+    return op(P::wrap(__builtin_shufflevector(a.v, b.v, (Lane & Step ? n + Lane - Step : Lane)...)),
+              P::wrap(__builtin_shufflevector(a.v, b.v, (Lane & Step ? n + Lane : Lane + Step)...)));
+}
+
+}  // namespace detail
+
+/// Lane i of the result is op over all lanes of x[i], in an order that does not depend on i. Changes x.
+template <int Step = 1, class P, std::size_t N, class Op>
+GRADUS_INLINE P across(P (&x)[N], Op op) {
+    static_assert(N == static_cast<std::size_t>(P::size));
+    constexpr auto lanes = std::make_integer_sequence<int, P::size>();
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < N / 2 / Step; ++k)
+        x[k] = detail::fold_neighbours<Step>(x[2 * k], x[2 * k + 1], op, lanes);
+    if constexpr (2 * Step < P::size) return across<2 * Step>(x, op);
+    return x[0];
+}
+
 /// Each lane converted as by static_cast<T>.
 template <class T, class From, int N>
 GRADUS_INLINE Pack<T, N> convert(const Pack<From, N>& x) {

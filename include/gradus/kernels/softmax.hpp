@@ -43,14 +43,16 @@ struct PacksOfRows {
     using Pack = simd::PackOf<T, Bytes>;
     static constexpr Index lanes = Pack::size;
 
+    static constexpr Index group_size = 3072;  // numbers that stay in the first-level cache for all passes
+
     Index whole, rest;  // numbers of a row in whole packs, and behind them
-    Index group;        // rows whose numbers stay in the cache together
+    Index group;        // rows done together
     typename Pack::Mask own;
 
     GRADUS_INLINE explicit PacksOfRows(Index n)
         : whole(n / lanes * lanes),
           rest(n % lanes),
-          group(std::clamp<Index>(3072 / std::max<Index>(n, 1), 1, lanes)),
+          group(std::clamp<Index>(group_size / (whole + lanes), 1, lanes)),
           own(lane_numbers() < static_cast<simd::detail::IntOf<T>>(rest)) {}
 
     GRADUS_INLINE Pack load_tail(const T* from, const T* end) const {
@@ -78,6 +80,7 @@ struct SoftmaxRows {
         const PacksOfRows<T, Bytes> packs(n);
         const T *const x_end = x + rows * n, *const y_end = out.y + rows * n;
         T* y = out.y;
+        alignas(Bytes) T waiting[std::size_t{packs.group_size}];
         for (Index first = 0; first < rows; first += packs.group) {
             const Index count = std::min(packs.group, rows - first);
             Pack each[std::size_t{lanes}];
@@ -98,43 +101,43 @@ struct SoftmaxRows {
             const Pack shift = select(top > Pack(lowest), top, Pack(T(0)));
             T numbers[std::size_t{lanes}];
             shift.store(numbers);
+            // What will be divided waits where rows do not overlap: reading what two stores have written is
+            // slow. A long row waits in place.
+            const bool in_place = out.sums || n > packs.group_size - lanes;
+            T* const exps = in_place ? y : waiting;
+            const Index pitch = in_place ? n : packs.whole + lanes;
+            const T* const exps_end = in_place ? y_end : waiting + packs.group_size;
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
+                T* const to = exps + k * pitch;
                 Pack total(T(0));
                 for (Index i = 0; i < packs.whole; i += lanes) {
                     const Pack e = exp(Pack::load(row + i) - Pack(numbers[k]));
-                    e.store(y + k * n + i);
+                    e.store(to + i);
                     total += e;
                 }
                 if (packs.rest > 0) {
                     const Pack e = exp(packs.load_tail(row + packs.whole, x_end) - Pack(numbers[k]));
-                    packs.store_tail(e, y + k * n + packs.whole, y_end);
+                    packs.store_tail(e, to + packs.whole, exps_end);
                     total += select(packs.own, e, Pack(T(0)));
                 }
                 each[k] = total;
             }
             const Pack sum =
                 simd::across(each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return a + b; });
-            if (out.sums)
-                out.store(first, static_cast<int>(count), sum, shift);
-            else
-                scale(y, count, n, packs, y_end, 1 / sum);
+            if (out.sums) out.store(first, static_cast<int>(count), sum, shift);
+            (1 / sum).store(numbers);
+            for (Index k = 0; k < (out.sums ? 0 : count); ++k) {
+                const T* const from = exps + k * pitch;
+                T* const to = y + k * n;
+                const Pack factor(numbers[k]);
+                for (Index i = 0; i < packs.whole; i += lanes) (Pack::load(from + i) * factor).store(to + i);
+                if (packs.rest > 0)
+                    packs.store_tail(packs.load_tail(from + packs.whole, exps_end) * factor, to + packs.whole,
+                                     y_end);
+            }
             x += count * n;
             y += count * n;
-        }
-    }
-
-    template <class Packs, class Pack>
-    GRADUS_INLINE static void scale(T* y, Index rows, Index n, const Packs& packs, const T* end,
-                                    const Pack& factors) {
-        T numbers[std::size_t{Pack::size}];
-        factors.store(numbers);
-        for (Index k = 0; k < rows; ++k, y += n) {
-            const Pack factor(numbers[k]);
-            for (Index i = 0; i < packs.whole; i += Pack::size) (Pack::load(y + i) * factor).store(y + i);
-            if (packs.rest == 0) continue;
-            const Pack tail = packs.load_tail(y + packs.whole, end);
-            packs.store_tail(select(packs.own, tail * factor, tail), y + packs.whole, end);
         }
     }
 };

@@ -29,6 +29,7 @@
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/norm.hpp"
+#include "gradus/kernels/packs_of_rows.hpp"
 #include "gradus/kernels/pool2d.hpp"
 #include "gradus/kernels/reduce.hpp"
 #include "gradus/kernels/simd.hpp"

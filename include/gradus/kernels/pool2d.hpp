@@ -121,7 +121,7 @@ struct LargestCells {
         total += cell;
     }
 
-    GRADUS_INLINE Positions has_nan() const { return Positions::wrap(total.v != total.v); }
+    GRADUS_INLINE Positions has_nan() const { return is_nan(total).bits(); }
 
     GRADUS_INLINE void store(const Pool<T>& pool, Index to, Index) const {
         value.store(pool.y + to);
@@ -437,12 +437,8 @@ namespace detail {
 /// sums[j] = Σᵢ x[i * width + j].
 template <class T>
 void sum_rows(const T* x, Index rows, Index width, T* sums) {
-    if constexpr (std::is_floating_point_v<T>) {
-        if (width >= 8) return simd::run<ColumnKernel<SumOf, T>>(x, rows, width, width, sums);
-    }
-    std::copy_n(x, width, sums);
-    for (Index i = 1; i < rows; ++i)
-        for (Index j = 0; j < width; ++j) sums[j] += x[i * width + j];
+    for (Index j = 0; j < width; j += column_strip)
+        reduce_strip<SumOf>(x + j, rows, width, std::min(column_strip, width - j), sums + j);
 }
 
 /// One plane, by sums of rows and then of columns: any windows.

@@ -167,9 +167,9 @@ struct Pack {
     GRADUS_INLINE friend Pack operator>>(const Pack& a, int count) { return wrap(a.v >> count); }
 
     /// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps x's NaN.
-    GRADUS_INLINE friend Pack max(const Pack& a, const Pack& b) { return wrap(b.v > a.v ? b.v : a.v); }
+    GRADUS_INLINE friend Pack max(const Pack& a, const Pack& b) { return chosen(b.v > a.v ? b.v : a.v); }
     /// b < a ? b : a. The first operand is kept on a tie and when either is NaN.
-    GRADUS_INLINE friend Pack min(const Pack& a, const Pack& b) { return wrap(b.v < a.v ? b.v : a.v); }
+    GRADUS_INLINE friend Pack min(const Pack& a, const Pack& b) { return chosen(b.v < a.v ? b.v : a.v); }
 
     /// a * b + c, with one rounding where the instruction set has it (avx2, avx512), else with two.
     GRADUS_INLINE friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
@@ -194,6 +194,20 @@ struct Pack {
         Pack pack;
         pack.v = vector;
         return pack;
+    }
+
+    /// The same for the result of `?:`. g++ must not see that it is one: a choice within a choice it makes
+    /// lane after lane.
+    GRADUS_INLINE static Pack chosen(const Vector& vector) {
+        Pack pack = wrap(vector);
+        detail::keep_form(pack.v);
+        return pack;
+    }
+
+    /// op of all lanes, in the order of sum().
+    template <class Op>
+    GRADUS_INLINE static T fold(const Pack& x, Op op) {
+        return fold<N / 2>(x, op);
     }
 
 private:
@@ -230,7 +244,7 @@ struct Mask {
 
     /// Lane by lane: mask ? a : b. Both are evaluated; what the mask drops may be NaN or infinite.
     GRADUS_INLINE friend Pack<T, N> select(const Mask& mask, const Pack<T, N>& a, const Pack<T, N>& b) {
-        return Pack<T, N>::wrap(mask.lanes.v ? a.v : b.v);
+        return Pack<T, N>::chosen(mask.lanes.v ? a.v : b.v);
     }
 
     /// Lanes of -1 where true and 0 where false.
@@ -240,6 +254,12 @@ struct Mask {
         return result;
     }
 };
+
+/// True where x is NaN.
+template <class T, int N>
+GRADUS_INLINE Mask<T, N> is_nan(const Pack<T, N>& x) {
+    return x != x;
+}
 
 /// The pack that fills a register of `Bytes` bytes.
 template <class T, int Bytes>
@@ -376,6 +396,10 @@ template <Number A, Number B>
 GRADUS_INLINE constexpr std::common_type_t<A, B> min(A a, B b) {
     using T = std::common_type_t<A, B>;
     return select(static_cast<T>(b) < static_cast<T>(a), b, a);
+}
+template <class T>
+GRADUS_INLINE constexpr bool is_nan(const T& x) {
+    return x != x;
 }
 template <Number T>
 GRADUS_INLINE T abs(T x) {

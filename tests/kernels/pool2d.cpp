@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "gradus/kernels/pool2d.hpp"
+#include "gradus/kernels/pool_planes.hpp"
 
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "gradus/kernels/avg_pool2d.hpp"
+#include "gradus/kernels/max_pool2d.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/kernels/softmax.hpp"
 
+#include <cstring>
+
+#include "gradus/core/dual.hpp"
 #include "gradus/core/random.hpp"
 #include "support/test.hpp"
 
@@ -15,86 +18,144 @@ bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
     return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.values().size_bytes()) == 0;
 }
 
-/// Compares every part with the definition, in double.
+/// Compares the parts, softmax and its gradient with the definition, in double; `axis` is 1.
 template <class T>
-void check_parts(const Tensor<T>& x, double tolerance) {
-    const auto parts = kernels::softmax_parts(x);
-    const Index n = x.size(-1), rows = x.shape().span(0, x.rank() - 1);
+void check_against_definition(const Tensor<T>& x, double tolerance) {
+    const Index outer = x.size(0), n = x.size(1), inner = x.shape().span(2, x.rank());
+    const auto parts = kernels::softmax_parts(x, 1);
+    const Tensor<T> y = kernels::softmax(x, 1);
+    Generator generator(7);
+    const Tensor<T> dy = randn<T>(x.shape(), generator), dx = kernels::softmax_back(y, dy, 1);
     REQUIRE(parts.exps.shape() == x.shape());
-    REQUIRE(parts.sums.shape() == Shape{rows});
-    REQUIRE(parts.largest.shape() == Shape{rows});
-    for (Index r = 0; r < rows; ++r) {
-        double largest = -infinity, sum = 0, error = 0;
-        for (Index i = r * n; i < (r + 1) * n; ++i)
-            largest = std::max(largest, static_cast<double>(x.data()[i]));
-        for (Index i = r * n; i < (r + 1) * n; ++i) {
-            const double e = std::exp(static_cast<double>(x.data()[i]) - largest);
-            sum += e;
-            error = std::max(error, std::abs(static_cast<double>(parts.exps.data()[i]) - e));
+    for (const auto* part : {&parts.sums, &parts.log_sums, &parts.largest})
+        REQUIRE(part->shape() == x.shape().with(1, 1));
+    INFO("shape " << to_string(x.shape()));
+    double error = 0;
+    const auto compare = [&](T got, double expected) {
+        error = std::max(error, std::abs(static_cast<double>(got) - expected));
+    };
+    for (Index o = 0; o < outer; ++o)
+        for (Index i = 0; i < inner; ++i) {
+            const Index first = o * n * inner + i, last = first + n * inner;
+            double largest = -infinity, sum = 0, dot = 0;
+            for (Index at = first; at < last; at += inner)
+                largest = std::max(largest, static_cast<double>(x.data()[at]));
+            const auto e = [&](Index at) { return std::exp(static_cast<double>(x.data()[at]) - largest); };
+            for (Index at = first; at < last; at += inner) sum += e(at);
+            for (Index at = first; at < last; at += inner)
+                dot += e(at) / sum * static_cast<double>(dy.data()[at]);
+            for (Index at = first; at < last; at += inner) {
+                compare(parts.exps.data()[at], e(at));
+                compare(y.data()[at], e(at) / sum);
+                compare(dx.data()[at], e(at) / sum * (static_cast<double>(dy.data()[at]) - dot));
+            }
+            const Index position = o * inner + i;
+            compare(parts.largest.data()[position], largest);
+            compare(parts.log_sums.data()[position], std::log(sum));
+            compare(parts.sums.data()[position] / static_cast<T>(n), sum / static_cast<double>(n));
         }
-        INFO("row " << r << " of " << rows << ", length " << n);
-        CHECK(static_cast<double>(parts.largest(r)) == largest);
-        CHECK(static_cast<double>(parts.sums(r)) == Approx(sum).epsilon(tolerance));
-        CHECK(error <= tolerance);
-    }
+    CHECK(error <= tolerance);
 }
 
 }  // namespace
 
-TEST_CASE("softmax kernel: rows of every length, on every instruction set") {
+TEST_CASE("softmax kernel: axes of every length, on every instruction set") {
     Generator generator(1);
     for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
-        for (Index n = 1; n <= 35; ++n) {
-            check_parts(uniform<float>({3, n}, -20, 20, generator), 1e-6);
-            check_parts(uniform<double>({2, n}, -20, 20, generator), 1e-14);
+        for (const Index inner : {1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 66}) {
+            for (Index n = 1; n <= 35; n += inner == 1 ? 1 : 11) {
+                check_against_definition(uniform<float>({3, n, inner}, -20, 20, generator), 2e-6);
+                check_against_definition(uniform<double>({2, n, inner}, -20, 20, generator), 1e-14);
+            }
         }
-        check_parts(uniform<float>({2, 1001}, -9, 9, generator), 1e-6);
+        check_against_definition(uniform<float>({67, 10}, -9, 9, generator), 2e-6);
+        check_against_definition(uniform<float>({9, 350}, -9, 9, generator), 2e-6);
+        check_against_definition(uniform<float>({2, 5003}, -9, 9, generator), 2e-6);
+        check_against_definition(uniform<float>({2, 3, 1030}, -9, 9, generator), 2e-6);
+    }
+}
+
+TEST_CASE("softmax kernel: the bits of a row do not depend on its place") {
+    Generator generator(1);
+    for (const Index n : {10, 37, 350}) {
+        const Tensor<> x = randn({40, n}, generator), dy = randn({40, n}, generator);
+        const Tensor<> y = kernels::softmax(x, 1), dx = kernels::softmax_back(y, dy, 1);
+        for (Index first = 0; first < 20; ++first) {
+            const Index last = 40 - first / 3;
+            CHECK(same_bits(kernels::softmax(x.rows(first, last), 1), y.rows(first, last)));
+            CHECK(same_bits(kernels::softmax_back(y.rows(first, last), dy.rows(first, last), 1),
+                            dx.rows(first, last)));
+        }
     }
 }
 
 TEST_CASE("softmax kernel: dual numbers") {
     using D = Dual<double>;
-    const auto parts =
-        kernels::softmax_parts(Tensor<D>{{D(1, 1), D(3, 0)}, {D(-infinity, 0), D(-infinity, 0)}});
+    const Tensor<D> x{{D(1, 1), D(3, 0)}, {D(-infinity, 0), D(-infinity, 0)}};
+    const auto parts = kernels::softmax_parts(x, 1);
     CHECK(parts.exps(0, 0).value == Approx(std::exp(-2)));
     CHECK(parts.exps(0, 0).dual == Approx(std::exp(-2)));
-    CHECK(parts.sums(0).dual == Approx(std::exp(-2)));
-    CHECK(parts.sums(1).value == 0);
-    CHECK(parts.largest(1).value == 0);
-    CHECK(kernels::softmax_parts(zeros<Dual<double>>({2, 0})).sums == zeros<Dual<double>>({2}));
+    CHECK(parts.sums(0, 0).dual == Approx(std::exp(-2)));
+    CHECK(parts.log_sums(0, 0).value == Approx(std::log(1 + std::exp(-2))));
+    CHECK(parts.sums(1, 0).value == 0);
+    CHECK(parts.largest(1, 0).value == 0);
+    CHECK(kernels::softmax_parts(zeros<D>({2, 0}), 1).sums == zeros<D>({2, 1}));
+
+    const Tensor<D> y = kernels::softmax(x.rows(0, 1), 1),
+                    columns = kernels::softmax(x.rows(0, 1).reshape({2, 1}), 0);
+    const double p = 1 / (1 + std::exp(2));
+    CHECK(y(0, 0).value == Approx(p));
+    CHECK(y(0, 0).dual == Approx(p * (1 - p)));
+    CHECK(y.reshape({2, 1}) == columns);
+    CHECK(kernels::softmax_back(y, Tensor<D>{{D(1), D(0)}}, 1)(0, 0).value == Approx(p * (1 - p)));
 }
 
-TEST_CASE("softmax kernel: rows without a finite largest number") {
+TEST_CASE("softmax kernel: rows and columns without a finite largest number") {
     const auto inf = static_cast<float>(infinity);
-    const auto parts = kernels::softmax_parts(
-        Tensor<>{{-inf, -inf, -inf}, {inf, 0, -inf}, {std::nanf(""), 5, 100}, {-inf, 7, 7}});
-    CHECK(parts.sums(0) == 0);  // nothing to subtract, and nothing that counts
-    CHECK(parts.largest(0) == 0);
-    CHECK(std::isnan(parts.sums(1)));
-    CHECK(std::isnan(parts.sums(2)));
-    CHECK(parts.sums(3) == 2);
-    CHECK(parts.largest(3) == 7);
+    const Tensor<> x{{-inf, -inf, -inf}, {inf, 0, -inf}, {std::nanf(""), 5, 100}, {-inf, 7, 7}};
+    const Tensor<> transposed{{-inf, inf, std::nanf(""), -inf}, {-inf, 0, 5, 7}, {-inf, -inf, 100, 7}};
+    for (const bool by_rows : {true, false}) {
+        const auto parts = by_rows ? kernels::softmax_parts(x, 1) : kernels::softmax_parts(transposed, 0);
+        const Tensor<> sums = parts.sums.reshape({4}), largest = parts.largest.reshape({4});
+        CHECK(sums(0) == 0);  // nothing to subtract, and nothing that counts
+        CHECK(largest(0) == 0);
+        CHECK(std::isnan(sums(1)));
+        CHECK(std::isnan(sums(2)));
+        CHECK(sums(3) == 2);
+        CHECK(largest(3) == 7);
+    }
+    const Tensor<> y = kernels::softmax(x, 1);
+    for (Index row = 0; row < 3; ++row) CHECK(std::isnan(y(row, 1)));
+    CHECK(y.rows(3, 4) == Tensor<>{{0, 0.5f, 0.5f}});
 }
 
 TEST_CASE("softmax kernel: sizes of 0") {
-    CHECK(kernels::softmax_parts(zeros({2, 0})).sums == zeros({2}));
-    CHECK(kernels::softmax_parts(zeros({0, 3})).sums.shape() == Shape{0});
-    CHECK(kernels::softmax_parts(zeros({0})).exps.shape() == Shape{0});
+    CHECK(kernels::softmax_parts(zeros({2, 0}), 1).sums == zeros({2, 1}));
+    CHECK(kernels::softmax_parts(zeros({0, 3}), 1).sums.shape() == Shape{0, 1});
+    CHECK(kernels::softmax_parts(zeros({0}), 0).exps.shape() == Shape{0});
+    CHECK(kernels::softmax_parts(zeros({2, 0, 3}), 1).sums == zeros({2, 1, 3}));
+    CHECK(kernels::softmax(zeros({2, 3, 0}), 1).shape() == Shape{2, 3, 0});
+    CHECK(kernels::softmax_back(zeros({2, 0, 3}), zeros({2, 0, 3}), 1).shape() == Shape{2, 0, 3});
 }
 
 TEST_CASE("softmax kernel: the same bits for any number of threads") {
     const int before = num_threads();
     Generator generator(1);
-    const Tensor<> x = randn({3001, 37}, generator);
-    set_num_threads(1);
-    const auto expected = kernels::softmax_parts(x);
-    for (const int threads : {2, 3}) {
-        set_num_threads(threads);
-        const auto parts = kernels::softmax_parts(x);
-        CHECK(same_bits(parts.exps, expected.exps));
-        CHECK(same_bits(parts.sums, expected.sums));
+    const Tensor<> x = randn({3001, 37}, generator), dy = randn({3001, 37}, generator);
+    for (const int axis : {0, 1}) {
+        set_num_threads(1);
+        const auto expected = kernels::softmax_parts(x, axis);
+        const Tensor<> y = kernels::softmax(x, axis), dx = kernels::softmax_back(y, dy, axis);
+        for (const int threads : {2, 3}) {
+            set_num_threads(threads);
+            const auto parts = kernels::softmax_parts(x, axis);
+            CHECK(same_bits(parts.exps, expected.exps));
+            CHECK(same_bits(parts.sums, expected.sums));
+            CHECK(same_bits(kernels::softmax(x, axis), y));
+            CHECK(same_bits(kernels::softmax_back(y, dy, axis), dx));
+        }
     }
     set_num_threads(before);
 }

@@ -78,6 +78,17 @@ struct Literal {
     bool is_list = false;
 };
 
+/// to[0 ... n - 1] = value, 64 bytes at a time; g++ -O2 would do it number by number.
+template <class T>
+void fill(T* to, Index n, const T& value) {
+    constexpr Index together = std::max<Index>(1, 64 / static_cast<Index>(sizeof(T)));
+    T block[std::size_t{together}];
+    for (T& copy : block) copy = value;
+    for (; n >= together; n -= together, to += together)
+        std::memcpy(static_cast<void*>(to), block, sizeof block);
+    std::copy_n(block, n, to);
+}
+
 [[noreturn, gnu::cold]] inline void refuse_rows(Index first, Index last, const Shape& shape) {
     throw ShapeError("rows: [" + std::to_string(first) + ", " + std::to_string(last) +
                      ") is out of range for shape " + to_string(shape));
@@ -299,7 +310,7 @@ private:
 template <class T = float>
 Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
     Tensor<T> result = Tensor<T>::uninitialized(shape);
-    std::fill_n(result.mutable_data(), shape.numel(), value);
+    detail::fill(result.mutable_data(), shape.numel(), value);
     return result;
 }
 

@@ -48,6 +48,14 @@ GRADUS_INLINE Pack<float, N> power_of_2(const Pack<std::int32_t, N>& k) {
     return from_bits<float>((k + 127) << 23);
 }
 
+/// x between low and high, NaN for NaN.
+template <int N>
+GRADUS_INLINE Pack<float, N> clamped(const Pack<float, N>& x, Pack<float, N> low, Pack<float, N> high) {
+    keep_form(low.v);  // g++ turns comparisons with constants round, and they are no minimum any more
+    keep_form(high.v);
+    return max(min(x, high), low);
+}
+
 /// Splits x = k ln 2 + r with |r| <= ln 2 / 2 and gives e^r - 1; |x| < 2^21.
 template <int N>
 GRADUS_INLINE Pack<float, N> expm1_of_rest(const Pack<float, N>& x, Pack<std::int32_t, N>& k) {
@@ -60,6 +68,20 @@ GRADUS_INLINE Pack<float, N> expm1_of_rest(const Pack<float, N>& x, Pack<std::in
     const Pack<float, N> q =
         polynomial(r, 0x1.fffffep-2f, 0x1.5554aap-3f, 0x1.55579cp-5f, 0x1.122c2ep-7f, 0x1.6abe48p-10f);
     return fma(r * r, q, r);
+}
+
+/// x 2^k for 1/2 < x < 2 and -150 <= k <= 128, rounded once, also to a denormal.
+template <int N>
+GRADUS_INLINE Pack<float, N> times_power_of_2(const Pack<float, N>& x, const Pack<std::int32_t, N>& k) {
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+    if constexpr (N == 16) {  // one instruction, which is no operator on vectors
+        Pack<float, N> result;
+        asm("vscalefps %2, %1, %0" : "=v"(result.v) : "v"(x.v), "v"(convert<float>(k).v));
+        return result;
+    }
+#endif
+    const Pack<std::int32_t, N> half = k >> 1;  // 2^k in two factors, each of which is a normal float
+    return x * power_of_2(half) * power_of_2(k - half);
 }
 
 /// e^x - 1 for -20 <= x <= 89, not exact for |x| below 2^-25.
@@ -106,15 +128,14 @@ GRADUS_INLINE Pack<float, N> log_at_edges(const Pack<float, N>& x, const Pack<fl
 template <int N>
 GRADUS_INLINE Pack<float, N> exp(const Pack<float, N>& x) {
     Pack<std::int32_t, N> k;
-    const Pack<float, N> value = 1 + detail::expm1_of_rest(max(min(x, 89), -104), k);
-    const Pack<std::int32_t, N> half = k >> 1;  // 2^k in two factors, each of which is a normal float
-    return value * detail::power_of_2(half) * detail::power_of_2(k - half);
+    const Pack<float, N> value = 1 + detail::expm1_of_rest(detail::clamped<N>(x, -104, 89), k);
+    return detail::times_power_of_2(value, k);
 }
 
 /// eˣ − 1. Error below 1.7 ulp, near 0 too. -1 for -inf, -0 for -0.
 template <int N>
 GRADUS_INLINE Pack<float, N> expm1(const Pack<float, N>& x) {
-    const Pack<float, N> y = detail::expm1_in_range(max(min(x, 89), -20));
+    const Pack<float, N> y = detail::expm1_in_range(detail::clamped<N>(x, -20, 89));
     return select(abs(x) < 0x1p-25f, x, y);
 }
 
@@ -145,7 +166,7 @@ GRADUS_INLINE Pack<float, N> log1p(const Pack<float, N>& x) {
 template <int N>
 GRADUS_INLINE Pack<float, N> tanh(const Pack<float, N>& x) {
     const Pack<float, N> size = abs(x);
-    const Pack<float, N> e = detail::expm1_in_range(2 * min(size, 10));
+    const Pack<float, N> e = detail::expm1_in_range(2 * detail::clamped<N>(size, 0, 10));
     return select(size < 0x1p-13f, x, detail::with_sign(e / (e + 2), x));
 }
 
@@ -159,7 +180,7 @@ GRADUS_INLINE Pack<float, N> sigmoid(const Pack<float, N>& x) {
 /// erf x = 2/√π ∫₀ˣ e^(−t²) dt. Error below 1.4 ulp, near 0 too. ±1 from ±3.92 on, -0 for -0.
 template <int N>
 GRADUS_INLINE Pack<float, N> erf(const Pack<float, N>& x) {
-    const Pack<float, N> size = min(abs(x), 4);
+    const Pack<float, N> size = detail::clamped<N>(abs(x), 0, 4);
     // |x| < 1: x + x P(x²), error 1.4e-9 of the value.
     const Pack<float, N> p =
         detail::polynomial(size * size, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f,

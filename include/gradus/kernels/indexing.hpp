@@ -18,9 +18,7 @@ void add_row(Index n, const T* x, T* y) {
     if (n < 8) {
         for (Index i = 0; i < n; ++i) y[i] += x[i];
     } else {
-        const void* const operands[] = {y, x};
-        const Index strides[] = {1, 1};
-        map_row<Add, T, T, T>(add, n, y, operands, strides, std::make_index_sequence<2>());
+        map_rows<Add, T, T, T>(add, {1, n, {y, x}, {}, {-1, -1}}, y, std::make_index_sequence<2>());
     }
 }
 

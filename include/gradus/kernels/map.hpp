@@ -39,56 +39,73 @@ template <class F, class T, class... Ts>
 inline constexpr bool is_vectorized = std::is_base_of_v<Vectorized, F>&& std::is_floating_point_v<T> &&
                                       (std::is_same_v<T, Ts> && ...);
 
-/// y[i] = f(x[i]...). The tail runs through the same code as the body, so an element's bits do not depend on
-/// where a block begins.
-template <class F, class T>
+/// Rows of a map, one after the other in the result. Operand k begins steps[k] elements later with each row;
+/// along a row, along[k] is -1 where it moves on and 0 where its first element repeats.
+struct MapRows {
+    Index rows, n;
+    const void* x[max_operands];
+    Index steps[max_operands], along[max_operands];
+};
+
+/// y[i] = f(x[i]...) for rows of n. The tail runs through the same code as the body, so an element's bits do
+/// not depend on where a block begins.
+template <class F, class T, std::size_t Count>
 struct MapKernel {
     template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& f, Index n, T* y, const std::array<const T*, sizeof...(I)>& x,
-                                   std::index_sequence<I...>) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Pack = simd::Pack<T, lanes>;
-        for (Index i = 0; i < n; i += lanes) {  // one body for all packs: f is compiled once
-            const bool whole = n - i >= lanes;
-            const int rest = static_cast<int>(n - i) & (lanes - 1);
-            const Pack result = f((whole ? Pack::load(x[I] + i) : Pack::load_partial(x[I] + i, rest))...);
-            if (whole) [[likely]]
-                result.store(y + i);
+    GRADUS_INLINE static void loop(const F& f, const MapRows& map, T* y, std::index_sequence<I...>) {
+        constexpr std::size_t lanes = Bytes / sizeof(T);
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        constexpr Index step = static_cast<Index>(lanes);
+        alignas(Bytes) T few[Count][lanes], last[lanes];
+        const Index n = map.n, rest = n & (step - 1);
+        const std::array<Index, Count> along = {map.along[I]...};
+        for (Index row = 0; row < map.rows; ++row, y += n) {
+            std::array<const T*, Count> x = {static_cast<const T*>(map.x[I]) + row * map.steps[I]...};
+            ((along[I] ? void() : (Pack(*x[I]).store(few[I]), void(x[I] = few[I]))), ...);
+            std::array<const T*, Count> from = x;
+            T* to = y;
+            Index end = n - rest;
+            if (rest > 0) {  // the last pack overlaps; it is done first, because y may be an operand
+                ((from[I] += (n - step) & along[I]), ...);
+                to = last;
+                end = step;
+                if (n < step) {
+                    const auto pad = [&](std::size_t k) {
+                        std::fill_n(few[k], lanes, T(0));
+                        simd::detail::copy_few(few[k], x[k], static_cast<int>(n));
+                    };
+                    ((along[I] ? pad(I) : void()), ...);
+                    from = {few[I]...};
+                }
+            }
+            for (;; from = x, to = y, end = n - rest) {  // one body for all packs: f is compiled once
+                for (Index i = 0; i < end; i += step)
+                    Pack(f(Pack::load(from[I] + (i & along[I]))...)).store(to + i);
+                if (to == y) break;
+            }
+            if (n >= step)
+                rest > 0 ? Pack::load(last).store(y + (n - step)) : void();
             else
-                result.store_partial(y + i, rest);
+                simd::detail::copy_few(y, last, static_cast<int>(n));
         }
     }
 
-    template <int Bytes, std::size_t Count>
-    GRADUS_INLINE static void run(const F* f, Index n, T* y, std::array<const T*, Count> x) {
-        loop<Bytes>(*f, n, y, x, std::make_index_sequence<Count>());
+    template <int Bytes>
+    GRADUS_INLINE static void run(const F* functor, const MapRows* map, T* y) {
+        const F f = *functor;  // what it holds stays in registers: stores through y cannot change it
+        loop<Bytes>(f, *map, y, std::make_index_sequence<Count>());
     }
 };
 
-/// Elements for which a repeated operand is written out, so that one kernel serves operands that repeat and
-/// that do not.
-inline constexpr Index repeat_block = 256;
-
-/// One row of a map, y[i] = f(x[i * stride]...) with strides of 0 or 1: all that is compiled anew for every
-/// functor.
+/// All that is compiled anew for every functor.
 template <class F, class R, class... Ts, std::size_t... I>
-void map_row(const F& f, Index n, R* y, const void* const* x, const Index* strides,
-             std::index_sequence<I...>) {
+void map_rows(const F& f, const MapRows& map, R* y, std::index_sequence<I...>) {
     if constexpr (is_vectorized<F, R, Ts...>) {
-        std::array<const R*, sizeof...(Ts)> in{static_cast<const R*>(x[I])...};
-        if (((strides[I] == 1) && ...)) return simd::run<MapKernel<F, R>>(&f, n, y, in);
-        std::array<std::array<R, repeat_block>, sizeof...(Ts)> repeated;
-        for (std::size_t k = 0; k < sizeof...(Ts); ++k)
-            if (strides[k] == 0) {
-                std::fill_n(repeated[k].begin(), std::min(n, repeat_block), *in[k]);
-                in[k] = repeated[k].data();
-            }
-        for (Index i = 0; i < n; i += repeat_block) {
-            simd::run<MapKernel<F, R>>(&f, std::min(repeat_block, n - i), y + i, in);
-            for (std::size_t k = 0; k < sizeof...(Ts); ++k) in[k] += strides[k] * repeat_block;
-        }
+        simd::run<MapKernel<F, R, sizeof...(Ts)>>(&f, &map, y);
     } else {
-        for (Index i = 0; i < n; ++i) y[i] = f(static_cast<const Ts*>(x[I])[i * strides[I]]...);
+        for (Index row = 0; row < map.rows; ++row)
+            for (Index i = 0; i < map.n; ++i)
+                *y++ = f(static_cast<const Ts*>(map.x[I])[row * map.steps[I] + (i & map.along[I])]...);
     }
 }
 
@@ -147,66 +164,132 @@ struct Operand {
     const Shape* shape;
 };
 
+/// Rows of n elements written one after the other, from rows that lie `step` apart or (along = 0) repeat one
+/// element. Writes up to 7 elements too many.
+template <std::size_t Element>
+[[gnu::noinline]] inline void write_rows(Index rows, Index n, const char* from, Index step, Index along,
+                                         char* to) {
+    constexpr Index size = static_cast<Index>(Element);
+    for (Index row = 0; row < rows; ++row, from += step * size, to += n * size) {
+        if (along) {
+            for (Index i = 0; i < n; ++i) __builtin_memcpy(to + i * size, from + i * size, Element);
+            continue;
+        }
+        char eight[8 * Element];
+        for (std::size_t i = 0; i < 8; ++i) __builtin_memcpy(eight + i * Element, from, Element);
+        for (Index i = 0; i < n; i += 8) __builtin_memcpy(to + i * size, eight, sizeof eight);
+    }
+}
+
 /// A map with the types of functor and elements erased: compiled once for the whole program.
 struct ErasedMap {
     const void* f;
-    void (*row)(const void* f, Index n, void* y, const void* const* x, const Index* strides);
+    void (*rows)(const void* f, const MapRows& map, void* y);
     void* y;
     std::size_t element;  // bytes of one element of y
     const Operand* operands;
     std::size_t count;
 
-    /// Elements [begin, end) of a row whose first element is y[first], from where `offsets` says.
-    void part(Index first, Index begin, Index end, const Index* offsets, const Index* strides) const {
-        const void* x[max_operands];
-        for (std::size_t k = 0; k < count; ++k)
-            x[k] = static_cast<const char*>(operands[k].data) +
-                   static_cast<std::size_t>(offsets[k] + begin * strides[k]) * operands[k].element;
-        row(f, end - begin, static_cast<char*>(y) + static_cast<std::size_t>(first + begin) * element, x,
-            strides);
+    /// Elements [begin, end) of one row from the first elements on.
+    void part(Index begin, Index end, const Index* strides) const {
+        MapRows map{1, end - begin, {}, {}, {}};
+        for (std::size_t k = 0; k < count; ++k) place(map, k, begin * strides[k], strides[k]);
+        rows(f, map, at(begin));
+    }
+
+    /// Rows [begin, end) of a broadcast result.
+    void part(const BroadcastPlan& plan, Index begin, Index end) const {
+        Index offsets[max_operands];
+        bool joins = plan.sizes[0] < joined_rows;
+        for (std::size_t k = 0; k < count; ++k) {
+            const std::size_t size = operands[k].element;
+            joins = joins && (size == 1 || size == 4 || size == 8);
+        }
+        while (begin < end) {
+            const Index first = begin, n = plan.sizes[0];
+            plan.offsets(first, offsets);
+            begin = std::min(end, first - first % plan.sizes[1] + plan.sizes[1]);
+            MapRows map{begin - first, n, {}, {}, {}};
+            for (std::size_t k = 0; k < count; ++k) {
+                place(map, k, offsets[k], plan.strides[0][k]);
+                map.steps[k] = plan.strides[1][k];
+            }
+            if (joins && map.rows > 1)
+                join(map, at(first * n));
+            else
+                rows(f, map, at(first * n));
+        }
+    }
+
+    /// Rows too short to be done one by one make one long row. Operands that do not lie in memory like that
+    /// are written out first, as many rows as stay in the first-level cache.
+    void join(const MapRows& map, char* to) const {
+        alignas(64) char written[max_operands][join_bytes + 8 * sizeof(double)];
+        const Index most = join_bytes / (map.n * static_cast<Index>(sizeof(double)));
+        for (Index first = 0; first < map.rows; first += most) {
+            const Index count_of_rows = std::min(most, map.rows - first);
+            MapRows joined{1, count_of_rows * map.n, {}, {}, {}};
+            for (std::size_t k = 0; k < count; ++k) {
+                const Index size = static_cast<Index>(operands[k].element);
+                const auto from = static_cast<const char*>(map.x[k]) + first * map.steps[k] * size;
+                const bool in_order = map.steps[k] == (map.n & map.along[k]);
+                joined.along[k] = in_order ? map.along[k] : -1;
+                joined.x[k] = in_order ? from : written[k];
+                if (in_order || (first > 0 && map.steps[k] == 0)) continue;
+                const auto write = size == 1 ? write_rows<1> : size == 4 ? write_rows<4> : write_rows<8>;
+                write(count_of_rows, map.n, from, map.steps[k], map.along[k], written[k]);
+            }
+            rows(f, joined, to + first * map.n * static_cast<Index>(element));
+        }
     }
 
     void run(const Shape& result) const {
         const Shape* shapes[max_operands];
+        Index strides[max_operands];
         bool same = true;
         for (std::size_t k = 0; k < count; ++k) {
             shapes[k] = operands[k].shape;
+            strides[k] = 1;
             same = same && *shapes[k] == result;
         }
-        const Index offsets[max_operands] = {};
         if (same) {  // the common case needs no plan
-            Index strides[max_operands];
-            std::fill_n(strides, count, Index{1});
             parallel_for(result.numel(), parallel_grain,
-                         [&](Index begin, Index end) { part(0, begin, end, offsets, strides); });
+                         [&](Index begin, Index end) { part(begin, end, strides); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
-        const Index inner = plan.sizes[0], rows = inner == 0 ? 0 : result.numel() / inner;
-        if (rows == 1) {
+        const Index inner = plan.sizes[0];
+        if (plan.rank == 1) {
             parallel_for(inner, parallel_grain,
-                         [&](Index begin, Index end) { part(0, begin, end, offsets, plan.strides[0]); });
+                         [&](Index begin, Index end) { part(begin, end, plan.strides[0]); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
-            parallel_for(rows, block, [&](Index begin, Index end) {
-                Index at[max_operands];
-                for (Index i = begin; i < end; ++i) {
-                    plan.offsets(i, at);
-                    part(i * inner, 0, inner, at, plan.strides[0]);
-                }
-            });
+            parallel_for(inner == 0 ? 0 : result.numel() / inner, block,
+                         [&](Index begin, Index end) { part(plan, begin, end); });
         }
+    }
+
+private:
+    static constexpr Index joined_rows = 64;   // rows of fewer elements are joined
+    static constexpr Index join_bytes = 8192;  // of one operand
+
+    char* at(Index i) const { return static_cast<char*>(y) + i * static_cast<Index>(element); }
+
+    void place(MapRows& map, std::size_t k, Index offset, Index stride) const {
+        map.x[k] =
+            static_cast<const char*>(operands[k].data) + offset * static_cast<Index>(operands[k].element);
+        map.along[k] = -stride;
     }
 };
 
 template <class F, class R, class... Ts>
 void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, sizeof...(Ts)>& operands) {
     static_assert(sizeof...(Ts) <= max_operands, "a map of more than 8 operands");
-    const auto row = [](const void* functor, Index n, void* out, const void* const* x, const Index* strides) {
-        map_row<F, R, Ts...>(*static_cast<const F*>(functor), n, static_cast<R*>(out), x, strides,
-                             std::index_sequence_for<Ts...>());
+    const auto rows = [](const void* functor, const MapRows& map, void* out) {
+        map_rows<F, R, Ts...>(*static_cast<const F*>(functor), map, static_cast<R*>(out),
+                              std::index_sequence_for<Ts...>());
     };
-    ErasedMap{&f, row, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
+    ErasedMap{&f, rows, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
 }
 
 [[gnu::noinline]] inline Shape broadcast_all(const char* operation, const Operand* operands,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gradus/kernels/arithmetic.hpp"
+#include "gradus/kernels/packs_of_rows.hpp"
 
 namespace gradus::kernels {
 
@@ -20,13 +21,6 @@ T extreme(int side) {
         return T(side * std::numeric_limits<double>::infinity());
 }
 
-/// `result`, or NaN if a lane is NaN.
-template <class P>
-GRADUS_INLINE typename P::Value or_nan(const P& lanes, typename P::Value result) {
-    const typename P::Value nan = sum(select(lanes == lanes, P(0), lanes));
-    return nan == nan ? result : nan;
-}
-
 }  // namespace detail
 
 // What a reduction does with two partial results, and where it starts.
@@ -34,24 +28,21 @@ GRADUS_INLINE typename P::Value or_nan(const P& lanes, typename P::Value result)
 struct SumOf : Vectorized {
     template <class T> static T start() { return T(0); }
     template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const { return a + b; }
-    template <class P> GRADUS_INLINE static auto across(const P& lanes) { return sum(lanes); }
 };
 // The largest (smallest) number; NaN as soon as there is one.
 struct MaxOf : Vectorized {
     template <class T> static T start() { return detail::extreme<T>(-1); }
     template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
-        using simd::max, simd::select;
-        return select(b == b, max(a, b), b);  // max itself keeps the NaN of a only
+        using simd::is_nan, simd::max, simd::select;
+        return select(is_nan(b), b, max(a, b));  // max itself keeps the NaN of a only
     }
-    template <class P> GRADUS_INLINE static auto across(const P& lanes) { return detail::or_nan(lanes, max(lanes)); }
 };
 struct MinOf : Vectorized {
     template <class T> static T start() { return detail::extreme<T>(1); }
     template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
-        using simd::min, simd::select;
-        return select(b == b, min(a, b), b);
+        using simd::is_nan, simd::min, simd::select;
+        return select(is_nan(b), b, min(a, b));
     }
-    template <class P> GRADUS_INLINE static auto across(const P& lanes) { return detail::or_nan(lanes, min(lanes)); }
 };
 // clang-format on
 
@@ -61,136 +52,140 @@ namespace detail {
 /// count.
 inline constexpr Index row_block = 8192;
 
-/// f over x[0..n): lanes first, then across lanes.
+/// y[r] = f over x[r * n + i]: lanes first, then across lanes, of as many rows as there are lanes.
 template <class F, class T>
 struct RowKernel {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index n, T* result) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Pack = simd::Pack<T, lanes>;
+    GRADUS_INLINE static void run(const T* x, Index rows, Index n, T* y) {
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr Index lanes = Pack::size;
         const F f;
-        Pack total[4] = {F::template start<T>(), F::template start<T>(), F::template start<T>(),
-                         F::template start<T>()};
-        Index i = 0;
-        for (; i + 4 * lanes <= n; i += 4 * lanes)
+        const Pack start(F::template start<T>());
+        const PacksOfRows<T, Bytes> packs(n);
+        const T* const end = x + rows * n;
+        for (Index first = 0; first < rows; first += lanes) {
+            const Index count = std::min(lanes, rows - first);
+            Pack each[std::size_t{lanes}];
+            for (Pack& pack : each) pack = start;
+            for (Index row = 0; row < count; ++row, x += n) {
+                Pack total[4] = {start, start, start, start};
+                Index i = 0;
+                for (; i + 4 * lanes <= n; i += 4 * lanes)
 #pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k) total[k] = f(total[k], Pack::load(x + i + k * lanes));
-        for (; i + lanes <= n; i += lanes) total[0] = f(total[0], Pack::load(x + i));
-        if (i < n)
-            total[1] =
-                f(total[1], Pack::load_partial(x + i, static_cast<int>(n - i), F::template start<T>()));
-        *result = F::across(f(f(total[0], total[1]), f(total[2], total[3])));
+                    for (int k = 0; k < 4; ++k) total[k] = f(total[k], Pack::load(x + i + k * lanes));
+                for (; i < packs.whole; i += lanes) total[0] = f(total[0], Pack::load(x + i));
+                if (packs.rest > 0)
+                    total[1] = f(total[1], select(packs.own, packs.load_tail(x + i, end), start));
+                each[row] = f(f(total[0], total[1]), f(total[2], total[3]));
+            }
+            simd::across(each, f).store_partial(y + first, static_cast<int>(count));
+        }
     }
 };
 
-/// y[j] = f over r of x[r * stride + j], for up to 4 packs of columns.
+/// Rows and columns that one ColumnKernel covers: partial results are combined in order, which also keeps
+/// float sums of many rows accurate.
+inline constexpr Index column_rows = 256, column_strip = 1024;
+
+/// y[j] = f over r of x[r * stride + j], up to column_strip of them. Reads along rows, eight at a time.
 template <class F, class T>
 struct ColumnKernel {
-    template <std::size_t Count, int Bytes>
-    GRADUS_INLINE static Index strip(const T* x, Index rows, Index stride, Index j, T* y) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Pack = simd::Pack<T, lanes>;
-        const F f;
-        Pack total[Count];
-        for (std::size_t k = 0; k < Count; ++k) total[k] = Pack(F::template start<T>());
-        for (Index first = 0; first < rows; first += 256) {  // blocks keep float sums of many rows accurate
-            Pack part[Count];
-            for (std::size_t k = 0; k < Count; ++k) part[k] = Pack(F::template start<T>());
-            const Index last = std::min(rows, first + 256);
-            for (Index r = first; r < last; ++r)
-#pragma GCC unroll 4
-                for (std::size_t k = 0; k < Count; ++k)
-                    part[k] = f(part[k], Pack::load(x + r * stride + j + static_cast<Index>(k) * lanes));
-            for (std::size_t k = 0; k < Count; ++k) total[k] = f(total[k], part[k]);
-        }
-        for (std::size_t k = 0; k < Count; ++k) total[k].store(y + j + static_cast<Index>(k) * lanes);
-        return static_cast<Index>(Count) * lanes;
-    }
-
     template <int Bytes>
     GRADUS_INLINE static void run(const T* x, Index rows, Index stride, Index columns, T* y) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        Index j = 0;
-        while (j + 4 * lanes <= columns) j += strip<4, Bytes>(x, rows, stride, j, y);
-        while (j + lanes <= columns) j += strip<1, Bytes>(x, rows, stride, j, y);
-        if (j < columns) tail<Bytes>(x + j, rows, stride, columns - j, y + j);
-    }
-
-    /// The last columns, fewer than a pack holds, in the same order of additions. Rows are read to the full
-    /// width of a pack as long as that is memory of the matrix; what comes of the lanes too many is not
-    /// written.
-    template <int Bytes>
-    GRADUS_INLINE static void tail(const T* x, Index rows, Index stride, Index columns, T* y) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Pack = simd::Pack<T, lanes>;
-        const int width = static_cast<int>(columns) & (lanes - 1);
-        const Index whole = rows - (lanes - width + stride - 1) / stride;
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr Index lanes = Pack::size, together = 8;
         const F f;
-        Pack total(F::template start<T>());
-        for (Index first = 0; first < rows; first += 256) {
-            Pack part(F::template start<T>());
-            const Index last = std::min(rows, first + 256);
-            for (Index r = first; r < last; ++r)
-                part = f(part,
-                         r < whole ? Pack::load(x + r * stride) : Pack::load_partial(x + r * stride, width));
-            total = f(total, part);
-        }
-        total.store_partial(y, width);
+        const Pack start(F::template start<T>());
+        // The last pack overlaps the one before. Where there is no other, rows are read to its full width as
+        // long as that is memory of the matrix.
+        const Index packs = (columns + lanes - 1) / lanes, last = std::max<Index>(0, columns - lanes);
+        const Index missing = std::max<Index>(0, lanes - columns);
+        const Index whole = rows - (missing + stride - 1) / stride;
+        Pack total[std::size_t{column_strip / lanes}];
+        for (Index p = 0; p < packs; ++p) total[p] = start;
+        Index r = 0;
+        for (; r + together <= whole; r += together)
+            for (Index p = 0; p < packs; ++p) {
+                const T* const from = x + r * stride + std::min(p * lanes, last);
+                Pack part = Pack::load(from);
+#pragma GCC unroll 8
+                for (Index i = 1; i < together; ++i) part = f(part, Pack::load(from + i * stride));
+                total[p] = f(total[p], part);
+            }
+        for (; r < whole; ++r)
+            for (Index p = 0; p < packs; ++p)
+                total[p] = f(total[p], Pack::load(x + r * stride + std::min(p * lanes, last)));
+        for (; r < rows; ++r)
+            total[0] = f(total[0], Pack::load_partial(x + r * stride, static_cast<int>(columns)));
+        if (missing > 0) return total[0].store_partial(y, static_cast<int>(columns));
+        for (Index p = 0; p < packs; ++p) total[p].store(y + std::min(p * lanes, last));
     }
 };
 
+/// y[r] = f over x[r * n + i].
 template <class F, class T>
-T reduce_row(const T* x, Index n) {
+void reduce_few_rows(const T* x, Index rows, Index n, T* y) {
     if constexpr (std::is_floating_point_v<T>) {
-        T result;
-        simd::run<RowKernel<F, T>>(x, n, &result);
-        return result;
+        simd::run<RowKernel<F, T>>(x, rows, n, y);
     } else {
-        T total = F::template start<T>();
-        for (Index i = 0; i < n; ++i) total = F{}(total, x[i]);
-        return total;
+        for (Index r = 0; r < rows; ++r) {
+            T total = F::template start<T>();
+            for (Index i = 0; i < n; ++i) total = F{}(total, *x++);
+            y[r] = total;
+        }
+    }
+}
+
+/// y[j] = f over r of x[r * stride + j], up to column_strip of them.
+template <class F, class T>
+void reduce_strip(const T* x, Index rows, Index stride, Index columns, T* y) {
+    if constexpr (std::is_floating_point_v<T>) {
+        simd::run<ColumnKernel<F, T>>(x, rows, stride, columns, y);
+    } else {
+        std::fill_n(y, columns, F::template start<T>());
+        for (Index r = 0; r < rows; ++r)
+            for (Index j = 0; j < columns; ++j) y[j] = F{}(y[j], x[r * stride + j]);
     }
 }
 
 /// y[a] = f over x[a, 0..n) for `outer` rows.
 template <class F, class T>
 void reduce_rows(const T* x, Index outer, Index n, T* y) {
-    const Index blocks = std::max<Index>(1, (n + row_block - 1) / row_block);
-    Tensor<T> partial = Tensor<T>::uninitialized({blocks > 1 ? outer * blocks : 0});
-    T* const out = blocks > 1 ? partial.mutable_data() : y;
-    const Index grain = std::max<Index>(1, parallel_grain / std::max<Index>(1, std::min(n, row_block)));
-    parallel_for(outer * blocks, grain, [&](Index begin, Index end) {
+    if (n <= row_block)
+        return parallel_for(
+            outer, std::max<Index>(1, parallel_grain / std::max<Index>(1, n)),
+            [&](Index begin, Index end) { reduce_few_rows<F>(x + begin * n, end - begin, n, y + begin); });
+    const Index blocks = (n + row_block - 1) / row_block;
+    Tensor<T> partial = Tensor<T>::uninitialized({outer * blocks});
+    T* const out = partial.mutable_data();
+    parallel_for(outer * blocks, parallel_grain / row_block, [&](Index begin, Index end) {
         for (Index i = begin; i < end; ++i) {
             const Index start = i % blocks * row_block;
-            out[i] = reduce_row<F>(x + i / blocks * n + start, std::min(row_block, n - start));
+            reduce_few_rows<F>(x + i / blocks * n + start, 1, std::min(row_block, n - start), out + i);
         }
     });
-    if (blocks > 1)
-        for (Index a = 0; a < outer; ++a) y[a] = reduce_row<F>(out + a * blocks, blocks);
+    reduce_rows<F>(partial.data(), outer, blocks, y);
 }
 
 /// y[a, j] = f over r of x[a, r, j].
 template <class F, class T>
 void reduce_columns(const T* x, Index outer, Index rows, Index columns, T* y) {
-    const Index width = 64, strips = (columns + width - 1) / width;
-    const Index grain =
-        std::max<Index>(1, parallel_grain / std::max<Index>(1, rows * std::min(width, columns)));
-    parallel_for(outer * strips, grain, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) {
-            const Index a = i / strips, j = i % strips * width, count = std::min(width, columns - j);
-            const T* const in = x + a * rows * columns + j;
-            T* const out = y + a * columns + j;
-            if constexpr (std::is_floating_point_v<T>) {
-                simd::run<ColumnKernel<F, T>>(in, rows, columns, count, out);
-            } else {
-                for (Index c = 0; c < count; ++c) {
-                    T total = F::template start<T>();
-                    for (Index r = 0; r < rows; ++r) total = F{}(total, in[r * columns + c]);
-                    out[c] = total;
-                }
-            }
-        }
-    });
+    const Index blocks = std::max<Index>(1, (rows + column_rows - 1) / column_rows);
+    const Index strips = (columns + column_strip - 1) / column_strip;
+    const Index width = strips == 0 ? 0 : (columns + strips - 1) / strips;  // even: no strip is narrow
+    Tensor<T> partial = Tensor<T>::uninitialized({blocks > 1 ? outer * blocks * columns : 0});
+    T* const out = blocks > 1 ? partial.mutable_data() : y;
+    const Index work = std::max<Index>(1, std::min(rows, column_rows) * width);
+    parallel_for(outer * blocks * strips, std::max<Index>(1, parallel_grain / work),
+                 [&](Index begin, Index end) {
+                     for (Index i = begin; i < end; ++i) {
+                         const Index j = i % strips * width, block = i / strips;
+                         const Index a = block / blocks, r = block % blocks * column_rows;
+                         reduce_strip<F>(x + (a * rows + r) * columns + j, std::min(column_rows, rows - r),
+                                         columns, std::min(width, columns - j), out + block * columns + j);
+                     }
+                 });
+    if (blocks > 1) reduce_columns<F>(partial.data(), outer, blocks, columns, y);
 }
 
 }  // namespace detail

@@ -167,9 +167,9 @@ struct Pack {
     GRADUS_INLINE friend Pack operator>>(const Pack& a, int count) { return wrap(a.v >> count); }
 
     /// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps x's NaN.
-    GRADUS_INLINE friend Pack max(const Pack& a, const Pack& b) { return wrap(b.v > a.v ? b.v : a.v); }
+    GRADUS_INLINE friend Pack max(const Pack& a, const Pack& b) { return chosen(b.v > a.v ? b.v : a.v); }
     /// b < a ? b : a. The first operand is kept on a tie and when either is NaN.
-    GRADUS_INLINE friend Pack min(const Pack& a, const Pack& b) { return wrap(b.v < a.v ? b.v : a.v); }
+    GRADUS_INLINE friend Pack min(const Pack& a, const Pack& b) { return chosen(b.v < a.v ? b.v : a.v); }
 
     /// a * b + c, with one rounding where the instruction set has it (avx2, avx512), else with two.
     GRADUS_INLINE friend Pack fma(const Pack& a, const Pack& b, const Pack& c) {
@@ -194,6 +194,20 @@ struct Pack {
         Pack pack;
         pack.v = vector;
         return pack;
+    }
+
+    /// The same for the result of `?:`. g++ must not see that it is one: a choice within a choice it makes
+    /// lane after lane.
+    GRADUS_INLINE static Pack chosen(const Vector& vector) {
+        Pack pack = wrap(vector);
+        detail::keep_form(pack.v);
+        return pack;
+    }
+
+    /// op of all lanes, in the order of sum().
+    template <class Op>
+    GRADUS_INLINE static T fold(const Pack& x, Op op) {
+        return fold<N / 2>(x, op);
     }
 
 private:
@@ -230,7 +244,7 @@ struct Mask {
 
     /// Lane by lane: mask ? a : b. Both are evaluated; what the mask drops may be NaN or infinite.
     GRADUS_INLINE friend Pack<T, N> select(const Mask& mask, const Pack<T, N>& a, const Pack<T, N>& b) {
-        return Pack<T, N>::wrap(mask.lanes.v ? a.v : b.v);
+        return Pack<T, N>::chosen(mask.lanes.v ? a.v : b.v);
     }
 
     /// Lanes of -1 where true and 0 where false.
@@ -240,6 +254,12 @@ struct Mask {
         return result;
     }
 };
+
+/// True where x is NaN.
+template <class T, int N>
+GRADUS_INLINE Mask<T, N> is_nan(const Pack<T, N>& x) {
+    return x != x;
+}
 
 /// The pack that fills a register of `Bytes` bytes.
 template <class T, int Bytes>
@@ -255,6 +275,30 @@ template <class T, class Int, int N>
 GRADUS_INLINE Pack<T, N> from_bits(const Pack<Int, N>& x) {
     static_assert(sizeof(T) == sizeof(Int));
     return Pack<T, N>::wrap(reinterpret_cast<typename Pack<T, N>::Vector>(x.v));
+}
+
+namespace detail {
+
+/// op of neighbours `Step` lanes apart: those of a where the lane's bit `Step` is 0, else those of b.
+template <int Step, class P, class Op, int... Lane>
+GRADUS_INLINE P fold_neighbours(const P& a, const P& b, Op op, std::integer_sequence<int, Lane...>) {
+    constexpr int n = P::size;
+    return op(P::wrap(__builtin_shufflevector(a.v, b.v, (Lane & Step ? n + Lane - Step : Lane)...)),
+              P::wrap(__builtin_shufflevector(a.v, b.v, (Lane & Step ? n + Lane : Lane + Step)...)));
+}
+
+}  // namespace detail
+
+/// Lane i of the result is op over all lanes of x[i], in an order that does not depend on i. Changes x.
+template <int Step = 1, class P, std::size_t N, class Op>
+GRADUS_INLINE P across(P (&x)[N], Op op) {
+    static_assert(N == static_cast<std::size_t>(P::size));
+    constexpr auto lanes = std::make_integer_sequence<int, P::size>();
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < N / 2 / Step; ++k)
+        x[k] = detail::fold_neighbours<Step>(x[2 * k], x[2 * k + 1], op, lanes);
+    if constexpr (2 * Step < P::size) return across<2 * Step>(x, op);
+    return x[0];
 }
 
 /// Each lane converted as by static_cast<T>.
@@ -352,6 +396,10 @@ template <Number A, Number B>
 GRADUS_INLINE constexpr std::common_type_t<A, B> min(A a, B b) {
     using T = std::common_type_t<A, B>;
     return select(static_cast<T>(b) < static_cast<T>(a), b, a);
+}
+template <class T>
+GRADUS_INLINE constexpr bool is_nan(const T& x) {
+    return x != x;
 }
 template <Number T>
 GRADUS_INLINE T abs(T x) {

@@ -1,93 +1,370 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "gradus/core/parallel.hpp"
+#include "gradus/core/tensor.hpp"
 #include "gradus/kernels/functions.hpp"
-#include "gradus/kernels/map.hpp"
+#include "gradus/kernels/packs_of_rows.hpp"
+
+// Softmax along one axis of x [outer, n, inner]: where that is the last axis (inner = 1) by rows, else by
+// columns in lanes. Either way a few of them at a time stay in the first-level cache for all passes, and what
+// is summed for one of them does not depend on the others.
 
 namespace gradus::kernels {
 namespace detail {
 
-/// The largest of n numbers; 0 if that is -inf (or there are none), because it could not be subtracted.
+/// Where softmax leaves y = exp(x - largest) and, per row or column, the sum of it, that sum's logarithm and
+/// the largest x. Without `sums`, y is divided by the sum and all else left out.
 template <class T>
-T largest(const T* x, Index n) {
-    T result(-std::numeric_limits<double>::infinity());
-    for (Index i = 0; i < n; ++i)
-        if (x[i] > result || result != result) result = x[i];
-    return result > T(-std::numeric_limits<double>::infinity()) ? result : T(0);
-}
+struct SoftmaxOut {
+    T* y;
+    T *sums = nullptr, *log_sums = nullptr, *largest = nullptr;
 
-/// For one row x of n numbers: m, the largest x, y[i] = exp(x[i] - m) and their sum.
-/// Short rows keep one block of packs: the largest is found across lanes, the tail is padded with -inf.
+    SoftmaxOut from(Index element, Index position) const {
+        if (!sums) return {y + element};
+        return {y + element, sums + position, log_sums + position, largest + position};
+    }
+
+    /// Keeps the first n lanes; expects `sums`.
+    template <class Pack>
+    GRADUS_INLINE void store(Index position, int n, const Pack& sum, const Pack& shift) const {
+        sum.store_partial(sums + position, n);
+        log(sum).store_partial(log_sums + position, n);
+        shift.store_partial(largest + position, n);
+    }
+};
+
 template <class T>
-struct SoftmaxKernel {
+struct SoftmaxRows {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index n, T* y, T* largest_out, T* sum_out) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
+    GRADUS_INLINE static void run(const T* x, Index rows, Index n, SoftmaxOut<T> out) {
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr Index lanes = Pack::size;
         constexpr T lowest = -std::numeric_limits<T>::infinity();
-        using Pack = simd::Pack<T, lanes>;
-        for (Index r = 0; r < rows; ++r, x += n, y += n) {
-            Pack top(lowest);
-            Index i = 0;
-            for (; i + lanes <= n; i += lanes) top = max(Pack::load(x + i), top);
-            const int rest = static_cast<int>(n - i);
-            const Pack tail = Pack::load_partial(x + i, rest, lowest);
-            const T m = max(max(tail, top));
+        const PacksOfRows<T, Bytes> packs(n);
+        const T *const x_end = x + rows * n, *const y_end = out.y + rows * n;
+        T* y = out.y;
+        alignas(Bytes) T waiting[std::size_t{packs.group_size}];
+        for (Index first = 0; first < rows; first += packs.group) {
+            const Index count = std::min(packs.group, rows - first);
+            Pack each[std::size_t{lanes}];
+            for (Pack& pack : each) pack = Pack(lowest);
+            for (Index k = 0; k < count; ++k) {
+                const T* const row = x + k * n;
+                Pack top(lowest);
+                for (Index i = 0; i < packs.whole; i += lanes) top = max(Pack::load(row + i), top);
+                if (packs.rest > 0)
+                    top =
+                        max(select(packs.own, packs.load_tail(row + packs.whole, x_end), Pack(lowest)), top);
+                each[k] = top;
+            }
+            const Pack top = simd::across(
+                each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return max(a, b); });
             // A row of all -inf (or one with +inf) has no finite shift: then nothing is subtracted, and NaN
             // or inf shows.
-            const Pack shift(m > lowest ? m : T(0));
-            Pack total(T(0));
-            for (i = 0; i + lanes <= n; i += lanes) {
-                const Pack e = exp(Pack::load(x + i) - shift);
-                e.store(y + i);
-                total += e;
+            const Pack shift = select(top > Pack(lowest), top, Pack(T(0)));
+            T numbers[std::size_t{lanes}];
+            shift.store(numbers);
+            // What will be divided waits where rows do not overlap: reading what two stores have written is
+            // slow. A long row waits in place.
+            const bool in_place = out.sums || n > packs.group_size - lanes;
+            T* const exps = in_place ? y : waiting;
+            const Index pitch = in_place ? n : packs.whole + lanes;
+            const T* const exps_end = in_place ? y_end : waiting + packs.group_size;
+            for (Index k = 0; k < count; ++k) {
+                const T* const row = x + k * n;
+                T* const to = exps + k * pitch;
+                Pack total(T(0));
+                for (Index i = 0; i < packs.whole; i += lanes) {
+                    const Pack e = exp(Pack::load(row + i) - Pack(numbers[k]));
+                    e.store(to + i);
+                    total += e;
+                }
+                if (packs.rest > 0) {
+                    const Pack e = exp(packs.load_tail(row + packs.whole, x_end) - Pack(numbers[k]));
+                    packs.store_tail(e, to + packs.whole, exps_end);
+                    total += select(packs.own, e, Pack(T(0)));
+                }
+                each[k] = total;
             }
-            const Pack e = exp(tail - shift);
-            e.store_partial(y + i, rest);
-            total += e;
-            sum_out[r] = sum(total);
-            largest_out[r] = shift[0];
+            const Pack sum =
+                simd::across(each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return a + b; });
+            if (out.sums) out.store(first, static_cast<int>(count), sum, shift);
+            (1 / sum).store(numbers);
+            for (Index k = 0; k < (out.sums ? 0 : count); ++k) {
+                const T* const from = exps + k * pitch;
+                T* const to = y + k * n;
+                const Pack factor(numbers[k]);
+                for (Index i = 0; i < packs.whole; i += lanes) (Pack::load(from + i) * factor).store(to + i);
+                if (packs.rest > 0)
+                    packs.store_tail(packs.load_tail(from + packs.whole, exps_end) * factor, to + packs.whole,
+                                     y_end);
+            }
+            x += count * n;
+            y += count * n;
         }
     }
 };
 
-}  // namespace detail
-
-/// Row by row along the last axis: exps = exp(x - largest), their sum, and the largest x. Softmax is exps /
-/// sum; its logarithm is (x - largest) - log(sum), in this order, which keeps all digits where x is large.
+/// dx = y (dy - Σ y dy).
 template <class T>
-struct SoftmaxParts {
-    Tensor<T> exps, sums, largest;  // [..., n], [rows], [rows]
+struct SoftmaxRowsBack {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* y, const T* dy, Index rows, Index n, T* dx) {
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr Index lanes = Pack::size;
+        const PacksOfRows<T, Bytes> packs(n);
+        const T *const y_end = y + rows * n, *const dy_end = dy + rows * n, *const dx_end = dx + rows * n;
+        for (Index first = 0; first < rows; first += packs.group) {
+            const Index count = std::min(packs.group, rows - first);
+            Pack each[std::size_t{lanes}];
+            for (Pack& pack : each) pack = Pack(T(0));
+            for (Index k = 0; k < count; ++k) {
+                const T *const a = y + k * n, *const b = dy + k * n;
+                Pack total(T(0));
+                for (Index i = 0; i < packs.whole; i += lanes)
+                    total = fma(Pack::load(a + i), Pack::load(b + i), total);
+                if (packs.rest > 0) {
+                    const Pack product =
+                        packs.load_tail(a + packs.whole, y_end) * packs.load_tail(b + packs.whole, dy_end);
+                    total += select(packs.own, product, Pack(T(0)));
+                }
+                each[k] = total;
+            }
+            T dots[std::size_t{lanes}];
+            simd::across(each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA {
+                return a + b;
+            }).store(dots);
+            for (Index k = 0; k < count; ++k, y += n, dy += n, dx += n) {
+                const Pack dot(dots[k]);
+                for (Index i = 0; i < packs.whole; i += lanes)
+                    (Pack::load(y + i) * (Pack::load(dy + i) - dot)).store(dx + i);
+                if (packs.rest > 0)
+                    packs.store_tail(packs.load_tail(y + packs.whole, y_end) *
+                                         (packs.load_tail(dy + packs.whole, dy_end) - dot),
+                                     dx + packs.whole, dx_end);
+            }
+        }
+    }
+};
+
+/// Calls body(begin, packs, load, store) for columns from `begin` on, at most `most` packs of them at a time.
+/// load(from, k) and store(pack, to, k) are for the k-th pack of a row. The last pack overlaps the one
+/// before; fewer columns than lanes are loaded and stored in part.
+template <class T, int Bytes>
+struct PacksOfColumns {
+    using Pack = simd::PackOf<T, Bytes>;
+    static constexpr Index lanes = Pack::size;
+    static constexpr int most = 4;
+
+    Index columns, begin = 0;
+    int count = 0;
+
+    GRADUS_INLINE explicit PacksOfColumns(Index all) : columns(all) { fit(); }
+    GRADUS_INLINE bool done() const { return begin >= columns; }
+    GRADUS_INLINE void next() {
+        begin += count * lanes;
+        fit();
+    }
+    GRADUS_INLINE Pack load(const T* row, int k) const {
+        return columns < lanes ? Pack::load_partial(row, static_cast<int>(columns))
+                               : Pack::load(row + begin + k * lanes);
+    }
+    GRADUS_INLINE void store(const Pack& pack, T* row, int k) const {
+        columns < lanes ? pack.store_partial(row, static_cast<int>(columns))
+                        : pack.store(row + begin + k * lanes);
+    }
+
+private:
+    GRADUS_INLINE void fit() {
+        count = static_cast<int>(std::clamp<Index>((columns - begin) / lanes, 1, most));
+        if (!done() && columns >= lanes) begin = std::min(begin, columns - lanes);
+    }
 };
 
 template <class T>
-SoftmaxParts<T> softmax_parts(const Tensor<T>& x) {
-    const Index n = x.size(-1), rows = x.shape().span(0, x.rank() - 1);
-    SoftmaxParts<T> parts{Tensor<T>::uninitialized(x.shape()), Tensor<T>::uninitialized({rows}),
-                          Tensor<T>::uninitialized({rows})};
-    T* const exps = parts.exps.mutable_data();
-    T* const sums = parts.sums.mutable_data();
-    T* const tops = parts.largest.mutable_data();
-    parallel_for(rows, std::max<Index>(1, parallel_grain / 8 / std::max<Index>(n, 1)),
-                 [&](Index begin, Index end) {
-                     if constexpr (std::is_floating_point_v<T>) {
-                         simd::run<detail::SoftmaxKernel<T>>(x.data() + begin * n, end - begin, n,
-                                                             exps + begin * n, tops + begin, sums + begin);
-                     } else {
-                         using std::exp;
-                         for (Index r = begin; r < end; ++r) {
-                             const T m = detail::largest(x.data() + r * n, n);
-                             T sum(0);
-                             for (Index i = r * n; i < (r + 1) * n; ++i)
-                                 sum = sum + (exps[i] = exp(x.data()[i] - m));
-                             sums[r] = sum;
-                             tops[r] = m;
+struct SoftmaxColumns {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* x, Index n, Index inner, Index columns, SoftmaxOut<T> out) {
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr T lowest = -std::numeric_limits<T>::infinity();
+        for (PacksOfColumns<T, Bytes> packs(columns); !packs.done(); packs.next()) {
+            Pack shift[packs.most], total[packs.most];
+            for (int k = 0; k < packs.count; ++k) shift[k] = Pack(lowest), total[k] = Pack(T(0));
+            for (Index i = 0; i < n; ++i)
+                for (int k = 0; k < packs.count; ++k) shift[k] = max(packs.load(x + i * inner, k), shift[k]);
+            for (int k = 0; k < packs.count; ++k)
+                shift[k] = select(shift[k] > Pack(lowest), shift[k], Pack(T(0)));
+            for (Index i = 0; i < n; ++i)
+                for (int k = 0; k < packs.count; ++k) {
+                    const Pack e = exp(packs.load(x + i * inner, k) - shift[k]);
+                    packs.store(e, out.y + i * inner, k);
+                    total[k] += e;
+                }
+            if (out.sums) {
+                for (int k = 0; k < packs.count; ++k) {
+                    packs.store(total[k], out.sums, k);
+                    packs.store(log(total[k]), out.log_sums, k);
+                    packs.store(shift[k], out.largest, k);
+                }
+                continue;
+            }
+            for (int k = 0; k < packs.count; ++k) total[k] = 1 / total[k];
+            for (Index i = 0; i < n; ++i)
+                for (int k = 0; k < packs.count; ++k)
+                    packs.store(packs.load(out.y + i * inner, k) * total[k], out.y + i * inner, k);
+        }
+    }
+};
+
+template <class T>
+struct SoftmaxColumnsBack {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* y, const T* dy, Index n, Index inner, Index columns, T* dx) {
+        using Pack = simd::PackOf<T, Bytes>;
+        for (PacksOfColumns<T, Bytes> packs(columns); !packs.done(); packs.next()) {
+            Pack dot[packs.most];
+            for (int k = 0; k < packs.count; ++k) dot[k] = Pack(T(0));
+            for (Index i = 0; i < n; ++i)
+                for (int k = 0; k < packs.count; ++k)
+                    dot[k] = fma(packs.load(y + i * inner, k), packs.load(dy + i * inner, k), dot[k]);
+            for (Index i = 0; i < n; ++i)
+                for (int k = 0; k < packs.count; ++k)
+                    packs.store(packs.load(y + i * inner, k) * (packs.load(dy + i * inner, k) - dot[k]),
+                                dx + i * inner, k);
+        }
+    }
+};
+
+/// One column, of numbers of any type.
+template <class T>
+void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) {
+    using std::exp, std::log;
+    const T lowest = T(-std::numeric_limits<double>::infinity());
+    T top = lowest, sum(0);
+    for (Index i = 0; i < n; ++i)
+        if (x[i * inner] > top || top != top) top = x[i * inner];
+    if (!(top > lowest)) top = T(0);
+    for (Index i = 0; i < n; ++i) sum = sum + (out.y[i * inner] = exp(x[i * inner] - top));
+    if (out.sums)
+        *out.sums = sum, *out.log_sums = log(sum), *out.largest = top;
+    else
+        for (Index i = 0; i < n; ++i) out.y[i * inner] = out.y[i * inner] / sum;
+}
+template <class T>
+void softmax_column_back(const T* y, const T* dy, Index n, Index inner, T* dx) {
+    T dot(0);
+    for (Index i = 0; i < n; ++i) dot = dot + y[i * inner] * dy[i * inner];
+    for (Index i = 0; i < n; ++i) dx[i * inner] = y[i * inner] * (dy[i * inner] - dot);
+}
+
+/// The sizes around an axis, and how threads share them out: calls rows(first row, count) or
+/// columns(outer position, first column, count).
+struct SoftmaxSizes {
+    Index outer, n, inner;
+
+    SoftmaxSizes(const Shape& x, int axis)
+        : outer(x.span(0, axis)), n(x[axis]), inner(x.span(axis + 1, x.rank())) {}
+
+    template <class Rows, class Columns>
+    void share_out(const Rows& rows, const Columns& columns) const {
+        const Index size = std::max<Index>(n, 1), grain = parallel_grain / 8;
+        if (inner == 1) {
+            parallel_for(outer, std::max<Index>(1, grain / size),
+                         [&](Index begin, Index end) { rows(begin, end - begin); });
+            return;
+        }
+        const Index width = std::min<Index>(512, inner),
+                    strips = inner == 0 ? 0 : (inner + width - 1) / width;
+        parallel_for(outer * strips, std::max<Index>(1, grain / (size * std::max<Index>(width, 1))),
+                     [&](Index begin, Index end) {
+                         for (Index i = begin; i < end; ++i) {
+                             const Index column = i % strips * width;
+                             columns(i / strips, column, std::min(width, inner - column));
                          }
-                     }
-                 });
-    return parts;
+                     });
+    }
+};
+
+template <class T>
+void softmax_into(const Tensor<T>& x, int axis, const SoftmaxOut<T>& out) {
+    const SoftmaxSizes s(x.shape(), axis);
+    s.share_out(
+        [&](Index row, Index count) {
+            const T* const from = x.data() + row * s.n;
+            if constexpr (std::is_floating_point_v<T>)
+                simd::run<SoftmaxRows<T>>(from, count, s.n, out.from(row * s.n, row));
+            else
+                for (Index r = 0; r < count; ++r)
+                    softmax_column(from + r * s.n, s.n, 1, out.from((row + r) * s.n, row + r));
+        },
+        [&](Index outer, Index column, Index count) {
+            const Index at = outer * s.n * s.inner + column, position = outer * s.inner + column;
+            if constexpr (std::is_floating_point_v<T>)
+                simd::run<SoftmaxColumns<T>>(x.data() + at, s.n, s.inner, count, out.from(at, position));
+            else
+                for (Index c = 0; c < count; ++c)
+                    softmax_column(x.data() + at + c, s.n, s.inner, out.from(at + c, position + c));
+        });
+}
+
+}  // namespace detail
+
+/// exp(x - largest) along an axis, the sums of that and their logarithms, and the largest x. Softmax is exps
+/// / sums; its logarithm is (x - largest) - log_sums, in this order, which keeps all digits where x is large.
+template <class T>
+struct SoftmaxParts {
+    Tensor<T> exps, sums, log_sums, largest;  // of x's shape; the others have size 1 along the axis
+};
+
+template <class T>
+SoftmaxParts<T> softmax_parts(const Tensor<T>& x, int axis) {
+    const Shape one = x.shape().with(axis, 1);
+    SoftmaxParts<T> p{Tensor<T>::uninitialized(x.shape()), Tensor<T>::uninitialized(one),
+                      Tensor<T>::uninitialized(one), Tensor<T>::uninitialized(one)};
+    detail::softmax_into(
+        x, axis,
+        {p.exps.mutable_data(), p.sums.mutable_data(), p.log_sums.mutable_data(), p.largest.mutable_data()});
+    return p;
+}
+
+/// exp(x) / Σ exp(x) along an axis.
+template <class T>
+Tensor<T> softmax(const Tensor<T>& x, int axis) {
+    Tensor<T> y = Tensor<T>::uninitialized(x.shape());
+    detail::softmax_into(x, axis, {y.mutable_data()});
+    return y;
+}
+
+/// dx of softmax(), y (dy - Σ y dy).
+template <class T>
+Tensor<T> softmax_back(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
+    const detail::SoftmaxSizes s(y.shape(), axis);
+    Tensor<T> dx = Tensor<T>::uninitialized(y.shape());
+    T* const out = dx.mutable_data();
+    s.share_out(
+        [&](Index row, Index count) {
+            const Index at = row * s.n;
+            if constexpr (std::is_floating_point_v<T>)
+                simd::run<detail::SoftmaxRowsBack<T>>(y.data() + at, dy.data() + at, count, s.n, out + at);
+            else
+                for (Index i = at; i < at + count * s.n; i += s.n)
+                    detail::softmax_column_back(y.data() + i, dy.data() + i, s.n, 1, out + i);
+        },
+        [&](Index outer, Index column, Index count) {
+            const Index at = outer * s.n * s.inner + column;
+            if constexpr (std::is_floating_point_v<T>)
+                simd::run<detail::SoftmaxColumnsBack<T>>(y.data() + at, dy.data() + at, s.n, s.inner, count,
+                                                         out + at);
+            else
+                for (Index c = at; c < at + count; ++c)
+                    detail::softmax_column_back(y.data() + c, dy.data() + c, s.n, s.inner, out + c);
+        });
+    return dx;
 }
 
 }  // namespace gradus::kernels

@@ -108,7 +108,7 @@ void copy_row(Index n, const T* x, Index from, T* y, Index to) {
     if (from == 1 && to == 1 && n >= 16) {  // fewer are done before the library's copy has begun
         std::copy_n(x, n, y);
     } else if (from == 0 && to == 1) {
-        std::fill_n(y, n, *x);
+        gradus::detail::fill(y, n, *x);
     } else {
         for (Index i = 0; i < n; ++i) y[i * to] = x[i * from];
     }
@@ -150,19 +150,22 @@ struct TransposeKernel {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Memory = typename simd::detail::VectorOf<T, lanes>::in_memory;
         typename simd::detail::VectorOf<T, lanes>::type square[std::size_t{lanes}];
-        const Index whole_rows = rows / lanes * lanes, whole_columns = columns / lanes * lanes;
-        for (Index i = 0; i < whole_rows; i += lanes)
-            for (Index j = 0; j < whole_columns; j += lanes) {
+        if (rows < lanes || columns < lanes) {
+            for (Index i = 0; i < rows; ++i)
+                for (Index j = 0; j < columns; ++j) y[i * to + j] = x[i + j * from];
+            return;
+        }
+        for (Index i = 0; i < rows; i += lanes)  // the last square overlaps the one before
+            for (Index j = 0; j < columns; j += lanes) {
+                const Index row = std::min(i, rows - lanes), column = std::min(j, columns - lanes);
 #pragma GCC unroll 16
                 for (int k = 0; k < lanes; ++k)
-                    square[k] = *reinterpret_cast<const Memory*>(x + i + (j + k) * from);
+                    square[k] = *reinterpret_cast<const Memory*>(x + row + (column + k) * from);
                 rounds<lanes / 2>(square);
 #pragma GCC unroll 16
-                for (int k = 0; k < lanes; ++k) *reinterpret_cast<Memory*>(y + (i + k) * to + j) = square[k];
+                for (int k = 0; k < lanes; ++k)
+                    *reinterpret_cast<Memory*>(y + (row + k) * to + column) = square[k];
             }
-        for (Index i = 0; i < rows; ++i)
-            for (Index j = i < whole_rows ? whole_columns : 0; j < columns; ++j)
-                y[i * to + j] = x[i + j * from];
     }
 };
 

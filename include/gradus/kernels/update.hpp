@@ -126,7 +126,7 @@ struct LengthKernel {
             for (int k = 0; k < 4; ++k) add(total[k], Pack::load(x + i + k * lanes));
         for (; i < n; i += lanes)
             add(total[0], Pack::load_partial(x + i, static_cast<int>(std::min<Index>(lanes, n - i))));
-        *result = F::across(f(f(total[0], total[1]), f(total[2], total[3])));
+        *result = Wide::fold(f(f(total[0], total[1]), f(total[2], total[3])), f);
     }
 };
 

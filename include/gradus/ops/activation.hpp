@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "gradus/kernels/reduce.hpp"
 #include "gradus/kernels/softmax.hpp"
 #include "gradus/ops/arithmetic.hpp"
-#include "gradus/ops/layout.hpp"
 
 namespace gradus {
 
@@ -152,59 +152,30 @@ Variable<T> softplus(const Variable<T>& x) {
         });
 }
 
-namespace detail {
-
-/// Runs a function of the last axis on another one.
-template <class T, class F>
-Variable<T> along_axis(const char* name, const Variable<T>& x, int axis, const F& f) {
-    const int a = x.shape().normalize_axis(name, axis);
-    if (a == x.rank() - 1) return f(x);
-    return transpose(f(transpose(x, a, -1)), a, -1);
-}
-
-template <class T>
-Tensor<T> per_row(const Tensor<T>& rows, const Shape& shape) {
-    return rows.reshape(shape.with(-1, 1));
-}
-
-}  // namespace detail
-
 /// exp(xᵢ) / Σⱼ exp(xⱼ) along one axis, without overflow.       dx = y (dy − Σ dy·y)
 template <class T>
 Variable<T> softmax(const Variable<T>& x, int axis = -1) {
-    return detail::along_axis("softmax", x, axis, [](const Variable<T>& rows) {
-        const auto parts = kernels::softmax_parts(rows.value());
-        const Tensor<T> y = parts.exps / detail::per_row(parts.sums, rows.shape());
-        const auto last = kernels::AxisSet{1} << (rows.rank() - 1);
-        return record("softmax", y, wrt(rows, [y, last](const Tensor<T>& dy) {
-                          return y * (dy - kernels::reduce<kernels::SumOf>(dy * y, last));
-                      }));
-    });
+    const int a = x.shape().normalize_axis("softmax", axis);
+    const Tensor<T> y = kernels::softmax(x.value(), a);
+    return record("softmax", y,
+                  wrt(x, [y, a](const Tensor<T>& dy) { return kernels::softmax_back(y, dy, a); }));
 }
 
 /// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy −
 /// eʸ Σ dy
 template <class T>
 Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
-    return detail::along_axis("log_softmax", x, axis, [](const Variable<T>& rows) {
-        const auto parts = kernels::softmax_parts(rows.value());
-        const Tensor<T> exps = parts.exps, sums = detail::per_row(parts.sums, rows.shape());
-        const Tensor<T> log_sums = kernels::map(
-            "log_softmax",
-            [](const T& sum) {
-                using std::log;
-                return T(log(sum));
-            },
-            parts.sums);
-        const auto last = kernels::AxisSet{1} << (rows.rank() - 1);
-        return record("log_softmax",
-                      rows.value() - detail::per_row(parts.largest, rows.shape()) -
-                          detail::per_row(log_sums, rows.shape()),
-                      // In this order nll of it has the gradient of cross_entropy bit for bit.
-                      wrt(rows, [exps, sums, last](const Tensor<T>& dy) {
-                          return dy - exps * (kernels::reduce<kernels::SumOf>(dy, last) / sums);
-                      }));
-    });
+    const int a = x.shape().normalize_axis("log_softmax", axis);
+    const auto p = kernels::softmax_parts(x.value(), a);
+    const auto difference = []<class V>(const V& v, const V& largest, const V& log_sum)
+                                GRADUS_INLINE_LAMBDA { return V((v - largest) - log_sum); };
+    return record(
+        "log_softmax",
+        kernels::map("log_softmax", kernels::vectorized(difference), x.value(), p.largest, p.log_sums),
+        // In this order nll of it has the gradient of cross_entropy bit for bit.
+        wrt(x, [exps = p.exps, sums = p.sums, a](const Tensor<T>& dy) {
+            return dy - exps * (kernels::reduce<kernels::SumOf>(dy, 1u << a) / sums);
+        }));
 }
 
 }  // namespace gradus

@@ -278,8 +278,8 @@ Variable<T> extreme(const char* name, const Variable<T>& a, const Variable<T>& b
 template <class T>
 Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
     return detail::extreme("maximum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
-        using simd::max, simd::select;
-        return V(select(y == y, max(x, y), y));  // max alone keeps the NaN of x only
+        using simd::is_nan, simd::max, simd::select;
+        return V(select(is_nan(y), y, max(x, y)));  // max alone keeps the NaN of x only
     });
 }
 
@@ -288,8 +288,8 @@ Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
 template <class T>
 Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
     return detail::extreme("minimum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
-        using simd::min, simd::select;
-        return V(select(y == y, min(x, y), y));
+        using simd::is_nan, simd::min, simd::select;
+        return V(select(is_nan(y), y, min(x, y)));
     });
 }
 

@@ -6,7 +6,8 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/core/size2.hpp"
-#include "gradus/kernels/pool2d.hpp"
+#include "gradus/kernels/avg_pool2d.hpp"
+#include "gradus/kernels/max_pool2d.hpp"
 
 // Pooling over height and width of x [batch, channels, height, width]. Batch and channels may be 0.
 

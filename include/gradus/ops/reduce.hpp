@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gradus/autograd/record.hpp"
+#include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/reduce.hpp"
 
 namespace gradus {
@@ -64,7 +65,7 @@ inline Index reduced_count(const Shape& shape, kernels::AxisSet axes) {
 /// dy, stretched over the reduced axes again.
 template <class T>
 Tensor<T> spread(const Tensor<T>& dy, const Shape& kept, const Shape& shape) {
-    return kernels::map("spread", kernels::add, dy.reshape(kept), zeros<T>(shape));
+    return kernels::broadcast_to(dy.reshape(kept), shape);
 }
 
 }  // namespace detail

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+
+#include "gradus/core/shape.hpp"
+#include "gradus/kernels/simd.hpp"
+
+namespace gradus::kernels::detail {
+
+/// Rows of n numbers taken in whole packs from the first to the last: their tails reach into the next row.
+template <class T, int Bytes>
+struct PacksOfRows {
+    using Pack = simd::PackOf<T, Bytes>;
+    static constexpr Index lanes = Pack::size;
+
+    static constexpr Index group_size = 3072;  // numbers that stay in the first-level cache for all passes
+
+    Index whole, rest;  // numbers of a row in whole packs, and behind them
+    Index group;        // rows done together
+    typename Pack::Mask own;
+
+    GRADUS_INLINE explicit PacksOfRows(Index n)
+        : whole(n / lanes * lanes),
+          rest(n % lanes),
+          group(std::clamp<Index>(group_size / (whole + lanes), 1, lanes)),
+          own(lane_numbers() < static_cast<simd::detail::IntOf<T>>(rest)) {}
+
+    GRADUS_INLINE Pack load_tail(const T* from, const T* end) const {
+        return end - from < lanes ? Pack::load_partial(from, static_cast<int>(rest)) : Pack::load(from);
+    }
+    GRADUS_INLINE void store_tail(const Pack& pack, T* to, const T* end) const {
+        end - to < lanes ? pack.store_partial(to, static_cast<int>(rest)) : pack.store(to);
+    }
+
+private:
+    GRADUS_INLINE static auto lane_numbers() {
+        using Int = simd::detail::IntOf<T>;
+        constexpr Int numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        return simd::Pack<Int, Pack::size>::load(numbers);
+    }
+};
+
+}  // namespace gradus::kernels::detail

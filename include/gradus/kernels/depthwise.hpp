@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/conv_sizes.hpp"
@@ -91,7 +90,7 @@ struct FlatDots {
 template <class T>
 struct Depthwise {
     const ConvSizes& s;
-    std::vector<Index> taps = tap_offsets(s);
+    Tensor<Index> taps = tap_offsets(s);
     Index tap_count = s.kernel.area();
     Index plane = s.padded.area();
     Index last_row = (s.result.height - 1) * s.stride.height;
@@ -129,9 +128,9 @@ struct Depthwise {
 
     /// dx[q] = sum of w[tap] * dy[q - offset]: the same sum, with the taps in reverse on zeros, dy, zeros.
     void input(const T* dy, const T* weight, T* dx) const {
-        const Index reach = taps.back();
-        std::vector<Index> reversed(taps.size());
-        for (std::size_t t = 0; t < taps.size(); ++t) reversed[t] = reach - taps[t];
+        const Index reach = taps.data()[tap_count - 1];
+        Tensor<Index> reversed = Tensor<Index>::uninitialized({tap_count});
+        for (Index t = 0; t < tap_count; ++t) reversed.mutable_data()[t] = reach - taps.data()[t];
         parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
             const Index size = flat + 2 * reach;  // every position that a window covers: flat + reach of them
             Tensor<T> memory = Tensor<T>::uninitialized({size + plane + flat + reach});

@@ -33,11 +33,13 @@
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/norm.hpp"
 #include "gradus/kernels/pool2d.hpp"
+#include "gradus/kernels/pool_block.hpp"
 #include "gradus/kernels/reduce.hpp"
 #include "gradus/kernels/simd.hpp"
 #include "gradus/kernels/softmax.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
+#include "gradus/kernels/winograd_5x5.hpp"
 
 #include "gradus/autograd/backward.hpp"
 #include "gradus/autograd/derivatives.hpp"

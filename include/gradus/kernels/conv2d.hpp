@@ -8,6 +8,7 @@
 #include "gradus/kernels/depthwise.hpp"
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/winograd_5x5.hpp"
 
 namespace gradus::kernels {
 namespace detail {
@@ -95,6 +96,8 @@ Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
 template <class T>
 void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
     if constexpr (detail::has_packs<T>) {
+        if (detail::Winograd5x5<T>::suits(s))
+            return detail::Winograd5x5<T>(s).forward(padded.data(), weight.data(), bias, {y});
         if (detail::is_depthwise(s))
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
@@ -109,8 +112,12 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
 template <class T>
 Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
     if constexpr (detail::has_packs<T>) {
+        Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
+        if (detail::Winograd5x5<T>::suits(s)) {
+            detail::Winograd5x5<T>(s).input({dy.data()}, weight.data(), dx.mutable_data());
+            return dx;
+        }
         if (!detail::is_depthwise(s)) return detail::conv2d_dx_packed(s, dy, weight);
-        Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups, s.image.height, s.image.width});
         detail::Depthwise<T>{s}.input(dy.data(), weight.data(), dx.mutable_data());
         return dx;
     }
@@ -130,6 +137,11 @@ Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>
         if (detail::is_depthwise(s)) {
             Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
             detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), dweight.mutable_data());
+            return dweight;
+        }
+        if (detail::Winograd5x5<T>::suits(s)) {
+            Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+            detail::Winograd5x5<T>(s).weight(padded.data(), {dy.data()}, dweight.mutable_data());
             return dweight;
         }
         if (s.taps() > 0 && dy.numel() > 0) return detail::conv2d_dw_packed(s, padded, dy);

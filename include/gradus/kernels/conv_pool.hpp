@@ -7,6 +7,7 @@
 
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv_pool_gradients.hpp"
+#include "gradus/kernels/pool_block.hpp"
 
 // A convolution, max-pooling of windows that do not overlap, and a relu, as one step. Forward, the output of
 // the convolution never reaches memory: it is computed in the order of the pooling windows, in blocks that
@@ -17,103 +18,6 @@
 
 namespace gradus::kernels {
 namespace detail {
-
-inline constexpr Index cells_per_block = 16;  // pooled pixels
-
-template <class T>
-struct PoolBlockArgs {
-    const T* rows;  // [cells, window, tile_columns]
-    Index cells, window, columns;
-    bool relu;
-    T* y;  // (cell, channel) at y[places[cell] + channel * plane]
-    std::uint8_t* codes;
-    const Index* places;
-    Index plane;
-};
-
-/// Pools a block of rows over their windows and writes it channel by channel.
-template <class T>
-struct PoolBlock {
-    template <int Bytes>
-    GRADUS_INLINE static void run(const PoolBlockArgs<T>* given) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
-        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        const PoolBlockArgs<T> args = *given;
-        T values[static_cast<std::size_t>(cells_per_block * width)];
-        T winners[static_cast<std::size_t>(cells_per_block * width)];
-        for (Index cell = 0; cell < args.cells; ++cell)
-            for (Index v = 0; v < std::min(width, args.columns); v += lanes) {
-                const T* row = args.rows + cell * args.window * width + v;
-                Pack best = Pack::load(row), winner(T(0)), probe = best * T(0);
-                for (Index i = 1; i < args.window; ++i) {
-                    const Pack value = Pack::load(row + i * width);
-                    winner = select(value > best, Pack(static_cast<T>(i)), winner);
-                    best = max(best, value);
-                    probe = fma(value, Pack(T(0)), probe);
-                }
-                if (!(sum(probe) == T(0))) [[unlikely]]  // NaN or inf
-                    careful_pool<Pack>(row, args.window, width, best, winner);
-                if (args.relu) {
-                    winner = select(best > Pack(T(0)), winner, Pack(T(no_winner)));
-                    best = max(best, Pack(T(0)));
-                }
-                best.store(values + cell * width + v);
-                winner.store(winners + cell * width + v);
-            }
-        for (Index cell = 0; cell < args.cells; cell += lanes)
-            for (Index v = 0; v < std::min(width, args.columns); v += lanes) {
-                const Index count = std::min(lanes, args.cells - cell);
-                const Index columns = std::min(lanes, args.columns - v);
-                write_block<Bytes>(values + cell * width + v, args.y + v * args.plane, args, cell, count,
-                                   columns);
-                write_block<Bytes>(winners + cell * width + v, args.codes + v * args.plane, args, cell, count,
-                                   columns);
-            }
-    }
-
-    /// NaN wins, the last one if there are several.
-    template <class Pack>
-    GRADUS_INLINE static void careful_pool(const T* row, Index window, Index width, Pack& best,
-                                           Pack& winner) {
-        best = Pack::load(row);
-        winner = Pack(T(0));
-        for (Index i = 1; i < window; ++i) {
-            const Pack value = Pack::load(row + i * width);
-            const auto better = (value > best) | (value != value);
-            best = select(better, value, best);
-            winner = select(better, Pack(static_cast<T>(i)), winner);
-        }
-    }
-
-    /// Cells [cell, cell + count) of `columns` channels, transposed.
-    template <int Bytes, class To>
-    GRADUS_INLINE static void write_block(const T* from, To* to, const PoolBlockArgs<T>& args, Index cell,
-                                          Index count, Index columns) {
-        constexpr std::size_t lanes = Bytes / sizeof(T);
-        constexpr Index width = 2 * static_cast<Index>(lanes);
-        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        Pack block[lanes];
-        for (std::size_t i = 0; i < lanes; ++i)
-            block[i] = Pack::load(from + (static_cast<Index>(i) < count ? static_cast<Index>(i) : 0) * width);
-        PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(block);
-        const Index* const places = args.places + cell;
-        const bool consecutive =
-            count == static_cast<Index>(lanes) && places[lanes - 1] == places[0] + count - 1;
-        for (std::size_t j = 0; j < lanes; ++j) {
-            To converted[lanes];
-            if constexpr (std::is_same_v<To, T>)
-                block[j].store(converted);
-            else
-                simd::convert<To>(block[j]).store(converted);
-            To* const out = to + static_cast<Index>(j) * args.plane;
-            if (static_cast<Index>(j) >= columns) break;
-            if (consecutive)
-                __builtin_memcpy(out + places[0], converted, sizeof(converted));
-            else
-                for (Index i = 0; i < count; ++i) out[places[i]] = converted[i];
-        }
-    }
-};
 
 /// Forward, one block of cells and one panel of channels at a time.
 template <class T>
@@ -180,7 +84,12 @@ struct ConvPoolForward {
         }
 
         PoolBlockArgs<T> pool;
+        Index cell_rows[cells_per_block], window_rows[max_window];
+        for (Index i = 0; i < area; ++i) window_rows[i] = i * tile.columns;
+        for (Index cell = 0; cell < count; ++cell) cell_rows[cell] = cell * area * tile.columns;
         pool.rows = side;
+        pool.corners = cell_rows;
+        pool.offsets = window_rows;
         pool.cells = count;
         pool.window = area;
         pool.columns = std::min(tile.columns, args.columns);
@@ -200,6 +109,8 @@ struct ConvPoolForward {
 template <class T>
 void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y,
                std::uint8_t* codes) {
+    if (detail::Winograd5x5<T>::suits(s.conv))
+        return detail::Winograd5x5<T>(s.conv).forward(padded.data(), weight.data(), bias, {y, codes, &s});
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
     const Tensor<Index> taps = detail::tap_offsets(s.conv);
     detail::ConvPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, codes}
@@ -212,7 +123,10 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
                        const Tensor<T>& weight) {
     Tensor<T> dx =
         Tensor<T>::uninitialized({s.conv.batch, s.conv.in, s.conv.image.height, s.conv.image.width});
-    detail::ConvPoolBackward<T>{s}.input(weight.data(), dy.data(), codes.data(), dx.mutable_data());
+    if (detail::Winograd5x5<T>::suits(s.conv))
+        detail::Winograd5x5<T>(s.conv).input({dy.data(), codes.data(), &s}, weight.data(), dx.mutable_data());
+    else
+        detail::ConvPoolBackward<T>{s}.input(weight.data(), dy.data(), codes.data(), dx.mutable_data());
     return dx;
 }
 
@@ -222,7 +136,11 @@ Tensor<T> conv_pool_dw(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
                        const Tensor<T>& padded) {
     if (dy.numel() == 0) return zeros<T>(s.conv.weight_shape());
     Tensor<T> dweight = Tensor<T>::uninitialized(s.conv.weight_shape());
-    detail::ConvPoolBackward<T>{s}.weight(padded.data(), dy.data(), codes.data(), dweight.mutable_data());
+    if (detail::Winograd5x5<T>::suits(s.conv))
+        detail::Winograd5x5<T>(s.conv).weight(padded.data(), {dy.data(), codes.data(), &s},
+                                              dweight.mutable_data());
+    else
+        detail::ConvPoolBackward<T>{s}.weight(padded.data(), dy.data(), codes.data(), dweight.mutable_data());
     return dweight;
 }
 

@@ -68,36 +68,44 @@ struct ConvPoolForward {
                     *next++ = corners[cell] + y_in * c.stride.height * c.padded.width + x_in * c.stride.width;
         std::fill_n(next, max_tile_rows, next[-1]);
 
+        PooledCells<T> to;
+        to.cells = count;
+        to.columns = std::min(tile.columns, c.out - panel * tile.columns);
+        to.relu = s.relu;
+        to.plane = pooled.area();
+        to.y = y + panel * tile.columns * to.plane;
+        to.codes = codes + panel * tile.columns * to.plane;
+        to.places = places;
+        const T* const b = panels + panel * tile.columns * c.taps();
+        const T* const bias = bias_panels + panel * tile.columns;
+        const PooledProductArgs<T> args{to, x, rows, taps, c.taps(), b, bias};
+        const bool done = area == 4   ? simd::run<PooledProduct<T, 4>>(&args)
+                          : area == 9 ? simd::run<PooledProduct<T, 9>>(&args)
+                                      : false;
+        if (!done) pool_rows(args, tile, side);
+    }
+
+    /// The same by way of memory: for windows that do not fit into the registers, and for NaN.
+    void pool_rows(const PooledProductArgs<T>& given, const TileSizes& tile, T* side) const {
         RowTileArgs<T> args;
         args.x = x;
         args.depths = taps;
-        args.depth = c.taps();
-        args.b = panels + panel * tile.columns * c.taps();
-        args.start = bias_panels + panel * tile.columns;
+        args.depth = given.depth;
+        args.b = given.b;
+        args.start = given.bias;
         args.start_row = 0;
-        args.columns = c.out - panel * tile.columns;
-        for (Index row = 0; row < count * area; row += tile.rows) {
-            args.rows = rows + row;
+        args.columns = given.to.columns;
+        const Index area = s.window.area(), rows = given.to.cells * area;
+        for (Index row = 0; row < rows; row += tile.rows) {
+            args.rows = given.rows + row;
             args.c = side + row * tile.columns;
-            args.count = std::min(tile.rows, count * area - row);
+            args.count = std::min(tile.rows, rows - row);
             simd::run<RowTile<T>>(&args);
         }
-
-        PoolBlockArgs<T> pool;
-        Index cell_rows[cells_per_block], window_rows[max_window];
-        for (Index i = 0; i < area; ++i) window_rows[i] = i * tile.columns;
-        for (Index cell = 0; cell < count; ++cell) cell_rows[cell] = cell * area * tile.columns;
-        pool.rows = side;
-        pool.corners = cell_rows;
-        pool.offsets = window_rows;
-        pool.cells = count;
-        pool.window = area;
-        pool.columns = std::min(tile.columns, args.columns);
-        pool.relu = s.relu;
-        pool.plane = pooled.area();
-        pool.y = y + panel * tile.columns * pool.plane;
-        pool.codes = codes + panel * tile.columns * pool.plane;
-        pool.places = places;
+        Index corners[cells_per_block], offsets[max_window];
+        for (Index i = 0; i < area; ++i) offsets[i] = i * tile.columns;
+        for (Index cell = 0; cell < given.to.cells; ++cell) corners[cell] = cell * area * tile.columns;
+        const PoolBlockArgs<T> pool{given.to, side, corners, offsets, area};
         simd::run<PoolBlock<T>>(&pool);
     }
 };

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/gathered_product.hpp"
@@ -34,11 +33,20 @@ struct SparseSum {
         for (std::size_t v = 0; v < Vectors; ++v) sums[v].store(out + static_cast<Index>(v) * Pack::size);
     }
 
-    /// `total` vectors of `out` are consecutive, those of b lie at `vectors` behind each offset.
+    /// `total` vectors of `out` are consecutive, those of b lie at `vectors` behind each offset. They fill a
+    /// register or, if it is the widest, half of one.
     template <int Bytes>
     GRADUS_INLINE static void run(Index count, const T* scales, const Index* offsets, const T* b, Index total,
-                                  const Index* vectors, T* out) {
-        using Pack = simd::PackOf<T, Bytes>;
+                                  const Index* vectors, Index lanes, T* out) {
+        if (Bytes == 64 && lanes < Bytes / static_cast<Index>(sizeof(T)))
+            add_all<simd::PackOf<T, 32>>(count, scales, offsets, b, total, vectors, out);
+        else
+            add_all<simd::PackOf<T, Bytes>>(count, scales, offsets, b, total, vectors, out);
+    }
+
+    template <class Pack>
+    GRADUS_INLINE static void add_all(Index count, const T* scales, const Index* offsets, const T* b,
+                                      Index total, const Index* vectors, T* out) {
         Index v = 0;
         for (; v + 8 <= total; v += 8)
             add<8, Pack>(count, scales, offsets, b, vectors + v, out + v * Pack::size);
@@ -63,8 +71,8 @@ struct SparseSum {
 template <class T>
 struct ConvPoolBackward {
     const ConvPoolSizes& s;
-    Index lanes = tile_sizes<T>().columns / 2;
     Index run = s.conv.kernel.width * s.conv.in;  // numbers in a row of a patch
+    Index lanes = vector_lanes(run);
     Index run_vectors = (run + lanes - 1) / lanes;
     Index row = s.conv.padded.width * s.conv.in;  // numbers in a row of an image
     Index image = s.conv.padded.height * row;
@@ -78,15 +86,15 @@ struct ConvPoolBackward {
                                                       code % s.window.width * s.conv.stride.width * s.conv.in;
         return offsets;
     }
-    std::vector<Index> cell_offsets() const {
-        std::vector<Index> offsets(static_cast<std::size_t>(cells));
+    Tensor<Index> cell_offsets() const {
+        Tensor<Index> offsets = Tensor<Index>::uninitialized({cells});
         PixelWalk{s.pooled().height,
                   s.pooled().width,
                   0,
                   0,
                   s.window.height * s.conv.stride.height * row,
                   s.window.width * s.conv.stride.width * s.conv.in}
-            .run(0, cells, offsets.data());
+            .run(0, cells, offsets.mutable_data());
         return offsets;
     }
 
@@ -110,10 +118,10 @@ struct ConvPoolBackward {
         const ConvSizes& c = s.conv;
         const Tensor<T> images = channels_last(padded);
         const Index total = c.kernel.height * run_vectors;
-        std::vector<Index> vectors(static_cast<std::size_t>(total));
+        Tensor<Index> vectors = Tensor<Index>::uninitialized({total});
         for (Index i = 0; i < total; ++i)
-            vectors[static_cast<std::size_t>(i)] = i / run_vectors * row + i % run_vectors * lanes;
-        const std::vector<Index> at_cell = cell_offsets();
+            vectors.mutable_data()[i] = i / run_vectors * row + i % run_vectors * lanes;
+        const Tensor<Index> at_cell = cell_offsets();
         const std::array<Index, 256> at_code = code_offsets();
         const Index channels = std::max<Index>(1, c.out / 16);  // per task
         parallel_for(c.out, channels, [&](Index begin, Index end) {
@@ -121,23 +129,26 @@ struct ConvPoolBackward {
             T* const sums = memory.mutable_data();
             for (Index n = 0; n < c.batch; n += images_per_pass())
                 for (Index o = begin; o < end; ++o) {
-                    std::array<T, list_size> scales;
-                    std::array<Index, list_size> offsets;
+                    std::array<T, list_size + 1> scales;
+                    std::array<Index, list_size + 1> offsets;
                     T* const out = sums + (o - begin) * total * lanes;
                     Index count = 0;
                     const auto flush = [&] {
                         simd::run<SparseSum<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
                                                 static_cast<const Index*>(offsets.data()), images.data(),
-                                                total, static_cast<const Index*>(vectors.data()), out);
+                                                total, static_cast<const Index*>(vectors.data()), lanes, out);
                     };
                     for (Index m = n; m < std::min(c.batch, n + images_per_pass()); ++m)
-                        for (Index cell = 0; cell < cells; ++cell) {
-                            const Index at = (m * c.out + o) * cells + cell;
-                            scales[static_cast<std::size_t>(count)] = dy[at];
-                            offsets[static_cast<std::size_t>(count)] =
-                                m * image + at_cell[static_cast<std::size_t>(cell)] + at_code[codes[at]];
-                            count += codes[at] != no_winner;
-                            if (count == list_size) flush();
+                        for (Index first = 0; first < cells; first += list_size / 2) {
+                            if (count > list_size / 2) flush();
+                            const Index at = (m * c.out + o) * cells;
+                            for (Index cell = first; cell < std::min(cells, first + list_size / 2); ++cell) {
+                                const std::uint8_t code = codes[at + cell];
+                                scales[static_cast<std::size_t>(count)] = dy[at + cell];
+                                offsets[static_cast<std::size_t>(count)] =
+                                    m * image + at_cell.data()[cell] + at_code[code];
+                                count += code != no_winner;
+                            }
                         }
                     flush();
                 }
@@ -162,33 +173,43 @@ struct ConvPoolBackward {
                     for (Index kx = 0; kx < c.kernel.width; ++kx)
                         filters[o * filter + ky * run_vectors * lanes + kx * c.in + i] =
                             w[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx];
-        const std::vector<Index> at_cell = cell_offsets();
+        const Tensor<Index> at_cell = cell_offsets();
         const std::array<Index, 256> at_code = code_offsets();
         const Index images = std::max<Index>(1, 8192 / image);  // per task
         parallel_for(c.batch, images, [&](Index begin, Index end) {
             Tensor<T> side = zeros<T>({(end - begin) * image + lanes});
             T* const gradient = side.mutable_data();
-            std::vector<Live> live;
-            std::vector<T> scales;
-            std::vector<Index> offsets;
+            const Index most = (end - begin) * cells * c.out;
+            Tensor<T> scale_memory = Tensor<T>::uninitialized({most});
+            Tensor<Index> offset_memory = Tensor<Index>::uninitialized({most});
+            Tensor<Index> live_memory =
+                Tensor<Index>::uninitialized({3 * (end - begin) * cells * std::min(c.out, s.window.area())});
+            T* const scales = scale_memory.mutable_data();
+            Index *const offsets = offset_memory.mutable_data(), *live = live_memory.mutable_data();
+            Index count = 0;
             for (Index n = begin; n < end; ++n)
-                for (Index cell = 0; cell < cells; ++cell)
+                for (Index cell = 0; cell < cells; ++cell) {
+                    const Index at = n * c.out * cells + cell;
+                    std::array<Index, 256>
+                        next{};  // how many won at each pixel, then where the next one goes
+                    for (Index o = 0; o < c.out; ++o) ++next[codes[at + o * cells]];
                     for (Index code = 0; code < s.window.area(); ++code) {
-                        const Index first = static_cast<Index>(scales.size());
-                        for (Index o = 0; o < c.out; ++o) {
-                            const Index at = (n * c.out + o) * cells + cell;
-                            if (codes[at] != code) continue;
-                            scales.push_back(dy[at]);
-                            offsets.push_back(o * filter);
-                        }
-                        const Index count = static_cast<Index>(scales.size()) - first;
-                        if (count > 0)
-                            live.push_back({gradient + (n - begin) * image +
-                                                at_cell[static_cast<std::size_t>(cell)] +
-                                                at_code[static_cast<std::size_t>(code)],
-                                            first, count});
+                        const Index winners = std::exchange(next[static_cast<std::size_t>(code)], count);
+                        if (winners == 0) continue;
+                        *live++ = (n - begin) * image + at_cell.data()[cell] +
+                                  at_code[static_cast<std::size_t>(code)];
+                        *live++ = count;
+                        *live++ = winners;
+                        count += winners;
                     }
-            add_filters(live, scales.data(), offsets.data(), filters);
+                    next[no_winner] = count;  // overwritten by the next cell
+                    for (Index o = 0; o < c.out; ++o) {
+                        const Index to = next[codes[at + o * cells]]++;
+                        scales[to] = dy[at + o * cells];
+                        offsets[to] = o * filter;
+                    }
+                }
+            add_filters({live_memory.data(), live, scales, offsets, gradient}, filters);
             const Shape shape{end - begin, c.in, c.image.height, c.image.width};
             Strides from;
             from[0] = image;
@@ -204,19 +225,26 @@ struct ConvPoolBackward {
 private:
     static constexpr Index list_size = 512;
 
+    /// Two loads of half a register cost no more than one of a whole, and half of those cross a cache line.
+    static Index vector_lanes(Index run) {
+        const Index lanes = tile_sizes<T>().columns / 2;
+        return simd::isa() == simd::Isa::avx512 && run <= lanes / 2 ? lanes / 2 : lanes;
+    }
+
     /// Images that stay in the first-level cache.
     Index images_per_pass() const { return std::max<Index>(1, 4096 / image); }
 
-    /// A pixel that won in some channels: where its patch begins, and which entries of the lists are its own.
+    /// Pixels that won in some channels.
     struct Live {
-        T* patch;
-        Index first, count;
+        const Index *begin, *end;  // of each: where its patch begins, its first entry in the lists, how many
+        const T* scales;
+        const Index* offsets;
+        T* gradient;
     };
 
     /// patch[ky][...] += sum of scaled filters. A few vectors of all filters at a time, so that these stay in
     /// the first-level cache; what lies beside a patch is left alone.
-    void add_filters(const std::vector<Live>& live, const T* scales, const Index* offsets,
-                     const T* filters) const {
+    void add_filters(const Live& live, const T* filters) const {
         constexpr Index block = 5;
         const Index whole = run / lanes, rest = run % lanes;
         for (Index ky = 0; ky < s.conv.kernel.height; ++ky)
@@ -226,18 +254,19 @@ private:
                 for (Index v = 0; v <= block; ++v)
                     vectors[static_cast<std::size_t>(v)] = (ky * run_vectors + first + v) * lanes;
                 const bool ends = rest > 0 && first + block >= run_vectors;
-                for (const Live& pixel : live) {
-                    T* const to = pixel.patch + ky * row + first * lanes;
+                for (const Index* pixel = live.begin; pixel < live.end; pixel += 3) {
+                    T* const to = live.gradient + pixel[0] + ky * row + first * lanes;
+                    const T* const scales = live.scales + pixel[1];
+                    const Index* const offsets = live.offsets + pixel[1];
                     if (total > 0)
-                        simd::run<SparseSum<T>>(pixel.count, scales + pixel.first, offsets + pixel.first,
-                                                filters, total, static_cast<const Index*>(vectors.data()),
-                                                to);
+                        simd::run<SparseSum<T>>(pixel[2], scales, offsets, filters, total,
+                                                static_cast<const Index*>(vectors.data()), lanes, to);
                     if (!ends) continue;
                     const Index last = whole - first;
                     std::array<T, static_cast<std::size_t>(max_tile_columns)> side{};
                     std::copy_n(to + last * lanes, rest, side.data());
-                    simd::run<SparseSum<T>>(pixel.count, scales + pixel.first, offsets + pixel.first, filters,
-                                            Index{1}, static_cast<const Index*>(vectors.data() + last),
+                    simd::run<SparseSum<T>>(pixel[2], scales, offsets, filters, Index{1},
+                                            static_cast<const Index*>(vectors.data() + last), lanes,
                                             side.data());
                     std::copy_n(side.data(), rest, to + last * lanes);
                 }

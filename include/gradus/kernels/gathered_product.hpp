@@ -69,7 +69,9 @@ struct ConvTile {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         Pack sums[Rows][Vectors];
+#pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
             for (std::size_t v = 0; v < Vectors; ++v)
                 sums[i][v] = Pack::load(args.bias + static_cast<Index>(v) * lanes);
         add_products(sums, args.x, args.rows, args.depths, args.depth, args.b);
@@ -77,14 +79,18 @@ struct ConvTile {
         const bool consecutive = args.count == static_cast<Index>(Rows) &&
                                  args.places[Rows - 1] == args.places[0] + static_cast<Index>(Rows) - 1;
         T side[static_cast<std::size_t>(lanes) * (Rows + static_cast<std::size_t>(lanes))];
+#pragma GCC unroll 2
         for (std::size_t v = 0; v < Vectors; ++v) {
             constexpr std::size_t step = static_cast<std::size_t>(lanes);
+#pragma GCC unroll 4
             for (std::size_t first = 0; first < Rows; first += step) {
                 Pack block[step];
+#pragma GCC unroll 16
                 for (std::size_t i = 0; i < step; ++i)
                     block[i] = first + i < Rows ? sums[first + i][v] : Pack(T(0));
                 PackKernel<T>::template swap_blocks<static_cast<int>(step) / 2, static_cast<int>(step)>(
                     block);
+#pragma GCC unroll 16
                 for (std::size_t j = 0; j < step; ++j) block[j].store(side + j * (Rows + step) + first);
             }
             const Index left = args.columns - static_cast<Index>(v) * lanes;
@@ -185,12 +191,16 @@ struct RowTile {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         Pack sums[Rows][Vectors];
+#pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
             for (std::size_t v = 0; v < Vectors; ++v)
                 sums[i][v] = Pack::load(args.start + static_cast<Index>(i) * args.start_row +
                                         static_cast<Index>(v) * lanes);
         add_products(sums, args.x, args.rows, args.depths, args.depth, args.b);
+#pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
             for (std::size_t v = 0; v < Vectors; ++v)
                 sums[i][v].store(args.c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
     }

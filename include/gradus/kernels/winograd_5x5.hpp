@@ -465,23 +465,21 @@ private:
         PixelWalk{window.height, window.width, 0, 0, s.result.width * width, width}.run(0, window.area(),
                                                                                         offsets);
         for (Index cell = 0; cell < pooled.area(); cell += cells_per_block) {
-            PoolBlockArgs<T> args;
-            args.cells = std::min(cells_per_block, pooled.area() - cell);
-            for (Index i = 0; i < args.cells; ++i) places[i] = cell + i;
+            PooledCells<T> cells;
+            cells.cells = std::min(cells_per_block, pooled.area() - cell);
+            cells.relu = to.pool->relu;
+            cells.places = places;
+            cells.plane = pooled.area();
+            for (Index i = 0; i < cells.cells; ++i) places[i] = cell + i;
             PixelWalk{pooled.height,       pooled.width, 0, 0, window.height * s.result.width * width,
                       window.width * width}
-                .run(cell, args.cells, corners);
-            args.corners = corners;
-            args.offsets = offsets;
-            args.window = window.area();
-            args.relu = to.pool->relu;
-            args.places = places;
-            args.plane = pooled.area();
+                .run(cell, cells.cells, corners);
             for (Index p = 0; p < out_panels; ++p) {
-                args.rows = result + p * s.result.area() * width;
-                args.columns = std::min(width, s.out - p * width);
-                args.y = to.values + (n * s.out + p * width) * args.plane;
-                args.codes = to.codes + (n * s.out + p * width) * args.plane;
+                cells.columns = std::min(width, s.out - p * width);
+                cells.y = to.values + (n * s.out + p * width) * cells.plane;
+                cells.codes = to.codes + (n * s.out + p * width) * cells.plane;
+                const PoolBlockArgs<T> args{cells, result + p * s.result.area() * width, corners, offsets,
+                                            window.area()};
                 simd::run<PoolBlock<T>>(&args);
             }
         }

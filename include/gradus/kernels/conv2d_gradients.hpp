@@ -37,11 +37,12 @@ struct Phase {
 /// How far the output gradient must be padded so that every phase finds zeros outside it.
 struct Border {
     Index before = 0, after = 0;
+    bool gaps = false;  // whether there are input positions that no tap reaches
 
     Border(Index size, Index kernel, Index stride, Index dilation, Index pad, Index result) {
-        for (Index phase = 0; phase < std::min(stride, size); ++phase) {
-            const Phase p(phase, size, kernel, stride, dilation, pad);
-            if (p.count == 0) continue;
+        for (Index at = 0; at < std::min(stride, size); ++at) {
+            const Phase p((at + pad) % stride, size, kernel, stride, dilation, pad);
+            gaps |= p.tap_count == 0;
             for (Index i = 0; i < p.tap_count; ++i) {
                 const Index shift = p.shift.data()[i];
                 before = std::max(before, -(p.first_t + shift));
@@ -65,7 +66,8 @@ Tensor<T> conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor
             ? dy
             : pad<T>(dy, {s.batch, s.groups * s.out, size.height, size.width}, zero_before, T(0));
 
-    Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
+    const Shape shape{s.batch, s.groups * s.in, s.image.height, s.image.width};
+    Tensor<T> dx = rows.gaps || columns.gaps ? zeros<T>(shape) : Tensor<T>::uninitialized(shape);
     T* const out = dx.mutable_data();
     const TileSizes tile = tile_sizes<T>();
     const Index panels = (s.in + tile.columns - 1) / tile.columns, area = s.kernel.area();
@@ -81,7 +83,7 @@ Tensor<T> conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor
                               s.before.height);
                 const Phase x(px, s.image.width, s.kernel.width, s.stride.width, s.dilation.width,
                               s.before.width);
-                if (y.count == 0 || x.count == 0) continue;
+                if (y.count == 0 || x.count == 0 || y.tap_count * x.tap_count == 0) continue;
                 const Index count = y.tap_count * x.tap_count, depth = s.out * count;
                 Tensor<Index> table = Tensor<Index>::uninitialized({count + depth});
                 Index *const taps = table.mutable_data(), *const depths = taps + count, *next = taps;

@@ -6,6 +6,7 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/map.hpp"
+#include "gradus/kernels/strided_copy.hpp"
 
 // Convolutions in which an output channel sees one input channel. There are no channels to fill the lanes of
 // a pack, so these run along the image: a padded plane counts as one long row, and the output pixel that
@@ -109,10 +110,9 @@ struct Depthwise {
                                               weight + o * tap_count, taps.data(), tap_count,
                                               bias ? bias[o] : T(0), flat, side);
                 T* to = y + p * s.result.area();
-                for (Index i = 0; i < s.result.height; ++i) {
-                    const T* const row = side + i * s.stride.height * s.padded.width;
-                    for (Index j = 0; j < s.result.width; ++j) *to++ = row[j * s.stride.width];
-                }
+                for (Index i = 0; i < s.result.height; ++i, to += s.result.width)
+                    copy_row(s.result.width, side + i * s.stride.height * s.padded.width, s.stride.width, to,
+                             Index{1});
             }
         });
     }
@@ -121,9 +121,9 @@ struct Depthwise {
     void spread(const T* dy, Index p, T* out) const {
         std::fill_n(out, flat, T(0));
         const T* from = dy + p * s.result.area();
-        for (Index i = 0; i < s.result.height; ++i)
-            for (Index j = 0; j < s.result.width; ++j)
-                out[i * s.stride.height * s.padded.width + j * s.stride.width] = *from++;
+        for (Index i = 0; i < s.result.height; ++i, from += s.result.width)
+            copy_row(s.result.width, from, Index{1}, out + i * s.stride.height * s.padded.width,
+                     s.stride.width);
     }
 
     /// dx[q] = sum of w[tap] * dy[q - offset]: the same sum, with the taps in reverse on zeros, dy, zeros.
@@ -138,14 +138,14 @@ struct Depthwise {
             std::fill_n(side, reach, T(0));
             std::fill_n(side + reach + flat, reach, T(0));
             for (Index p = begin; p < end; ++p) {
-                std::fill_n(sum, plane, T(0));
+                std::fill_n(sum + flat + reach, plane - flat - reach, T(0));
                 for (Index m = 0; m < s.out; ++m) {
                     const Index o = p % s.groups * s.out + m;
                     spread(dy, p / s.groups * channels + o, side + reach);
                     simd::run<FlatCorrelation<T>>(static_cast<const T*>(side), weight + o * tap_count,
                                                   static_cast<const Index*>(reversed.data()), tap_count, T(0),
-                                                  flat + reach, part);
-                    for (Index q = 0; q < flat + reach; ++q) sum[q] += part[q];
+                                                  flat + reach, m == 0 ? sum : part);
+                    for (Index q = 0; m > 0 && q < flat + reach; ++q) sum[q] += part[q];
                 }
                 for (Index i = 0; i < s.image.height; ++i)
                     std::copy_n(sum + (i + s.before.height) * s.padded.width + s.before.width, s.image.width,

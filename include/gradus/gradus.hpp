@@ -32,6 +32,7 @@
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/norm.hpp"
+#include "gradus/kernels/pack_pixels.hpp"
 #include "gradus/kernels/pool2d.hpp"
 #include "gradus/kernels/pool_block.hpp"
 #include "gradus/kernels/reduce.hpp"

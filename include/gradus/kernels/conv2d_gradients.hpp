@@ -6,6 +6,7 @@
 
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/pack_pixels.hpp"
 
 namespace gradus::kernels::detail {
 
@@ -208,8 +209,8 @@ struct WeightGradient {
         for (Index done = 0; done < count;) {
             const Index image = (pixel + done) / area, at = (pixel + done) % area;
             const Index run = std::min(count - done, area - at);
-            simd::run<PackKernel<T>>(dy + (image * s.groups * s.out + channel) * area + at, Index{1}, area,
-                                     run, width, out + done * tile.columns);
+            simd::run<PackPixels<T>>(dy + (image * s.groups * s.out + channel) * area + at, area, run, width,
+                                     out + done * tile.columns);
             done += run;
         }
     }

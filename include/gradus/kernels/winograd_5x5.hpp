@@ -9,6 +9,7 @@
 
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/gathered_product.hpp"
+#include "gradus/kernels/pack_pixels.hpp"
 #include "gradus/kernels/pool_block.hpp"
 
 // Convolutions of 5 x 5 taps and stride 1 between many channels, by Winograd's algorithm F(4 x 4, 5 x 5): 64
@@ -202,65 +203,6 @@ struct FromPoints {
     }
 };
 
-/// Planes to pixels [count, width of a tile]: pixels[i * width + j] = planes[j * plane + i], 0 for j >=
-/// channels.
-template <class T>
-struct PackPixels {
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* planes, Index plane, Index count, Index channels, T* pixels) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
-        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        for (Index first = 0; first < count; first += lanes)
-            for (Index v = 0; v < width; v += lanes) {
-                const Index at = std::max<Index>(0, std::min(first, count - lanes));  // the last overlaps
-                const Index rows = std::min(lanes, count);
-                const T* from = planes + v * plane + at;
-                Index step = plane;
-                T side[static_cast<std::size_t>(lanes * lanes)];
-                if (rows < lanes || v + lanes > channels) {
-                    std::fill_n(side, lanes * lanes, T(0));
-                    for (Index j = 0; j < std::min(lanes, channels - v); ++j)
-                        std::copy_n(from + j * plane, rows, side + j * lanes);
-                    from = side;
-                    step = lanes;
-                }
-                Pack block[static_cast<std::size_t>(lanes)];
-#pragma GCC unroll 16
-                for (Index j = 0; j < lanes; ++j) block[j] = Pack::load(from + j * step);
-                PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(
-                    block);
-#pragma GCC unroll 16
-                for (Index i = 0; i < lanes; ++i)
-                    if (i < rows) block[i].store(pixels + (at + i) * width + v);
-            }
-    }
-};
-
-/// The way back: out[j * plane + i] = pixels[i * width + j], j < channels.
-template <class T>
-struct UnpackKernel {
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* pixels, Index count, Index channels, T* out, Index plane) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
-        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        for (Index first = 0; first < count; first += lanes)
-            for (Index v = 0; v < channels; v += lanes) {
-                const Index rows = std::min(lanes, count - first);
-                Pack block[static_cast<std::size_t>(lanes)];
-#pragma GCC unroll 16
-                for (Index i = 0; i < lanes; ++i)
-                    block[i] = Pack::load(pixels + (first + std::min(i, rows - 1)) * width + v);
-                PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(
-                    block);
-                for (Index j = 0; j < std::min(lanes, channels - v); ++j)
-                    if (rows == lanes)
-                        block[j].store(out + (v + j) * plane + first);
-                    else
-                        block[j].store_partial(out + (v + j) * plane + first, static_cast<int>(rows));
-            }
-    }
-};
-
 /// What the convolution writes, or the gradient of that: images of its result, or of max-pooled windows of
 /// it if `codes` is there.
 template <class T, class Code>
@@ -385,7 +327,7 @@ public:
                     simd::run<FromPoints<WinogradWeight, T>>(static_cast<const T*>(sums.at(0, p) + c * width),
                                                              sums.point, side, 5 * width, width,
                                                              vectors(s.out, p));
-                    simd::run<UnpackKernel<T>>(static_cast<const T*>(side), area,
+                    simd::run<UnpackPixels<T>>(static_cast<const T*>(side), area,
                                                std::min(width, s.out - p * width),
                                                dweight + (p * width * s.in + c) * area, s.in * area);
                 }
@@ -454,7 +396,7 @@ private:
         const Index pixels = s.result.area();
         if (to.codes) return pool(result, n, to);
         for (Index p = 0; p < out_panels; ++p)
-            simd::run<UnpackKernel<T>>(result + p * pixels * width, pixels,
+            simd::run<UnpackPixels<T>>(result + p * pixels * width, pixels,
                                        std::min(width, s.out - p * width),
                                        to.values + (n * s.out + p * width) * pixels, pixels);
     }
@@ -491,7 +433,7 @@ private:
         const Index rows = whole ? 1 : s.image.height, pixels = whole ? s.image.area() : s.image.width;
         for (Index p = 0; p < in_panels; ++p)
             for (Index i = 0; i < rows; ++i)
-                simd::run<UnpackKernel<T>>(
+                simd::run<UnpackPixels<T>>(
                     x + (p * s.padded.area() + (i + s.before.height) * s.padded.width + s.before.width) *
                             width,
                     pixels, std::min(width, s.in - p * width),

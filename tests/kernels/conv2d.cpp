@@ -114,6 +114,15 @@ TEST_CASE("conv2d kernels: the definition, at awkward sizes") {
         sizes(2, 1, 3, 5, {9, 8}, {1, 2}, {3, 2}, none, none, one));  // pixels that no window sees
     cases.push_back(sizes(2, 1, 3, 5, {9, 10}, {3, 2}, {2, 2}, {2, 1}, {1, 3}, {3, 2}));
     cases.push_back(sizes(2, 1, 3, 5, {7, 7}, {3, 3}, {4, 5}, {2, 2}, {2, 2}, {2, 2}));
+    for (const Size2 stride : {Size2(1, 1), Size2(2, 2), Size2(1, 3)}) {  // a tap per channel
+        cases.push_back(sizes(3, 1, 5, 17, {8, 8}, one, stride, none, none, one));
+        cases.push_back(sizes(2, 1, 33, 3, {7, 13}, one, stride, none, none, one));
+        cases.push_back(sizes(2, 3, 2, 15, {9, 16}, one, stride, none, none, one));
+        cases.push_back(sizes(2, 1, 2, 3, {8, 9}, one, stride, one, none, one));
+    }
+    cases.push_back(sizes(2, 1, 3, 0, {8, 8}, one, one, none, none, one));
+    cases.push_back(  // a stride beyond the image, and taps from outside
+        sizes(1, 1, 2, 3, {2, 2}, {7, 7}, {4, 4}, {2, 2}, {3, 3}, one));
     cases.push_back(sizes(2, 3, 2, 5, {5, 5}, {3, 3}, one, one, one, one));  // groups
     cases.push_back(sizes(2, 7, 1, 1, {5, 6}, {3, 3}, one, one, one, one));  // depthwise
     cases.push_back(sizes(2, 5, 1, 2, {7, 6}, {3, 3}, {2, 2}, one, one, one));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <vector>
+#include <cstdint>
 
 #include "gradus/core/size2.hpp"
+#include "gradus/core/tensor.hpp"
 
 // The geometry of convolutions: what lies where.
 
@@ -22,7 +23,22 @@ struct ConvSizes {
     Shape weight_shape() const { return {groups * out, in, kernel.height, kernel.width}; }
 };
 
+/// A convolution of one group without dilation, and the windows that are pooled of its output.
+struct ConvPoolSizes {
+    ConvSizes conv;
+    Size2 window;  // at most 16 pixels
+    bool relu = false;
+
+    Size2 pooled() const { return {conv.result.height / window.height, conv.result.width / window.width}; }
+    Shape y_shape() const { return {conv.batch, conv.out, pooled().height, pooled().width}; }
+};
+
+/// The code of a pooled pixel that the relu cut off; others are the position in the window.
+inline constexpr std::uint8_t no_winner = 255;
+
 namespace detail {
+
+inline constexpr Index max_window = 16;  // pixels of a pooling window
 
 /// Numbers the pixels (image of the batch, row, column) of an array and says where each lies.
 struct PixelWalk {
@@ -52,14 +68,14 @@ struct PixelWalk {
 };
 
 /// The offset of every tap (channel, ky, kx) in a padded image.
-inline std::vector<Index> tap_offsets(const ConvSizes& s) {
-    std::vector<Index> offsets;
-    offsets.reserve(static_cast<std::size_t>(s.taps()));
+inline Tensor<Index> tap_offsets(const ConvSizes& s) {
+    Tensor<Index> offsets = Tensor<Index>::uninitialized({s.taps()});
+    Index* next = offsets.mutable_data();
     for (Index c = 0; c < s.in; ++c)
         for (Index ky = 0; ky < s.kernel.height; ++ky)
             for (Index kx = 0; kx < s.kernel.width; ++kx)
-                offsets.push_back((c * s.padded.height + ky * s.dilation.height) * s.padded.width +
-                                  kx * s.dilation.width);
+                *next++ =
+                    (c * s.padded.height + ky * s.dilation.height) * s.padded.width + kx * s.dilation.width;
     return offsets;
 }
 

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/map.hpp"
+#include "gradus/kernels/strided_copy.hpp"
 
 // Convolutions in which an output channel sees one input channel. There are no channels to fill the lanes of
 // a pack, so these run along the image: a padded plane counts as one long row, and the output pixel that
@@ -91,7 +91,7 @@ struct FlatDots {
 template <class T>
 struct Depthwise {
     const ConvSizes& s;
-    std::vector<Index> taps = tap_offsets(s);
+    Tensor<Index> taps = tap_offsets(s);
     Index tap_count = s.kernel.area();
     Index plane = s.padded.area();
     Index last_row = (s.result.height - 1) * s.stride.height;
@@ -110,10 +110,9 @@ struct Depthwise {
                                               weight + o * tap_count, taps.data(), tap_count,
                                               bias ? bias[o] : T(0), flat, side);
                 T* to = y + p * s.result.area();
-                for (Index i = 0; i < s.result.height; ++i) {
-                    const T* const row = side + i * s.stride.height * s.padded.width;
-                    for (Index j = 0; j < s.result.width; ++j) *to++ = row[j * s.stride.width];
-                }
+                for (Index i = 0; i < s.result.height; ++i, to += s.result.width)
+                    copy_row(s.result.width, side + i * s.stride.height * s.padded.width, s.stride.width, to,
+                             Index{1});
             }
         });
     }
@@ -122,16 +121,16 @@ struct Depthwise {
     void spread(const T* dy, Index p, T* out) const {
         std::fill_n(out, flat, T(0));
         const T* from = dy + p * s.result.area();
-        for (Index i = 0; i < s.result.height; ++i)
-            for (Index j = 0; j < s.result.width; ++j)
-                out[i * s.stride.height * s.padded.width + j * s.stride.width] = *from++;
+        for (Index i = 0; i < s.result.height; ++i, from += s.result.width)
+            copy_row(s.result.width, from, Index{1}, out + i * s.stride.height * s.padded.width,
+                     s.stride.width);
     }
 
     /// dx[q] = sum of w[tap] * dy[q - offset]: the same sum, with the taps in reverse on zeros, dy, zeros.
     void input(const T* dy, const T* weight, T* dx) const {
-        const Index reach = taps.back();
-        std::vector<Index> reversed(taps.size());
-        for (std::size_t t = 0; t < taps.size(); ++t) reversed[t] = reach - taps[t];
+        const Index reach = taps.data()[tap_count - 1];
+        Tensor<Index> reversed = Tensor<Index>::uninitialized({tap_count});
+        for (Index t = 0; t < tap_count; ++t) reversed.mutable_data()[t] = reach - taps.data()[t];
         parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
             const Index size = flat + 2 * reach;  // every position that a window covers: flat + reach of them
             Tensor<T> memory = Tensor<T>::uninitialized({size + plane + flat + reach});
@@ -139,14 +138,14 @@ struct Depthwise {
             std::fill_n(side, reach, T(0));
             std::fill_n(side + reach + flat, reach, T(0));
             for (Index p = begin; p < end; ++p) {
-                std::fill_n(sum, plane, T(0));
+                std::fill_n(sum + flat + reach, plane - flat - reach, T(0));
                 for (Index m = 0; m < s.out; ++m) {
                     const Index o = p % s.groups * s.out + m;
                     spread(dy, p / s.groups * channels + o, side + reach);
                     simd::run<FlatCorrelation<T>>(static_cast<const T*>(side), weight + o * tap_count,
                                                   static_cast<const Index*>(reversed.data()), tap_count, T(0),
-                                                  flat + reach, part);
-                    for (Index q = 0; q < flat + reach; ++q) sum[q] += part[q];
+                                                  flat + reach, m == 0 ? sum : part);
+                    for (Index q = 0; m > 0 && q < flat + reach; ++q) sum[q] += part[q];
                 }
                 for (Index i = 0; i < s.image.height; ++i)
                     std::copy_n(sum + (i + s.before.height) * s.padded.width + s.before.width, s.image.width,

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <limits>
+
+#include "gradus/kernels/conv_sizes.hpp"
+#include "gradus/kernels/gathered_product.hpp"
+
+// The last step of a fused convolution: from pixels, whose channels are lanes, to planes of pooled pixels.
+
+namespace gradus::kernels::detail {
+
+inline constexpr Index cells_per_block = 16;  // pooled pixels
+
+/// Up to cells_per_block pooled pixels of a panel of channels, on their way to planes.
+template <class T>
+struct PooledCells {
+    Index cells, columns;
+    bool relu;
+    T* y;  // (cell, channel) at y[places[cell] + channel * plane]
+    std::uint8_t* codes;
+    const Index* places;
+    Index plane;
+
+    /// The largest pixel of a window so far and its number; NaN or inf shows in `probe`.
+    template <class Pack>
+    GRADUS_INLINE static void compare(const Pack& pixel, Index i, Pack& best, Pack& winner, Pack& probe) {
+        winner = select(pixel > best, Pack(static_cast<T>(i)), winner);
+        best = max(best, pixel);
+        probe = fma(pixel, Pack(T(0)), probe);
+    }
+
+    /// The same where NaN may be: it wins, the last one if there are several. Pixel i is at corner +
+    /// offsets[i].
+    template <class Pack>
+    GRADUS_INLINE static void compare_with_nan(const T* corner, const Index* offsets, Index window,
+                                               Pack& best, Pack& winner) {
+        best = Pack::load(corner + offsets[0]);
+        winner = Pack(T(0));
+        for (Index i = 1; i < window; ++i) {
+            const Pack pixel = Pack::load(corner + offsets[i]);
+            const auto better = (pixel > best) | (pixel != pixel);
+            best = select(better, pixel, best);
+            winner = select(better, Pack(static_cast<T>(i)), winner);
+        }
+    }
+
+    template <class Pack>
+    GRADUS_INLINE void keep(Pack best, Pack winner, T* value, T* code) const {
+        if (relu) {
+            winner = select(best > Pack(T(0)), winner, Pack(T(no_winner)));
+            best = max(best, Pack(T(0)));
+        }
+        best.store(value);
+        winner.store(code);
+    }
+
+    /// `values` and `winners` are [cells_per_block, tile_columns].
+    template <int Bytes>
+    GRADUS_INLINE void write(const T* values, const T* winners) const {
+        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
+        for (Index v = 0; v < std::min(width, columns); v += lanes) {
+            for (Index cell = 0; cell < cells; cell += lanes)
+                write_values<Bytes>(values + cell * width + v, cell, v);
+            write_codes<Bytes>(winners + v, v);
+        }
+    }
+
+    template <int Bytes>
+    GRADUS_INLINE void write_values(const T* from, Index cell, Index channel) const {
+        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        const Index count = std::min(lanes, cells - cell);
+        Pack block[static_cast<std::size_t>(lanes)];
+#pragma GCC unroll 16
+        for (Index i = 0; i < lanes; ++i) block[i] = Pack::load(from + (i < count ? i : 0) * width);
+        PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(block);
+        T side[static_cast<std::size_t>(lanes * lanes)];
+#pragma GCC unroll 16
+        for (Index j = 0; j < lanes; ++j) block[j].store(side + j * lanes);
+        const Index* const at = places + cell;
+        const bool consecutive = count == lanes && at[lanes - 1] == at[0] + lanes - 1;
+        for (Index j = 0; j < std::min(lanes, columns - channel); ++j) {
+            T* const to = y + (channel + j) * plane;
+            if (consecutive)
+                __builtin_memcpy(to + at[0], side + j * lanes, sizeof(T[lanes]));
+            else
+                for (Index i = 0; i < count; ++i) to[at[i]] = side[j * lanes + i];
+        }
+    }
+
+    /// As many codes as an integer of T's size holds go into one lane: that spares converting and transposing
+    /// single bytes.
+    template <int Bytes>
+    GRADUS_INLINE void write_codes(const T* winners, Index channel) const {
+        constexpr Index size = static_cast<Index>(sizeof(T)), lanes = Bytes / size, width = 2 * lanes;
+        constexpr Index words = cells_per_block / size;
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        using Int = simd::detail::IntOf<T>;
+        using Ints = simd::Pack<Int, static_cast<int>(lanes)>;
+        constexpr T whole = T(1) / std::numeric_limits<T>::epsilon();  // code + whole ends in the code's bits
+        Int side[static_cast<std::size_t>(words * lanes)];
+        for (Index word = 0; word < words; ++word) {
+            Ints packed(Int(0));
+#pragma GCC unroll 8
+            for (Index i = size - 1; i >= 0; --i) {
+                const Pack code = Pack::load(winners + (word * size + i) * width);
+                packed = (packed << 8) | (simd::bits(code + Pack(whole)) & Ints(Int(255)));
+            }
+            packed.store(side + word * lanes);
+        }
+        for (Index j = 0; j < std::min(lanes, columns - channel); ++j) {
+            std::uint8_t* const to = codes + (channel + j) * plane;
+            if (std::endian::native == std::endian::little && cells == cells_per_block &&
+                places[cells_per_block - 1] == places[0] + cells_per_block - 1)
+                for (Index word = 0; word < words; ++word)
+                    __builtin_memcpy(to + places[0] + word * size, side + word * lanes + j, sizeof(Int));
+            else
+                for (Index i = 0; i < cells; ++i)
+                    to[places[i]] = static_cast<std::uint8_t>(side[i / size * lanes + j] >> (8 * (i % size)));
+        }
+    }
+};
+
+template <class T>
+struct PoolBlockArgs {
+    PooledCells<T> to;
+    const T* rows;  // pixel i of the window of a cell at rows[corners[cell] + offsets[i] ...]
+    const Index* corners;
+    const Index* offsets;
+    Index window;
+};
+
+/// Pools what a convolution has written, pixel by pixel.
+template <class T>
+struct PoolBlock {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const PoolBlockArgs<T>* given) {
+        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        const PoolBlockArgs<T> args = *given;
+        T values[static_cast<std::size_t>(cells_per_block * width)];
+        T winners[static_cast<std::size_t>(cells_per_block * width)];
+        for (Index cell = 0; cell < args.to.cells; ++cell)
+            for (Index v = 0; v < std::min(width, args.to.columns); v += lanes) {
+                const T* const corner = args.rows + args.corners[cell] + v;
+                Pack best = Pack::load(corner + args.offsets[0]), winner(T(0)), probe = best * T(0);
+                for (Index i = 1; i < args.window; ++i)
+                    args.to.compare(Pack::load(corner + args.offsets[i]), i, best, winner, probe);
+                if (!(sum(probe) == T(0))) [[unlikely]]
+                    args.to.compare_with_nan(corner, args.offsets, args.window, best, winner);
+                args.to.keep(best, winner, values + cell * width + v, winners + cell * width + v);
+            }
+        args.to.template write<Bytes>(values, winners);
+    }
+};
+
+template <class T>
+struct PooledProductArgs {
+    PooledCells<T> to;
+    const T* x;
+    const Index* rows;  // pixels of the windows, [cells, window], followed by another tile of any
+    const Index* depths;
+    Index depth;
+    const T* b;     // panel
+    const T* bias;  // panel
+};
+
+/// Convolves whole windows and pools them before they leave the registers, which must hold one. False, and
+/// nothing written, if there is NaN or infinity.
+template <class T, std::size_t Window>
+struct PooledProduct {
+    template <int Bytes>
+    GRADUS_INLINE static bool run(const PooledProductArgs<T>* given) {
+        if constexpr (Window <= static_cast<std::size_t>(tile_rows<Bytes>))
+            return given->to.columns <= tile_columns<T, Bytes> / 2 ? tiles<1, Bytes>(*given)
+                                                                   : tiles<2, Bytes>(*given);
+        else
+            return false;
+    }
+
+    template <std::size_t Vectors, int Bytes>
+    GRADUS_INLINE static bool tiles(const PooledProductArgs<T>& given) {
+        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
+        constexpr std::size_t cells = static_cast<std::size_t>(tile_rows<Bytes>) / Window;
+        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
+        const PooledProductArgs<T> args = given;
+        constexpr std::size_t room = (static_cast<std::size_t>(cells_per_block) + cells) * width;
+        T values[room], winners[room];
+        Pack probe(T(0));
+        for (Index cell = 0; cell < args.to.cells; cell += static_cast<Index>(cells)) {
+            Pack sums[cells * Window][Vectors];
+#pragma GCC unroll 14
+            for (std::size_t i = 0; i < cells * Window; ++i)
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Vectors; ++v)
+                    sums[i][v] = Pack::load(args.bias + static_cast<Index>(v) * lanes);
+            add_products(sums, args.x, args.rows + cell * static_cast<Index>(Window), args.depths, args.depth,
+                         args.b);
+#pragma GCC unroll 14
+            for (std::size_t i = 0; i < cells; ++i)
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Vectors; ++v) {
+                    const Index at = (cell + static_cast<Index>(i)) * width + static_cast<Index>(v) * lanes;
+                    Pack best = sums[i * Window][v], winner(T(0));
+                    probe = fma(best, Pack(T(0)), probe);
+#pragma GCC unroll 9
+                    for (std::size_t k = 1; k < Window; ++k)
+                        args.to.compare(sums[i * Window + k][v], static_cast<Index>(k), best, winner, probe);
+                    args.to.keep(best, winner, values + at, winners + at);
+                }
+        }
+        if (!(sum(probe) == T(0))) return false;
+        args.to.template write<Bytes>(values, winners);
+        return true;
+    }
+};
+
+}  // namespace gradus::kernels::detail

@@ -35,6 +35,7 @@
 #include "gradus/kernels/softmax.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
+#include "gradus/kernels/winograd.hpp"
 
 #include "gradus/autograd/backward.hpp"
 #include "gradus/autograd/derivatives.hpp"

@@ -10,6 +10,7 @@
 #include "gradus/kernels/depthwise.hpp"
 #include "gradus/kernels/gemm.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/winograd.hpp"
 
 // A convolution and both of its gradients are matrix products in which one operand is never written out: its
 // element (i, k) is x[rows[i] + depths[k]], a sum of an offset of the row and one of the column. For the
@@ -501,6 +502,7 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s))
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
+        if (detail::winograd::pays(s)) return detail::winograd::forward(s, padded, weight, bias, y);
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
     }
     for (Index i = 0; i < s.y_shape().numel(); ++i)
@@ -513,6 +515,7 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
 template <class T>
 Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
     if constexpr (detail::has_packs<T>) {
+        if (detail::winograd::pays(s)) return detail::winograd::input_gradient(s, dy, weight);
         if (!detail::is_depthwise(s)) return detail::conv2d_dx_packed(s, dy, weight);
         Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups, s.image.height, s.image.width});
         detail::Depthwise<T>{s}.input(dy.data(), weight.data(), dx.mutable_data());
@@ -536,6 +539,8 @@ Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>
             detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), dweight.mutable_data());
             return dweight;
         }
+        if (detail::winograd::pays(s) && s.batch > 0)
+            return detail::winograd::weight_gradient(s, padded, dy);
         if (s.taps() > 0 && dy.numel() > 0) return detail::conv2d_dw_packed(s, padded, dy);
     }
     Tensor<T> dweight = zeros<T>(s.weight_shape());

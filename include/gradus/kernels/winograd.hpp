@@ -402,7 +402,7 @@ struct Weights {
 };
 
 inline constexpr Index taps = 9;
-inline constexpr Index chunk = 64;  // input channels whose transformed weights stay in the cache
+inline constexpr Index chunk = 96;  // input channels whose transformed weights stay in the cache
 
 /// The convolution of x with `weights`; y [batch, weights.out, result].
 template <class T>
@@ -420,7 +420,7 @@ struct Convolution {
     Index block_rows = std::max<Index>(1, 64 / x.columns);  // tile rows whose products stay in the cache
     Index blocks = (tile_rows + block_rows - 1) / block_rows;
     bool shared = blocks > 1;  // one transform of the weights for all blocks
-    Index pass_blocks = std::clamp<Index>(16384 / (weights.in * block_rows * x.columns), 1, blocks);
+    Index pass_blocks = std::clamp<Index>(8192 / (weights.in * block_rows * x.columns), 1, blocks);
     Index v_item = round_up(weights.in, panel) + gap<T>;
     Index v_point = round_up(pass_blocks * block_rows * x.columns, 4) * v_item + gap<T>;
     Index depth = shared ? weights.in : std::min(chunk, weights.in);  // of the weights at hand
@@ -549,7 +549,7 @@ struct WeightGradient {
     Index panel = x.panel;
     Index parts = (x.channels + part - 1) / part;
     Index tile_rows = batch * x.rows;
-    Index pass_rows = std::clamp<Index>(16384 / ((x.channels + dy.channels) * x.columns), 1, tile_rows);
+    Index pass_rows = std::clamp<Index>(128 / x.columns, 1, tile_rows);
     bool single = pass_rows == tile_rows;
     Index v_item = round_up(x.channels, panel) + gap<T>;
     Index v_point = pass_rows * x.columns * v_item + gap<T>;
@@ -621,6 +621,13 @@ inline bool fits(const ConvSizes& s) {
                       s.padded.width - s.image.width - s.before.width};
     return s.kernel == Size2(3) && s.stride == Size2(1) && s.dilation == Size2(1) && s.groups == 1 &&
            std::max({s.before.height, s.before.width, after.height, after.width}) <= 2;
+}
+
+/// Whether it is faster than the direct convolution, as far as measured: with few channels the transforms
+/// take longer than the products they save, and a small result fills too little of its tiles. The number of
+/// images has no say, so that the result for one does not depend on the others.
+inline bool pays(const ConvSizes& s) {
+    return fits(s) && std::min(s.in, s.out) >= 24 && std::min(s.result.height, s.result.width) >= 3;
 }
 
 inline Size2 tiles_of(const Size2& size) {

@@ -539,8 +539,7 @@ Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>
             detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), dweight.mutable_data());
             return dweight;
         }
-        if (detail::winograd::pays(s) && s.batch > 0)
-            return detail::winograd::weight_gradient(s, padded, dy);
+        if (detail::winograd::pays(s) && s.batch > 0) return detail::winograd::weight_gradient(s, padded, dy);
         if (s.taps() > 0 && dy.numel() > 0) return detail::conv2d_dw_packed(s, padded, dy);
     }
     Tensor<T> dweight = zeros<T>(s.weight_shape());

@@ -420,7 +420,7 @@ struct Convolution {
     Index block_rows = std::max<Index>(1, 64 / x.columns);  // tile rows whose products stay in the cache
     Index blocks = (tile_rows + block_rows - 1) / block_rows;
     bool shared = blocks > 1;  // one transform of the weights for all blocks
-    Index pass_blocks = std::clamp<Index>(8192 / (weights.in * block_rows * x.columns), 1, blocks);
+    Index pass_blocks = std::max<Index>(1, std::min(blocks, 8192 / (weights.in * block_rows * x.columns)));
     Index v_item = round_up(weights.in, panel) + gap<T>;
     Index v_point = round_up(pass_blocks * block_rows * x.columns, 4) * v_item + gap<T>;
     Index depth = shared ? weights.in : std::min(chunk, weights.in);  // of the weights at hand

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
+#include <type_traits>
 #include <vector>
 
 #include "gradus/kernels/conv_sizes.hpp"
@@ -12,7 +12,8 @@
 //
 // Along one axis, 4 outputs of a filter g of 3 taps come from 6 inputs d. A product of polynomials is known
 // from its values at as many points as it has coefficients, and the values of a product are products of
-// values. So instead of 4 * 3 products, 6: with the points 0, a, -a, b, -b and infinity,
+// values. So instead of 4 * 3 products, 6: with the points 0, a, -a, b, -b and infinity (the highest power
+// alone),
 //
 //     y = Aᵀ [(G g) . (Bᵀ d)],    A[i][k] = pᵢᵏ,    G[i][k] = pᵢᵏ / Πⱼ (pᵢ - pⱼ),    Bᵀ[i] = Πⱼ (x - pⱼ)
 //
@@ -150,7 +151,6 @@ struct TransformKernel {
         for (Index n = 0; n < count; ++n, from.data += from.item, to.data += to.item)
             for (Index half = 0; half < 2 * Pack::size; half += Pack::size) {
                 Pack side[out][in], x[in], y[out];
-#pragma GCC unroll 6
                 for (std::size_t j = 0; j < in; ++j) {
 #pragma GCC unroll 6
                     for (std::size_t i = 0; i < in; ++i) x[i] = Pack::load(from.at(i, j) + half);
@@ -159,7 +159,6 @@ struct TransformKernel {
                     for (std::size_t i = 0; i < out; ++i) side[i][j] = y[i];
                 }
                 const Pack added = bias ? Pack::load(bias + half) : Pack(T(0));
-#pragma GCC unroll 6
                 for (std::size_t i = 0; i < out; ++i) {
                     Transform::run(side[i], y);
 #pragma GCC unroll 6
@@ -173,55 +172,38 @@ struct TransformKernel {
 
 /// Planes of up to a panel of channels, and the same pixels with the channels side by side: pixel i at
 /// lanes[places[i]].
-template <class T>
 struct Pixels {
     Index plane, channels;  // distance of planes, and how many there are
     Index count;
     const Index* places;
 };
 
-/// Planes to lanes; lanes without a channel become zero. `room`: a whole pack can be read from the first
-/// pixel on, even if there are fewer.
+/// Planes to lanes. Lanes without a channel repeat the last one: nobody reads what becomes of them.
 template <class T>
 struct ToLanes {
-    template <bool Whole, int Bytes>
-    GRADUS_INLINE static void block(const T* planes, const Pixels<T>& p, Index first, Index channel, T* out) {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* planes, Pixels p, T* out) {
         using Pack = simd::PackOf<T, Bytes>;
         constexpr int lanes = Pack::size;
-        Pack v[std::size_t{lanes}];
-        const Index* const places = p.places + first;
-        if (channel + lanes <= p.channels) {
-#pragma GCC unroll 16
-            for (int j = 0; j < lanes; ++j) v[j] = Pack::load(planes + (channel + j) * p.plane + first);
-        } else {
-            for (int j = 0; j < lanes; ++j)
-                v[j] = channel + j < p.channels ? Pack::load(planes + (channel + j) * p.plane + first)
-                                                : Pack(T(0));
-        }
-        PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
-        if constexpr (Whole) {
-#pragma GCC unroll 16
-            for (int i = 0; i < lanes; ++i) v[i].store(out + places[i] + channel);
-        } else {
-            for (int i = 0; i < p.count; ++i) v[i].store(out + places[i] + channel);
-        }
-    }
-
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* planes, Pixels<T> p, bool room, T* out) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
+        const auto plane = [&](Index channel)
+                               GRADUS_INLINE_LAMBDA { return std::min(channel, p.channels - 1) * p.plane; };
         for (Index channel = 0; channel < 2 * lanes; channel += lanes) {
-            Index i = 0;
-            for (; i + lanes <= p.count; i += lanes) block<true, Bytes>(planes, p, i, channel, out);
-            if (i == p.count) continue;
-            if (p.count > lanes)
-                block<true, Bytes>(planes, p, p.count - lanes, channel, out);
-            else if (room)
-                block<false, Bytes>(planes, p, 0, channel, out);
-            else
-                for (i = 0; i < p.count; ++i)
+            if (p.count < lanes) {
+                for (Index i = 0; i < p.count; ++i)
                     for (Index j = channel; j < channel + lanes; ++j)
-                        out[p.places[i] + j] = j < p.channels ? planes[j * p.plane + i] : T(0);
+                        out[p.places[i] + j] = planes[plane(j) + i];
+                continue;
+            }
+            for (Index done = 0; done < p.count; done += lanes) {
+                const Index first = std::min(done, p.count - lanes);
+                const Index* const places = p.places + first;
+                Pack v[std::size_t{lanes}];
+#pragma GCC unroll 16
+                for (int j = 0; j < lanes; ++j) v[j] = Pack::load(planes + plane(channel + j) + first);
+                PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
+#pragma GCC unroll 16
+                for (int i = 0; i < lanes; ++i) v[i].store(out + places[i] + channel);
+            }
         }
     }
 };
@@ -230,36 +212,28 @@ struct ToLanes {
 template <class T>
 struct ToPlanes {
     template <int Bytes>
-    GRADUS_INLINE static void block(const T* lanes_of, const Pixels<T>& p, Index first, Index channel,
-                                    T* planes) {
+    GRADUS_INLINE static void run(const T* lanes_of, Pixels p, T* planes) {
         using Pack = simd::PackOf<T, Bytes>;
         constexpr int lanes = Pack::size;
-        Pack v[std::size_t{lanes}];
-#pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) v[i] = Pack::load(lanes_of + p.places[first + i] + channel);
-        PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
-        T* const out = planes + channel * p.plane + first;
-        if (channel + lanes <= p.channels) {
-#pragma GCC unroll 16
-            for (int j = 0; j < lanes; ++j) v[j].store(out + j * p.plane);
-        } else {
-            for (int j = 0; channel + j < p.channels; ++j) v[j].store(out + j * p.plane);
-        }
-    }
-
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* lanes_of, Pixels<T> p, T* planes) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         for (Index channel = 0; channel < p.channels; channel += lanes) {
-            Index i = 0;
-            for (; i + lanes <= p.count; i += lanes) block<Bytes>(lanes_of, p, i, channel, planes);
-            if (i == p.count) continue;
-            if (p.count > lanes)
-                block<Bytes>(lanes_of, p, p.count - lanes, channel, planes);
-            else
-                for (i = 0; i < p.count; ++i)
-                    for (Index j = channel; j < std::min(p.channels, channel + lanes); ++j)
-                        planes[j * p.plane + i] = lanes_of[p.places[i] + j];
+            const Index channels = std::min<Index>(lanes, p.channels - channel);
+            T* const to = planes + channel * p.plane;
+            if (p.count < lanes) {
+                for (Index i = 0; i < p.count; ++i)
+                    for (Index j = 0; j < channels; ++j)
+                        to[j * p.plane + i] = lanes_of[p.places[i] + channel + j];
+                continue;
+            }
+            for (Index done = 0; done < p.count; done += lanes) {
+                const Index first = std::min(done, p.count - lanes);
+                Pack v[std::size_t{lanes}];
+#pragma GCC unroll 16
+                for (int i = 0; i < lanes; ++i) v[i] = Pack::load(lanes_of + p.places[first + i] + channel);
+                PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
+#pragma GCC unroll 16
+                for (int j = 0; j < lanes; ++j)
+                    if (j < channels) v[j].store(to + j * p.plane + first);
+            }
         }
     }
 };
@@ -385,9 +359,9 @@ struct Tiles {
             std::fill(side + end * line, side + window * line, T(0));
             const T* const from =
                 x + (image * channels + p * panel) * size.area() + (top + begin) * size.width;
-            const Pixels<T> pixels{size.area(), std::min(panel, channels - p * panel),
-                                   (end - begin) * size.width, at.data()};
-            simd::run<ToLanes<T>>(from, pixels, false, side + begin * line + before.width * panel);
+            const Pixels pixels{size.area(), std::min(panel, channels - p * panel),
+                                (end - begin) * size.width, at.data()};
+            simd::run<ToLanes<T>>(from, pixels, side + begin * line + before.width * panel);
             simd::run<TransformKernel<T, Transform>>(Layout<const T>{side, line, panel, tile_size * panel},
                                                      to, columns, static_cast<const T*>(nullptr));
         }
@@ -474,21 +448,22 @@ struct Convolution {
 
     /// u at (k, c - first, j) = the weight of input channel c and channel j of panel p at place k.
     void transform_weights(Index p, Index first, Index count, T* u) const {
-        Tensor<T> memory = Tensor<T>::uninitialized({count * taps * panel});
+        Tensor<T> memory = Tensor<T>::uninitialized({(count + 1) * taps * panel});
         T* const side = memory.mutable_data();
         const T* const from = weights.data + p * panel * weights.out_step + first * weights.in_step;
         const Index channels = std::min(panel, weights.out - p * panel);
-        if (weights.in_step == taps)
-            simd::run<ToLanes<T>>(from, Pixels<T>{weights.out_step, channels, count * taps, weight_at.data()},
-                                  false, side);
-        else
+        if (weights.in_step == taps) {
+            const Pixels pixels{weights.out_step, channels, count * taps, weight_at.data()};
+            simd::run<ToLanes<T>>(from, pixels, side);
+        } else
             for (Index c = 0; c < count; ++c) {
                 // The rows lie so far apart that the processor does not foresee the next ones.
                 for (Index i = 0; i < channels * taps && c + 2 < count; i += gap<T>)
                     __builtin_prefetch(from + (c + 2) * weights.in_step + i);
-                simd::run<ToLanes<T>>(from + c * weights.in_step,
-                                      Pixels<T>{weights.out_step, channels, taps, weight_at.data()},
-                                      c + 1 < count || first + count < weights.in, side + c * taps * panel);
+                // What is too much is overwritten by the next.
+                const Index read = first + c + 1 < weights.in ? std::max(taps, panel / 2) : taps;
+                const Pixels pixels{weights.out_step, channels, read, weight_at.data()};
+                simd::run<ToLanes<T>>(from + c * weights.in_step, pixels, side + c * taps * panel);
             }
         const Index column = weights.turned ? -panel : panel;
         simd::run<TransformKernel<T, WeightTransform>>(
@@ -529,8 +504,8 @@ struct Convolution {
                 Layout<const T>{m + (row - first) * x.columns * panel, window_size * m_point, m_point, panel},
                 Layout<T>{side, line, panel, tile_size * panel}, x.columns, static_cast<const T*>(added));
             const Index top = row % x.rows * tile_size;
-            const Pixels<T> pixels{result.area(), channels,
-                                   std::min(tile_size, result.height - top) * result.width, y_at.data()};
+            const Pixels pixels{result.area(), channels,
+                                std::min(tile_size, result.height - top) * result.width, y_at.data()};
             simd::run<ToPlanes<T>>(
                 static_cast<const T*>(side), pixels,
                 y + (row / x.rows * weights.out + p * panel) * result.area() + top * result.width);
@@ -610,8 +585,8 @@ struct WeightGradient {
         simd::run<TransformKernel<T, WeightAdjoint>>(
             Layout<const T>{sum, window_size * sum_point, sum_point, panel},
             Layout<T>{side, 3 * panel, panel, taps * panel}, count, static_cast<const T*>(nullptr));
-        const Pixels<T> pixels{x.channels * taps, std::min(panel, dy.channels - p * panel), count * taps,
-                               weight_at.data()};
+        const Pixels pixels{x.channels * taps, std::min(panel, dy.channels - p * panel), count * taps,
+                            weight_at.data()};
         simd::run<ToPlanes<T>>(static_cast<const T*>(side), pixels,
                                dweight + (p * panel * x.channels + q * part) * taps);
     }

@@ -49,6 +49,7 @@
 #include "gradus/kernels/softmax.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
+#include "gradus/kernels/winograd_3x3.hpp"
 #include "gradus/kernels/winograd_5x5.hpp"
 
 #include "gradus/autograd/backward.hpp"

@@ -33,6 +33,8 @@ TEST_CASE("conv2d: op table") {
     check_conv2d("padding", {.padding = {1, 2}},
                  {{{2, 2, 3, 4}, {3, 2, 3, 3}, {3}}, {{1, 1, 1, 1}, {2, 1, 3, 5}}},
                  {{{4, 5, 13, 11}, {18, 5, 3, 3}, {18}}});
+    check_conv2d("padding, many channels", {.padding = {1, 2}}, {},
+                 {{{4, 27, 13, 26}, {24, 27, 3, 3}, {24}}});
     check_conv2d("more padding than kernel", {.padding = 3}, {{{2, 2, 3, 4}, {3, 2, 2, 1}, {3}}});
     check_conv2d("padding \"same\"", {.padding = "same"}, {{{2, 2, 3, 4}, {3, 2, 3, 4}, {3}}});
     check_conv2d("stride", {.stride = 2}, {{{2, 2, 5, 6}, {3, 2, 3, 2}, {3}}, {{2, 3, 4, 4}, {2, 3, 1, 1}}},

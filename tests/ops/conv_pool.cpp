@@ -120,6 +120,11 @@ TEST_CASE("conv_pool: only temporaries are taken over") {
     const Variable<> pooled = max_pool2d(conv2d(x, w), {.kernel = 2});
     CHECK(name(relu(pooled)) == "relu");
 
+    // Not if the convolution alone has a faster way.
+    const Variable<> deep = leaf(randn({1, 24, 6, 6})), wide = leaf(randn({24, 24, 3, 3}));
+    CHECK(name(max_pool2d(conv2d(deep, wide), {.kernel = 2})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(deep, wide, {.stride = 2}), {.kernel = 2})) == "conv2d + max_pool2d");
+
     Variable<> kept = conv2d(x, w);  // someone wants its gradient
     kept.retain_grad();
     const Variable<> y = max_pool2d(std::move(kept), {.kernel = 2});

@@ -37,7 +37,8 @@ struct DeferredConv2d final : Deferred<T> {
     Variable<T> followed_by(std::string_view operation, const Size2& window) override {
         if constexpr (kernels::detail::has_packs<T>)
             if (operation == "max_pool2d" && s.groups == 1 && s.dilation == Size2(1) && s.taps() > 0 &&
-                window.area() <= kernels::detail::max_window)
+                window.area() <= kernels::detail::max_window &&
+                !kernels::detail::winograd::pays(s))  // faster, even in three steps
                 return record_conv_pool(*this, window, false);
         return {};
     }

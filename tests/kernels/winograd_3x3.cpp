@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/kernels/winograd_3x3.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "gradus/core/random.hpp"
+#include "gradus/kernels/conv2d.hpp"
+#include "support/test.hpp"
+
+using namespace gradus;
+using kernels::ConvSizes;
+namespace winograd = kernels::detail::winograd;
+
+namespace {
+
+constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
+
+ConvSizes sizes(Index batch, Index in, Index out, Size2 image, Size2 before, Size2 after) {
+    ConvSizes s;
+    s.batch = batch;
+    s.groups = 1;
+    s.in = in;
+    s.out = out;
+    s.kernel = 3;
+    s.stride = s.dilation = 1;
+    s.image = image;
+    s.before = before;
+    s.padded = {image.height + before.height + after.height, image.width + before.width + after.width};
+    s.result = {s.padded.height - 2, s.padded.width - 2};
+    return s;
+}
+
+ConvSizes sizes(Index batch, Index in, Index out, Size2 image, Index padding) {
+    return sizes(batch, in, out, image, padding, padding);
+}
+
+template <class T>
+struct Operands {
+    Tensor<T> x, weight, bias, dy;
+
+    explicit Operands(const ConvSizes& s) {
+        Generator generator(3);
+        x = randn<T>({s.batch, s.in, s.image.height, s.image.width}, generator);
+        weight = randn<T>(s.weight_shape(), generator);
+        bias = randn<T>({s.out}, generator);
+        dy = randn<T>(s.y_shape(), generator);
+    }
+};
+
+template <class T>
+struct Passes {
+    Tensor<T> y, dx, dweight;
+};
+
+template <class T>
+Passes<T> filtered(const ConvSizes& s, const Operands<T>& o) {
+    const Tensor<T> padded = kernels::pad_images(s, o.x);
+    Passes<T> result{full<T>(s.y_shape(), T(7)), winograd::input_gradient(s, o.dy, o.weight),
+                     winograd::weight_gradient(s, padded, o.dy)};
+    winograd::forward(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    return result;
+}
+
+template <class T>
+Passes<T> direct(const ConvSizes& s, const Operands<T>& o) {
+    const Tensor<T> padded = kernels::pad_images(s, o.x);
+    Passes<T> result{full<T>(s.y_shape(), T(7)), kernels::detail::conv2d_dx_packed(s, o.dy, o.weight),
+                     kernels::detail::conv2d_dw_packed(s, padded, o.dy)};
+    kernels::detail::conv2d_packed(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    return result;
+}
+
+/// The definition, in double, and the sums of the absolute values of the products.
+struct Definition {
+    Passes<double> sums, sizes;
+
+    template <class T>
+    Definition(const ConvSizes& s, const Operands<T>& o) {
+        for (Passes<double>* const p : {&sums, &sizes})
+            *p = {zeros<double>(s.y_shape()), zeros<double>(o.x.shape()), zeros<double>(s.weight_shape())};
+        const Sum y{*this, &Passes<double>::y};
+        for (Index i = 0; i < o.dy.numel(); ++i)
+            y.add(i, static_cast<double>(o.bias.data()[i / s.result.area() % s.out]));
+        for (Index n = 0; n < s.batch; ++n)
+            for (Index k = 0; k < s.out; ++k)
+                for (Index c = 0; c < s.in; ++c)
+                    for (Index ky = 0; ky < 3; ++ky)
+                        for (Index kx = 0; kx < 3; ++kx) add_tap(s, o, n, k, c, ky, kx);
+    }
+
+private:
+    template <class T>
+    void add_tap(const ConvSizes& s, const Operands<T>& o, Index n, Index k, Index c, Index ky, Index kx) {
+        const Index w = ((k * s.in + c) * 3 + ky) * 3 + kx;
+        const Sum y{*this, &Passes<double>::y}, dx{*this, &Passes<double>::dx};
+        const Sum dweight{*this, &Passes<double>::dweight};
+        for (Index i = 0; i < s.result.height; ++i)
+            for (Index j = 0; j < s.result.width; ++j) {
+                const Index row = i + ky - s.before.height, column = j + kx - s.before.width;
+                if (row < 0 || row >= s.image.height || column < 0 || column >= s.image.width) continue;
+                const Index to = ((n * s.out + k) * s.result.height + i) * s.result.width + j;
+                const Index from = ((n * s.in + c) * s.image.height + row) * s.image.width + column;
+                const double value = static_cast<double>(o.x.data()[from]);
+                const double weight = static_cast<double>(o.weight.data()[w]);
+                const double gradient = static_cast<double>(o.dy.data()[to]);
+                y.add(to, value * weight);
+                dx.add(from, gradient * weight);
+                dweight.add(w, gradient * value);
+            }
+    }
+
+    struct Sum {
+        double *sums, *sizes;
+
+        Sum(Definition& d, Tensor<double> Passes<double>::*pass)
+            : sums((d.sums.*pass).mutable_data()), sizes((d.sizes.*pass).mutable_data()) {}
+
+        void add(Index at, double term) const {
+            sums[at] += term;
+            sizes[at] += std::abs(term);
+        }
+    };
+};
+
+/// The largest error, relative to the largest sum of the absolute values of the products.
+template <class T>
+double error(const Tensor<T>& result, const Tensor<double>& sums, const Tensor<double>& sizes) {
+    double largest = 0, size = 0;
+    for (Index i = 0; i < result.numel(); ++i) {
+        const double difference = std::abs(static_cast<double>(result.data()[i]) - sums.data()[i]);
+        if (!(difference <= largest)) largest = difference;  // NaN too
+        size = std::max(size, sizes.data()[i]);
+    }
+    return largest / size;
+}
+
+template <class T>
+void check(const ConvSizes& s) {
+    INFO("batch " << s.batch << ", channels " << s.in << " to " << s.out << ", image " << to_string(s.image)
+                  << ", before " << to_string(s.before) << ", padded " << to_string(s.padded));
+    const Operands<T> operands(s);
+    const Definition exact(s, operands);
+    for (const simd::Isa isa : all_isas) {
+        const simd::ScopedIsa scope(isa);
+        INFO("instruction set " << simd::name(isa));
+        const Passes<T> passes = filtered(s, operands);
+        const double bound = 16 * static_cast<double>(std::numeric_limits<T>::epsilon());
+        CHECK(error(passes.y, exact.sums.y, exact.sizes.y) <= bound);
+        CHECK(error(passes.dx, exact.sums.dx, exact.sizes.dx) <= bound);
+        CHECK(error(passes.dweight, exact.sums.dweight, exact.sizes.dweight) <= bound);
+    }
+}
+
+template <class T>
+void check_all() {
+    for (const Index channels : {1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 65, 70}) {
+        check<T>(sizes(2, channels, 5, {5, 6}, 1));
+        check<T>(sizes(1, 4, channels, {4, 4}, 1));
+    }
+    for (const Index width : {1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 18, 29, 43}) {
+        check<T>(sizes(2, 3, 4, {3, width}, 1));
+        check<T>(sizes(1, 2, 17, {width, 5}, {0, 2}, {2, 0}));
+    }
+    for (const Index padding : {0, 1, 2})
+        for (const Size2 image : {Size2(3, 3), Size2(4, 9), Size2(11, 6)})
+            check<T>(sizes(3, 6, 7, image, padding));
+    check<T>(sizes(1, 1, 1, {1, 1}, 1));
+    check<T>(sizes(2, 2, 2, {1, 2}, {2, 1}, {0, 1}));
+    check<T>(sizes(3, 5, 6, {7, 5}, {0, 1}, {2, 0}));
+    check<T>(sizes(131, 3, 2, {3, 3}, 1));     // several blocks of tiles
+    check<T>(sizes(5, 131, 37, {9, 9}, 1));    // and of input channels
+    check<T>(sizes(3, 130, 34, {17, 18}, 1));  // and several passes
+    check<T>(sizes(1, 2, 3, {9, 300}, 1));     // one row of tiles is a block
+}
+
+}  // namespace
+
+TEST_CASE("winograd: the definition, at awkward sizes") {
+    check_all<float>();
+    check_all<double>();
+}
+
+TEST_CASE("winograd: the error stays near that of direct summation") {
+    for (const ConvSizes& s : {sizes(2, 64, 64, {16, 16}, 1), sizes(16, 256, 32, {4, 4}, 1)}) {
+        const Operands<float> operands(s);
+        const Definition exact(s, operands);
+        const Passes<float> ours = filtered(s, operands), plain = direct(s, operands);
+        const auto ratio = [&](Tensor<float> Passes<float>::*pass,
+                               Tensor<double> Passes<double>::*definition) {
+            const auto of = [&](const Passes<float>& p) {
+                return error(p.*pass, exact.sums.*definition, exact.sizes.*definition);
+            };
+            return of(ours) / of(plain);
+        };
+        CHECK(ratio(&Passes<float>::y, &Passes<double>::y) < 3);
+        CHECK(ratio(&Passes<float>::dx, &Passes<double>::dx) < 3);
+        CHECK(ratio(&Passes<float>::dweight, &Passes<double>::dweight) < 3);
+    }
+}
+
+TEST_CASE("winograd: the same bits for any number of threads") {
+    for (const ConvSizes& s : {sizes(5, 70, 33, {18, 17}, 1), sizes(3, 131, 65, {4, 4}, 1)}) {
+        const Operands<float> operands(s);
+        const int threads = num_threads();
+        set_num_threads(1);
+        const Passes<float> one = filtered(s, operands);
+        for (const int count : {2, 3, 7}) {
+            set_num_threads(count);
+            const Passes<float> several = filtered(s, operands);
+            CHECK(several.y == one.y);
+            CHECK(several.dx == one.dx);
+            CHECK(several.dweight == one.dweight);
+        }
+        set_num_threads(threads);
+    }
+}
+
+TEST_CASE("winograd: an image does not see the others of its batch") {
+    // 131 images make several blocks of tiles, with one transform of the weights for all; one makes a single
+    // block.
+    const ConvSizes many = sizes(131, 100, 35, {6, 5}, 1), one = sizes(1, 100, 35, {6, 5}, 1);
+    const Operands<float> operands(many);
+    const Passes<float> all = filtered(many, operands);
+    for (const Index image : {0, 60, 130}) {
+        Operands<float> alone = operands;
+        alone.x = operands.x.rows(image, image + 1);
+        alone.dy = operands.dy.rows(image, image + 1);
+        const Passes<float> passes = filtered(one, alone);
+        CHECK(passes.y == all.y.rows(image, image + 1));
+        CHECK(passes.dx == all.dx.rows(image, image + 1));
+    }
+}
+
+TEST_CASE("winograd: what is not finite makes NaN of the tiles that see it, and of no others") {
+    const ConvSizes s = sizes(2, 3, 2, {12, 12}, 1);
+    Operands<float> operands(s);
+    for (const float value :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        operands.x.mutable_at(0, 1, 6, 6) = value;  // in the window of the middle tile alone
+        const Tensor<> y = filtered(s, operands).y;
+        for (Index n = 0; n < 2; ++n)
+            for (Index k = 0; k < 2; ++k)
+                for (Index i = 0; i < 12; ++i)
+                    for (Index j = 0; j < 12; ++j)
+                        CHECK(std::isfinite(y.data()[((n * 2 + k) * 12 + i) * 12 + j]) ==
+                              (n != 0 || i / 4 != 1 || j / 4 != 1));
+    }
+}
+
+TEST_CASE("winograd: used where it pays") {
+    using kernels::detail::winograd::pays;
+    CHECK(pays(sizes(1, 24, 24, {3, 3}, 1)));
+    CHECK(pays(sizes(0, 64, 24, {5, 3}, {2, 2}, {2, 1})));
+    CHECK_FALSE(pays(sizes(16, 23, 64, {8, 8}, 1)));  // channels
+    CHECK_FALSE(pays(sizes(16, 64, 23, {8, 8}, 1)));
+    CHECK_FALSE(pays(sizes(16, 64, 64, {8, 2}, 1)));  // size
+    CHECK_FALSE(pays(sizes(16, 64, 64, {2, 8}, 1)));
+    CHECK_FALSE(pays(sizes(16, 64, 64, {8, 8}, {1, 1}, {1, 3})));  // padding
+    CHECK_FALSE(pays(sizes(16, 64, 64, {8, 8}, {3, 0}, {0, 0})));
+    const auto changed = [](auto change) {
+        ConvSizes s = sizes(16, 64, 64, {8, 8}, 1);
+        change(s);
+        return s;
+    };
+    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.groups = 2; })));
+    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.stride = {1, 2}; })));
+    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.dilation = {2, 1}; })));
+    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.kernel = {3, 5}; })));
+
+    const ConvSizes s = sizes(3, 24, 33, {7, 6}, 1);
+    const Operands<float> operands(s);
+    const Passes<float> passes = filtered(s, operands);
+    const Tensor<> padded = kernels::pad_images(s, operands.x);
+    Tensor<> y = zeros(s.y_shape());
+    kernels::conv2d(s, padded, operands.weight, operands.bias.data(), y.mutable_data());
+    CHECK(y == passes.y);
+    CHECK(kernels::conv2d_dx(s, operands.dy, operands.weight) == passes.dx);
+    CHECK(kernels::conv2d_dw(s, padded, operands.dy) == passes.dweight);
+}
+
+TEST_CASE("winograd: no images") {
+    const ConvSizes s = sizes(0, 24, 33, {7, 6}, 1);
+    const Operands<float> operands(s);
+    CHECK(kernels::conv2d_dx(s, operands.dy, operands.weight).shape() == Shape{0, 24, 7, 6});
+    CHECK(kernels::conv2d_dw(s, kernels::pad_images(s, operands.x), operands.dy) == zeros(s.weight_shape()));
+    kernels::conv2d(s, kernels::pad_images(s, operands.x), operands.weight, operands.bias.data(),
+                    static_cast<float*>(nullptr));
+}

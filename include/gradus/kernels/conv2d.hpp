@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "gradus/kernels/bf16_conv2d.hpp"
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/depthwise.hpp"
 #include "gradus/kernels/gemm.hpp"
@@ -498,6 +499,10 @@ Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
 /// kx], x padded, bias may be null.
 template <class T>
 void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+            return detail::conv2d_bf16(bf16, s, padded.data(), weight.data(), bias, y);
+    }
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s))
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
@@ -512,6 +517,10 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
 /// The gradient of x: dy spread over the windows.
 template <class T>
 Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+            return detail::conv2d_dx_bf16(bf16, s, dy, weight);
+    }
     if constexpr (detail::has_packs<T>) {
         if (!detail::is_depthwise(s)) return detail::conv2d_dx_packed(s, dy, weight);
         Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups, s.image.height, s.image.width});
@@ -530,6 +539,10 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
 /// The gradient of the weight.
 template <class T>
 Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+            return detail::conv2d_dw_bf16(bf16, s, padded, dy);
+    }
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s)) {
             Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());

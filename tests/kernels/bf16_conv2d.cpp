@@ -154,7 +154,9 @@ TEST_CASE("bf16 convolutions: the choice") {
     set_float32_matmul_precision("medium");
     CHECK(unit(1, 16, 16) == &bf16_units::model);
     CHECK(unit(4, 16, 16) == &bf16_units::model);
-    CHECK(unit(1, 3, 64) == nullptr);  // few channels of a group
+    CHECK(unit(1, 3, 64) == &bf16_units::model);
+    CHECK(unit(1, 64, 3) == nullptr);  // fewer channels than a tile has rows
+    CHECK(unit(1, 1, 16) == nullptr);
     CHECK(unit(16, 1, 1) == nullptr);
     set_float32_matmul_precision("highest");
 }

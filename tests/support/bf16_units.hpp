@@ -10,7 +10,6 @@
 namespace bf16_units {
 
 using gradus::Index;
-using gradus::kernels::Bf16Packing;
 using gradus::kernels::Bf16Pair;
 using gradus::kernels::Bf16Unit;
 
@@ -72,14 +71,17 @@ struct ModelTiles {
     }
 };
 
+inline void round_block(const gradus::kernels::detail::Bf16Block* block) {
+    gradus::simd::run<gradus::kernels::detail::Bf16Rounding>(block);
+}
+
 /// AMX but for the instructions themselves; runs everywhere.
-inline const Bf16Unit model{
-    "model",
-    true,
-    ModelTiles::configure,
-    ModelTiles::release,
-    gradus::kernels::detail::TileProduct<ModelTiles>::multiply,
-    [](const Bf16Packing* packing) { gradus::simd::run<gradus::kernels::detail::Bf16Pack>(packing); }};
+inline const Bf16Unit model{"model",
+                            true,
+                            ModelTiles::configure,
+                            ModelTiles::release,
+                            gradus::kernels::detail::TileProduct<ModelTiles>::multiply,
+                            gradus::kernels::detail::pack_bf16_blocks<round_block>};
 
 /// The model, and what this processor has: made to do "high" as well.
 inline std::vector<Bf16Unit> all() {

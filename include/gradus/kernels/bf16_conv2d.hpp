@@ -26,8 +26,7 @@ inline PixelWalk channel_walk(Index start, Index channels, Index area) {
 
 /// How to compute this convolution: each group is a product by itself.
 inline Bf16Choice conv2d_choice(const ConvSizes& s) {
-    return gemm_choice(std::min(s.in, s.out) < bf16_block_rows ? 0 : s.out, s.batch * s.result.area(),
-                       s.taps());
+    return gemm_choice(s.out, s.batch * s.result.area(), s.taps());
 }
 
 /// y as kernels::conv2d.

@@ -36,12 +36,18 @@ inline PixelWalk linear_walk(Index count, Index step) {
                                         Index stride) {
     Index depths[512], rows[bf16_block_rows];
     x.depths.run(begin, depth, depths);
+    unsigned char runs[512 / bf16_block_depth];
+    for (Index k = 0; k < depth; k += bf16_block_depth)
+        runs[k / bf16_block_depth] = depth - k < bf16_block_depth                ? 0
+                                     : in_runs(depths + k, bf16_block_depth, 16) ? 16
+                                     : in_runs(depths + k, bf16_block_depth, 4)  ? 4
+                                                                                 : 1;
     for (Index s = first; s < first + strips; ++s) {
         const Index count = std::min(bf16_block_rows, x.count - s * bf16_block_rows);
         x.rows.run(s * bf16_block_rows, count, rows);
         std::fill(rows + count, rows + bf16_block_rows, rows[count - 1]);
         const Index at = (s - first) * stride;
-        const Bf16Packing packing{x.x, rows, depths, depth, panel, high + at, low ? low + at : nullptr};
+        const Bf16Packing packing{x.x, rows, depths, runs, depth, panel, high + at, low ? low + at : nullptr};
         unit.pack(&packing);
     }
 }

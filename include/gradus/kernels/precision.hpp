@@ -54,14 +54,16 @@ namespace detail {
 
 #if defined(__x86_64__)
 
-inline void pack_avx512(const Bf16Packing* packing) { simd::detail::run_avx512<Bf16Pack>(packing); }
-
-inline constexpr Bf16Unit avx512_bf16_unit{"avx512_bf16",        false,      [] {}, [] {},
-                                           multiply_avx512_bf16, pack_avx512};
+inline constexpr Bf16Unit avx512_bf16_unit{
+    "avx512_bf16", false, [] {}, [] {}, multiply_avx512_bf16, pack_bf16_blocks<Bf16Instruction::fill>};
 
 #if defined(__linux__)
-inline constexpr Bf16Unit amx_unit{
-    "amx", true, AmxTiles::configure, AmxTiles::release, TileProduct<AmxTiles>::multiply, pack_avx512};
+inline constexpr Bf16Unit amx_unit{"amx",
+                                   true,
+                                   AmxTiles::configure,
+                                   AmxTiles::release,
+                                   TileProduct<AmxTiles>::multiply,
+                                   pack_bf16_blocks<Bf16Instruction::fill>};
 #endif
 #endif
 

@@ -51,8 +51,8 @@ void exact_product(Index m, Index n, Index k, MatrixRef<float> a, MatrixRef<floa
         for (Index j = 0; j < n; ++j) {
             double total = 0, absolute = 0;
             for (Index q = 0; q < k; ++q) {
-                const double term =
-                    double{a.data[i * a.row + q * a.column]} * double{b.data[q * b.row + j * b.column]};
+                const double term = static_cast<double>(a.data[i * a.row + q * a.column]) *
+                                    static_cast<double>(b.data[q * b.row + j * b.column]);
                 total += term;
                 absolute += std::abs(term);
             }
@@ -65,7 +65,8 @@ void exact_product(Index m, Index n, Index k, MatrixRef<float> a, MatrixRef<floa
 double largest_error(const Tensor<>& c, const Tensor<double>& exact, const Tensor<double>& size) {
     double worst = 0;
     for (Index i = 0; i < c.numel(); ++i)
-        worst = std::max(worst, std::abs(double{c.data()[i]} - exact.data()[i]) / size.data()[i]);
+        worst =
+            std::max(worst, std::abs(static_cast<double>(c.data()[i]) - exact.data()[i]) / size.data()[i]);
     return worst;
 }
 
@@ -89,7 +90,8 @@ TEST_CASE("bf16 products: exact where nothing is rounded, at awkward sizes") {
                     exact_product(m, n, k, A, B, exact, size);
                     const Tensor<> plain = product({&unit, false}, m, n, k, A, B, nullptr);
                     CHECK(cast<double>(plain) == exact);
-                    for (Index i = 0; i < m * n; ++i) exact.mutable_data()[i] += double{bias.data()[i % n]};
+                    for (Index i = 0; i < m * n; ++i)
+                        exact.mutable_data()[i] += static_cast<double>(bias.data()[i % n]);
                     CHECK(cast<double>(product({&unit, false}, m, n, k, A, B, bias.data())) == exact);
                     CHECK(cast<double>(product({&unit, true}, m, n, k, A, B, bias.data())) == exact);
                 }

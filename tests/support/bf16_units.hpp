@@ -2,7 +2,10 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
+#include <stdexcept>
 #include <vector>
 
 #include "gradus/kernels/precision.hpp"

@@ -68,6 +68,49 @@ private:
     }
 };
 
+/// A product of small whole numbers, in which no sum is rounded.
+template <class Tiles>
+[[gnu::cold]] bool tiles_are_right() {
+    alignas(64) Bf16Pair a[2 * bf16_block_pairs], b[2 * bf16_block_pairs];
+    alignas(64) float c[32 * 32];
+    const auto whole = [](Index value) { return static_cast<float>(value); };
+    const auto pair_of = [](float first, float second) {  // whole numbers have no bits in their lower halves
+        return __builtin_bit_cast(Bf16Pair, second) | (__builtin_bit_cast(Bf16Pair, first) >> 16 & 0xffff);
+    };
+    const auto a_at = [&](Index i, Index k) { return whole((i * 7 + k * 3) % 17 - 8); };
+    const auto b_at = [&](Index k, Index j) { return whole((k * 5 + j * 11) % 13 - 6); };
+    for (Index i = 0; i < 32; ++i)
+        for (Index pair = 0; pair < 16; ++pair) {
+            const Index at = i / 16 * bf16_block_pairs;
+            a[at + i % 16 * 16 + pair] = pair_of(a_at(i, 2 * pair), a_at(i, 2 * pair + 1));
+            b[at + pair * 16 + i % 16] = pair_of(b_at(2 * pair, i), b_at(2 * pair + 1, i));
+        }
+    for (Index i = 0; i < 32 * 32; ++i) c[i] = whole(i % 5);
+    Bf16Tile t;
+    t.terms = 1;
+    t.a[0] = a;
+    t.b[0] = b;
+    t.steps = 1;
+    t.a_strip = t.b_panel = bf16_block_pairs;
+    t.strips = t.panels = 2;
+    t.rows = 32;
+    t.c[0] = c;
+    t.c[1] = c + 16;
+    t.c_row[0] = t.c_row[1] = 32;
+    t.add = true;
+    Tiles::configure();
+    TileProduct<Tiles>::multiply(&t);
+    Tiles::release();
+    bool right = true;
+    for (Index i = 0; i < 32; ++i)
+        for (Index j = 0; j < 32; ++j) {
+            float sum = whole((i * 32 + j) % 5);
+            for (Index k = 0; k < 32; ++k) sum += a_at(i, k) * b_at(k, j);
+            right &= c[i * 32 + j] == sum;
+        }
+    return right;
+}
+
 #if defined(__x86_64__) && defined(__linux__)
 
 /// The tile registers. Written as instructions since the functions of <amxtileintrin.h> do not tell the
@@ -116,49 +159,6 @@ struct AmxTiles {
     if ((low & tile_state) != tile_state) return false;
     constexpr int request_permission = 0x1023, tile_data = 18;
     return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
-
-/// A product of small whole numbers, in which no sum is rounded.
-template <class Tiles>
-[[gnu::cold]] bool tiles_are_right() {
-    alignas(64) Bf16Pair a[2 * bf16_block_pairs], b[2 * bf16_block_pairs];
-    alignas(64) float c[32 * 32];
-    const auto whole = [](Index value) { return static_cast<float>(value); };
-    const auto pair_of = [](float first, float second) {  // whole numbers have no bits in their lower halves
-        return __builtin_bit_cast(Bf16Pair, second) | (__builtin_bit_cast(Bf16Pair, first) >> 16 & 0xffff);
-    };
-    const auto a_at = [&](Index i, Index k) { return whole((i * 7 + k * 3) % 17 - 8); };
-    const auto b_at = [&](Index k, Index j) { return whole((k * 5 + j * 11) % 13 - 6); };
-    for (Index i = 0; i < 32; ++i)
-        for (Index pair = 0; pair < 16; ++pair) {
-            const Index at = i / 16 * bf16_block_pairs;
-            a[at + i % 16 * 16 + pair] = pair_of(a_at(i, 2 * pair), a_at(i, 2 * pair + 1));
-            b[at + pair * 16 + i % 16] = pair_of(b_at(2 * pair, i), b_at(2 * pair + 1, i));
-        }
-    for (Index i = 0; i < 32 * 32; ++i) c[i] = whole(i % 5);
-    Bf16Tile t;
-    t.terms = 1;
-    t.a[0] = a;
-    t.b[0] = b;
-    t.steps = 1;
-    t.a_strip = t.b_panel = bf16_block_pairs;
-    t.strips = t.panels = 2;
-    t.rows = 32;
-    t.c[0] = c;
-    t.c[1] = c + 16;
-    t.c_row[0] = t.c_row[1] = 32;
-    t.add = true;
-    Tiles::configure();
-    TileProduct<Tiles>::multiply(&t);
-    Tiles::release();
-    bool right = true;
-    for (Index i = 0; i < 32; ++i)
-        for (Index j = 0; j < 32; ++j) {
-            float sum = whole((i * 32 + j) % 5);
-            for (Index k = 0; k < 32; ++k) sum += a_at(i, k) * b_at(k, j);
-            right &= c[i * 32 + j] == sum;
-        }
-    return right;
 }
 
 #endif

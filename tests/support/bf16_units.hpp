@@ -83,8 +83,8 @@ inline const Bf16Unit model{"model",
                             true,
                             ModelTiles::configure,
                             ModelTiles::release,
-                            gradus::kernels::detail::TileProduct<ModelTiles>::multiply,
-                            gradus::kernels::detail::pack_bf16_blocks<round_block>};
+                            gradus::kernels::detail::multiply_tiles<ModelTiles>,
+                            gradus::kernels::detail::pack_bf16_blocks<round_block, round_block>};
 
 /// The model, and what this processor has: made to do "high" as well.
 inline std::vector<Bf16Unit> all() {

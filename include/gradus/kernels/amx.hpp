@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <type_traits>
-
 #include "gradus/kernels/bf16_tile.hpp"
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -18,55 +16,46 @@ namespace gradus::kernels::detail {
 
 /// Up to 2 x 2 tiles of C in tiles 0 to 3, strips of A in 4 and 5, panels of B in 6 and 7.
 template <class Tiles>
-struct TileProduct {
-    template <int Strips, int Panels>
-    static void block(const Bf16Tile& t) {
-        each<Strips, Panels>([&](auto s, auto p) {
-            if (t.add)
-                Tiles::template load<2 * s + p>(t.c[p] + bf16_block_rows * s * t.c_row[p], t.c_row[p] * 4);
-            else
-                Tiles::template zero<2 * s + p>();
-        });
-        for (int term = 0; term < t.terms; ++term) {
-            const Bf16Pair *a = t.a[term], *b = t.b[term];
-            for (Index step = 0; step < t.steps; ++step, a += bf16_block_pairs, b += bf16_block_pairs) {
-                Tiles::template load<4>(a, 64);
-                Tiles::template load<6>(b, 64);
-                Tiles::template multiply<0, 4, 6>();
-                if constexpr (Panels == 2) {
-                    Tiles::template load<7>(b + t.b_panel, 64);
-                    Tiles::template multiply<1, 4, 7>();
-                }
-                if constexpr (Strips == 2) {
-                    Tiles::template load<5>(a + t.a_strip, 64);
-                    Tiles::template multiply<2, 5, 6>();
-                }
-                if constexpr (Strips == 2 && Panels == 2) Tiles::template multiply<3, 5, 7>();
+void multiply_tiles(const Bf16Tile* given) {
+    const Bf16Tile t = *given;
+    const bool two_strips = t.strips == 2, two_panels = t.panels == 2, all = two_strips && two_panels;
+    const Index row_bytes[] = {t.c_row[0] * 4, t.c_row[1] * 4};
+    float* const second_strip[] = {t.c[0] + bf16_block_rows * t.c_row[0],
+                                   all ? t.c[1] + bf16_block_rows * t.c_row[1] : nullptr};
+    if (t.add) {
+        Tiles::template load<0>(t.c[0], row_bytes[0]);
+        if (two_panels) Tiles::template load<1>(t.c[1], row_bytes[1]);
+        if (two_strips) Tiles::template load<2>(second_strip[0], row_bytes[0]);
+        if (all) Tiles::template load<3>(second_strip[1], row_bytes[1]);
+    } else {
+        Tiles::template zero<0>();
+        Tiles::template zero<1>();
+        Tiles::template zero<2>();
+        Tiles::template zero<3>();
+    }
+    constexpr Index block_row_bytes = 64;
+    for (int term = 0; term < t.terms; ++term) {
+        const Bf16Pair *a = t.a[term], *b = t.b[term];
+        for (Index step = 0; step < t.steps; ++step, a += bf16_block_pairs, b += bf16_block_pairs) {
+            Tiles::template load<4>(a, block_row_bytes);
+            Tiles::template load<6>(b, block_row_bytes);
+            Tiles::template multiply<0, 4, 6>();
+            if (two_panels) {
+                Tiles::template load<7>(b + t.b_panel, block_row_bytes);
+                Tiles::template multiply<1, 4, 7>();
             }
+            if (two_strips) {
+                Tiles::template load<5>(a + t.a_strip, block_row_bytes);
+                Tiles::template multiply<2, 5, 6>();
+            }
+            if (all) Tiles::template multiply<3, 5, 7>();
         }
-        each<Strips, Panels>([&](auto s, auto p) {
-            Tiles::template store<2 * s + p>(t.c[p] + bf16_block_rows * s * t.c_row[p], t.c_row[p] * 4);
-        });
     }
-
-    static void multiply(const Bf16Tile* t) {
-        if (t->strips == 2)
-            t->panels == 2 ? block<2, 2>(*t) : block<2, 1>(*t);
-        else
-            t->panels == 2 ? block<1, 2>(*t) : block<1, 1>(*t);
-    }
-
-private:
-    template <int Strips, int Panels, class Body>
-    static void each(const Body& body) {
-        using std::integral_constant;
-        body(integral_constant<int, 0>(), integral_constant<int, 0>());
-        if constexpr (Panels == 2) body(integral_constant<int, 0>(), integral_constant<int, 1>());
-        if constexpr (Strips == 2) body(integral_constant<int, 1>(), integral_constant<int, 0>());
-        if constexpr (Strips == 2 && Panels == 2)
-            body(integral_constant<int, 1>(), integral_constant<int, 1>());
-    }
-};
+    Tiles::template store<0>(t.c[0], row_bytes[0]);
+    if (two_panels) Tiles::template store<1>(t.c[1], row_bytes[1]);
+    if (two_strips) Tiles::template store<2>(second_strip[0], row_bytes[0]);
+    if (all) Tiles::template store<3>(second_strip[1], row_bytes[1]);
+}
 
 /// A product of small whole numbers, in which no sum is rounded.
 template <class Tiles>
@@ -99,7 +88,7 @@ template <class Tiles>
     t.c_row[0] = t.c_row[1] = 32;
     t.add = true;
     Tiles::configure();
-    TileProduct<Tiles>::multiply(&t);
+    multiply_tiles<Tiles>(&t);
     Tiles::release();
     bool right = true;
     for (Index i = 0; i < 32; ++i)

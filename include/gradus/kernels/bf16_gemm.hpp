@@ -72,15 +72,15 @@ struct Bf16Product {
 
     /// A packed operand, or the place for a block of one.
     struct Packed {
-        Tensor<Bf16Pair> memory;
+        Tensor<float> memory;  // of numbers as large as a pair
         Bf16Pair* high = nullptr;
         Bf16Pair* low = nullptr;
         Index stride = 0;  // from strip to strip
 
         void allocate(Index strips, Index steps, bool low_part) {
             stride = steps * bf16_block_pairs;
-            memory = Tensor<Bf16Pair>::uninitialized({(low_part ? 2 : 1) * strips * stride});
-            high = memory.mutable_data();
+            memory = Tensor<float>::uninitialized({(low_part ? 2 : 1) * strips * stride});
+            high = reinterpret_cast<Bf16Pair*>(memory.mutable_data());
             low = low_part ? high + strips * stride : nullptr;
         }
     };
@@ -186,7 +186,7 @@ private:
             const Index b_at = b.resident ? at + panel * packed_b.stride : 0;
             for (Index s = 0; s < strips; s += 2)
                 for (Index p = 0; p < panels; p += 2) {
-                    Bf16Tile tile;
+                    Bf16Tile tile{};
                     tile.terms = split ? 3 : 1;
                     for (int term = 0; term < tile.terms; ++term) {  // high · high, high · low, low · high
                         tile.a[term] =

@@ -124,6 +124,8 @@ struct Bf16Instruction : Bf16Rounding {
         return Pairs::wrap(reinterpret_cast<Pairs::Vector>(pairs));
     }
 
+    static void fill_low(const Bf16Block* block) { simd::detail::run_avx512<Bf16Rounding>(block); }
+
     [[GRADUS_AVX512]] static void fill(const Bf16Block* block) {
         for (Index i = 0; i < 16; ++i) {
             const Floats first = Floats::load(block->at[2 * i]), second = Floats::load(block->at[2 * i + 1]);
@@ -138,8 +140,9 @@ struct Bf16Instruction : Bf16Rounding {
 
 #endif
 
-/// Packs with one of the two. What follows each other in memory is read in place, the rest copied together.
-template <void (*Fill)(const Bf16Block*)>
+/// Fills blocks by one of these functions, and those with what rounding took off by the other. What follows
+/// each other in memory is read in place, the rest copied together.
+template <void (*Fill)(const Bf16Block*), void (*FillLow)(const Bf16Block*)>
 void pack_bf16_blocks(const Bf16Packing* given) {
     const Bf16Packing p = *given;
     const bool one_run = in_runs(p.rows, 16, 16), rows_by_four = in_runs(p.rows, 16, 4);
@@ -169,7 +172,7 @@ void pack_bf16_blocks(const Bf16Packing* given) {
             if (!to) continue;
             block.low = to == p.low;
             block.to = to + k * bf16_block_pairs / bf16_block_depth;
-            block.low ? simd::run<Bf16Rounding>(static_cast<const Bf16Block*>(&block)) : Fill(&block);
+            block.low ? FillLow(&block) : Fill(&block);
         }
     }
 }

@@ -55,15 +55,20 @@ namespace detail {
 #if defined(__x86_64__)
 
 inline constexpr Bf16Unit avx512_bf16_unit{
-    "avx512_bf16", false, [] {}, [] {}, multiply_avx512_bf16, pack_bf16_blocks<Bf16Instruction::fill>};
+    "avx512_bf16",
+    false,
+    [] {},
+    [] {},
+    multiply_avx512_bf16,
+    pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
 
 #if defined(__linux__)
 inline constexpr Bf16Unit amx_unit{"amx",
                                    true,
                                    AmxTiles::configure,
                                    AmxTiles::release,
-                                   TileProduct<AmxTiles>::multiply,
-                                   pack_bf16_blocks<Bf16Instruction::fill>};
+                                   multiply_tiles<AmxTiles>,
+                                   pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
 #endif
 #endif
 

@@ -140,11 +140,13 @@ TEST_CASE("precision: float where nothing is faster") {
 
         Generator generator(1);  // small products
         const Tensor<> a = randn<float>({15, 4000}, generator), b = randn<float>({4000, 80}, generator);
-        const Tensor<> c = randn<float>({60, 60}, generator), d = randn<float>({60, 60}, generator);
-        const Tensor<> ab = kernels::matmul(a, b), cd = kernels::matmul(c, d);
+        const Tensor<> c = randn<float>({50, 50}, generator), d = randn<float>({50, 50}, generator);
+        const Tensor<> e = randn<float>({99, 23}, generator), f = randn<float>({23, 99}, generator);
+        const Tensor<> ab = kernels::matmul(a, b), cd = kernels::matmul(c, d), ef = kernels::matmul(e, f);
         set_float32_matmul_precision("highest");
         CHECK(kernels::matmul(a, b) == ab);
         CHECK(kernels::matmul(c, d) == cd);
+        CHECK(kernels::matmul(e, f) == ef);
     }
     for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
         const simd::ScopedIsa lower(isa);

@@ -242,7 +242,7 @@ private:
 /// How to compute this product: in float if it is too small for packing to pay or fills less than a tile.
 inline Bf16Choice gemm_choice(Index m, Index n, Index k) {
     const Bf16Choice choice = bf16_choice();
-    if (!choice.unit || std::min({m, n, k}) < bf16_block_rows || m * n * k < 64 * 64 * 64)
+    if (choice.unit && (std::min(m, n) < bf16_block_rows || k < 24 || m * n * k < 1 << 17))
         return {nullptr, false};
     return choice;
 }

@@ -53,15 +53,19 @@ void initialize(const Net& net) {
 
 struct FashionFlags : Flags {
     std::string model = "mlp";
+    std::string precision = "highest";
 
     void declare(CommandLine& line) {
         Flags::declare(line);
         line.choice("--model", model, {"mlp", "cnn"}, "five linear layers, or two convolutions");
+        line.choice("--precision", precision, {"highest", "high", "medium"},
+                    "of float products: medium lets processors with bfloat16 units round to that");
     }
 };
 
 template <class Net>
 void train(const FashionFlags& flags) {
+    gradus::set_float32_matmul_precision(flags.precision);
     gradus::manual_seed(flags.seed);
     auto [train_set, val_set] = data::fashion_mnist(flags.data);
     const auto standardize = data::Standardize::per_feature(train_set.inputs);

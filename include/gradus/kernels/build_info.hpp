@@ -5,6 +5,7 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/kernels/isa.hpp"
+#include "gradus/kernels/precision.hpp"
 
 // A build that is many times slower than it could be should not go unnoticed. The note appears when a file is
 // compiled; -DGRADUS_NO_BUILD_NOTES silences it.
@@ -29,6 +30,7 @@ struct BuildInfo {
     bool openmp = false;
     const char* instructions = "baseline";  // of the kernels, chosen when the program starts
     int threads = 1;                        // that will be used at most
+    const char* bfloat16 = "";              // what multiplies such numbers: "amx", "avx512_bf16" or nothing
 };
 
 inline BuildInfo build_info() {
@@ -46,14 +48,16 @@ inline BuildInfo build_info() {
 #endif
     info.instructions = simd::name(simd::isa());
     info.threads = num_threads();
+    if (const kernels::Bf16Unit* unit = kernels::bf16_unit()) info.bfloat16 = unit->name;
     return info;
 }
 
-/// "gradus 0.1.0, g++ 12.2.0, optimised, OpenMP, avx512, at most 2 threads".
+/// "gradus 0.1.0, g++ 12.2.0, optimised, OpenMP, avx512, bfloat16 by amx, at most 2 threads".
 [[gnu::cold]] inline std::string to_string(const BuildInfo& info) {
     return std::string("gradus ") + info.version + ", " + info.compiler +
            (info.optimized ? ", optimised" : ", not optimised") +
-           (info.openmp ? ", OpenMP, " : ", no OpenMP, ") + info.instructions + ", at most " +
+           (info.openmp ? ", OpenMP, " : ", no OpenMP, ") + info.instructions +
+           (*info.bfloat16 ? std::string(", bfloat16 by ") + info.bfloat16 : "") + ", at most " +
            std::to_string(info.threads) + (info.threads == 1 ? " thread" : " threads");
 }
 

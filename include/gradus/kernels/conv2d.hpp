@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "gradus/kernels/bf16_conv2d.hpp"
 #include "gradus/kernels/conv2d_gradients.hpp"
 #include "gradus/kernels/depthwise.hpp"
 #include "gradus/kernels/gathered_product.hpp"
@@ -96,6 +97,10 @@ Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
 /// kx], x padded, bias may be null.
 template <class T>
 void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+            return detail::conv2d_bf16(bf16, s, padded.data(), weight.data(), bias, y);
+    }
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s))
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
@@ -113,6 +118,10 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
 /// The gradient of x: dy spread over the windows.
 template <class T>
 Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+            return detail::conv2d_dx_bf16(bf16, s, dy, weight);
+    }
     if constexpr (detail::has_packs<T>) {
         if (detail::winograd::pays(s)) return detail::winograd::input_gradient(s, dy, weight);
         const bool depthwise = detail::is_depthwise(s);
@@ -136,6 +145,10 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
 /// The gradient of the weight.
 template <class T>
 Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+            return detail::conv2d_dw_bf16(bf16, s, padded, dy);
+    }
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s)) {
             Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());

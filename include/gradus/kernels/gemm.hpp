@@ -7,6 +7,7 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/bf16_gemm.hpp"
 #include "gradus/kernels/gemm_tile.hpp"
 #include "gradus/kernels/map.hpp"
 
@@ -281,6 +282,11 @@ void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const
 template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
+    if constexpr (std::is_same_v<T, float>) {
+        if (const detail::Bf16Choice bf16 = detail::gemm_choice(m, n, k); bf16.unit)
+            return detail::gemm_bf16(bf16, m, n, k, a.data, a.row, a.column, b.data, b.row, b.column, bias,
+                                     c);
+    }
     if constexpr (std::is_floating_point_v<T>) {
         if (k > 0) return detail::Product<T>{m, n, k, a, b, bias, c}.run();
     }

@@ -77,8 +77,7 @@ void train(const Flags& flags) {
     HistoryFile history(flags);  // of the sum of the losses, and of the box IoU as the score
     for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
         Scores train_scores;
-        for (auto& [images, labels] : data::Loader(
-                 garments, {.batch = flags.batch, .shuffle = true, .seed = flags.seed, .epoch = epoch})) {
+        for (auto& [images, labels] : data::Loader(garments, flags.shuffled(epoch))) {
             const Scenes scenes = paste({images, labels});
             const auto found = find(scenes.images), parts = losses(found, scenes);
             const Variable<> loss = parts[0] + parts[1] + parts[2];

@@ -29,10 +29,10 @@ STEPS = ("mlp", "cnn", "resnet18")
 BUDGETS = {  # seconds per case and rounds
     "full": dict(step=0.5, step_rounds=5, kernel=0.05, kernel_rounds=3, peer_rounds=2, trial=0.15, compile=2,
                  epoch_rounds=3, epochs=12, core_types=CORE_TYPES, kernel_threads={1, THREADS},
-                 passive=(False, True), with_default=True, pair=0.3, pair_rounds=5, loading=0.3, loading_rounds=3),
+                 passive=(False, True), with_default=True, pair=0.3, pair_rounds=3, loading=0.3, loading_rounds=3),
     "quick": dict(step=0.2, step_rounds=2, kernel=0.01, kernel_rounds=1, peer_rounds=1, trial=0.05, compile=1,
                   epoch_rounds=1, epochs=1, core_types=CORE_TYPES[:2], kernel_threads={1},
-                  passive=(False,), with_default=False, pair=0.1, pair_rounds=2, loading=0.05, loading_rounds=1),
+                  passive=(False,), with_default=False, pair=0.1, pair_rounds=1, loading=0.05, loading_rounds=1),
 }
 
 # User seconds of g++ -O2 for one MLP program in each library are in compile_time/*.cpp; these are gradus's own programs.
@@ -129,18 +129,20 @@ class Suite:
                         yield setting(THREADS, core_type=core_type, blas=blas, passive=passive)
 
     def best_settings(self, case, side, program, candidates):
-        """For each number of threads and way of waiting the setting that gave the fastest step, the best first; in a
-        full run also the default. So a peer has as many settings as gradus to be at its best in when it counts."""
+        """For each number of threads and way of waiting the setting that gave the fastest step, the best first; also
+        the best of each layout, and in a full run the default. So a peer has as many settings as gradus to be at its
+        best in when it counts."""
         tried = []
         for s in candidates:
             rows = self.run("trial", 0, side, program, s, f"--filter=={case}", f"--seconds={self.budget['trial']}")
             if rows:
                 tried.append((rows[0]["fastest_ms"], len(tried), s))
-        best = {}
+        kept, covered = [], set()
         for _, _, s in sorted(tried):
-            best.setdefault((s["threads"], s["passive"]), s)
+            covers = {(s["threads"], s["passive"]), s["layout"]} - covered
+            covered |= covers
+            kept += [s] * bool(covers)
         default = setting(THREADS)
-        kept = list(best.values())
         return kept + [default] * (side == "libtorch" and self.budget["with_default"] and default not in kept)
 
     def libtorch_settings(self):

@@ -46,12 +46,12 @@ def setting(threads, layout="contiguous", core_type="default", blas="pthread", p
                 options=options)
 
 
-def label(s, side):
+def label(s, part, side):
     words = [f"{s['threads']} thread" + "s" * (s["threads"] > 1)]
     words += ["passive waiting"] * s["passive"]
     words += [s["isa"]] * bool(s["isa"])
     words += [s["layout"].replace("_", "-")] * (s["layout"] != "contiguous")
-    if side in ("libtorch", "dlib", "openblas"):
+    if side in ("libtorch", "dlib", "openblas") and part != "loading":
         words += [f"OpenBLAS {s['blas']} {s['core_type']}"]
     return ", ".join(words + [option.removeprefix("--").replace("=", " ") for option in s["options"]])
 
@@ -94,7 +94,7 @@ class Suite:
             return []
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         for row in rows:
-            self.results.append(dict(part=part, round=round_, side=side, setting=label(s, side), threads=s["threads"],
+            self.results.append(dict(part=part, round=round_, side=side, setting=label(s, part, side), threads=s["threads"],
                                      layout=s["layout"], isa=s["isa"], is_default=s == setting(THREADS), **row))
         return rows
 

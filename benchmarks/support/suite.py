@@ -217,14 +217,17 @@ class Suite:
                          "--filter=" + filter_.replace("[", "[16, "))
 
     def pairs(self):
-        """gradus against itself on one thread: plain -O2 and -march=native, and every instruction set."""
+        """gradus against itself on one thread: plain -O2 and -march=native, every precision and instruction set."""
         seconds = f"--seconds={self.budget['pair']}"
         one = setting(1)
         for round_ in range(1, self.budget["pair_rounds"] + 1):
-            say(f"flags and instruction sets: round {round_} of {self.budget['pair_rounds']}")
+            say(f"flags, precisions, instruction sets: round {round_} of {self.budget['pair_rounds']}")
             for case in STEPS:
                 for side, program in (("gradus", "steps"), ("native", "steps_native")):
                     self.run("native", round_, side, program, one, f"--filter=={case}", seconds)
+                for precision in ("highest", "high", "medium"):
+                    self.run("precision", round_, "gradus", "steps", setting(1, options=(f"--precision={precision}",)),
+                             f"--filter=={case}", seconds)
                 for isa in ISAS:
                     self.run("isa", round_, "gradus", "steps", setting(1, isa=isa), f"--filter=={case}", seconds)
             for isa in ISAS:

@@ -87,7 +87,7 @@ def triad(size):
 
 
 def show(value, digits=3):
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+    return "" if value is None or math.isnan(value) else f"{value:.0f}" if value >= 1000 else f"{value:.{digits}g}"
 
 
 def spread(rounds, form=".2f"):
@@ -139,12 +139,12 @@ def target_line(what, text, goal, met):
 
 def at_least(what, figure, goal, show_figure, goal_text):
     value, rounds = figure
-    return target_line(what, "" if math.isnan(value) else show_figure(value, rounds).replace(" ▼", ""), goal_text,
+    return target_line(what, "" if math.isnan(value) else show_figure(value, rounds), goal_text,
                        value >= goal)
 
 
 def ratio_target(what, figure, goal):
-    return at_least(what, figure, goal, show_ratio, f"at least {goal}")
+    return at_least(what, figure, goal, lambda ratio, rounds: f"{ratio:.2f}{spread(rounds)}", f"at least {goal}")
 
 
 def share_target(what, figure, goal):
@@ -584,14 +584,14 @@ def publish(machine):
         ours, torch = (rows_of("steps", case=case, side=side) for side in ("gradus", "libtorch"))
         rows.append([name, *(f"{show(best(side, 'median_ms')[1])} ms" for side in (ours, torch)),
                      *(show_ratio(*ratio_of(ours, torch, measure)) for measure in ("median_ms", "cpu_ms"))])
-    text = [f"Training steps on {machine}; ratios above 1 are gradus's gain:", ""]
+    text = ["Training steps, ratios above 1 being gradus's gain, on", f"{machine}:", ""]
     rows.insert(1, ["---"] * len(rows[0]))
     replace_block(ROOT / "README.md", "\n".join(text + ["| " + " | ".join(row) + " |" for row in rows]))
 
 
 def main():
-    machine = (f"{MACHINE['processor']}, {THREADS} processors, {MACHINE['isa']}, {MACHINE['compiler']}, {MACHINE['system']}; "
-               f"{MACHINE['mode']} run, load {MACHINE['load_at_start']:.1f} at its start")
+    machine = (f"{MACHINE['processor']}, {THREADS} processors, {MACHINE['isa']}, {MACHINE['compiler']}; {MACHINE['mode']} run, "
+               f" load {MACHINE['load_at_start']:.1f} at its start")
     lines.extend(["# gradus beside its peers", "", f"{machine}. Ratios above 1 are gradus's gain, ▼ marks its losses."])
     for section in (targets, steps, scaling, precision, instruction_sets, flags, overhead, kernels, loading, epochs, memory,
                     compile_time, ceilings):

@@ -352,15 +352,15 @@ def overhead():
           ["work", "gradus", "libtorch", "libtorch / gradus"], body)
 
 
-def kernel_peers(case):
-    """(name, rows on one thread) of every peer. oneDNN counts twice: on plain arrays and on those of its own layout."""
-    one = lambda **fields: rows_of("kernels", case=case, threads=1, **fields)
-    yield NAMES["libtorch"], one(side="libtorch")
+def kernel_peers(case, threads):
+    """(name, rows) of every peer. oneDNN counts twice: on plain arrays and on those of its own layout."""
+    rows = lambda **fields: rows_of("kernels", case=case, threads=threads, **fields)
+    yield NAMES["libtorch"], rows(side="libtorch")
     if case.startswith("gemm "):
-        yield NAMES["openblas"], one(side="openblas")
-        yield NAMES["eigen"], one(side="eigen")
-    yield NAMES["onednn"], one(side="onednn", layout="contiguous")
-    yield "oneDNN in its own layout", one(side="onednn", layout="blocked")
+        yield NAMES["openblas"], rows(side="openblas")
+        yield NAMES["eigen"], rows(side="eigen")
+    yield NAMES["onednn"], rows(side="onednn", layout="contiguous")
+    yield "oneDNN in its own layout", rows(side="onednn", layout="blocked")
 
 
 def kernel_row(group, case, limit, work):
@@ -372,7 +372,7 @@ def kernel_row(group, case, limit, work):
         return None
     cells = [case, show(our_ms), show(ours[0][work] / our_ms / 1e6), limit(case, ours)]
     ratios = []
-    for name, rows in kernel_peers(case):
+    for name, rows in kernel_peers(case, 1):
         ratio, rounds = ratio_of(ours, rows, "cpu_ms")
         cells.append(show_ratio(ratio, rounds))
         if rows:
@@ -381,9 +381,11 @@ def kernel_row(group, case, limit, work):
     ratio, name = min(ratios, default=(math.nan, ""))
     bar(group, case.removeprefix("conv ").removeprefix("gemm "), name, ratio)
     if THREADS > 1:
-        more = [row for row in rows_of("kernels", case=case, threads=THREADS) if row["layout"] != "blocked"]
-        cells.append(show_ratio(*ratio_of([row for row in more if row["side"] == "gradus"],
-                                          [row for row in more if row["side"] != "gradus"], "fastest_ms")))
+        ours = rows_of("kernels", case=case, side="gradus", threads=THREADS)
+        at_all = [(*ratio_of(ours, rows, "fastest_ms"), name) for name, rows in kernel_peers(case, THREADS)
+                  if ours and rows and name != "oneDNN in its own layout"]
+        least, rounds, name = min(at_all, default=(math.nan, [], ""))
+        cells.append(f"{show_ratio(least, rounds)} {name}".strip())
     return ratio, cells
 
 
@@ -591,7 +593,7 @@ def publish(machine):
 
 def main():
     machine = (f"{MACHINE['processor']}, {THREADS} processors, {MACHINE['isa']}, {MACHINE['compiler']}; {MACHINE['mode']} run, "
-               f" load {MACHINE['load_at_start']:.1f} at its start")
+               f"load {MACHINE['load_at_start']:.1f} at its start")
     lines.extend(["# gradus beside its peers", "", f"{machine}. Ratios above 1 are gradus's gain, ▼ marks its losses."])
     for section in (targets, steps, scaling, precision, instruction_sets, flags, overhead, kernels, loading, epochs, memory,
                     compile_time, ceilings):

@@ -3,7 +3,6 @@
 // ceilings.cpp. Counts what the operation must read and write, not what it does besides. The peer is in
 // peers/libtorch_kernels.cpp.
 
-#include <cmath>
 #include <string>
 
 #include "gradus/gradus.hpp"
@@ -35,7 +34,7 @@ public:
         if (!arguments_.wants(name)) return;
         const gradus::NoGrad no_grad;
         const Variable<> input(x);
-        const double first = magnitude(operation(input).value());
+        const double first = workload::checksum(operation(input).value().values());
         measure::run(arguments_, name, work(traffic, x, first),
                      [&] { measure::keep(operation(input).value().data()); });
     }
@@ -54,10 +53,10 @@ public:
             measure::keep(input.grad().data());
         };
         step();
-        measure::run(arguments_, name, work(traffic, x, magnitude(input.grad())), step);
+        measure::run(arguments_, name, work(traffic, x, workload::checksum(input.grad().values())), step);
     }
 
-    /// Times the update of one parameter.
+    /// Times the update of one parameter. The first change must agree.
     template <class Optimizer>
     void update(const Traffic& traffic, const Tensor<>& x) const {
         const std::string name = case_name(traffic, x);
@@ -66,7 +65,7 @@ public:
         sum(parameter * Variable<>(numbers(x.shape(), 11))).backward();
         Optimizer optimizer({parameter}, {.lr = 1e-3f});
         optimizer.step();
-        const double first = magnitude(parameter.value());
+        const double first = workload::checksum((x - parameter.value()).values());
         measure::run(arguments_, name, work(traffic, x, first), [&] { optimizer.step(); });
     }
 
@@ -76,11 +75,6 @@ private:
         for (int axis = 0; axis < x.rank(); ++axis)
             name += (axis == 0 ? " [" : ", ") + std::to_string(x.size(axis));
         return name + "]";
-    }
-    static double magnitude(const Tensor<>& values) {
-        double sum = 0;
-        for (const float value : values.values()) sum += std::fabs(static_cast<double>(value));
-        return sum;
     }
     static measure::Work work(const Traffic& traffic, const Tensor<>& x, double first) {
         return {.first = first, .bytes = traffic.numbers * static_cast<double>(x.numel()) * sizeof(float)};

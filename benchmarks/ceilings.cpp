@@ -103,7 +103,9 @@ Index beyond_cache() {
 }
 
 void triad_memory(benchmark::State& state) { triad(state, beyond_cache() / state.range(0)); }
-void triad_l2(benchmark::State& state) { triad(state, 32 * 1024); }  // 3 arrays of 128 KB per thread
+void triad_l3(benchmark::State& state) { triad(state, 512 * 1024); }  // 3 arrays of 2 MB per thread
+void triad_l2(benchmark::State& state) { triad(state, 32 * 1024); }   // of 128 KB
+void triad_l1(benchmark::State& state) { triad(state, 2 * 1024); }    // of 8 KB
 
 void empty_region(benchmark::State& state) {
     const Index threads = state.range(0);
@@ -115,7 +117,9 @@ void empty_region(benchmark::State& state) {
 BENCHMARK_CAPTURE(fma_peak, baseline, Isa::baseline)->Apply(bench::add_thread_counts);
 BENCHMARK_CAPTURE(fma_peak, avx2, Isa::avx2)->Apply(bench::add_thread_counts);
 BENCHMARK_CAPTURE(fma_peak, avx512, Isa::avx512)->Apply(bench::add_thread_counts);
+BENCHMARK(triad_l1)->Apply(bench::add_thread_counts);
 BENCHMARK(triad_l2)->Apply(bench::add_thread_counts);
+BENCHMARK(triad_l3)->Apply(bench::add_thread_counts);
 BENCHMARK(triad_memory)->Apply(bench::add_thread_counts)->Unit(benchmark::kMillisecond);
 BENCHMARK(empty_region)->Apply(bench::add_thread_counts);
 

@@ -19,18 +19,12 @@ Tensor<> numbers(const gradus::Shape& shape, std::uint32_t stream) {
     return values;
 }
 
-double total(const Tensor<>& values) {
-    double sum = 0;
-    for (const float value : values.values()) sum += static_cast<double>(value);
-    return sum;
-}
-
 template <class Step>
 void time(const measure::Arguments& arguments, const workload::Convolution& c, const char* what,
           const Step& step) {
     const std::string name = std::string("conv ") + what + ": " + c.name;
     if (!arguments.wants(name)) return;
-    const double first = total(step());
+    const double first = workload::checksum(step().values());
     measure::run(arguments, name, {.first = first, .flop = c.flop()}, [&] { measure::keep(step().data()); });
 }
 

@@ -41,6 +41,6 @@ int main(int argc, char** argv) {
             measure::keep(c.data());
         };
         multiply();
-        measure::run(arguments, name, {.first = c.data()[0], .flop = p.flop()}, multiply);
+        measure::run(arguments, name, {.first = workload::checksum(c.values()), .flop = p.flop()}, multiply);
     }
 }

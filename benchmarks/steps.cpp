@@ -43,6 +43,7 @@ void time_training(const measure::Arguments& arguments, const Training& training
 int main(int argc, char** argv) {
     const measure::Arguments arguments(argc, argv);
     gradus::set_num_threads(arguments.threads);
+    gradus::set_float32_matmul_precision(arguments.precision);
     time_training<bench::Mlp>(arguments, workload::mlp);
     time_training<bench::Cnn>(arguments, workload::cnn);
     time_training<bench::SmallResNet18>(arguments, workload::resnet18);

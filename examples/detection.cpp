@@ -9,6 +9,7 @@
 
 #include "support/choices.hpp"
 #include "support/flags.hpp"
+#include "support/report.hpp"
 
 namespace data = gradus::data;
 namespace nn = gradus::nn;
@@ -73,23 +74,28 @@ void train(const Flags& flags) {
     const auto find = [&](const Tensor<>& images) { return split(net(images), {4, 10, cells * cells}, 1); };
     AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net));
     const AnySchedule schedule = make_schedule(flags, garments.size());
+    HistoryFile history(flags);  // of the sum of the losses, and of the box IoU as the score
     for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
-        for (auto& [images, labels] : data::Loader(
-                 garments, {.batch = flags.batch, .shuffle = true, .seed = flags.seed, .epoch = epoch})) {
+        Scores train_scores;
+        for (auto& [images, labels] : data::Loader(garments, flags.shuffled(epoch))) {
             const Scenes scenes = paste({images, labels});
-            const auto parts = losses(find(scenes.images), scenes);
+            const auto found = find(scenes.images), parts = losses(found, scenes);
+            const Variable<> loss = parts[0] + parts[1] + parts[2];
             optimizer.follow(schedule, step++);
             optimizer.zero_grad();
-            (parts[0] + parts[1] + parts[2]).backward();
+            loss.backward();
             optimizer.step();
+            train_scores.add(loss.item(), box_iou(found[0], scenes.boxes), labels.numel());
         }
         const gradus::NoGrad guard;
         const auto found = find(test.images), parts = losses(found, test);
         const Tensor<double> value{parts[0].item(), parts[1].item(), parts[2].item()};
         const double f1 = multilabel_scores(found[2], test.masks, 0).f1;  // of cells; IoU is f1 / (2 - f1)
+        const double iou = box_iou(found[0], test.boxes);
         std::printf("epoch %d: box %.4f, class %.3f, mask %.3f; box IoU %.3f, accuracy %.3f, mask IoU %.3f\n",
-                    static_cast<int>(epoch) + 1, value(0), value(1), value(2), box_iou(found[0], test.boxes),
+                    static_cast<int>(epoch) + 1, value(0), value(1), value(2), iou,
                     accuracy(found[1], test.labels), f1 / (2 - f1));
+        history.add(train_scores, {value(0) + value(1) + value(2), iou});
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Trains a convolutional network to read handwritten digits, with or without means against overfitting.
 
+#include <cmath>
 #include <cstdio>
 
 #include <gradus/gradus.hpp>
@@ -53,11 +54,13 @@ void train(const MnistFlags& flags) {
     AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net), {.l1 = flags.l1, .l2 = flags.l2});
     const data::Loader batches(train_set, {.batch = flags.batch});
     const AnySchedule schedule = make_schedule(flags, train_set.size());
+    HistoryFile history(flags);
     gradus::EarlyStopping stop({.patience = 2});
     Net best = net;
     gradus::Index step = 0;
     for (int epoch = 1; epoch <= flags.epochs; ++epoch) {
         double sum = 0;
+        Scores scores;
         for (auto& [images, labels] : batches) {
             const Variable<> logits = net(images);
             const Variable<> loss =
@@ -67,11 +70,14 @@ void train(const MnistFlags& flags) {
             loss.backward();
             optimizer.step();
             sum += static_cast<double>(loss.item());
+            scores.add(loss.item(), gradus::accuracy(logits, labels), labels.numel());
         }
         std::printf("epoch %d: sum of losses %.4f\n", epoch, sum);
         std::fflush(stdout);
+        const Scores held =
+            flags.early_stopping ? evaluate(net, held_back) : Scores{std::nan(""), std::nan("")};
+        history.add(scores, held);
         if (flags.early_stopping) {
-            const Scores held = evaluate(net, held_back);
             std::printf("         held back: loss %.4f, accuracy %.4f\n", held.loss, held.score);
             const bool enough = stop(held.loss);
             if (stop.improved()) best = net;

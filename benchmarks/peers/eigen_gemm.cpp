@@ -41,6 +41,9 @@ int main(int argc, char** argv) {
             measure::keep(c.data());
         };
         multiply();
-        measure::run(arguments, name, {.first = c(0, 0), .flop = p.flop()}, multiply);
+        measure::run(
+            arguments, name,
+            {.first = workload::checksum({c.data(), static_cast<std::size_t>(c.size())}), .flop = p.flop()},
+            multiply);
     }
 }

@@ -13,6 +13,11 @@ inline std::span<float> floats(const torch::Tensor& tensor) {
     return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
 }
 
+/// In the order of the axes, whatever the layout.
+inline double checksum(const torch::Tensor& values) {
+    return workload::checksum(floats(values.detach().contiguous()));
+}
+
 /// For clone(), not contiguous(): that leaves an image of one channel as it is, whose strides say
 /// channels-first, and the network then runs in that layout.
 inline torch::MemoryFormat layout(bool channels_last) {

@@ -15,12 +15,14 @@
 /// The clock, the options and the output that gradus and its peers share. Only the standard library here.
 namespace measure {
 
-/// program [--seconds=0.3] [--threads=1] [--filter=text] [--layout=channels_last]
+/// program [--seconds=0.3] [--threads=1] [--filter=text] [--layout=contiguous|channels_last|blocked]
+///         [--precision=highest|high|medium]
 struct Arguments {
     double seconds = 0.3;  // per case
     int threads = 1;
-    std::string filter;  // only cases whose name has it; "=name" for one case alone
-    bool channels_last = false;
+    std::string filter;                           // only cases whose name has it; "=name" for one case alone
+    bool channels_last = false, blocked = false;  // blocked: as oneDNN likes its arrays best
+    std::string precision = "highest";            // of gradus's products and convolutions
 
     Arguments(int argc, char** argv) {
         for (int i = 1; i < argc; ++i) {
@@ -34,8 +36,11 @@ struct Arguments {
                 threads = std::atoi(value.c_str());
             else if (key == "--filter")
                 filter = value;
-            else if (key == "--layout" && (value == "channels_last" || value == "contiguous"))
-                channels_last = value == "channels_last";
+            else if (key == "--precision")
+                precision = value;
+            else if (key == "--layout" &&
+                     (value == "contiguous" || value == "channels_last" || value == "blocked"))
+                channels_last = value == "channels_last", blocked = value == "blocked";
             else
                 unknown(argv[0], argv[i]);
         }

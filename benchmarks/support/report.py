@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Turns results.json into table.md and chart.svg:  report.py <folder>
+"""Turns results.json into table.md and chart.svg:  report.py <folder> [--publish]
 
 A process times many steps. Its `median_ms` is what a user sees. Its `fastest_ms` and its `cpu_ms` (processor time per
 step, of all threads) hardly feel other programs and tell more on a busy machine. Figures are medians over rounds.
+--publish also puts the figures where the markers in README.md and docs/benchmarks.md are, and the chart in docs/.
 """
 
 import collections
@@ -12,14 +13,20 @@ import pathlib
 import statistics
 import sys
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDER = pathlib.Path(sys.argv[1])
 DATA = json.loads((FOLDER / "results.json").read_text())
 MACHINE, RESULTS = DATA["machine"], DATA["results"]
 THREADS = MACHINE["processors"]
-NAMES = {"libtorch": "libtorch 1.13", "dlib": "dlib", "tinydnn": "tiny-dnn", "eigen": "Eigen"}
-TOLERANCE = {"steps": (1e-4, 2e-3), "trial": (1e-4, 2e-3), "kernels": (2e-3, 2e-3)}  # relative: first, later result
+NAMES = {"gradus": "gradus", "libtorch": "libtorch 1.13", "dlib": "dlib", "tinydnn": "tiny-dnn", "eigen": "Eigen",
+         "openblas": "OpenBLAS", "onednn": "oneDNN", "include": "bare include of gradus", "readme": "README program",
+         "compiled": "README program, gradus::compiled"}
+STEPS = {"mlp": "MLP 784-350-250-150-50-10, batch 256", "cnn": "CNN on 28×28, batch 100",
+         "resnet18": "ResNet-18 on 32×32, batch 16"}
+STEP_TOLERANCE, KERNEL_TOLERANCE, PRECISION_TOLERANCE = (1e-4, 2e-3), (2e-3, 2e-3), (1e-2, 3e-2)  # first, later result
 
-lines, bars, slower = [], [], []  # bars: (group, text, ratio)
+lines, bars = [], []  # bars: (group, work, peer, ratio)
+slower = collections.defaultdict(list)  # work -> (ratio, peer)
 
 
 def rows_of(part, **fields):
@@ -54,15 +61,52 @@ def ratio_of(ours, theirs, measure):
     return their_value / our_value, rounds
 
 
+def share_of(rows, work, limit):
+    """The rate of processor time as a share of `limit`, and the same in each round."""
+    if not rows:
+        return math.nan, []
+    share = lambda ms: rows[0][work] / ms / 1e6 / limit
+    name, ms = best(rows, "cpu_ms")
+    return share(ms), [share(row["cpu_ms"]) for row in rows if row["setting"] == name]
+
+
+def ceiling(name, unit, threads=1):
+    values = [row["value"] for row in rows_of("ceilings", case=f"{name}/threads:{threads}", unit=unit)]
+    return max(values) if values else math.nan
+
+
+def fma_peak(isa=MACHINE["isa"], threads=1):
+    return ceiling(f"fma_peak/{isa}", "GF/s", threads)
+
+
+def triad(size):
+    """Of the level of memory in which so many bytes lie; and which that is."""
+    level = ("L1" if size <= 24 * 1024 else "L2" if size <= MACHINE["l2_bytes"] else
+             "L3" if size <= 16 << 20 else "memory")
+    return ceiling(f"triad_{level.lower()}", "GB/s"), level
+
+
 def show(value, digits=3):
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+    return "" if value is None or math.isnan(value) else f"{value:.0f}" if value >= 1000 else f"{value:.{digits}g}"
+
+
+def spread(rounds, form=".2f"):
+    return f" ({min(rounds):{form}} to {max(rounds):{form}})" if len(rounds) > 1 else ""
+
+
+def is_loss(ratio):
+    return not math.isnan(ratio) and round(ratio, 2) < 1
 
 
 def show_ratio(ratio, rounds=()):
+    """Bold where gradus is ahead, ▼ where it is behind."""
     if math.isnan(ratio):
         return ""
-    spread = f" ({min(rounds):.2f} to {max(rounds):.2f})" if len(rounds) > 1 else ""
-    return f"**{ratio:.2f}**{spread}"
+    return (f"{ratio:.2f} ▼" if is_loss(ratio) else f"**{ratio:.2f}**") + spread(rounds)
+
+
+def show_share(share, rounds=()):
+    return "" if math.isnan(share) else f"{share:.0%}{spread(rounds, '.0%')}"
 
 
 def table(title, text, head, body):
@@ -74,51 +118,157 @@ def table(title, text, head, body):
     lines.extend("| " + " | ".join(str(cell) for cell in row) + " |" for row in body)
 
 
-def note(group, what, peer, ratio):
-    """Remembers a ratio for the chart and for the list of what is slower."""
-    if math.isnan(ratio):
+def note(what, peer, ratio):
+    """Remembers where gradus is slower."""
+    if is_loss(ratio):
+        slower[what].append((ratio, peer))
+
+
+def bar(group, what, peer, ratio):
+    if not math.isnan(ratio):
+        bars.append((group, what, peer, ratio))
+
+
+# The targets, one line each.
+
+
+def target_line(what, text, goal, met):
+    return [what, text or "not measured", goal, "" if not text else met if isinstance(met, str) else
+            "yes" if met else "**no**"]
+
+
+def at_least(what, figure, goal, show_figure, goal_text):
+    value, rounds = figure
+    return target_line(what, "" if math.isnan(value) else show_figure(value, rounds), goal_text,
+                       value >= goal)
+
+
+def ratio_target(what, figure, goal):
+    return at_least(what, figure, goal, lambda ratio, rounds: f"{ratio:.2f}{spread(rounds)}", f"at least {goal}")
+
+
+def share_target(what, figure, goal):
+    return at_least(what, figure, goal, show_share, f"at least {goal:.0%}")
+
+
+def gemm_targets():
+    for case, shape in (("mlp forward 1", "256×350×784"), ("mlp weight gradient 1", "784×350×256")):
+        rows = lambda side, part="kernels", **fields: rows_of(part, case=f"gemm {case}", side=side, threads=1, **fields)
+        name = f"gemm {shape}, 1 thread"
+        yield share_target(f"{name}: share of the FMA peak", share_of(rows("gradus"), "flop", fma_peak()), 0.82)
+        for peer in ("eigen", "openblas"):
+            yield ratio_target(f"{name}: {NAMES[peer]} / gradus", ratio_of(rows("gradus"), rows(peer), "cpu_ms"), 1.25)
+        yield share_target(f"{name}: AVX2 only, share of the AVX2 peak",
+                           share_of(rows("gradus", "isa", isa="avx2"), "flop", fma_peak("avx2")), 0.8)
+
+
+def step_targets():
+    rows = lambda case, **fields: rows_of("steps", case=case, **fields)
+    against = lambda case, **fields: ratio_of(rows(case, side="gradus"), rows(case, side="libtorch", **fields), "median_ms")
+    yield share_target("MLP step: share of the FMA peak, 1 thread",
+                       share_of(rows("mlp", side="gradus", threads=1), "flop", fma_peak()), 0.75)
+    yield ratio_target("MLP step: libtorch's best / gradus", against("mlp"), 2.2)
+    yield ratio_target("CNN step: libtorch's best / gradus", against("cnn"), 3.5)
+    yield ratio_target("CNN step: libtorch in its default layout / gradus", against("cnn", layout="contiguous"), 6)
+    yield ratio_target("ResNet-18 step: libtorch's best / gradus", against("resnet18"), 1.4)
+
+
+def precision_targets():
+    for case in ("mlp", "resnet18"):
+        rows = lambda precision: [row for row in rows_of("precision", case=case)
+                                  if row["setting"].endswith(f"precision {precision}")]
+        for precision, goal in (("high", 1.3), ("medium", 2.5)):
+            line = ratio_target(f'{case} step: "highest" / "{precision}"',
+                                ratio_of(rows(precision), rows("highest"), "cpu_ms"), goal)
+            if not MACHINE["amx"]:
+                line[2:] = [f"at least {goal} with AMX", line[3] and "no AMX here"]
+            yield line
+
+
+def overhead_target():
+    ours = rows_of("steps", case="chain", side="gradus")
+    value = best(ours, "median_ms")[1]  # of 1000 operations
+    text = "" if math.isnan(value) else f"{value:.2f}{spread([row['median_ms'] for row in ours])} µs"
+    return target_line("Overhead of an operation, forward and backward", text, "at most 0.15 µs", value <= 0.15)
+
+
+def traffic_targets():
+    names = ("adam", "softmax", "layer norm", "batch norm", "max pool")
+    for case in cases_of("kernels"):
+        if case.startswith(names) and ("[65536" in case or "128, 128]" in case):
+            yield share_target(f"{case}: share of the triad in memory",
+                               share_of(rows_of("kernels", case=case, side="gradus", threads=1), "bytes",
+                                        ceiling("triad_memory", "GB/s")), 0.85)
+
+
+def native_targets():
+    for case in STEPS:
+        plain, native = (rows_of("native", case=case, side=side) for side in ("gradus", "native"))
+        value, rounds = ratio_of(native, plain, "cpu_ms")
+        text = "" if math.isnan(value) else f"{value:.3f}{spread(rounds, '.3f')}"
+        yield target_line(f"{case} step: plain -O2 / -march=native", text, "at most 1.05", value <= 1.05)
+
+
+def scaling_targets():
+    if THREADS < 2:
         return
-    bars.append((group, what, peer, ratio))
-    if ratio < 1:
-        slower.append((ratio, what, peer))
+    ratio = fma_peak(threads=THREADS) / fma_peak()
+    for case in ("mlp", "cnn"):
+        rows = rows_of("steps", case=case, side="gradus")
+        figure = ratio_of([r for r in rows if r["threads"] == THREADS], [r for r in rows if r["threads"] == 1], "median_ms")
+        line = ratio_target(f"{case} step: 1 thread / {THREADS} threads (the FMA peak itself: {ratio:.2f})", figure, 1.7)
+        if ratio < 1.8:
+            line[2:] = ["at least 1.7 on cores of their own", line[3] and "cores not their own"]
+        yield line
 
 
-def ceiling(name, unit, threads=1):
-    values = [row["value"] for row in rows_of("ceilings", case=f"{name}/threads:{threads}", unit=unit)]
-    return max(values) if values else math.nan
+def compile_targets():
+    for side, goal in (("readme", 5), ("compiled", 2)):
+        values = [row["user_seconds"] for row in rows_of("compile", side=side)]
+        yield target_line(f"Compile time: {NAMES[side]}, g++ -O2", f"{min(values):.2f} s" if values else "",
+                          f"at most {goal} s", bool(values) and min(values) <= goal)
 
 
-def fma_peak(threads=1):
-    return ceiling(f"fma_peak/{MACHINE['isa']}", "GF/s", threads)
+def memory_target():
+    peaks = step_memory("cnn")
+    if not {"gradus", "libtorch"} <= peaks.keys():
+        return target_line("CNN step: peak memory", "", "at most half of libtorch's", False)
+    (total, own), (their_total, their_own) = peaks["gradus"], peaks["libtorch"]
+    return target_line("CNN step: peak memory, gradus / libtorch",
+                       f"{own / their_own:.2f} ({own:.0f} of {their_own:.0f} MB; with the libraries {total / their_total:.2f})",
+                       "at most 0.5", own <= 0.5 * their_own)
+
+
+def targets():
+    table("Targets", "Ratios in the best setting of each side, with the range over rounds.",
+          ["what", "reached", "target", "met"],
+          [*gemm_targets(), *step_targets(), *precision_targets(), overhead_target(), *traffic_targets(),
+           *native_targets(), *scaling_targets(), *compile_targets(), memory_target()])
+
+
+# Everything else.
 
 
 def steps():
-    names = {"mlp": "MLP 784-350-250-150-50-10, batch 256", "cnn": "CNN on 28×28, batch 100",
-             "resnet18": "ResNet-18 on 32×32, batch 16"}
     body, settings = [], []
-    for case, name in names.items():
+    for case, name in STEPS.items():
         ours = rows_of("steps", case=case, side="gradus")
         if not ours:
             continue
-        our_name, our_ms = best(ours, "median_ms")
         torch = rows_of("steps", case=case, side="libtorch")
         default = [row for row in torch if row["is_default"]]
-        their_name, their_ms = best(torch, "median_ms")
-        cells = [name, show(our_ms), show(their_ms)]
+        cells = [name, show(best(ours, "median_ms")[1]), show(best(torch, "median_ms")[1])]
         for measure in ("median_ms", "fastest_ms", "cpu_ms"):
-            ratio, rounds = ratio_of(ours, torch, measure)
-            cells.append(show_ratio(ratio, rounds))
-            if measure == "median_ms":
-                note("training step", case, "libtorch", ratio)
+            cells.append(show_ratio(*ratio_of(ours, torch, measure)))
         cells.append(show_ratio(*ratio_of(ours, default, "median_ms")))
-        for side in ("dlib", "tinydnn"):
-            ratio, rounds = ratio_of(ours, rows_of("steps", case=case, side=side), "median_ms")
-            cells.append(show_ratio(ratio))
-            note("training step", case, NAMES[side], ratio)
-        _, cpu = best([row for row in ours if row["threads"] == 1], "cpu_ms")
-        cells.append(f"{ours[0]['flop'] / cpu / 1e6 / fma_peak():.0%}")
+        for side in ("libtorch", "dlib", "tinydnn"):
+            ratio, _ = ratio_of(ours, rows_of("steps", case=case, side=side), "median_ms")
+            cells += [show_ratio(ratio)] * (side != "libtorch")
+            note(f"{case} step", NAMES[side], ratio)
+            bar("training step", case, NAMES[side], ratio)
+        cells.append(show_share(*share_of([row for row in ours if row["threads"] == 1], "flop", fma_peak())))
         body.append(cells)
-        settings.extend([name, side, setting, show(value)] for side, (setting, value) in
+        settings.extend([name, NAMES[side], setting, show(value)] for side, (setting, value) in
                         ((side, best(rows_of("steps", case=case, side=side), "median_ms"))
                          for side in ("gradus", "libtorch", "dlib", "tinydnn")) if setting)
     table("Training steps", "Forward, cross entropy, backward, SGD; typical (median) steps in ms, ratios of time to "
@@ -129,62 +279,177 @@ def steps():
     table("Best settings", "", ["work", "library", "setting", "typical step, ms"], settings)
 
 
+def scaling():
+    if THREADS < 2:
+        return
+    body = [[f"limit: {name}", "", "", f"{ceiling(name, unit, THREADS) / ceiling(name, unit):.2f}", ""]
+            for name, unit in ((f"fma_peak/{MACHINE['isa']}", "GF/s"), ("triad_l2", "GB/s"), ("triad_memory", "GB/s"))]
+    for case, name in STEPS.items():
+        cells = {}
+        for side in ("gradus", "libtorch"):
+            rows = rows_of("steps", case=case, side=side)
+            cells[side] = [[row for row in rows if row["threads"] == threads] for threads in (1, THREADS)]
+        one, all_ = cells["gradus"]
+        if one and all_:
+            ratio, rounds = ratio_of(all_, one, "median_ms")
+            theirs, _ = ratio_of(cells["libtorch"][1], cells["libtorch"][0], "median_ms")
+            body.append([name, show(best(one, "median_ms")[1]), show(best(all_, "median_ms")[1]),
+                         f"{ratio:.2f}{spread(rounds)}", show(theirs)])
+    table(f"{THREADS} threads against 1", "What the machine itself gains stands first: two virtual processors may share "
+          "a core.", ["work", "1 thread, ms", f"{THREADS} threads, ms", "gain", "libtorch's gain"], body)
+
+
+def instruction_sets():
+    body = []
+    for case in cases_of("isa"):
+        rows = {isa: rows_of("isa", case=case, isa=isa) for isa in ("baseline", "avx2", "avx512")}
+        if case in STEPS or case in ("gemm mlp forward 1", "gemm mlp weight gradient 1", "gemm square 512"):
+            cells = [case]
+            for isa, of_isa in rows.items():
+                cells.append(f"{show(best(of_isa, 'cpu_ms')[1])} ms, {show_share(*share_of(of_isa, 'flop', fma_peak(isa)))}"
+                             if of_isa else "")
+            body.append(cells)
+    table("Instruction sets", "One thread, chosen by GRADUS_ISA: processor time, and the share of the multiply-add peak "
+          "of that instruction set with the range over rounds.", ["work", "baseline (SSE2)", "AVX2", "AVX-512"], body)
+
+
+def flags():
+    body = []
+    for case, name in STEPS.items():
+        plain, native = (rows_of("native", case=case, side=side) for side in ("gradus", "native"))
+        if plain and native:
+            cells = [name, show(best(plain, "cpu_ms")[1]), show(best(native, "cpu_ms")[1])]
+            for measure in ("cpu_ms", "fastest_ms"):
+                ratio, rounds = ratio_of(native, plain, measure)
+                cells.append(f"{ratio:.3f}{spread(rounds, '.3f')}")
+            body.append(cells)
+    table("Plain -O2 against -march=native", "One thread; the same source, two builds, taking turns.",
+          ["work", "-O2, ms of processor time", "-march=native", "-O2 / native", "fastest steps"], body)
+
+
+def precision():
+    body = []
+    for case, name in STEPS.items():
+        rows = {p: [row for row in rows_of("precision", case=case) if row["setting"].endswith(f"precision {p}")]
+                for p in ("highest", "high", "medium")}
+        for p, of_p in rows.items():
+            if of_p:
+                body.append([name, p, show(best(of_p, "cpu_ms")[1]), show_ratio(*ratio_of(of_p, rows["highest"], "cpu_ms")),
+                             f"{of_p[0]['first']:.5g}", f"{of_p[0]['later']:.5g}"])
+    table("Precision", "One thread; the loss before the first update and after ten (ResNet-18: two).",
+          ["work", "precision", "ms of processor time", "highest / this", "first loss", "later loss"], body)
+
+
 def overhead():
     body = []
     for case in cases_of("steps", "chain"):
         ours, torch = (rows_of("steps", case=case, side=side) for side in ("gradus", "libtorch"))
         ratio, rounds = ratio_of(ours, torch, "median_ms")
         body.append([case, show(best(ours, "median_ms")[1]), show(best(torch, "median_ms")[1]), show_ratio(ratio, rounds)])
-        note("small operations", case, "libtorch", ratio)
+        note(case, NAMES["libtorch"], ratio)
+        bar("small operations", case, NAMES["libtorch"], ratio)
     table("Overhead", "A chain of 1000 multiplications of 16 numbers, forward and backward: ms, or µs per operation.",
           ["work", "gradus", "libtorch", "libtorch / gradus"], body)
 
 
-def kernel_row(case, limit, work):
-    """At one thread by processor time, which other programs do not disturb; at more by the fastest step."""
-    one = lambda side: rows_of("kernels", case=case, side=side, threads=1)
-    _, our_ms = best(one("gradus"), "cpu_ms")
+def kernel_peers(case, threads):
+    """(name, rows) of every peer. oneDNN counts twice: on plain arrays and on those of its own layout."""
+    rows = lambda **fields: rows_of("kernels", case=case, threads=threads, **fields)
+    yield NAMES["libtorch"], rows(side="libtorch")
+    if case.startswith("gemm "):
+        yield NAMES["openblas"], rows(side="openblas")
+        yield NAMES["eigen"], rows(side="eigen")
+    yield NAMES["onednn"], rows(side="onednn", layout="contiguous")
+    yield "oneDNN in its own layout", rows(side="onednn", layout="blocked")
+
+
+def kernel_row(group, case, limit, work):
+    """At one thread by processor time, which other programs do not disturb; at more by the fastest step. The lowest
+    ratio on plain arrays comes first, to sort by."""
+    ours = rows_of("kernels", case=case, side="gradus", threads=1)
+    _, our_ms = best(ours, "cpu_ms")
     if math.isnan(our_ms):
         return None
-    rate = one("gradus")[0][work] / our_ms / 1e6
-    cells = [case, show(our_ms), show(rate), f"{rate / limit:.0%}"]
-    for side in ["libtorch"] + ["eigen"] * case.startswith("gemm"):
-        ratio, rounds = ratio_of(one("gradus"), one(side), "cpu_ms")
+    cells = [case, show(our_ms), show(ours[0][work] / our_ms / 1e6), limit(case, ours)]
+    ratios = []
+    for name, rows in kernel_peers(case, 1):
+        ratio, rounds = ratio_of(ours, rows, "cpu_ms")
         cells.append(show_ratio(ratio, rounds))
-        note("kernel, 1 thread", case, NAMES[side].split()[0], ratio)
-    more = lambda side: rows_of("kernels", case=case, side=side, threads=THREADS)
+        if rows:
+            note(case, name, ratio)
+            ratios += [(ratio, name)] * (name != "oneDNN in its own layout")
+    ratio, name = min(ratios, default=(math.nan, ""))
+    bar(group, case.removeprefix("conv ").removeprefix("gemm "), name, ratio)
     if THREADS > 1:
-        cells.append(show_ratio(*ratio_of(more("gradus"), more("libtorch"), "fastest_ms")))
-    return cells
+        ours = rows_of("kernels", case=case, side="gradus", threads=THREADS)
+        at_all = [(*ratio_of(ours, rows, "fastest_ms"), name) for name, rows in kernel_peers(case, THREADS)
+                  if ours and rows and name != "oneDNN in its own layout"]
+        least, rounds, name = min(at_all, default=(math.nan, [], ""))
+        cells.append(f"{show_ratio(least, rounds)} {name}".strip())
+    return ratio, cells
 
 
 def kernels():
-    threads = [f"{THREADS} threads: libtorch / gradus"] if THREADS > 1 else []
-    for title, prefixes, limit, work, unit, share, peers in (
-            ("Matrix products", ["gemm "], fma_peak(), "flop", "GF/s", "of FMA peak", ["OpenBLAS / gradus", "Eigen / gradus"]),
-            ("Convolutions", ["conv "], fma_peak(), "flop", "GF/s", "of FMA peak", ["libtorch / gradus"]),
-            ("Memory-bound work", None, ceiling("triad_memory", "GB/s"), "bytes", "GB/s", "of triad", ["libtorch / gradus"])):
-        cases = [case for case in cases_of("kernels") if
-                 (case.startswith(tuple(prefixes)) if prefixes else not case.startswith(("gemm ", "conv ")))]
-        body = [row for row in (kernel_row(case, limit, work) for case in cases) if row]
-        table(title, "One thread; arrays of [256, 350] and [16, 64, 16, 16] are in the caches, and so may be above the triad of memory."
-              if not prefixes else "One thread.", ["work", "gradus, ms", unit, share] + peers + threads, body)
+    threads = [f"{THREADS} threads: best peer"] if THREADS > 1 else []
+    peak = lambda case, rows: show_share(*share_of(rows, "flop", fma_peak()))
+
+    def of_triad(case, rows):
+        limit, level = triad(rows[0]["bytes"])
+        return f"{show_share(share_of(rows, 'bytes', limit)[0])} of {level}"
+
+    onednn = ["oneDNN, plain arrays", "oneDNN, its own layout"]
+    for title, group, text, limit, work, unit, share, peers in (
+            ("Matrix products", "gemm ", "", peak, "flop", "GF/s", "of FMA peak", ["libtorch", "OpenBLAS", "Eigen", *onednn]),
+            ("Convolutions", "conv ", " oneDNN on plain arrays reorders them and the result as it needs.", peak, "flop",
+             "GF/s", "of FMA peak", ["libtorch", *onednn]),
+            ("Memory-bound work", "", " Bytes count once, against the triad where so many bytes lie: in a cache or in "
+             "memory.", of_triad, "bytes", "GB/s", "of triad", ["libtorch", *onednn])):
+        chart_group = {"gemm ": "matrix product", "conv ": "convolution"}.get(group, "memory-bound work") + ", 1 thread, best peer"
+        cases = [case for case in cases_of("kernels")
+                 if (case.startswith(group) if group else not case.startswith(("gemm ", "conv ")))]
+        body = [row for row in (kernel_row(chart_group, case, limit, work) for case in cases) if row]
+        body.sort(key=lambda row: (math.isnan(row[0]), row[0]))
+        table(title, f"One thread: time of the peer / time of gradus, the greatest losses first.{text}",
+              ["work", "gradus, ms", unit, share] + peers + threads, [cells for _, cells in body])
+
+
+def loading():
+    body = []
+    for case in cases_of("loading"):
+        images = 60000 if case == "epoch" else 70000
+        ours, torch = (rows_of("loading", case=case, side=side) for side in ("gradus", "libtorch"))
+        name, ms = best(ours, "median_ms")
+        if not name:
+            continue
+        body.append([case, NAMES["gradus"], name, show(ms), show(images / ms / 1e3), show(ours[0]["bytes"] / ms / 1e6), ""])
+        for setting in dict.fromkeys(row["setting"] for row in torch):
+            rows = [row for row in torch if row["setting"] == setting]
+            _, their_ms = best(rows, "median_ms")
+            body.append([case, NAMES["libtorch"], setting, show(their_ms), show(images / their_ms / 1e3),
+                         show(rows[0]["bytes"] / their_ms / 1e6), show_ratio(*ratio_of(ours, rows, "median_ms"))])
+        ratio, _ = ratio_of(ours, torch, "median_ms")
+        note(f"loading: {case}", NAMES["libtorch"], ratio)
+        bar("loading data", case, NAMES["libtorch"], ratio)
+    table("Loading Fashion-MNIST", "open: both sets from their files to standardized numbers. epoch: all training images "
+          "once, in shuffled batches of 256. Bytes: what is read, and the numbers that are made.",
+          ["work", "library", "setting", "ms", "million images/s", "GB/s", "libtorch / gradus"], body)
 
 
 def epochs():
     body = []
     for case in cases_of("epochs"):
         ours, torch = (rows_of("epochs", case=case, side=side) for side in ("gradus", "libtorch"))
-        seconds = lambda rows, measure="seconds": statistics.median([row[measure] for row in rows]) if rows else math.nan
-        ratio = seconds(torch) / seconds(ours)
-        note("epoch", case, "libtorch", ratio)
-        body.append([f"{case}: an epoch", show(seconds(ours)), show(seconds(torch)), show_ratio(ratio),
-                     show_ratio(seconds(torch, "cpu_seconds") / seconds(ours, "cpu_seconds"))])
+        ratio, rounds = ratio_of(ours, torch, "seconds")
+        note(f"{case}: an epoch", NAMES["libtorch"], ratio)
+        bar("epochs on real data", case, NAMES["libtorch"], ratio)
+        body.append([f"{case}: an epoch", show(best(ours, "seconds")[1]), show(best(torch, "seconds")[1]),
+                     show_ratio(ratio, rounds), show_ratio(ratio_of(ours, torch, "cpu_seconds")[0])])
         for target in (0.98, 0.99) if "cnn" in case else ():
             until = [until_accuracy(rows, target) for rows in (ours, torch)]
             if all(until):
                 ratio = until[1][0] / until[0][0]
-                note("time to accuracy", f"{case} to {target:.0%}", "libtorch", ratio)
+                note(f"{case} to {target:.0%}", NAMES["libtorch"], ratio)
+                bar("epochs on real data", f"{case} to {target:.0%}", NAMES["libtorch"], ratio)
                 body.append([f"{case}: until {target:.0%} on the test set",
                              *(f"{time:.3g} ({epoch} epochs)" for time, epoch in until), show_ratio(ratio), ""])
     table("Epochs on real data", "Seconds of training, each side in its best setting; both start from the same weights and "
@@ -200,35 +465,42 @@ def until_accuracy(rows, target):
     return None
 
 
+def step_memory(case):
+    """side -> (MB at the peak, the same without what its libraries take), of the leanest setting."""
+    sides = {row["side"] for row in rows_of("steps", case=case)}
+    return {side: min((row["peak_mb"], row["peak_mb"] - row["start_mb"]) for row in rows_of("steps", case=case, side=side))
+            for side in sides}
+
+
 def memory():
     body = []
-    for case in ("mlp", "cnn", "resnet18"):
-        peaks = {}
-        for side in ("gradus", "libtorch", "dlib", "tinydnn"):
-            rows = rows_of("steps", case=case, side=side)
-            if rows:  # of the leanest setting
-                peaks[side] = min((row["peak_mb"], row["peak_mb"] - row["start_mb"]) for row in rows)
-        if not peaks:
+    for case, name in STEPS.items():
+        peaks = step_memory(case)
+        if "gradus" not in peaks:
             continue
-        text = lambda side, i: f"{peaks[side][i]:.0f}" if side in peaks else ""
         ratio = peaks["libtorch"][0] / peaks["gradus"][0] if "libtorch" in peaks else math.nan
-        note("peak memory", case, "libtorch", ratio)
-        body.append([case] + [f"{text(side, 0)} ({text(side, 1)})" if side in peaks else ""
+        note(f"{case}: peak memory", NAMES["libtorch"], ratio)
+        bar("peak memory of a step", case, NAMES["libtorch"], ratio)
+        body.append([name] + [f"{peaks[side][0]:.0f} ({peaks[side][1]:.0f})" if side in peaks else ""
                               for side in ("gradus", "libtorch", "dlib", "tinydnn")] + [show_ratio(ratio)])
     table("Peak memory of a training step", "MB (in brackets without what the libraries take before anything is done), "
           "in the leanest setting.", ["work", "gradus", "libtorch", "dlib", "tiny-dnn", "libtorch / gradus"], body)
 
 
 def compile_time():
-    seconds = {side: min(row["user_seconds"] for row in rows_of("compile", side=side))
-               for side in ("gradus", "libtorch", "dlib", "tinydnn") if rows_of("compile", side=side)}
+    measured = {side: rows_of("compile", side=side) for side in ("gradus", "libtorch", "dlib", "tinydnn", "include",
+                                                                "readme", "compiled")}
+    seconds = {side: min(row["user_seconds"] for row in rows) for side, rows in measured.items() if rows}
     body = []
     for side, value in seconds.items():
+        peer = side in ("libtorch", "dlib", "tinydnn")
         ratio = value / seconds["gradus"]
-        body.append([NAMES.get(side, side), show(value), f"{rows_of('compile', side=side)[0]['peak_mb']:.0f}", f"{ratio:.2f}"])
-        if side != "gradus":
-            note("compile time", "mlp program", NAMES[side].split()[0], ratio)
-    table("Compile time of the MLP program", "g++ -O2, fastest run.", ["library", "user seconds", "MB", "times gradus"], body)
+        body.append([NAMES[side] if side in ("include", "readme", "compiled") else f"MLP program, {NAMES[side]}",
+                     f"{value:.2f}", f"{measured[side][0]['peak_mb']:.0f}", show_ratio(ratio) if peer else ""])
+        if peer:
+            note("compiling the MLP program", NAMES[side], ratio)
+            bar("compile time", "MLP program", NAMES[side], ratio)
+    table("Compile time", "g++ -O2, fastest run.", ["program", "user seconds", "MB", "peer / gradus"], body)
 
 
 def ceilings():
@@ -243,12 +515,14 @@ def disagreements():
     """Cases whose results differ between processes by more than rounding."""
     results = collections.defaultdict(list)
     for row in RESULTS:
-        if row["part"] in TOLERANCE:
-            results[row["case"]].append(row)
-    for case, rows in results.items():
+        if "first" in row:
+            results[row["part"] == "precision", row["case"]].append(row)
+    for (precisions, case), rows in results.items():
+        step = case in STEPS or case.startswith("chain")
+        tolerance = PRECISION_TOLERANCE if precisions else STEP_TOLERANCE if step else KERNEL_TOLERANCE
         for index, key in enumerate(("first", "later")):
             values = [row[key] for row in rows]
-            allowed = TOLERANCE[rows[0]["part"]][index] * max(abs(value) for value in values)
+            allowed = tolerance[index] * max(abs(value) for value in values)
             if not max(values) - min(values) <= allowed:
                 low, high = min(rows, key=lambda row: row[key]), max(rows, key=lambda row: row[key])
                 yield (f"{case}: {key} result is {low[key]:.7g} for {low['side']} ({low['setting']}), "
@@ -256,47 +530,77 @@ def disagreements():
 
 
 def chart():
-    """Horizontal bars on a logarithmic scale: right of the line at 1, gradus is faster (or smaller)."""
+    """Horizontal bars on a logarithmic scale, the longest first: right of 1, gradus is faster (or smaller)."""
     if not bars:
         return
-    left, width, height = 380, 520, 17
-    low = min(0.5, *(bar[3] for bar in bars))
-    high = max(4.0, *(bar[3] for bar in bars))
+    left, width, height = 300, 420, 17
+    low = min([0.5] + [ratio for *_, ratio in bars])
+    high = 20.0  # longer bars are cut there: they have their figure
     x = lambda ratio: left + width * math.log(ratio / low) / math.log(high / low)
     parts, y, group = [], 40, None
     escape = lambda text: text.replace("&", "&amp;").replace("<", "&lt;")
-    for bar_group, what, peer, ratio in bars:
+    groups = list(dict.fromkeys(group for group, *_ in bars))
+    for bar_group, what, peer, ratio in sorted(bars, key=lambda entry: (groups.index(entry[0]), -entry[3])):
         if bar_group != group:
             group = bar_group
             y += 12
             parts.append(f'<text x="8" y="{y + 12}" class="group">{escape(group)}</text>')
             y += height
-        start, end = sorted((x(1), x(ratio)))
-        parts.append(f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{escape(what)}, {escape(peer)}</text>')
+        start, end = sorted((x(1), x(min(ratio, high))))
+        parts.append(f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{escape(what)}</text>')
         parts.append(f'<rect x="{start:.1f}" y="{y + 2}" width="{end - start:.1f}" height="{height - 5}" '
                      f'class="{"won" if ratio >= 1 else "lost"}"/>')
-        parts.append(f'<text x="{end + 5:.1f}" y="{y + 12}">{ratio:.2f}</text>')
+        parts.append(f'<text x="{end + 5:.1f}" y="{y + 12}">{ratio:.2f} '
+                     f'<tspan class="peer">{escape(peer)}</tspan></text>')
         y += height
     axis = "".join(f'<line x1="{x(t):.1f}" x2="{x(t):.1f}" y1="36" y2="{y}" class="{"one" if t == 1 else "tick"}"/>'
                    f'<text x="{x(t):.1f}" y="30" text-anchor="middle">{t:g}×</text>'
-                   for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if low <= t <= high)
+                   for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if low <= t <= high)
     style = ("text{font:12px sans-serif;fill:#333}.group{font-weight:bold}.won{fill:#2f7d6d}.lost{fill:#c4572e}"
-             ".tick{stroke:#ddd}.one{stroke:#333}")
+             ".peer{fill:#888}.tick{stroke:#ddd}.one{stroke:#333}")
     (FOLDER / "chart.svg").write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 60}" height="{y + 12}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 130}" height="{y + 12}">'
         f'<style>{style}</style><rect width="100%" height="100%" fill="#fff"/>'
         f'<text x="8" y="14" class="group">time of the peer / time of gradus (memory and compile time alike)</text>'
         f'{axis}{"".join(parts)}</svg>\n')
 
 
+def replace_block(path, text):
+    """Puts text between the markers of a page."""
+    begin, end = "<!-- figures: written by benchmarks/support/report.py -->", "<!-- end of figures -->"
+    page = path.read_text()
+    before, _, rest = page.partition(begin)
+    _, marker, after = rest.partition(end)
+    if not marker:
+        sys.exit(f"{path} lacks the markers {begin} and {end}")
+    path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
+
+
+def publish(machine):
+    """The whole table in docs/benchmarks.md, and what fits there in README.md."""
+    page = [line.replace("## ", "### ", 1) if line.startswith("## ") else line for line in lines[2:]]
+    replace_block(ROOT / "docs/benchmarks.md", "\n".join(["![Ratios to every peer](benchmarks.svg)", "", *page]))
+    (ROOT / "docs/benchmarks.svg").write_text((FOLDER / "chart.svg").read_text())
+    rows = [["step", "gradus", "libtorch, best setting", "ratio (range over rounds)", "ratio of processor time"]]
+    for case, name in {**STEPS, "chain": "1000 multiplications of 16 values"}.items():
+        ours, torch = (rows_of("steps", case=case, side=side) for side in ("gradus", "libtorch"))
+        rows.append([name, *(f"{show(best(side, 'median_ms')[1])} ms" for side in (ours, torch)),
+                     *(show_ratio(*ratio_of(ours, torch, measure)) for measure in ("median_ms", "cpu_ms"))])
+    text = ["Training steps, ratios above 1 being gradus's gain, on", f"{machine}:", ""]
+    rows.insert(1, ["---"] * len(rows[0]))
+    replace_block(ROOT / "README.md", "\n".join(text + ["| " + " | ".join(row) + " |" for row in rows]))
+
+
 def main():
-    head = (f"{MACHINE['processor']}, {THREADS} processors, {MACHINE['isa']}, {MACHINE['compiler']}, {MACHINE['system']}; "
-            f"{MACHINE['mode']} run, load {MACHINE['load_at_start']:.1f} at its start")
-    lines.extend(["# gradus beside its peers", "", head + ". Ratios above 1 are gradus's gain."])
-    for section in (steps, overhead, kernels, epochs, memory, compile_time, ceilings):
+    machine = (f"{MACHINE['processor']}, {THREADS} processors, {MACHINE['isa']}, {MACHINE['compiler']}; {MACHINE['mode']} run, "
+               f"load {MACHINE['load_at_start']:.1f} at its start")
+    lines.extend(["# gradus beside its peers", "", f"{machine}. Ratios above 1 are gradus's gain, ▼ marks its losses."])
+    for section in (targets, steps, scaling, precision, instruction_sets, flags, overhead, kernels, loading, epochs, memory,
+                    compile_time, ceilings):
         section()
-    table("Where gradus is slower", "", ["work", "peer", "peer / gradus"],
-          [[what, peer, f"{ratio:.2f}"] for ratio, what, peer in sorted(slower)])
+    table("Where gradus is slower", "Or larger. Each peer that is ahead, and its time / that of gradus.", ["work", "ahead"],
+          [[what, ", ".join(f"{peer} {ratio:.2f}" for ratio, peer in sorted(peers))]
+           for what, peers in sorted(slower.items(), key=lambda entry: min(entry[1]))])
     wrong = list(disagreements())
     lines.extend(["", "## Same work", ""])
     lines.extend([f"- **{text}**" for text in wrong] or ["All libraries computed the same losses and results."])
@@ -304,6 +608,8 @@ def main():
         lines.extend(["", "## Failed", ""] + [f"- `{text}`" for text in DATA["failures"]])
     (FOLDER / "table.md").write_text("\n".join(lines) + "\n")
     chart()
+    if "--publish" in sys.argv[2:]:
+        publish(machine)
     return 1 if wrong or DATA["failures"] else 0
 
 

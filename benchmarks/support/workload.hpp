@@ -26,6 +26,15 @@ inline void fill(std::span<float> values, std::uint32_t stream, float scale, flo
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = shift + scale * number(stream, i);
 }
 
+/// What programs compare to see that they computed the same: weights between 1 and 2 tell exchanged numbers,
+/// and nothing cancels.
+inline double checksum(std::span<const float> values) {
+    double sum = 0;
+    for (std::size_t i = 0; i < values.size(); ++i)
+        sum += std::fabs(static_cast<double>(values[i])) * (1.5 + 0.5 * static_cast<double>(number(17, i)));
+    return sum;
+}
+
 /// Fills parameter `index` of a model. Weights [out, in, ...] are uniform up to ±gain / √(fan in), biases
 /// small, the weights [channels] of a norm 1.
 inline void fill_parameter(std::span<float> values, int index, bool is_bias, std::size_t rank,

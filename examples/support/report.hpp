@@ -48,30 +48,48 @@ Scores evaluate(Net& net, const gradus::data::Dataset<>& dataset) {
     return scores;
 }
 
-/// Prints a line per epoch and keeps all of them in history.csv in the folder --out.
+/// Keeps a record of every epoch, and all of them in history.csv in the folder --out if one is given.
+class HistoryFile {
+public:
+    explicit HistoryFile(const Flags& flags) : folder_(flags.out) {}
+
+    /// The epoch that ends now; it took the time since the one before.
+    void add(const Scores& train, const Scores& val) {
+        records_.push_back({train.loss, val.loss, train.score, val.score, epoch_.seconds()});
+        epoch_ = {};
+        if (!folder_.empty()) write_history_csv(folder_ + "/history.csv", records_);
+    }
+
+    const std::vector<gradus::EpochRecord>& records() const { return records_; }
+
+private:
+    std::string folder_;
+    std::vector<gradus::EpochRecord> records_;
+    Stopwatch epoch_;
+};
+
+/// Prints a line per epoch and keeps its record.
 class Report {
 public:
-    explicit Report(const Flags& flags) : flags_(flags) {
+    explicit Report(const Flags& flags) : epochs_(flags.epochs), history_(flags) {
         std::printf("%s, learning rate %g, schedule %s, batch %d\n", flags.optimizer.c_str(), flags.lr,
                     flags.schedule.c_str(), flags.batch);
     }
 
     void epoch(const Scores& train, const Scores& val) {
-        history_.push_back({train.loss, val.loss, train.score, val.score, epoch_.seconds()});
-        epoch_ = {};
-        std::puts(to_string(history_.back(), static_cast<int>(history_.size()), flags_.epochs).c_str());
+        history_.add(train, val);
+        const auto& records = history_.records();
+        std::puts(to_string(records.back(), static_cast<int>(records.size()), epochs_).c_str());
         std::fflush(stdout);
-        if (!flags_.out.empty()) write_history_csv(flags_.out + "/history.csv", history_);
     }
 
     double best_score() const {
         double best = 0;
-        for (const gradus::EpochRecord& record : history_) best = std::max(best, record.val_score);
+        for (const gradus::EpochRecord& record : history_.records()) best = std::max(best, record.val_score);
         return best;
     }
 
 private:
-    Flags flags_;
-    std::vector<gradus::EpochRecord> history_;
-    Stopwatch epoch_;
+    int epochs_;
+    HistoryFile history_;
 };

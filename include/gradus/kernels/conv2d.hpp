@@ -80,6 +80,14 @@ void for_each_product(const ConvSizes& s, const Visit& visit) {
     }
 }
 
+/// Units that split numbers for less than float takes are far faster than float; of the others, Winograd's
+/// algorithm, in float, saves more.
+inline Bf16Choice bf16_choice_of(const ConvSizes& s) {
+    const Bf16Choice choice = conv2d_choice(s);
+    const bool fewer_products = winograd::pays(s) || Winograd5x5<float>::suits(s);
+    return choice.unit && fewer_products && !choice.unit->split_pays ? Bf16Choice{nullptr, false} : choice;
+}
+
 template <class T>
 inline constexpr bool has_packs = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
@@ -98,7 +106,7 @@ Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
 template <class T>
 void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+        if (const detail::Bf16Choice bf16 = detail::bf16_choice_of(s); bf16.unit)
             return detail::conv2d_bf16(bf16, s, padded.data(), weight.data(), bias, y);
     }
     if constexpr (detail::has_packs<T>) {
@@ -119,7 +127,7 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
 template <class T>
 Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+        if (const detail::Bf16Choice bf16 = detail::bf16_choice_of(s); bf16.unit)
             return detail::conv2d_dx_bf16(bf16, s, dy, weight);
     }
     if constexpr (detail::has_packs<T>) {
@@ -146,7 +154,7 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
 template <class T>
 Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const detail::Bf16Choice bf16 = detail::conv2d_choice(s); bf16.unit)
+        if (const detail::Bf16Choice bf16 = detail::bf16_choice_of(s); bf16.unit)
             return detail::conv2d_dw_bf16(bf16, s, padded, dy);
     }
     if constexpr (detail::has_packs<T>) {

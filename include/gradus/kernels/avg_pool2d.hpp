@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
+#include "gradus/core/memory.hpp"
 #include "gradus/kernels/indexing.hpp"
 #include "gradus/kernels/pool_planes.hpp"
 #include "gradus/kernels/reduce.hpp"
@@ -20,7 +20,7 @@ void sum_rows(const T* x, Index rows, Index width, T* sums) {
 
 /// One plane, by sums of rows and then of columns.
 template <class T>
-void avg_windows(const PoolPlan& plan, const T* x, T* out, std::vector<T>& sums) {
+void avg_windows(const PoolPlan& plan, const T* x, T* out, gradus::detail::RecycledVector<T>& sums) {
     const PoolAxis &rows = plan.rows, &columns = plan.columns;
     for (const PoolWindow& r : rows.windows) {
         const T* const in = x + (r.start + r.first) * columns.size;
@@ -69,7 +69,7 @@ void avg_pool_planes(const PoolPlan& plan, const T* x, T* y, Index begin, Index 
             begin += planes;
         }
     }
-    std::vector<T> sums(static_cast<std::size_t>(plan.columns.size));
+    gradus::detail::RecycledVector<T> sums(static_cast<std::size_t>(plan.columns.size));
     for (; begin < end; ++begin) avg_windows(plan, x + begin * plan.input(), y + begin * plan.output(), sums);
 }
 
@@ -96,7 +96,7 @@ void spread_row(const PoolAxis& columns, Index extent, const T* dy, T* to) {
 
 /// dx of one plane.
 template <int Kernel, class T>
-void avg_windows_back(const PoolPlan& plan, const T* dy, T* dx, std::vector<T>& shares) {
+void avg_windows_back(const PoolPlan& plan, const T* dy, T* dx, gradus::detail::RecycledVector<T>& shares) {
     const Index width = plan.columns.size;
     Index written = 0;  // rows of dx; those behind hold nothing yet
     for (const PoolWindow& r : plan.rows.windows) {
@@ -142,7 +142,7 @@ Tensor<T> avg_pool2d_back(const Tensor<T>& dy, const PoolPlan& plan) {
                       : kernel == 3 ? detail::avg_windows_back<3, T>
                                     : detail::avg_windows_back<0, T>;
     parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
-        std::vector<T> shares(static_cast<std::size_t>(columns.size));
+        gradus::detail::RecycledVector<T> shares(static_cast<std::size_t>(columns.size));
         for (; begin < end; ++begin)
             back(plan, dy.data() + begin * plan.output(), out + begin * plan.input(), shares);
     });

@@ -304,8 +304,12 @@ template <class F, class R, class... Ts>
 bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
     if constexpr (is_vectorized<F, R, Ts...>) {
         if (y.numel() > parallel_grain) return false;
-        simd::run<MapKernel<F, R>>(&f, y.numel(), y.mutable_data(),
-                                   std::array<const R*, sizeof...(Ts)>{x...});
+        MapRows map;  // the places of operands that are not there stay unwritten
+        map.rows = 1;
+        map.n = y.numel();
+        std::size_t k = 0;
+        ((map.x[k] = x, map.steps[k] = 0, map.along[k++] = -1), ...);
+        simd::run<MapKernel<F, R, sizeof...(Ts)>>(&f, &map, y.mutable_data());
         return true;
     }
     return false;

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
+#include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/strided_copy.hpp"
@@ -31,7 +31,7 @@ struct PoolAxis {
     Index kernel;  // cells of a window that is not cut off
     Index stride;
     Index dilation;
-    std::vector<PoolWindow> windows;
+    gradus::detail::RecycledVector<PoolWindow> windows;
 
     Index results() const { return static_cast<Index>(windows.size()); }
 };

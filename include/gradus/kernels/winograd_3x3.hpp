@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <type_traits>
-#include <vector>
 
+#include "gradus/core/memory.hpp"
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/gemm.hpp"
 
@@ -323,8 +323,8 @@ inline constexpr Index gap = 64 / static_cast<Index>(sizeof(T));
 inline constexpr Index round_up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
 
 /// Element (y, x) of a dense array of `width` columns in one of `pitch` columns of panels.
-inline std::vector<Index> places(Index rows, Index width, Index pitch, Index panel) {
-    std::vector<Index> result(static_cast<std::size_t>(rows * width));
+inline gradus::detail::RecycledVector<Index> places(Index rows, Index width, Index pitch, Index panel) {
+    gradus::detail::RecycledVector<Index> result(static_cast<std::size_t>(rows * width));
     PixelWalk{rows, width, 0, 0, pitch * panel, panel}.run(0, rows * width, result.data());
     return result;
 }
@@ -340,7 +340,7 @@ struct Tiles {
     Index rows, columns;  // windows of an image
     Index panel = tile_sizes<T>().columns;
     Index pitch = columns * tile_size + window - tile_size;
-    std::vector<Index> at = places(window, size.width, pitch, panel);
+    gradus::detail::RecycledVector<Index> at = places(window, size.width, pitch, panel);
 
     Index panels() const { return (channels + panel - 1) / panel; }
 
@@ -403,8 +403,8 @@ struct Convolution {
     Index u_point = depth * panel + gap<T>;
     Index m_rows = round_up(block_rows * x.columns, 4);
     Index m_point = m_rows * panel + gap<T>;
-    std::vector<Index> weight_at = places(1, chunk* taps, 0, panel);
-    std::vector<Index> y_at = places(tile_size, result.width, x.columns* tile_size, panel);
+    gradus::detail::RecycledVector<Index> weight_at = places(1, chunk* taps, 0, panel);
+    gradus::detail::RecycledVector<Index> y_at = places(tile_size, result.width, x.columns* tile_size, panel);
 
     void run() const {
         Tensor<T> memory = Tensor<T>::uninitialized({points * v_point});
@@ -532,7 +532,7 @@ struct WeightGradient {
     Index v_point = pass_rows * x.columns * v_item + gap<T>;
     Index m_point = pass_rows * x.columns * panel + gap<T>;
     Index sum_point = part * panel + gap<T>;
-    std::vector<Index> weight_at = places(1, part* taps, 0, panel);
+    gradus::detail::RecycledVector<Index> weight_at = places(1, part* taps, 0, panel);
 
     void run() const {
         const Index tasks = parts * dy.panels();

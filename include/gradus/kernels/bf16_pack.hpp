@@ -56,10 +56,11 @@ struct Bf16Rounding {
     using Pairs = simd::Pack<Bf16Pair, 16>;
     using Halves = simd::detail::VectorOf<std::int16_t, 32>::type;
 
-    /// Rounded to nearest, ties to even, in the upper half of each lane; the lower is of no meaning.
+    /// Rounded to nearest, ties to even, in the upper half of each lane; the lower is of no meaning. NaN
+    /// loses its sign.
     GRADUS_INLINE static Pairs round(const Floats& x) {
-        const Pairs bits = simd::bits(x);
-        return select(typename Pairs::Mask(x != x), bits | 0x400000, bits + 0x7fff + ((bits >> 16) & 1));
+        const Pairs bits = select(typename Pairs::Mask(x != x), Pairs(0x7fc00000), simd::bits(x));
+        return bits + 0x7fff + ((bits >> 16) & 1);
     }
 
     GRADUS_INLINE static Pairs part(const Floats& x, bool low) {
@@ -138,6 +139,7 @@ struct Bf16Instruction : Bf16Rounding {
     }
 };
 
+#undef GRADUS_AVX512
 #endif
 
 /// Fills blocks by one of these functions, and those with what rounding took off by the other. What follows

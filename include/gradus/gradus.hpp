@@ -27,6 +27,7 @@
 #include "gradus/kernels/bit_mask.hpp"
 #include "gradus/kernels/build_info.hpp"
 #include "gradus/kernels/channel_plan.hpp"
+#include "gradus/kernels/channel_sums.hpp"
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv2d_gradients.hpp"
 #include "gradus/kernels/conv_pool.hpp"

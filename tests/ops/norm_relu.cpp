@@ -144,6 +144,10 @@ TEST_CASE("norm_relu: only temporaries are taken over") {
     CHECK(name(relu(named)) == "relu");
     CHECK(name(named + other) == "add");
     CHECK(name(named + named) == "add");
+    Variable<> twice = batch_norm(x), moved = batch_norm(x);
+    CHECK(name(std::move(twice) + twice) == "add");
+    CHECK(name(std::move(moved) + other) == "batch_norm + add");
+    CHECK_FALSE(moved.defined());
     const Variable<> sum = batch_norm(x) + other;
     CHECK(name(relu(sum)) == "relu");
 }

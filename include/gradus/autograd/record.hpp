@@ -259,16 +259,21 @@ Variable<T> fused(const char* operation, const Variable<T>& x, const Size2& wind
     return work->followed_by(operation, window);
 }
 
-/// x + other in one step, likewise.
+/// x + other in one step, likewise; x is empty then.
 template <class T>
-Variable<T> fused_sum(const Variable<T>& x, const Variable<T>& other) {
+Variable<T> fused_sum(Variable<T>&& x, const Variable<T>& other) {
     Deferred<T>* const work = sole_work(x);
-    if (!work || x.shape() != other.shape()) [[likely]]
+    if (!work || &x.node() == &other.node() || x.shape() != other.shape()) [[likely]]
         return {};
-    if (x.requires_grad()) return work->plus(other);
-    if (other.requires_grad() && is_grad_enabled()) return {};  // the sum has history
-    const NoGrad guard;
-    return work->plus(other);
+    if (!x.requires_grad() && other.requires_grad() && is_grad_enabled()) return {};  // the sum has history
+    const auto sum = [&] {
+        if (x.requires_grad()) return work->plus(other);
+        const NoGrad guard;
+        return work->plus(other);
+    };
+    Variable<T> y = sum();
+    if (y.defined()) x = Variable<T>();
+    return y;
 }
 
 }  // namespace detail

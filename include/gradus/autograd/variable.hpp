@@ -344,7 +344,10 @@ public:
     }
 
     // Operators; their meaning and gradients are in ops/arithmetic.hpp.
-    friend Variable operator+(Variable a, Variable b) { return add(std::move(a), std::move(b)); }
+    friend Variable operator+(const Variable& a, const Variable& b) { return add(a, b); }
+    friend Variable operator+(Variable&& a, const Variable& b) { return add(std::move(a), b); }
+    friend Variable operator+(const Variable& a, Variable&& b) { return add(a, std::move(b)); }
+    friend Variable operator+(Variable&& a, Variable&& b) { return add(std::move(a), std::move(b)); }
     friend Variable operator-(const Variable& a, const Variable& b) { return sub(a, b); }
     friend Variable operator*(const Variable& a, const Variable& b) { return mul(a, b); }
     friend Variable operator/(const Variable& a, const Variable& b) { return div(a, b); }

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <type_traits>
+#include <utility>
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/functions.hpp"
@@ -42,11 +43,24 @@ Variable<T> elementwise_by_result(const char* name, Variable<T> x, const F& f, c
 
 /// a + b.       da = dy       db = dy
 template <class T>
-Variable<T> add(Variable<T> a, Variable<T> b) {
-    if (Variable<T> y = detail::fused_sum(a, b); y.defined()) return y;
-    if (Variable<T> y = detail::fused_sum(b, a); y.defined()) return y;
+Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
     const auto same = [](const Tensor<T>& dy) { return dy; };
     return record("add", a.value() + b.value(), wrt(a, same), wrt(b, same));
+}
+template <class T>  // a temporary may be work that the sum becomes part of
+Variable<T> add(Variable<T>&& a, const Variable<T>& b) {
+    Variable<T> y = detail::fused_sum(std::move(a), b);
+    return y.defined() ? y : add(std::as_const(a), b);
+}
+template <class T>
+Variable<T> add(const Variable<T>& a, Variable<T>&& b) {
+    Variable<T> y = detail::fused_sum(std::move(b), a);
+    return y.defined() ? y : add(a, std::as_const(b));
+}
+template <class T>
+Variable<T> add(Variable<T>&& a, Variable<T>&& b) {
+    Variable<T> y = detail::fused_sum(std::move(a), b);
+    return y.defined() ? y : add(std::as_const(a), std::move(b));
 }
 template <class T>
 Variable<T> add(const Variable<T>& a, std::type_identity_t<T> b) {

@@ -47,7 +47,6 @@ struct VectorKernel {
         Index j = begin;
         if (args->b.column == 1) {
             for (; j + 8 * lanes <= end; j += 8 * lanes) rows<8, lanes>(*args, j);
-            for (; j + 2 * lanes <= end; j += 2 * lanes) rows<2, lanes>(*args, j);
             for (; j < end; j += lanes) rows<1, lanes>(*args, std::min(j, end - lanes));
         } else {
             constexpr int half = std::min(lanes, 32 / static_cast<int>(sizeof(T)));

@@ -95,31 +95,32 @@ struct TileKernel {
         Index i = 0;
         if constexpr (most > 8)
             if (args.rows >= 8) tile<8, Bytes, Vectors>(args, 0), i = 8;
-        if (i + 4 <= args.rows) tile<4, Bytes, Vectors>(args, i), i += 4;
-        if (i + 2 <= args.rows) tile<2, Bytes, Vectors>(args, i), i += 2;
-        if (i < args.rows) tile<1, Bytes, Vectors>(args, i);
+        for (; i + 4 <= args.rows; i += 4) tile<4, Bytes, Vectors>(args, i);
+        for (; i < args.rows; ++i) tile<1, Bytes, Vectors>(args, i);
     }
 
     /// A tile that reaches beyond the right edge of C is computed on the side.
     template <int Bytes>
     GRADUS_INLINE static void run(const TileArgs<T>* given) {
         constexpr Index width = tile_columns<T, Bytes>;
-        if (given->columns == width) return all_rows<2, Bytes>(*given);
-        if (given->columns == width / 2) return all_rows<1, Bytes>(*given);
         T side[static_cast<std::size_t>(tile_rows<Bytes> * width)];
         TileArgs<T> args = *given;
-        args.c = side;
-        args.c_row = width;
-        const int columns = static_cast<int>(args.columns);
-        if (!args.first)
-            for (Index i = 0; i < args.rows; ++i)
-                simd::detail::copy_few(side + i * width, given->c + i * given->c_row, columns);
+        const bool outside = args.columns != width && args.columns != width / 2;
+        if (outside) {
+            args.c = side;
+            args.c_row = width;
+            if (!args.first) copy_rows(*given, given->c, given->c_row, side, width);
+        }
         if (args.columns > width / 2)
             all_rows<2, Bytes>(args);
         else
             all_rows<1, Bytes>(args);
+        if (outside) copy_rows(*given, side, width, given->c, given->c_row);
+    }
+
+    static void copy_rows(const TileArgs<T>& args, const T* from, Index from_row, T* to, Index to_row) {
         for (Index i = 0; i < args.rows; ++i)
-            simd::detail::copy_few(given->c + i * given->c_row, side + i * width, columns);
+            simd::detail::copy_few(to + i * to_row, from + i * from_row, static_cast<int>(args.columns));
     }
 };
 

@@ -33,6 +33,7 @@
 #include "gradus/kernels/norm.hpp"
 #include "gradus/kernels/packs_of_rows.hpp"
 #include "gradus/kernels/pool_planes.hpp"
+#include "gradus/kernels/pool_rows.hpp"
 #include "gradus/kernels/reduce.hpp"
 #include "gradus/kernels/simd.hpp"
 #include "gradus/kernels/softmax.hpp"

@@ -132,6 +132,7 @@ TEST_CASE("pool2d kernel: agrees with the definition on every instruction set") 
             check_pools<float>({1, 2, 6, width}, 2, 2, 0, 1);
             check_pools<float>({3, 3, 7, width}, 3, 2, 1, 2);
             check_pools<float>({3, 3, 7, width}, 3, 1, 0, 2);
+            check_pools<float>({3, 3, 7, width}, 2, 1, 1, 2);
             check_pools<float>({3, 3, 20, width}, 16, 3, 8, 1);
             check_pools<double>({3, 3, 6, width}, 2, 2, 0, 1);
             check_pools<double>({3, 3, 7, width}, 3, 2, 1, 1);

@@ -164,7 +164,7 @@ Tensor<T> global_avg_pool2d_back(const Tensor<T>& dy, const Shape& shape) {
     T* const out = dx.mutable_data();
     parallel_for(dy.numel(), detail::pool_block(dy.numel(), size), [&](Index begin, Index end) {
         for (Index plane = begin; plane < end; ++plane)
-            gradus::detail::fill(out + plane * size, size, dy.data()[plane] / static_cast<T>(size));
+            gradus::detail::fill_copies(out + plane * size, size, dy.data()[plane] / static_cast<T>(size));
     });
     return dx;
 }

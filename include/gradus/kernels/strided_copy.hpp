@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "gradus/core/parallel.hpp"
-#include "gradus/core/shape.hpp"
+#include "gradus/core/tensor.hpp"
 #include "gradus/kernels/simd.hpp"
 
 // One copy between two arrays that hold the same box of elements at different strides. It serves every

@@ -50,6 +50,7 @@
 #include "gradus/kernels/packs_of_rows.hpp"
 #include "gradus/kernels/pool_block.hpp"
 #include "gradus/kernels/pool_planes.hpp"
+#include "gradus/kernels/pool_rows.hpp"
 #include "gradus/kernels/precision.hpp"
 #include "gradus/kernels/reduce.hpp"
 #include "gradus/kernels/simd.hpp"

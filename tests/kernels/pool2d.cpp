@@ -125,13 +125,14 @@ TEST_CASE("pool2d kernel: agrees with the definition on every instruction set") 
         if (isa > simd::isa()) continue;
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(isa));
-        for (const Index width : {1, 4, 7, 11, 12, 16, 17, 24, 25, 32, 50}) {
+        for (const Index width : {1, 4, 7, 11, 12, 16, 17, 24, 25, 32, 50, 81}) {
             for (Index kernel = 1; kernel <= 4; ++kernel)
                 for (Index stride = 1; stride <= 4; ++stride)
                     check_pools<float>({3, 7, 6, width}, kernel, stride, kernel / 2, 1);
             check_pools<float>({1, 2, 6, width}, 2, 2, 0, 1);
             check_pools<float>({3, 3, 7, width}, 3, 2, 1, 2);
             check_pools<float>({3, 3, 7, width}, 3, 1, 0, 2);
+            check_pools<float>({3, 3, 7, width}, 2, 1, 1, 2);
             check_pools<float>({3, 3, 20, width}, 16, 3, 8, 1);
             check_pools<double>({3, 3, 6, width}, 2, 2, 0, 1);
             check_pools<double>({3, 3, 7, width}, 3, 2, 1, 1);

@@ -80,7 +80,7 @@ struct Literal {
 
 /// to[0 ... n - 1] = value, 64 bytes at a time; g++ -O2 would do it number by number.
 template <class T>
-void fill(T* to, Index n, const T& value) {
+void fill_copies(T* to, Index n, const T& value) {
     constexpr Index together = std::max<Index>(1, 64 / static_cast<Index>(sizeof(T)));
     T block[std::size_t{together}];
     for (T& copy : block) copy = value;
@@ -310,7 +310,7 @@ private:
 template <class T = float>
 Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
     Tensor<T> result = Tensor<T>::uninitialized(shape);
-    detail::fill(result.mutable_data(), shape.numel(), value);
+    detail::fill_copies(result.mutable_data(), shape.numel(), value);
     return result;
 }
 

@@ -6,6 +6,7 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/kernels/indexing.hpp"
 #include "gradus/kernels/pool_planes.hpp"
+#include "gradus/kernels/pool_rows.hpp"
 #include "gradus/kernels/reduce.hpp"
 
 namespace gradus::kernels {
@@ -57,6 +58,12 @@ struct AvgPoolKernel {
 /// Planes [begin, end). Large windows go by sums of rows: fewer additions.
 template <class T>
 void avg_pool_planes(const PoolPlan& plan, const T* x, T* y, Index begin, Index end) {
+    const PoolInner inner(plan);
+    if (const auto rows = choose_pool_rows<SumOfCells, T>(inner)) {
+        for (; begin < end; ++begin)
+            rows(&inner, x + begin * plan.input(), {y + begin * plan.output(), nullptr});
+        return;
+    }
     if constexpr (std::is_floating_point_v<T>) {
         const PoolWindow &r = plan.rows.windows[0], &c = plan.columns.windows.back();
         PoolMemory<T> memory(plan);
@@ -157,7 +164,7 @@ Tensor<T> global_avg_pool2d_back(const Tensor<T>& dy, const Shape& shape) {
     T* const out = dx.mutable_data();
     parallel_for(dy.numel(), detail::pool_block(dy.numel(), size), [&](Index begin, Index end) {
         for (Index plane = begin; plane < end; ++plane)
-            gradus::detail::fill(out + plane * size, size, dy.data()[plane] / static_cast<T>(size));
+            gradus::detail::fill_copies(out + plane * size, size, dy.data()[plane] / static_cast<T>(size));
     });
     return dx;
 }

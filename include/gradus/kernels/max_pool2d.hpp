@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "gradus/kernels/pool_planes.hpp"
-#include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/pool_rows.hpp"
 
 namespace gradus::kernels {
 
@@ -143,6 +143,14 @@ void store_positions(const MaxPool<T>& pool, const PoolBand& band, Index planes,
 /// Planes [begin, end).
 template <class T>
 void max_pool_planes(const MaxPool<T>& all, Index begin, Index end) {
+    const PoolInner inner(*all.plan);
+    if (const auto rows = all.narrow ? choose_pool_rows<LargestCells, T>(inner) : nullptr) {
+        for (; begin < end; ++begin) {
+            const MaxPool<T> pool = all.at(begin);
+            if (!rows(&inner, pool.x, {pool.y, pool.narrow})) max_windows(pool);
+        }
+        return;
+    }
     if constexpr (std::is_floating_point_v<T>) {
         PoolMemory<T> memory(*all.plan);
         for (; end - begin > 3; begin += std::min(pool_group, end - begin)) {  // fewer are not worth it

@@ -58,19 +58,19 @@ inline Index pool_block(Index planes, Index plane_size) {
 struct PoolBand {
     Index begin, end, top, bottom;
 
-    /// From row `begin` on: as many as stay in the second-level cache, at least one.
-    PoolBand(const PoolPlan& plan, Index first) : begin(first), end(first), top(0), bottom(0) {
+    /// From row `first` on: as many as stay in the second-level cache, at least one.
+    PoolBand(const PoolPlan& plan, Index first) : begin(first), end(first), top(plan.rows.size), bottom(0) {
         constexpr Index most = 1024;  // cells and results of a plane
-        const auto row_of = [&](Index cell, Index window) {
-            return plan.rows.windows.data()[window].start + cell * plan.rows.dilation;
-        };
-        top = row_of(plan.rows.windows.data()[begin].first, begin);
-        do {
-            bottom = row_of(plan.rows.windows.data()[end].last - 1, end) + 1;
-            ++end;
-        } while (end < plan.rows.results() &&
-                 std::max((row_of(plan.rows.windows.data()[end].last, end) - top) * plan.columns.size,
-                          (end + 1 - begin) * plan.columns.results()) <= most);
+        for (; end < plan.rows.results(); ++end) {
+            const PoolWindow& w = plan.rows.windows.data()[end];
+            const Index low = std::min(top, w.start + w.first * plan.rows.dilation);
+            const Index high = std::max(bottom, w.start + (w.last - 1) * plan.rows.dilation + 1);
+            const Index size =
+                std::max((high - low) * plan.columns.size, (end + 1 - begin) * plan.columns.results());
+            if (end > begin && size > most) break;
+            top = low;
+            bottom = high;
+        }
     }
 
     Index cells(const PoolPlan& plan) const { return (bottom - top) * plan.columns.size; }

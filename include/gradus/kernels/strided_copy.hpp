@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "gradus/core/parallel.hpp"
-#include "gradus/core/shape.hpp"
+#include "gradus/core/tensor.hpp"
 #include "gradus/kernels/simd.hpp"
 
 // One copy between two arrays that hold the same box of elements at different strides. It serves every
@@ -108,7 +108,7 @@ void copy_row(Index n, const T* x, Index from, T* y, Index to) {
     if (from == 1 && to == 1 && n >= 16) {  // fewer are done before the library's copy has begun
         std::copy_n(x, n, y);
     } else if (from == 0 && to == 1) {
-        gradus::detail::fill(y, n, *x);
+        gradus::detail::fill_copies(y, n, *x);
     } else {
         for (Index i = 0; i < n; ++i) y[i * to] = x[i * from];
     }

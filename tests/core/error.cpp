@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/core/error.hpp"
 
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -48,4 +49,19 @@ TEST_CASE("fail() lists what was given, numbers and user types alike", "[core][e
           "eat: not ripe: got a fruit of 120 g");
     CHECK(text_of<gradus::ValueError>([] { fail<gradus::ValueError>("eat", "too many", 3, Fruit{5}, 7L); }) ==
           "eat: too many: got 3 and a fruit of 5 g and 7");
+}
+
+TEST_CASE("numbers in errors take as few digits as say which float it is", "[core][error]") {
+    using gradus::detail::number_text;
+    CHECK(number_text(0) == "0");
+    CHECK(number_text(-2) == "-2");
+    CHECK(number_text(0.1) == "0.1");
+    CHECK(number_text(static_cast<double>(0.1f)) == "0.1");
+    CHECK(number_text(1e-7) == "1e-07");
+    CHECK(number_text(1.0000001) == "1.0000001");
+    CHECK(number_text(static_cast<double>(1.00000012f)) == "1.00000012");
+    CHECK(number_text(std::numeric_limits<double>::infinity()) == "inf");
+    CHECK(number_text(std::numeric_limits<double>::quiet_NaN()) == "nan");
+    CHECK(text_of<gradus::ValueError>(
+              [] { gradus::detail::fail<gradus::ValueError>("eat", "half", 0.5f); }) == "eat: half: got 0.5");
 }

@@ -186,9 +186,9 @@ TEST_CASE("uniform: edges of the interval", "[core][random]") {
     const float infinity = std::numeric_limits<float>::infinity(), most = std::numeric_limits<float>::max();
     const auto refused = [&](float low, float high) { gradus::uniform({1}, low, high, generator); };
     const std::string rule = "uniform: needs low <= high, both finite and not too far apart: got ";
-    CHECK_THROWS_MATCHES(refused(2, 1), ValueError, Message(rule + "2.000000 and 1.000000"));
-    CHECK_THROWS_MATCHES(refused(0, infinity), ValueError, Message(rule + "0.000000 and inf"));
-    CHECK_THROWS_MATCHES(refused(-infinity, 0), ValueError, Message(rule + "-inf and 0.000000"));
+    CHECK_THROWS_MATCHES(refused(2, 1), ValueError, Message(rule + "2 and 1"));
+    CHECK_THROWS_MATCHES(refused(0, infinity), ValueError, Message(rule + "0 and inf"));
+    CHECK_THROWS_MATCHES(refused(-infinity, 0), ValueError, Message(rule + "-inf and 0"));
     CHECK_THROWS_AS(refused(infinity, infinity), ValueError);
     CHECK_THROWS_AS(refused(std::numeric_limits<float>::quiet_NaN(), 1), ValueError);
     CHECK_THROWS_AS(refused(-most, most), ValueError);  // high - low overflows
@@ -228,9 +228,9 @@ TEST_CASE("normal: mean, standard deviation and refusals", "[core][random]") {
     const float infinity = std::numeric_limits<float>::infinity();
     const auto refused = [&](float mean, float std) { gradus::normal({1}, mean, std, a); };
     const std::string rule = "normal: needs a finite mean and a finite std >= 0: got ";
-    CHECK_THROWS_MATCHES(refused(0, -1), ValueError, Message(rule + "0.000000 and -1.000000"));
-    CHECK_THROWS_MATCHES(refused(0, infinity), ValueError, Message(rule + "0.000000 and inf"));
-    CHECK_THROWS_MATCHES(refused(infinity, 1), ValueError, Message(rule + "inf and 1.000000"));
+    CHECK_THROWS_MATCHES(refused(0, -1), ValueError, Message(rule + "0 and -1"));
+    CHECK_THROWS_MATCHES(refused(0, infinity), ValueError, Message(rule + "0 and inf"));
+    CHECK_THROWS_MATCHES(refused(infinity, 1), ValueError, Message(rule + "inf and 1"));
     CHECK_THROWS_AS(refused(0, std::numeric_limits<float>::quiet_NaN()), ValueError);
 }
 

@@ -116,8 +116,8 @@ TEST_CASE("dropout: p of 0 and 1, and values that are not finite") {
 TEST_CASE("dropout: refusals") {
     const Variable<> x(ones({2}));
     CHECK_THROWS_MATCHES(dropout(x, -0.1), ValueError,
-                         Message("dropout: the probability must be in [0, 1]: got -0.100000"));
+                         Message("dropout: the probability must be in [0, 1]: got -0.1"));
     CHECK_THROWS_MATCHES(dropout(x, 1.5), ValueError,
-                         Message("dropout: the probability must be in [0, 1]: got 1.500000"));
+                         Message("dropout: the probability must be in [0, 1]: got 1.5"));
     CHECK_THROWS_AS(dropout(x, static_cast<double>(NaN)), ValueError);
 }

@@ -88,10 +88,10 @@ TEST_CASE("plateau: refusals") {
     const std::string name = "reduce_on_plateau: ";
     for (const double lr : {0.0, -1.0, NaN, inf})
         CHECK_REFUSES(ReduceOnPlateau({.lr = lr}),
-                      name + "lr must be finite and > 0: got " + std::to_string(lr));
+                      name + "lr must be finite and > 0: got " + gradus::detail::number_text(lr));
     for (const double factor : {0.0, 1.0, NaN})
         CHECK_REFUSES(ReduceOnPlateau({.lr = 1, .factor = factor}),
-                      name + "factor must be between 0 and 1: got " + std::to_string(factor));
+                      name + "factor must be between 0 and 1: got " + gradus::detail::number_text(factor));
     CHECK_REFUSES(ReduceOnPlateau({.lr = 1, .patience = -1}),
                   name + "patience and cooldown must not be negative: got -1");
     CHECK_REFUSES(ReduceOnPlateau({.lr = 1, .cooldown = -2}),
@@ -99,7 +99,7 @@ TEST_CASE("plateau: refusals") {
     CHECK_REFUSES(ReduceOnPlateau({.lr = 1, .threshold = inf}),
                   name + "threshold, min_lr and eps must be finite and not negative: got inf");
     CHECK_REFUSES(ReduceOnPlateau({.lr = 1, .min_lr = -1}),
-                  name + "threshold, min_lr and eps must be finite and not negative: got -1.000000");
+                  name + "threshold, min_lr and eps must be finite and not negative: got -1");
     CHECK_REFUSES(ReduceOnPlateau({.lr = 1, .eps = NaN}),
                   name + "threshold, min_lr and eps must be finite and not negative: got nan");
 }

@@ -318,13 +318,13 @@ TEST_CASE("find_lr: refusals") {
         CHECK_THROWS_MATCHES(find_lr(net, sgd, one_batch, loss_of, options), ValueError,
                              Message("find_lr: " + text));
     };
-    refuses({.start = 0}, "needs 0 < start < end: got 0.000000 and 10.000000");
-    refuses({.start = 1, .end = 1}, "needs 0 < start < end: got 1.000000 and 1.000000");
-    refuses({.start = 1, .end = double(infinity)}, "needs 0 < start < end: got 1.000000 and inf");
+    refuses({.start = 0}, "needs 0 < start < end: got 0 and 10");
+    refuses({.start = 1, .end = 1}, "needs 0 < start < end: got 1 and 1");
+    refuses({.start = 1, .end = double(infinity)}, "needs 0 < start < end: got 1 and inf");
     refuses({.steps = 1}, "steps must be at least 2: got 1");
-    refuses({.smoothing = 1}, "smoothing must be at least 0 and below 1: got 1.000000");
+    refuses({.smoothing = 1}, "smoothing must be at least 0 and below 1: got 1");
     refuses({.smoothing = double(NaN)}, "smoothing must be at least 0 and below 1: got nan");
-    refuses({.stop_factor = 1}, "stop_factor must be above 1: got 1.000000");
+    refuses({.stop_factor = 1}, "stop_factor must be above 1: got 1");
 
     const auto bad = [&](const Tensor<>&) { return sum(net[0]) * NaN; };
     CHECK_THROWS_MATCHES(

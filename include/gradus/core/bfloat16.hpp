@@ -6,6 +6,8 @@
 #include <string>
 #include <type_traits>
 
+#include "gradus/core/error.hpp"
+
 namespace gradus {
 
 /// The upper half of a float: 8 bits of exponent, 7 of mantissa. A storage type: convert to float to compute.
@@ -31,6 +33,8 @@ private:
     std::uint16_t bits_ = 0;
 };
 
-inline std::string to_string(bfloat16 value) { return std::to_string(static_cast<float>(value)); }
+inline std::string to_string(bfloat16 value) {
+    return detail::number_text(static_cast<double>(static_cast<float>(value)));
+}
 
 }  // namespace gradus

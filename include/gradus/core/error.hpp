@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 /// Train neural networks on the CPU. Everything public lives in this namespace; see docs/pytorch.md for a
 /// map.
@@ -57,14 +60,32 @@ inline void check(bool ok, const char* operation, const char* message) {
 
 namespace detail {
 
-/// Throws E("operation: message: got A and B"); every item has a to_string(item), in std or found by its
-/// type.
+/// A number in as few digits as say which float it is: 0.1, 1e-07, 0.123456789.
+[[gnu::cold, gnu::noinline]] inline std::string number_text(double value) {
+    char text[32];
+    for (const int digits : {6, 9}) {
+        std::snprintf(text, sizeof text, "%.*g", digits, value);
+        if (std::strtof(text, nullptr) == static_cast<float>(value)) break;
+    }
+    return text;
+}
+
+template <class T>
+std::string item_text(const T& item) {
+    using std::to_string;
+    if constexpr (std::is_floating_point_v<T>)
+        return number_text(static_cast<double>(item));
+    else
+        return to_string(item);
+}
+
+/// Throws E("operation: message: got A and B"); every item is a number or has a
+/// to_string(item), found by its type.
 template <class E, class First, class... Rest>
 [[noreturn, gnu::cold, gnu::noinline]] void fail(const char* operation, const std::string& message,
                                                  const First& first, const Rest&... rest) {
-    using std::to_string;
-    std::string text = std::string(operation) + ": " + message + ": got " + to_string(first);
-    ((text += " and " + to_string(rest)), ...);
+    std::string text = std::string(operation) + ": " + message + ": got " + item_text(first);
+    ((text += " and " + item_text(rest)), ...);
     throw E(text);
 }
 

@@ -90,7 +90,8 @@ template <class T, class Label>
 Split<T, Label> split(const Dataset<T, Label>& dataset, const SplitOptions& options = {}) {
     dataset.check("split");
     if (!(options.test >= 0 && options.test <= 1))
-        throw ValueError("split: the test fraction must be 0 to 1: got " + std::to_string(options.test));
+        throw ValueError("split: the test fraction must be 0 to 1: got " +
+                         gradus::detail::number_text(options.test));
     constexpr std::uint64_t stream = std::uint64_t{1} << 62;  // apart from those that a Generator hands out
     const Tensor<Index> order = permutation(dataset.size(), RandomStream{options.seed, stream});
     const Index cut = dataset.size() - std::llround(options.test * static_cast<double>(dataset.size()));

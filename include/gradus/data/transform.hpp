@@ -57,8 +57,9 @@ public:
         for (Index j = 0; j < std_.numel(); ++j) {
             if (!std::isfinite(mean_.data()[j]) || !std::isfinite(std_.data()[j]) || std_.data()[j] < 0)
                 throw ValueError("standardize: needs a finite mean and a finite std >= 0: got " +
-                                 std::to_string(mean_.data()[j]) + " and " + std::to_string(std_.data()[j]) +
-                                 " for feature " + std::to_string(j) + "; are there NaN or infinite inputs?");
+                                 gradus::detail::number_text(mean_.data()[j]) + " and " +
+                                 gradus::detail::number_text(std_.data()[j]) + " for feature " +
+                                 std::to_string(j) + "; are there NaN or infinite inputs?");
             if (divisor[j] == 0) divisor[j] = 1;
         }
     }

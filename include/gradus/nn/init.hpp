@@ -166,8 +166,9 @@ template <class T>
     const auto [mean, std, a, b] = options;
     if (!(std > 0 && a < b && std::isfinite(mean) && std::isfinite(std) && std::isfinite(a) &&
           std::isfinite(b)))
-        throw ValueError("trunc_normal: needs std > 0 and a < b, all finite: got std " + std::to_string(std) +
-                         ", a " + std::to_string(a) + " and b " + std::to_string(b));
+        throw ValueError("trunc_normal: needs std > 0 and a < b, all finite: got std " +
+                         gradus::detail::number_text(std) + ", a " + gradus::detail::number_text(a) +
+                         " and b " + gradus::detail::number_text(b));
     // The lower tail keeps all digits of a small probability, the upper one does not: then mirror.
     const bool mirror = a > mean;
     const double low = mirror ? (mean - b) / std : (a - mean) / std;

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "gradus/kernels/precision.hpp"
+#include "gradus/kernels/bf16_unit.hpp"
 
 namespace bf16_units {
 

@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "gradus/kernels/bf16_conv2d.hpp"
 #include "gradus/kernels/conv2d_gradients.hpp"
 #include "gradus/kernels/depthwise.hpp"
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/reduced_precision.hpp"
 #include "gradus/kernels/winograd_3x3.hpp"
 #include "gradus/kernels/winograd_5x5.hpp"
 
@@ -80,14 +80,6 @@ void for_each_product(const ConvSizes& s, const Visit& visit) {
     }
 }
 
-/// Units that split numbers for less than float takes are far faster than float; of the others, Winograd's
-/// algorithm, in float, saves more.
-inline Bf16Choice bf16_choice_of(const ConvSizes& s) {
-    const Bf16Choice choice = conv2d_choice(s);
-    const bool fewer_products = winograd::pays(s) || Winograd5x5<float>::suits(s);
-    return choice.unit && fewer_products && !choice.unit->split_pays ? Bf16Choice{nullptr, false} : choice;
-}
-
 template <class T>
 inline constexpr bool has_packs = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
@@ -106,8 +98,8 @@ Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
 template <class T>
 void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const detail::Bf16Choice bf16 = detail::bf16_choice_of(s); bf16.unit)
-            return detail::conv2d_bf16(bf16, s, padded.data(), weight.data(), bias, y);
+        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+            if (reduced->conv2d(s, padded.data(), weight.data(), bias, y)) return;
     }
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s))
@@ -127,8 +119,8 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
 template <class T>
 Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const detail::Bf16Choice bf16 = detail::bf16_choice_of(s); bf16.unit)
-            return detail::conv2d_dx_bf16(bf16, s, dy, weight);
+        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+            if (Tensor<T> dx; reduced->conv2d_dx(s, dy, weight, dx)) return dx;
     }
     if constexpr (detail::has_packs<T>) {
         if (detail::winograd::pays(s)) return detail::winograd::input_gradient(s, dy, weight);
@@ -154,8 +146,8 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
 template <class T>
 Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const detail::Bf16Choice bf16 = detail::bf16_choice_of(s); bf16.unit)
-            return detail::conv2d_dw_bf16(bf16, s, padded, dy);
+        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+            if (Tensor<T> dweight; reduced->conv2d_dw(s, padded, dy, dweight)) return dweight;
     }
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s)) {

@@ -7,9 +7,9 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
-#include "gradus/kernels/bf16_gemm.hpp"
 #include "gradus/kernels/gemm_tile.hpp"
 #include "gradus/kernels/map.hpp"
+#include "gradus/kernels/reduced_precision.hpp"
 
 namespace gradus::kernels {
 
@@ -282,9 +282,8 @@ template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
     if constexpr (std::is_same_v<T, float>) {
-        if (const detail::Bf16Choice bf16 = detail::gemm_choice(m, n, k); bf16.unit)
-            return detail::gemm_bf16(bf16, m, n, k, a.data, a.row, a.column, b.data, b.row, b.column, bias,
-                                     c);
+        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+            if (reduced->gemm(m, n, k, a.data, a.row, a.column, b.data, b.row, b.column, bias, c)) return;
     }
     if constexpr (std::is_floating_point_v<T>) {
         if (k > 0) return detail::Product<T>{m, n, k, a, b, bias, c}.run();

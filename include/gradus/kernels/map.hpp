@@ -309,7 +309,7 @@ bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
         map.n = y.numel();
         std::size_t k = 0;
         ((map.x[k] = x, map.steps[k] = 0, map.along[k++] = -1), ...);
-        simd::run<MapKernel<F, R, sizeof...(Ts)>>(&f, &map, y.mutable_data());
+        map_rows<F, R, Ts...>(f, map, y.mutable_data(), std::index_sequence_for<Ts...>());
         return true;
     }
     return false;

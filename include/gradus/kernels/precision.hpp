@@ -1,25 +1,50 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <atomic>
 #include <string>
 #include <string_view>
 
 #include "gradus/core/error.hpp"
-#include "gradus/kernels/amx.hpp"
-#include "gradus/kernels/bf16_pack.hpp"
+#include "gradus/kernels/bf16_conv2d.hpp"
+#include "gradus/kernels/bf16_gemm.hpp"
+#include "gradus/kernels/conv2d.hpp"
+#include "gradus/kernels/reduced_precision.hpp"
 
 namespace gradus {
 namespace kernels::detail {
 
-enum class MatmulPrecision { highest, high, medium };
+inline constexpr const char* precision_names[] = {"highest", "high", "medium"};
 
-inline std::atomic<MatmulPrecision>& matmul_precision() {
-    static std::atomic<MatmulPrecision> precision{MatmulPrecision::highest};
-    return precision;
+/// Units that split numbers for less than float takes are far faster than float; of the others, Winograd's
+/// algorithm, in float, saves more.
+inline Bf16Choice bf16_choice_of(const ConvSizes& s) {
+    const Bf16Choice choice = conv2d_choice(s);
+    const bool fewer_products = winograd::pays(s) || Winograd5x5<float>::suits(s);
+    return choice.unit && fewer_products && !choice.unit->split_pays ? Bf16Choice{nullptr, false} : choice;
 }
 
-inline constexpr const char* precision_names[] = {"highest", "high", "medium"};
+inline constexpr ReducedPrecision in_bf16{
+    [](Index m, Index n, Index k, const float* a, Index a_row, Index a_column, const float* b, Index b_row,
+       Index b_column, const float* bias, float* c) {
+        const Bf16Choice choice = gemm_choice(m, n, k);
+        if (choice.unit) gemm_bf16(choice, m, n, k, a, a_row, a_column, b, b_row, b_column, bias, c);
+        return choice.unit != nullptr;
+    },
+    [](const ConvSizes& s, const float* padded, const float* weight, const float* bias, float* y) {
+        const Bf16Choice choice = bf16_choice_of(s);
+        if (choice.unit) conv2d_bf16(choice, s, padded, weight, bias, y);
+        return choice.unit != nullptr;
+    },
+    [](const ConvSizes& s, const Tensor<float>& dy, const Tensor<float>& weight, Tensor<float>& dx) {
+        const Bf16Choice choice = bf16_choice_of(s);
+        if (choice.unit) dx = conv2d_dx_bf16(choice, s, dy, weight);
+        return choice.unit != nullptr;
+    },
+    [](const ConvSizes& s, const Tensor<float>& padded, const Tensor<float>& dy, Tensor<float>& dweight) {
+        const Bf16Choice choice = bf16_choice_of(s);
+        if (choice.unit) dweight = conv2d_dw_bf16(choice, s, padded, dy);
+        return choice.unit != nullptr;
+    }};
 
 }  // namespace kernels::detail
 
@@ -37,6 +62,7 @@ inline constexpr const char* precision_names[] = {"highest", "high", "medium"};
     for (int i = 0; i < 3; ++i)
         if (precision == precision_names[i]) {
             matmul_precision().store(static_cast<MatmulPrecision>(i), std::memory_order_relaxed);
+            reduced_precision().store(i == 0 ? nullptr : &in_bf16, std::memory_order_relaxed);
             return;
         }
     throw ValueError("set_float32_matmul_precision: needs \"highest\", \"high\" or \"medium\": got \"" +
@@ -49,85 +75,4 @@ inline std::string_view float32_matmul_precision() {
     return precision_names[static_cast<int>(matmul_precision().load(std::memory_order_relaxed))];
 }
 
-namespace kernels {
-namespace detail {
-
-#if defined(__x86_64__)
-
-inline constexpr Bf16Unit avx512_bf16_unit{
-    "avx512_bf16",
-    false,
-    [] {},
-    [] {},
-    multiply_avx512_bf16,
-    pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
-
-#if defined(__linux__)
-inline constexpr Bf16Unit amx_unit{"amx",
-                                   true,
-                                   AmxTiles::configure,
-                                   AmxTiles::release,
-                                   multiply_tiles<AmxTiles>,
-                                   pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
-#endif
-#endif
-
-[[gnu::cold]] inline const Bf16Unit* best_bf16_unit() {
-#if defined(__x86_64__)
-    if (simd::detail::best_isa_of_processor() < simd::Isa::avx512) return nullptr;
-#if defined(__linux__)
-    if (may_use_amx() && tiles_are_right<AmxTiles>()) return &amx_unit;
-#endif
-    if (__builtin_cpu_supports("avx512bf16")) return &avx512_bf16_unit;
-#endif
-    return nullptr;
-}
-
-inline const Bf16Unit*& forced_bf16_unit() {
-    static const Bf16Unit* unit = nullptr;
-    return unit;
-}
-
-}  // namespace detail
-
-/// What multiplies bfloat16 numbers on this processor: null if nothing does, or if isa() is below avx512.
-inline const Bf16Unit* bf16_unit() {
-    if (const Bf16Unit* unit = detail::forced_bf16_unit()) return unit;
-    static const Bf16Unit* const best = detail::best_bf16_unit();
-    return simd::isa() == simd::Isa::avx512 ? best : nullptr;
-}
-
-/// Puts another one in its place during its life, for tests. Nest them on one thread only.
-class ScopedBf16Unit {
-public:
-    explicit ScopedBf16Unit(const Bf16Unit& unit) : previous_(detail::forced_bf16_unit()) {
-        detail::forced_bf16_unit() = &unit;
-    }
-    ~ScopedBf16Unit() { detail::forced_bf16_unit() = previous_; }
-    ScopedBf16Unit(const ScopedBf16Unit&) = delete;
-    ScopedBf16Unit& operator=(const ScopedBf16Unit&) = delete;
-
-private:
-    const Bf16Unit* previous_;
-};
-
-namespace detail {
-
-struct Bf16Choice {
-    const Bf16Unit* unit;  // null: float
-    bool split;
-};
-
-/// The fastest that the precision allows.
-inline Bf16Choice bf16_choice() {
-    const MatmulPrecision precision = matmul_precision().load(std::memory_order_relaxed);
-    if (precision == MatmulPrecision::highest) [[likely]]
-        return {nullptr, false};
-    const Bf16Unit* const unit = bf16_unit();
-    const bool split = precision == MatmulPrecision::high;
-    return {unit && split && !unit->split_pays ? nullptr : unit, split};
-}
-
-}  // namespace detail
-}  // namespace kernels
 }  // namespace gradus

@@ -287,8 +287,10 @@ void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const
     }
     if constexpr (std::is_floating_point_v<T>) {
         if (k > 0) return detail::Product<T>{m, n, k, a, b, bias, c}.run();
+        for (Index i = 0; i < m * n; ++i) c[i] = bias ? bias[i % n] : T(0);
+    } else {
+        detail::gemm_plain(m, n, k, a, b, bias, c);
     }
-    detail::gemm_plain(m, n, k, a, b, bias, c);
 }
 
 namespace detail {

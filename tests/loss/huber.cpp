@@ -106,9 +106,9 @@ TEST_CASE("huber: refusals") {
     const auto delta = [](const std::string& given) {
         return Message("huber: delta must be greater than 0: got " + given);
     };
-    CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = 0}), ValueError, delta("0.000000"));
+    CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = 0}), ValueError, delta("0"));
     CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = -1.5}), ValueError,
-                         delta("-1.500000"));
+                         delta("-1.5"));
     CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = static_cast<double>(NaN)}), ValueError,
                          delta("nan"));
 }

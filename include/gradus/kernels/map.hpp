@@ -47,6 +47,43 @@ struct MapRows {
     Index steps[max_operands], along[max_operands];
 };
 
+/// Whole packs of a row: to[i] = f(from[i]...) for i < end.
+template <class T>
+struct MapPass {
+    Index end;
+    T* to;
+    const T* from[max_operands];
+};
+
+/// The passes over one row: its tail as one pack, which overlaps the body and is put aside at `few`, because
+/// y may be an operand; then the body. `few` has a pack for that and for each operand: one that repeats is
+/// written there, and what is shorter than a pack is padded there. Compiled once for all functors.
+template <class T>
+[[gnu::noinline]] inline void plan_row(const MapRows& map, std::size_t operands, Index row, T* y, Index lanes,
+                                       T* few, MapPass<T>* passes) {
+    const Index n = map.n, rest = n & (lanes - 1);
+    MapPass<T>&tail = passes[0], &body = passes[1];
+    tail.end = rest > 0 ? lanes : 0;
+    tail.to = few;
+    body.end = n - rest;
+    body.to = y;
+    for (std::size_t k = 0; k < operands; ++k) {
+        const T* x = static_cast<const T*>(map.x[k]) + row * map.steps[k];
+        T* const own = few += lanes;
+        if (!map.along[k]) {
+            gradus::detail::fill_copies(own, lanes, *x);
+            tail.from[k] = body.from[k] = own;
+        } else if (n < lanes) {
+            gradus::detail::fill_copies(own, lanes, T(0));
+            simd::detail::copy_few(own, x, static_cast<int>(n));
+            tail.from[k] = own;
+        } else {
+            tail.from[k] = x + (n - lanes);
+            body.from[k] = x;
+        }
+    }
+}
+
 /// y[i] = f(x[i]...) for rows of n. The tail runs through the same code as the body, so an element's bits do
 /// not depend on where a block begins.
 template <class F, class T, std::size_t Count>
@@ -56,37 +93,22 @@ struct MapKernel {
         constexpr std::size_t lanes = Bytes / sizeof(T);
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         constexpr Index step = static_cast<Index>(lanes);
-        alignas(Bytes) T few[Count][lanes], last[lanes];
-        const Index n = map.n, rest = n & (step - 1);
+        alignas(Bytes) T few[(Count + 1) * lanes];
+        MapPass<T> passes[2];
         const std::array<Index, Count> along = {map.along[I]...};
-        for (Index row = 0; row < map.rows; ++row, y += n) {
-            std::array<const T*, Count> x = {static_cast<const T*>(map.x[I]) + row * map.steps[I]...};
-            ((along[I] ? void() : (Pack(*x[I]).store(few[I]), void(x[I] = few[I]))), ...);
-            std::array<const T*, Count> from = x;
-            T* to = y;
-            Index end = n - rest;
-            if (rest > 0) {  // the last pack overlaps; it is done first, because y may be an operand
-                ((from[I] += (n - step) & along[I]), ...);
-                to = last;
-                end = step;
-                if (n < step) {
-                    const auto pad = [&](std::size_t k) {
-                        std::fill_n(few[k], lanes, T(0));
-                        simd::detail::copy_few(few[k], x[k], static_cast<int>(n));
-                    };
-                    ((along[I] ? pad(I) : void()), ...);
-                    from = {few[I]...};
-                }
-            }
-            for (;; from = x, to = y, end = n - rest) {  // one body for all packs: f is compiled once
-                for (Index i = 0; i < end; i += step)
+        for (Index row = 0; row < map.rows; ++row, y += map.n) {
+            plan_row<T>(map, Count, row, y, step, few, passes);
+            for (const MapPass<T>& pass : passes) {
+                const std::array<const T*, Count> from = {pass.from[I]...};
+                T* const to = pass.to;
+                for (Index i = 0, end = pass.end; i < end; i += step)
                     Pack(f(Pack::load(from[I] + (i & along[I]))...)).store(to + i);
-                if (to == y) break;
             }
-            if (n >= step)
-                rest > 0 ? Pack::load(last).store(y + (n - step)) : void();
+            if (passes[0].end == 0) continue;
+            if (map.n >= step)
+                Pack::load(few).store(y + (map.n - step));
             else
-                simd::detail::copy_few(y, last, static_cast<int>(n));
+                simd::detail::copy_few(y, few, static_cast<int>(map.n));
         }
     }
 
@@ -270,8 +292,8 @@ struct ErasedMap {
     }
 
 private:
-    static constexpr Index joined_rows = 64;   // rows of fewer elements are joined
-    static constexpr Index join_bytes = 8192;  // of one operand
+    static constexpr Index joined_rows = 192;   // rows of fewer elements are joined
+    static constexpr Index join_bytes = 16384;  // of one operand
 
     char* at(Index i) const { return static_cast<char*>(y) + i * static_cast<Index>(element); }
 

@@ -5,9 +5,8 @@
 #include <cmath>
 #include <limits>
 
-#include "gradus/core/parallel.hpp"
-#include "gradus/core/tensor.hpp"
 #include "gradus/kernels/functions.hpp"
+#include "gradus/kernels/map.hpp"
 #include "gradus/kernels/packs_of_rows.hpp"
 
 // Softmax along one axis of x [outer, n, inner]: where that is the last axis (inner = 1) by rows, else by
@@ -17,28 +16,19 @@
 namespace gradus::kernels {
 namespace detail {
 
-/// Where softmax leaves y = exp(x - largest) and, per row or column, the sum of it, that sum's logarithm and
-/// the largest x. Without `sums`, y is divided by the sum and all else left out.
+/// Where softmax leaves y = exp(x - largest) and, per row or column, the sum of it and the largest x. Without
+/// `sums`, y is divided by the sum and all else left out.
 template <class T>
 struct SoftmaxOut {
     T* y;
-    T *sums = nullptr, *log_sums = nullptr, *largest = nullptr;
+    T *sums = nullptr, *largest = nullptr;
 
     SoftmaxOut from(Index element, Index position) const {
-        if (!sums) return {y + element};
-        return {y + element, sums + position, log_sums + position, largest + position};
-    }
-
-    /// Keeps the first n lanes; expects `sums`.
-    template <class Pack>
-    GRADUS_INLINE void store(Index position, int n, const Pack& sum, const Pack& shift) const {
-        sum.store_partial(sums + position, n);
-        log(sum).store_partial(log_sums + position, n);
-        shift.store_partial(largest + position, n);
+        return sums ? SoftmaxOut{y + element, sums + position, largest + position} : SoftmaxOut{y + element};
     }
 };
 
-template <class T>
+template <class T, bool Divide>
 struct SoftmaxRows {
     template <int Bytes>
     GRADUS_INLINE static void run(const T* x, Index rows, Index n, SoftmaxOut<T> out) {
@@ -48,7 +38,7 @@ struct SoftmaxRows {
         const PacksOfRows<T, Bytes> packs(n);
         const T *const x_end = x + rows * n, *const y_end = out.y + rows * n;
         T* y = out.y;
-        alignas(Bytes) T waiting[std::size_t{packs.group_size}];
+        alignas(Bytes) T waiting[std::size_t{Divide ? packs.group_size : 1}];
         for (Index first = 0; first < rows; first += packs.group) {
             const Index count = std::min(packs.group, rows - first);
             Pack each[std::size_t{lanes}];
@@ -71,38 +61,41 @@ struct SoftmaxRows {
             shift.store(numbers);
             // What will be divided waits where rows do not overlap: reading what two stores have written is
             // slow. A long row waits in place.
-            const bool in_place = out.sums || n > packs.group_size - lanes;
-            T* const exps = in_place ? y : waiting;
-            const Index pitch = in_place ? n : packs.whole + lanes;
-            const T* const exps_end = in_place ? y_end : waiting + packs.group_size;
+            const bool waits = Divide && n <= packs.group_size - lanes;
+            T* const exps = waits ? waiting : y;
+            const Index pitch = waits ? packs.whole + lanes : n;
+            const T* const exps_end = waits ? waiting + packs.group_size : y_end;
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
                 T* const to = exps + k * pitch;
                 Pack total(T(0));
-                for (Index i = 0; i < packs.whole; i += lanes) {
-                    const Pack e = exp(Pack::load(row + i) - Pack(numbers[k]));
-                    e.store(to + i);
+                for (Index i = 0; i < n; i += lanes) {  // one body for all packs: exp is compiled once
+                    const bool tail = i == packs.whole;
+                    Pack e = exp((tail ? packs.load_tail(row + i, x_end) : Pack::load(row + i)) -
+                                 Pack(numbers[k]));
+                    tail ? packs.store_tail(e, to + i, exps_end) : e.store(to + i);
+                    if (tail) e = select(packs.own, e, Pack(T(0)));
                     total += e;
-                }
-                if (packs.rest > 0) {
-                    const Pack e = exp(packs.load_tail(row + packs.whole, x_end) - Pack(numbers[k]));
-                    packs.store_tail(e, to + packs.whole, exps_end);
-                    total += select(packs.own, e, Pack(T(0)));
                 }
                 each[k] = total;
             }
             const Pack sum =
                 simd::across(each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return a + b; });
-            if (out.sums) out.store(first, static_cast<int>(count), sum, shift);
-            (1 / sum).store(numbers);
-            for (Index k = 0; k < (out.sums ? 0 : count); ++k) {
-                const T* const from = exps + k * pitch;
-                T* const to = y + k * n;
-                const Pack factor(numbers[k]);
-                for (Index i = 0; i < packs.whole; i += lanes) (Pack::load(from + i) * factor).store(to + i);
-                if (packs.rest > 0)
-                    packs.store_tail(packs.load_tail(from + packs.whole, exps_end) * factor, to + packs.whole,
-                                     y_end);
+            if constexpr (Divide) {
+                (1 / sum).store(numbers);
+                for (Index k = 0; k < count; ++k) {
+                    const T* const from = exps + k * pitch;
+                    T* const to = y + k * n;
+                    const Pack factor(numbers[k]);
+                    for (Index i = 0; i < packs.whole; i += lanes)
+                        (Pack::load(from + i) * factor).store(to + i);
+                    if (packs.rest > 0)
+                        packs.store_tail(packs.load_tail(from + packs.whole, exps_end) * factor,
+                                         to + packs.whole, y_end);
+                }
+            } else {
+                sum.store_partial(out.sums + first, static_cast<int>(count));
+                shift.store_partial(out.largest + first, static_cast<int>(count));
             }
             x += count * n;
             y += count * n;
@@ -186,7 +179,7 @@ private:
     }
 };
 
-template <class T>
+template <class T, bool Divide>
 struct SoftmaxColumns {
     template <int Bytes>
     GRADUS_INLINE static void run(const T* x, Index n, Index inner, Index columns, SoftmaxOut<T> out) {
@@ -205,18 +198,17 @@ struct SoftmaxColumns {
                     packs.store(e, out.y + i * inner, k);
                     total[k] += e;
                 }
-            if (out.sums) {
+            if constexpr (Divide) {
+                for (int k = 0; k < packs.count; ++k) total[k] = 1 / total[k];
+                for (Index i = 0; i < n; ++i)
+                    for (int k = 0; k < packs.count; ++k)
+                        packs.store(packs.load(out.y + i * inner, k) * total[k], out.y + i * inner, k);
+            } else {
                 for (int k = 0; k < packs.count; ++k) {
                     packs.store(total[k], out.sums, k);
-                    packs.store(log(total[k]), out.log_sums, k);
                     packs.store(shift[k], out.largest, k);
                 }
-                continue;
             }
-            for (int k = 0; k < packs.count; ++k) total[k] = 1 / total[k];
-            for (Index i = 0; i < n; ++i)
-                for (int k = 0; k < packs.count; ++k)
-                    packs.store(packs.load(out.y + i * inner, k) * total[k], out.y + i * inner, k);
         }
     }
 };
@@ -243,7 +235,7 @@ struct SoftmaxColumnsBack {
 /// One column, of numbers of any type.
 template <class T>
 void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) {
-    using std::exp, std::log;
+    using std::exp;
     const T lowest = T(-std::numeric_limits<double>::infinity());
     T top = lowest, sum(0);
     for (Index i = 0; i < n; ++i)
@@ -251,7 +243,7 @@ void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) 
     if (!(top > lowest)) top = T(0);
     for (Index i = 0; i < n; ++i) sum = sum + (out.y[i * inner] = exp(x[i * inner] - top));
     if (out.sums)
-        *out.sums = sum, *out.log_sums = log(sum), *out.largest = top;
+        *out.sums = sum, *out.largest = top;
     else
         for (Index i = 0; i < n; ++i) out.y[i * inner] = out.y[i * inner] / sum;
 }
@@ -290,14 +282,14 @@ struct SoftmaxSizes {
     }
 };
 
-template <class T>
+template <bool Divide, class T>
 void softmax_into(const Tensor<T>& x, int axis, const SoftmaxOut<T>& out) {
     const SoftmaxSizes s(x.shape(), axis);
     s.share_out(
         [&](Index row, Index count) {
             const T* const from = x.data() + row * s.n;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<SoftmaxRows<T>>(from, count, s.n, out.from(row * s.n, row));
+                simd::run<SoftmaxRows<T, Divide>>(from, count, s.n, out.from(row * s.n, row));
             else
                 for (Index r = 0; r < count; ++r)
                     softmax_column(from + r * s.n, s.n, 1, out.from((row + r) * s.n, row + r));
@@ -305,7 +297,8 @@ void softmax_into(const Tensor<T>& x, int axis, const SoftmaxOut<T>& out) {
         [&](Index outer, Index column, Index count) {
             const Index at = outer * s.n * s.inner + column, position = outer * s.inner + column;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<SoftmaxColumns<T>>(x.data() + at, s.n, s.inner, count, out.from(at, position));
+                simd::run<SoftmaxColumns<T, Divide>>(x.data() + at, s.n, s.inner, count,
+                                                     out.from(at, position));
             else
                 for (Index c = 0; c < count; ++c)
                     softmax_column(x.data() + at + c, s.n, s.inner, out.from(at + c, position + c));
@@ -324,11 +317,17 @@ struct SoftmaxParts {
 template <class T>
 SoftmaxParts<T> softmax_parts(const Tensor<T>& x, int axis) {
     const Shape one = x.shape().with(axis, 1);
-    SoftmaxParts<T> p{Tensor<T>::uninitialized(x.shape()), Tensor<T>::uninitialized(one),
-                      Tensor<T>::uninitialized(one), Tensor<T>::uninitialized(one)};
-    detail::softmax_into(
-        x, axis,
-        {p.exps.mutable_data(), p.sums.mutable_data(), p.log_sums.mutable_data(), p.largest.mutable_data()});
+    SoftmaxParts<T> p{Tensor<T>::uninitialized(x.shape()),
+                      Tensor<T>::uninitialized(one),
+                      {},
+                      Tensor<T>::uninitialized(one)};
+    detail::softmax_into<false>(x, axis,
+                                {p.exps.mutable_data(), p.sums.mutable_data(), p.largest.mutable_data()});
+    const auto logarithm = []<class V>(const V& sum) GRADUS_INLINE_LAMBDA {
+        using simd::log;
+        return V(log(sum));
+    };
+    p.log_sums = map("softmax", vectorized(logarithm), p.sums);
     return p;
 }
 
@@ -336,7 +335,7 @@ SoftmaxParts<T> softmax_parts(const Tensor<T>& x, int axis) {
 template <class T>
 Tensor<T> softmax(const Tensor<T>& x, int axis) {
     Tensor<T> y = Tensor<T>::uninitialized(x.shape());
-    detail::softmax_into(x, axis, {y.mutable_data()});
+    detail::softmax_into<true>(x, axis, {y.mutable_data()});
     return y;
 }
 

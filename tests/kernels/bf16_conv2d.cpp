@@ -6,6 +6,7 @@
 
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv2d.hpp"
+#include "gradus/kernels/precision.hpp"
 #include "support/bf16_units.hpp"
 #include "support/test.hpp"
 

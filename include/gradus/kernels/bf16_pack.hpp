@@ -59,7 +59,8 @@ struct Bf16Rounding {
     /// Rounded to nearest, ties to even, in the upper half of each lane; the lower is of no meaning. NaN
     /// loses its sign.
     GRADUS_INLINE static Pairs round(const Floats& x) {
-        const Pairs bits = select(typename Pairs::Mask(x != x), Pairs(0x7fc00000), simd::bits(x));
+        const Pairs nan = (x != x).lanes;  // by bits: 64 bytes, whatever the width of this instruction set
+        const Pairs bits = (simd::bits(x) & !nan) | (nan & 0x7fc00000);
         return bits + 0x7fff + ((bits >> 16) & 1);
     }
 

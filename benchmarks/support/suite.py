@@ -37,7 +37,7 @@ BUDGETS = {  # seconds per case and rounds
 
 # User seconds of g++ -O2 for one MLP program in each library are in compile_time/*.cpp; these are gradus's own programs.
 GRADUS_FLAGS = ["-fopenmp", "-Iinclude"]
-COMPILED_FLAGS = None  # what the README program needs on top to use gradus::compiled, once there is such a target
+COMPILED_FLAGS = ["-DGRADUS_COMPILED"]  # what the CMake target gradus::compiled adds
 
 
 def setting(threads, layout="contiguous", core_type="default", blas="pthread", passive=False, isa="", options=()):
@@ -284,8 +284,7 @@ class Suite:
                                   cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
         readme = folder / (next(line.split()[1] for line in snippets if line.startswith("program ")) + ".cpp")
         yield "readme", readme, GRADUS_FLAGS
-        if COMPILED_FLAGS:
-            yield "compiled", readme, GRADUS_FLAGS + COMPILED_FLAGS
+        yield "compiled", readme, GRADUS_FLAGS + COMPILED_FLAGS
 
     def compile_time(self):
         """User seconds of g++ -O2."""

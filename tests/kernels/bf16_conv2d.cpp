@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/kernels/bf16_conv2d.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -57,12 +58,19 @@ struct Operands {
           bias(whole_numbers({s.groups * s.out}, 3)),
           dy(whole_numbers(s.y_shape(), 4)) {}
 
-    /// As float computes it.
+    /// The exact result: operands are whole numbers, and float may round (Winograd's algorithm does).
     Results expected(const ConvSizes& s) const {
-        Results r{full(s.y_shape(), 12345.0f), kernels::conv2d_dx(s, dy, w),
-                  kernels::conv2d_dw(s, padded, dy)};
-        kernels::conv2d(s, padded, w, bias.data(), r.y.mutable_data());
-        return r;
+        const auto wide = [](const Tensor<>& numbers) { return cast<double>(numbers); };
+        const auto whole = [](const Tensor<double>& numbers) {
+            Tensor<> result = Tensor<>::uninitialized(numbers.shape());
+            std::transform(numbers.begin(), numbers.end(), result.mutable_data(),
+                           [](double number) { return static_cast<float>(std::round(number)); });
+            return result;
+        };
+        Tensor<double> y = Tensor<double>::uninitialized(s.y_shape());
+        kernels::conv2d(s, wide(padded), wide(w), wide(bias).data(), y.mutable_data());
+        return {whole(y), whole(kernels::conv2d_dx(s, wide(dy), wide(w))),
+                whole(kernels::conv2d_dw(s, wide(padded), wide(dy)))};
     }
     Results with(const Bf16Choice& choice, const ConvSizes& s) const {
         Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_dx_bf16(choice, s, dy, w),

@@ -388,7 +388,8 @@ class OwnedLeaf : public Variable<T> {
 public:
     OwnedLeaf(Tensor<T> value, bool requires_grad) : Variable<T>(std::move(value), {requires_grad}) {}
     OwnedLeaf(const OwnedLeaf& other) : OwnedLeaf(other.value(), other.requires_grad()) {}
-    OwnedLeaf(OwnedLeaf&& other) noexcept = default;
+    // Out of line, since g++ 12 takes a moved std::optional<Parameter> for uninitialized.
+    [[gnu::noinline]] OwnedLeaf(OwnedLeaf&& other) noexcept : Variable<T>(std::move(other)) {}
 
     OwnedLeaf& operator=(const OwnedLeaf& other) {
         if (this == &other) return *this;

@@ -427,8 +427,7 @@ TEST_CASE("cross_entropy: refusals") {
         return Message("cross_entropy: label_smoothing must be at least 0 and less than 1: got " + given);
     };
     CHECK_THROWS_MATCHES(cross_entropy(x, {0, 1}, {.label_smoothing = 1}), ValueError, smoothing("1"));
-    CHECK_THROWS_MATCHES(cross_entropy(x, {0, 1}, {.label_smoothing = -0.5}), ValueError,
-                         smoothing("-0.5"));
+    CHECK_THROWS_MATCHES(cross_entropy(x, {0, 1}, {.label_smoothing = -0.5}), ValueError, smoothing("-0.5"));
     CHECK_THROWS_MATCHES(cross_entropy(x, zeros({2, 3}), {.label_smoothing = static_cast<double>(NaN)}),
                          ValueError, smoothing("nan"));
     CHECK_THROWS_MATCHES(

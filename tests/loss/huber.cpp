@@ -107,8 +107,7 @@ TEST_CASE("huber: refusals") {
         return Message("huber: delta must be greater than 0: got " + given);
     };
     CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = 0}), ValueError, delta("0"));
-    CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = -1.5}), ValueError,
-                         delta("-1.5"));
+    CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = -1.5}), ValueError, delta("-1.5"));
     CHECK_THROWS_MATCHES(huber(leaf(zeros({2})), zeros({2}), {.delta = static_cast<double>(NaN)}), ValueError,
                          delta("nan"));
 }

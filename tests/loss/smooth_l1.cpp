@@ -98,8 +98,7 @@ TEST_CASE("smooth_l1: refusals") {
     const auto beta = [](const std::string& given) {
         return Message("smooth_l1: beta must be at least 0: got " + given);
     };
-    CHECK_THROWS_MATCHES(smooth_l1(leaf(zeros({2})), zeros({2}), {.beta = -1}), ValueError,
-                         beta("-1"));
+    CHECK_THROWS_MATCHES(smooth_l1(leaf(zeros({2})), zeros({2}), {.beta = -1}), ValueError, beta("-1"));
     CHECK_THROWS_MATCHES(smooth_l1(leaf(zeros({2})), zeros({2}), {.beta = static_cast<double>(NaN)}),
                          ValueError, beta("nan"));
 }

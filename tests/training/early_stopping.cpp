@@ -86,5 +86,5 @@ TEST_CASE("early_stopping: refusals") {
     for (const double delta : {-1.0, NaN, inf})
         CHECK_THROWS_MATCHES(EarlyStopping({.min_delta = delta}), ValueError,
                              Message("early_stopping: min_delta must be finite and not negative: got " +
-                                     std::to_string(delta)));
+                                     gradus::detail::number_text(delta)));
 }

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "gradus/core/parallel.hpp"
-#include "gradus/kernels/isa.hpp"
 #include "gradus/kernels/bf16_unit.hpp"
+#include "gradus/kernels/isa.hpp"
 
 // A build that is many times slower than it could be should not go unnoticed. The note appears when a file is
 // compiled; -DGRADUS_NO_BUILD_NOTES silences it.

@@ -9,40 +9,17 @@
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/precision.hpp"
 #include "support/bf16_units.hpp"
+#include "support/convolution.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
+using convolution::sizes;
+using convolution::whole_numbers;
 using kernels::Bf16Unit;
 using kernels::ConvSizes;
 using kernels::detail::Bf16Choice;
 
 namespace {
-
-/// Whole numbers from -8 to 8: exact as bfloat16, and so are sums of thousands of their products in float.
-Tensor<> whole_numbers(const Shape& shape, std::uint64_t seed) {
-    Generator generator(seed);
-    Tensor<> x = randn<float>(shape, generator);
-    for (float& value : x.mutable_values()) value = std::max(-8.0f, std::min(8.0f, std::round(value * 4)));
-    return x;
-}
-
-ConvSizes sizes(Index batch, Index groups, Index in, Index out, Size2 image, Size2 kernel, Size2 stride,
-                Size2 before, Size2 after, Size2 dilation) {
-    ConvSizes s;
-    s.batch = batch;
-    s.groups = groups;
-    s.in = in;
-    s.out = out;
-    s.kernel = kernel;
-    s.stride = stride;
-    s.dilation = dilation;
-    s.image = image;
-    s.before = before;
-    s.padded = {image.height + before.height + after.height, image.width + before.width + after.width};
-    s.result = {(s.padded.height - dilation.height * (kernel.height - 1) - 1) / stride.height + 1,
-                (s.padded.width - dilation.width * (kernel.width - 1) - 1) / stride.width + 1};
-    return s;
-}
 
 struct Results {
     Tensor<> y, dx, dw;
@@ -52,11 +29,11 @@ struct Operands {
     Tensor<> x, padded, w, bias, dy;
 
     explicit Operands(const ConvSizes& s)
-        : x(whole_numbers({s.batch, s.groups * s.in, s.image.height, s.image.width}, 1)),
+        : x(whole_numbers<float>({s.batch, s.groups * s.in, s.image.height, s.image.width}, 1)),
           padded(kernels::pad_images(s, x)),
-          w(whole_numbers(s.weight_shape(), 2)),
-          bias(whole_numbers({s.groups * s.out}, 3)),
-          dy(whole_numbers(s.y_shape(), 4)) {}
+          w(whole_numbers<float>(s.weight_shape(), 2)),
+          bias(whole_numbers<float>({s.groups * s.out}, 3)),
+          dy(whole_numbers<float>(s.y_shape(), 4)) {}
 
     /// The exact result: operands are whole numbers, and float may round (Winograd's algorithm does).
     Results expected(const ConvSizes& s) const {

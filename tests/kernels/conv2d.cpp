@@ -5,41 +5,17 @@
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "support/convolution.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
+using convolution::sizes;
+using convolution::whole_numbers;
 using kernels::ConvSizes;
 
 namespace {
 
 constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
-
-/// Whole numbers from -8 to 8, of which sums of thousands of products are exact.
-template <class T>
-Tensor<T> whole_numbers(const Shape& shape, std::uint64_t seed) {
-    Generator generator(seed);
-    Tensor<T> x = randn<T>(shape, generator);
-    for (T& value : x.mutable_values()) value = std::max(T(-8), std::min(T(8), std::round(value * T(4))));
-    return x;
-}
-
-ConvSizes sizes(Index batch, Index groups, Index in, Index out, Size2 image, Size2 kernel, Size2 stride,
-                Size2 before, Size2 after, Size2 dilation) {
-    ConvSizes s;
-    s.batch = batch;
-    s.groups = groups;
-    s.in = in;
-    s.out = out;
-    s.kernel = kernel;
-    s.stride = stride;
-    s.dilation = dilation;
-    s.image = image;
-    s.before = before;
-    s.padded = {image.height + before.height + after.height, image.width + before.width + after.width};
-    s.result = {(s.padded.height - dilation.height * (kernel.height - 1) - 1) / stride.height + 1,
-                (s.padded.width - dilation.width * (kernel.width - 1) - 1) / stride.width + 1};
-    return s;
-}
 
 /// The definition: seven loops over the unpadded image. Calls visit(y, x, w) with positions.
 template <class Visit>

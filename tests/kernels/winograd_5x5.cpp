@@ -5,6 +5,7 @@
 
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv2d.hpp"
+#include "support/convolution.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -16,18 +17,7 @@ namespace {
 constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 ConvSizes sizes(Index batch, Index in, Index out, Size2 image, Size2 before, Size2 after) {
-    ConvSizes s;
-    s.batch = batch;
-    s.groups = 1;
-    s.in = in;
-    s.out = out;
-    s.kernel = 5;
-    s.stride = s.dilation = 1;
-    s.image = image;
-    s.before = before;
-    s.padded = {image.height + before.height + after.height, image.width + before.width + after.width};
-    s.result = {s.padded.height - 4, s.padded.width - 4};
-    return s;
+    return convolution::sizes(batch, 1, in, out, image, 5, 1, before, after, 1);
 }
 
 /// The root mean square of the errors, in units of that of what is expected.

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "gradus/core/random.hpp"
+#include "gradus/kernels/conv_sizes.hpp"
+
+// What the tests of convolution kernels share.
+
+namespace convolution {
+
+using gradus::Index;
+using gradus::Shape;
+using gradus::Size2;
+using gradus::Tensor;
+using gradus::kernels::ConvSizes;
+
+inline ConvSizes sizes(Index batch, Index groups, Index in, Index out, Size2 image, Size2 kernel,
+                       Size2 stride, Size2 before, Size2 after, Size2 dilation) {
+    ConvSizes s;
+    s.batch = batch;
+    s.groups = groups;
+    s.in = in;
+    s.out = out;
+    s.kernel = kernel;
+    s.stride = stride;
+    s.dilation = dilation;
+    s.image = image;
+    s.before = before;
+    s.padded = {image.height + before.height + after.height, image.width + before.width + after.width};
+    s.result = {(s.padded.height - dilation.height * (kernel.height - 1) - 1) / stride.height + 1,
+                (s.padded.width - dilation.width * (kernel.width - 1) - 1) / stride.width + 1};
+    return s;
+}
+
+/// Whole numbers from -8 to 8: exact as bfloat16, and so are sums of thousands of their products in float.
+template <class T>
+Tensor<T> whole_numbers(const Shape& shape, std::uint64_t seed) {
+    gradus::Generator generator(seed);
+    Tensor<T> x = gradus::randn<T>(shape, generator);
+    for (T& value : x.mutable_values()) value = std::max(T(-8), std::min(T(8), std::round(value * T(4))));
+    return x;
+}
+
+}  // namespace convolution

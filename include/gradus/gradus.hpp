@@ -40,6 +40,7 @@
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/gemm.hpp"
 #include "gradus/kernels/gemm_tile.hpp"
+#include "gradus/kernels/gradient_phases.hpp"
 #include "gradus/kernels/indexing.hpp"
 #include "gradus/kernels/isa.hpp"
 #include "gradus/kernels/layer_norm.hpp"

@@ -5,7 +5,7 @@
 
 #include "gradus/kernels/bf16_gemm.hpp"
 #include "gradus/kernels/conv_sizes.hpp"
-#include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/gradient_phases.hpp"
 
 // Convolutions of bfloat16 numbers with sums in float. Each is a product whose rows are channels, so that the
 // weight lies there as it must and results are written along the pixels; patches are gathered while they are
@@ -49,99 +49,27 @@ inline void conv2d_bf16(const Bf16Choice& choice, const ConvSizes& s, const floa
     }
 }
 
-/// Along one axis, the input positions first, first + stride, ... and the taps that reach them: from output
-/// position t + shift, with t the number of the input position.
-struct AxisPhase {
-    Index first, count;
-    Index tap = 0, taps = 0, tap_step = 0;
-    Index shift = 0, shift_step = 0;
-
-    AxisPhase(Index phase, Index size, Index kernel, Index stride, Index dilation, Index before) {
-        first = ((phase - before) % stride + stride) % stride;
-        count = first < size ? (size - first + stride - 1) / stride : 0;
-        for (Index k = 0; k < kernel; ++k) {
-            if ((phase - k * dilation) % stride != 0) continue;
-            const Index at = (first + before) / stride + (phase - k * dilation) / stride;
-            if (taps == 0) {
-                tap = k;
-                shift = at;
-            } else if (taps == 1) {
-                tap_step = k - tap;
-                shift_step = at - shift;
-            }
-            ++taps;
-        }
-    }
-
-    Index last_shift() const { return shift + (taps - 1) * shift_step; }  // the smallest
-};
-
-/// Zeros that all phases of an axis find around the output gradient.
-struct GradientBorder {
-    Index before = 0, after = 0;
-
-    GradientBorder(Index size, Index kernel, Index stride, Index dilation, Index pad, Index result) {
-        for (Index phase = 0; phase < stride; ++phase) {
-            const AxisPhase p(phase, size, kernel, stride, dilation, pad);
-            if (p.count == 0 || p.taps == 0) continue;
-            before = std::max(before, -p.last_shift());
-            after = std::max(after, p.count + p.shift - result);
-        }
-    }
-};
-
 /// dx as kernels::conv2d_dx.
 inline Tensor<float> conv2d_dx_bf16(const Bf16Choice& choice, const ConvSizes& s, const Tensor<float>& dy,
                                     const Tensor<float>& weight) {
-    const auto phase_of = [&](Index phase, bool vertical) {
-        const auto of = [&](const Size2& size) { return vertical ? size.height : size.width; };
-        return AxisPhase(phase, of(s.image), of(s.kernel), of(s.stride), of(s.dilation), of(s.before));
-    };
-    const GradientBorder rows(s.image.height, s.kernel.height, s.stride.height, s.dilation.height,
-                              s.before.height, s.result.height);
-    const GradientBorder columns(s.image.width, s.kernel.width, s.stride.width, s.dilation.width,
-                                 s.before.width, s.result.width);
-    const Size2 size{rows.before + s.result.height + rows.after,
-                     columns.before + s.result.width + columns.after};
-    const Index zeros_before[] = {0, 0, rows.before, columns.before};
-    const Tensor<float> padded =
-        size == s.result
-            ? dy
-            : pad<float>(dy, {s.batch, s.groups * s.out, size.height, size.width}, zeros_before, 0.0f);
-
-    const Shape shape{s.batch, s.groups * s.in, s.image.height, s.image.width};
-    const bool reached = s.stride.height <= s.kernel.height && s.stride.width <= s.kernel.width &&
-                         s.dilation == Size2(1);  // every pixel, by some tap
-    Tensor<float> dx = reached ? Tensor<float>::uninitialized(shape) : zeros<float>(shape);
+    const GradientPhases<float> phases(s, dy);
+    Tensor<float> dx = phases.new_dx();
     float* const out = dx.mutable_data();
-    const Index plane = size.area(), image = s.image.area();
     for (Index g = 0; g < s.groups; ++g)
-        for (Index py = 0; py < s.stride.height; ++py)
-            for (Index px = 0; px < s.stride.width; ++px) {
-                const AxisPhase y = phase_of(py, true), x = phase_of(px, false);
-                if (y.count * x.count * y.taps * x.taps == 0) continue;
-                const Index kernel = s.kernel.area(), depth = s.out * y.taps * x.taps;
-                Bf16Product product{
-                    .unit = *choice.unit,
-                    .split = choice.split,
-                    .a = {weight.data() + g * s.out * s.in * kernel,
-                          linear_walk(s.in, kernel),
-                          {y.taps, x.taps, y.tap * s.kernel.width + x.tap, s.in * kernel,
-                           y.tap_step * s.kernel.width, x.tap_step},
-                          s.in},
-                    .b = {padded.data(),
-                          {y.count, x.count, g * s.out * plane, s.groups * s.out * plane, size.width, 1},
-                          {y.taps, x.taps, (rows.before + y.shift) * size.width + columns.before + x.shift,
-                           plane, y.shift_step * size.width, x.shift_step},
-                          s.batch * y.count * x.count},
-                    .depth = depth,
-                    .c = out,
-                    .c_row = image,
-                    .c_columns = {y.count, x.count, g * s.in * image + y.first * s.image.width + x.first,
-                                  s.groups * s.in * image, s.stride.height * s.image.width, s.stride.width}};
-                product.gather_columns();
-                product.run();
-            }
+        phases.for_each([&](const AxisPhase& y, const AxisPhase& x) {
+            Bf16Product product{.unit = *choice.unit,
+                                .split = choice.split,
+                                .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
+                                      linear_walk(s.in, s.kernel.area()), phases.weights(y, x), s.in},
+                                .b = {phases.padded.data(), phases.from(g, y, x), phases.depths(y, x),
+                                      s.batch * y.count * x.count},
+                                .depth = s.out * y.taps * x.taps,
+                                .c = out,
+                                .c_row = s.image.area(),
+                                .c_columns = phases.to(g, y, x)};
+            product.gather_columns();
+            product.run();
+        });
     return dx;
 }
 

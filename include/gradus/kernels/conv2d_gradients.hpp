@@ -5,70 +5,15 @@
 #include <array>
 
 #include "gradus/kernels/gathered_product.hpp"
-#include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/gradient_phases.hpp"
 #include "gradus/kernels/pack_pixels.hpp"
 
 namespace gradus::kernels::detail {
 
-/// Along one axis: the input positions that share the taps which reach them. With i + before = stride * t +
-/// phase, tap k is one of them if phase - k * dilation is a multiple of the stride, and the output position
-/// under it is t + (phase - k * dilation) / stride.
-struct Phase {
-    Index first, count;   // input positions first, first + stride, ...
-    Index first_t;        // t of the first
-    Index tap_count = 0;  // how many taps reach them
-    Tensor<Index> taps;   // k
-    Tensor<Index> shift;  // (phase - k * dilation) / stride
-
-    Phase(Index phase, Index size, Index kernel, Index stride, Index dilation, Index before) {
-        first = ((phase - before) % stride + stride) % stride;
-        count = first < size ? (size - first + stride - 1) / stride : 0;
-        first_t = (first + before) / stride;
-        taps = Tensor<Index>::uninitialized({kernel});
-        shift = Tensor<Index>::uninitialized({kernel});
-        Index *const tap = taps.mutable_data(), *const by = shift.mutable_data();
-        for (Index k = 0; k < kernel; ++k)
-            if ((phase - k * dilation) % stride == 0) {
-                tap[tap_count] = k;
-                by[tap_count++] = (phase - k * dilation) / stride;
-            }
-    }
-};
-
-/// How far the output gradient must be padded so that every phase finds zeros outside it.
-struct Border {
-    Index before = 0, after = 0;
-    bool gaps = false;  // whether there are input positions that no tap reaches
-
-    Border(Index size, Index kernel, Index stride, Index dilation, Index pad, Index result) {
-        for (Index at = 0; at < std::min(stride, size); ++at) {
-            const Phase p((at + pad) % stride, size, kernel, stride, dilation, pad);
-            gaps |= p.tap_count == 0;
-            for (Index i = 0; i < p.tap_count; ++i) {
-                const Index shift = p.shift.data()[i];
-                before = std::max(before, -(p.first_t + shift));
-                after = std::max(after, p.first_t + p.count - 1 + shift - (result - 1));
-            }
-        }
-    }
-};
-
 template <class T>
 Tensor<T> conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
-    const Border rows(s.image.height, s.kernel.height, s.stride.height, s.dilation.height, s.before.height,
-                      s.result.height);
-    const Border columns(s.image.width, s.kernel.width, s.stride.width, s.dilation.width, s.before.width,
-                         s.result.width);
-    const Size2 size{rows.before + s.result.height + rows.after,
-                     columns.before + s.result.width + columns.after};
-    const Index zero_before[] = {0, 0, rows.before, columns.before};
-    const Tensor<T> padded =
-        size == s.result
-            ? dy
-            : pad<T>(dy, {s.batch, s.groups * s.out, size.height, size.width}, zero_before, T(0));
-
-    const Shape shape{s.batch, s.groups * s.in, s.image.height, s.image.width};
-    Tensor<T> dx = rows.gaps || columns.gaps ? zeros<T>(shape) : Tensor<T>::uninitialized(shape);
+    const GradientPhases<T> phases(s, dy);
+    Tensor<T> dx = phases.new_dx();
     T* const out = dx.mutable_data();
     const TileSizes tile = tile_sizes<T>();
     const Index panels = (s.in + tile.columns - 1) / tile.columns, area = s.kernel.area();
@@ -78,52 +23,36 @@ Tensor<T> conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor
     T* const no_bias = packed + width * s.out * area;
     std::fill_n(no_bias, width, T(0));
     for (Index g = 0; g < s.groups; ++g)
-        for (Index py = 0; py < s.stride.height; ++py)
-            for (Index px = 0; px < s.stride.width; ++px) {
-                const Phase y(py, s.image.height, s.kernel.height, s.stride.height, s.dilation.height,
-                              s.before.height);
-                const Phase x(px, s.image.width, s.kernel.width, s.stride.width, s.dilation.width,
-                              s.before.width);
-                if (y.count == 0 || x.count == 0 || y.tap_count * x.tap_count == 0) continue;
-                const Index count = y.tap_count * x.tap_count, depth = s.out * count;
-                Tensor<Index> table = Tensor<Index>::uninitialized({count + depth});
-                Index *const taps = table.mutable_data(), *const depths = taps + count, *next = taps;
-                for (Index i = 0; i < y.tap_count; ++i)
-                    for (Index j = 0; j < x.tap_count; ++j)
-                        *next++ = y.taps.data()[i] * s.kernel.width + x.taps.data()[j];
-                for (Index o = 0; o < s.out; ++o)
-                    for (Index i = 0; i < y.tap_count; ++i)
-                        for (Index j = 0; j < x.tap_count; ++j)
-                            *next++ =
-                                (o * size.height + rows.before + y.first_t + y.shift.data()[i]) * size.width +
-                                columns.before + x.first_t + x.shift.data()[j];
-                parallel_for(panels, 1, [&](Index begin, Index end) {
-                    for (Index p = begin; p < end; ++p)
-                        for (Index o = 0; o < s.out; ++o)
-                            for (Index j = 0; j < tile.columns; ++j) {
-                                const Index c = p * tile.columns + j;
-                                T* const to = packed + (p * depth + o * count) * tile.columns + j;
-                                const T* const from = weight.data() + ((g * s.out + o) * s.in + c) * area;
-                                for (Index t = 0; t < count; ++t)
-                                    to[t * tile.columns] = c < s.in ? from[taps[t]] : T(0);
-                            }
-                });
-                const Index plane = size.area(), image = s.image.area();
-                GatheredProduct<T>{
-                    padded.data(),
-                    {y.count, x.count, g * s.out * plane, s.groups * s.out * plane, size.width, 1},
-                    s.batch * y.count * x.count,
-                    depths,
-                    depth,
-                    packed,
-                    no_bias,
-                    s.in,
-                    out,
-                    {y.count, x.count, g * s.in * image + y.first * s.image.width + x.first,
-                     s.groups * s.in * image, s.stride.height * s.image.width, s.stride.width},
-                    image}
-                    .run();
-            }
+        phases.for_each([&](const AxisPhase& y, const AxisPhase& x) {
+            const Index count = y.taps * x.taps, depth = s.out * count;
+            Tensor<Index> table = Tensor<Index>::uninitialized({count + depth});
+            Index *const taps = table.mutable_data(), *const depths = taps + count;
+            phases.weights(y, x).run(0, count, taps);
+            phases.depths(y, x).run(0, depth, depths);
+            parallel_for(panels, 1, [&](Index begin, Index end) {
+                for (Index p = begin; p < end; ++p)
+                    for (Index o = 0; o < s.out; ++o)
+                        for (Index j = 0; j < tile.columns; ++j) {
+                            const Index c = p * tile.columns + j;
+                            T* const to = packed + (p * depth + o * count) * tile.columns + j;
+                            const T* const from = weight.data() + ((g * s.out + o) * s.in + c) * area;
+                            for (Index t = 0; t < count; ++t)
+                                to[t * tile.columns] = c < s.in ? from[taps[t]] : T(0);
+                        }
+            });
+            GatheredProduct<T>{phases.padded.data(),
+                               phases.from(g, y, x),
+                               s.batch * y.count * x.count,
+                               depths,
+                               depth,
+                               packed,
+                               no_bias,
+                               s.in,
+                               out,
+                               phases.to(g, y, x),
+                               s.image.area()}
+                .run();
+        });
     return dx;
 }
 

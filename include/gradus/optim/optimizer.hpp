@@ -51,6 +51,20 @@ namespace detail {
                      (below_1 ? "at least 0 and below 1" : "finite and not negative") + ": got " + got);
 }
 
+template <class Options>
+concept HasMomentumOption = requires(Options o) {
+    o.momentum;
+}
+|| requires(Options o) { o.beta1; };
+
+template <HasMomentumOption Options>
+auto& momentum_option(Options& options) {
+    if constexpr (requires { options.momentum; })
+        return options.momentum;
+    else
+        return options.beta1;
+}
+
 /// The settings that all optimizers have.
 template <class Options>
 [[gnu::cold]] void check_common_settings(const char* optimizer, const Options& o) {
@@ -199,15 +213,18 @@ public:
     }
 
     /// Whether there is momentum: the option `momentum`, or `beta1`.
-    static constexpr bool has_momentum = requires(Options o) { o.momentum; }
-    || requires(Options o) { o.beta1; };
+    static constexpr bool has_momentum = detail::HasMomentumOption<Options>;
 
     /// Momentum of the first group.
-    double momentum() const requires has_momentum { return momentum_of(groups_.front().options); }
+    template <detail::HasMomentumOption O = Options>
+    double momentum() const {
+        return detail::momentum_option<const O>(groups_.front().options);
+    }
 
     /// Sets the momentum of all groups. Throws ValueError if it is out of range.
-    void set_momentum(double momentum) requires has_momentum {
-        set_all([momentum](Options& o) { momentum_of(o) = momentum; });
+    template <detail::HasMomentumOption O = Options>
+    void set_momentum(double momentum) {
+        set_all([momentum](O& o) { detail::momentum_option(o) = momentum; });
     }
 
     /// Step counts and state of every parameter, in the order in which they were added; copies, which later
@@ -287,14 +304,6 @@ protected:
 private:
     static bool takes_part(const Variable<T>& parameter) {
         return parameter.has_grad() && parameter.requires_grad();
-    }
-
-    template <class O>
-    static auto& momentum_of(O& options) {
-        if constexpr (requires { options.momentum; })
-            return options.momentum;
-        else
-            return options.beta1;
     }
 
     template <class Change>

@@ -67,6 +67,8 @@
 #include "gradus/autograd/derivatives.hpp"
 #include "gradus/autograd/gradcheck.hpp"
 #include "gradus/autograd/no_grad.hpp"
+#include "gradus/autograd/node.hpp"
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/autograd/record.hpp"
 #include "gradus/autograd/variable.hpp"
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/ops/arithmetic.hpp"
 #include "support/test.hpp"
 

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "gradus/autograd/parameter.hpp"
 #include "support/op_table.hpp"
 #include "support/test.hpp"
 

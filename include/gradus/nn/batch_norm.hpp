@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/norm.hpp"

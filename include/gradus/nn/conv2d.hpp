@@ -5,6 +5,7 @@
 #include <optional>
 #include <tuple>
 
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"

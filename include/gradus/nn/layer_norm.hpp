@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/norm.hpp"

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/init.hpp"
 #include "gradus/nn/trace.hpp"

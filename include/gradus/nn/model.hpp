@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "gradus/autograd/variable.hpp"
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/core/reflect.hpp"
 
 /// Layers, and what can be done with any model made of them. A model is a plain struct with layers as fields.

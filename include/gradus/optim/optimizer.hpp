@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "gradus/autograd/variable.hpp"
+#include "gradus/autograd/parameter.hpp"
 #include "gradus/kernels/update.hpp"
 
 /// Optimizers: built from a model's parameters, stepped after every backward().

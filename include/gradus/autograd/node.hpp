@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "gradus/core/memory.hpp"
+#include "gradus/core/ref_count.hpp"
+#include "gradus/core/size2.hpp"
+#include "gradus/core/tensor.hpp"
+
+namespace gradus {
+
+template <class T = float>
+class Variable;
+
+namespace detail {
+
+template <class T>
+class BackwardWalk;
+
+/// Base of objects that come and go with every step: their memory is recycled.
+struct Recycled {
+    static void* operator new(std::size_t bytes) { return BlockCache::take(bytes); }
+    static void operator delete(void* memory, std::size_t bytes) { BlockCache::give(memory, bytes); }
+};
+
+/// A function that the walk calls with a complete gradient; what it returns takes the gradient's place.
+template <class T>
+struct Hook : Recycled {
+    virtual ~Hook() = default;
+    virtual Tensor<T> operator()(const Tensor<T>& gradient) = 0;
+
+    Hook* next = nullptr;  // the hooks of a node are called in the order of their registration
+    RefCount references;   // of the node, of handles, and of a walk that runs it
+    bool removed = false;  // passed over, and dropped by the next walk
+
+    static void drop(Hook* hook) {
+        if (hook->references.drop() == 1) delete hook;
+    }
+};
+
+/// The work of a result that nobody has read yet. It runs when somebody does; or an operation that was given
+/// the result as a temporary, which nobody else can read, has it done together with its own.
+template <class T>
+struct Deferred : Recycled {
+    virtual ~Deferred() = default;
+    virtual void compute(T* value) = 0;
+    /// The result of this work and the operation after it in one (for a pooling: with its window); an
+    /// undefined variable if there is no such combination.
+    virtual Variable<T> followed_by(std::string_view operation, const Size2& window) = 0;
+    /// The same for the sum with `other`, of the same shape.
+    virtual Variable<T> plus(const Variable<T>&) { return {}; }
+};
+
+/// What a Variable points to: a value, its gradient, and (in the derived Recorded) how the value came about.
+/// Nodes own the nodes of their inputs, never the other way round, so a graph has no ownership cycle.
+template <class T>
+struct Node {
+    // Owners of a node are variables, which read it, and graphs, which only hold it.
+    static constexpr std::int64_t holder = 1;
+    static constexpr std::int64_t reader = holder + (std::int64_t{1} << 32);
+
+    Node(Tensor<T>&& v, bool wants) : requires_grad(wants), value(std::move(v)) {}
+    virtual ~Node() {
+        delete deferred.load(std::memory_order_relaxed);
+        while (hooks) Hook<T>::drop(std::exchange(hooks, hooks->next));
+    }
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    /// Tells the walk of every input that wants a gradient, once per rule.
+    virtual void count_inputs(BackwardWalk<T>&) {}
+    /// Calls every rule with dy and delivers each result to the walk.
+    virtual void pull_back(const Tensor<T>&, BackwardWalk<T>&) {}
+    /// Drops rules, what they saved, and the hold on the inputs.
+    virtual void release_history() {}
+    virtual std::size_t bytes() const { return sizeof(*this); }
+
+    bool is_leaf() const { return !is_result; }
+
+    /// Does the deferred work. Several threads may ask for a value at a time.
+    [[gnu::noinline]] void settle() {
+        const SpinLock lock(busy);
+        Deferred<T>* const work = deferred.load(std::memory_order_relaxed);
+        if (!work) return;
+        work->compute(value.mutable_data());
+        deferred.store(nullptr, std::memory_order_release);
+        delete work;
+    }
+
+    /// The last variable goes: a graph that still holds the node needs no more of the value than its shape.
+    void forget_value() {
+        if (!deferred.load(std::memory_order_acquire)) value.give_up_elements();
+    }
+
+    void drop_removed_hooks() {
+        for (Hook<T>** at = &hooks; *at;)
+            if ((*at)->removed)
+                Hook<T>::drop(std::exchange(*at, (*at)->next));
+            else
+                at = &(*at)->next;
+    }
+
+    RefCount references{reader};
+    std::atomic<Deferred<T>*> deferred{nullptr};
+    Node* next = nullptr;  // in a list of nodes to be freed, or whose gradient is complete
+    Node *previous_in_walk, *next_in_walk;
+    int pending = 0;                           // during a walk: contributions still to come
+    std::atomic_flag busy = ATOMIC_FLAG_INIT;  // a thread adds to the gradient or computes the value
+    bool requires_grad;
+    bool is_result = false;
+    bool released = false;
+    bool retain_grad = false;
+    const char* name = "leaf";
+    Hook<T>* hooks = nullptr;
+    Tensor<T> value;                    // of deferred work: the memory that it will write
+    std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
+    std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
+};
+
+template <class N, class... Args>
+N* make_node(Args&&... args) {
+    void* memory = BlockCache::take(sizeof(N));
+    try {
+        return new (memory) N(std::forward<Args>(args)...);
+    } catch (...) {
+        BlockCache::give(memory, sizeof(N));
+        throw;
+    }
+}
+
+/// Frees a node that nobody owns, and every node that only it held: with a list, not by recursion, so that a
+/// chain of a million operations does not need a million stack frames.
+template <class T>
+[[gnu::noinline]] void free_nodes(Node<T>* node) noexcept {
+    static thread_local Node<T>* waiting = nullptr;
+    static thread_local bool busy = false;
+    node->next = waiting;
+    waiting = node;
+    if (busy) return;
+    busy = true;
+    while (waiting) {
+        Node<T>* next = std::exchange(waiting, waiting->next);
+        const std::size_t bytes = next->bytes();
+        next->~Node();  // gives up its inputs, which may append to the list
+        BlockCache::give(next, bytes);
+    }
+    busy = false;
+}
+
+/// A counted reference to a node, of a holder or a reader.
+template <class T, std::int64_t Owner>
+class OwningRef {
+public:
+    OwningRef() = default;
+    explicit OwningRef(Node<T>* owned) : node_(owned) {}
+    static OwningRef share(Node<T>* node) {
+        node->references.add(Owner);
+        return OwningRef(node);
+    }
+    OwningRef(const OwningRef& other) noexcept : node_(other.node_) {
+        if (node_) node_->references.add(Owner);
+    }
+    OwningRef(OwningRef&& other) noexcept : node_(std::exchange(other.node_, nullptr)) {}
+    OwningRef& operator=(OwningRef other) noexcept {
+        std::swap(node_, other.node_);
+        return *this;
+    }
+    ~OwningRef() {
+        if (node_) drop();
+    }
+
+    Node<T>* get() const { return node_; }
+    Node<T>* operator->() const { return node_; }
+    Node<T>& operator*() const { return *node_; }
+    explicit operator bool() const { return node_ != nullptr; }
+
+private:
+    void drop() noexcept {
+        if constexpr (Owner == Node<T>::reader) {
+            const std::int64_t owners = node_->references.get();
+            if (owners != Owner && owners < 2 * (Owner - 1)) node_->forget_value();  // the last reader
+        }
+        if (node_->references.drop(Owner) == Owner) free_nodes(node_);
+    }
+
+    Node<T>* node_ = nullptr;
+};
+
+template <class T>
+using NodeRef = OwningRef<T, Node<T>::holder>;
+template <class T>
+using ReaderRef = OwningRef<T, Node<T>::reader>;
+
+}  // namespace detail
+}  // namespace gradus

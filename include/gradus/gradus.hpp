@@ -124,6 +124,7 @@
 #include "gradus/optim/cyclic_schedules.hpp"
 #include "gradus/optim/decay_schedules.hpp"
 #include "gradus/optim/optimizer.hpp"
+#include "gradus/optim/options.hpp"
 #include "gradus/optim/plateau.hpp"
 #include "gradus/optim/rmsprop.hpp"
 #include "gradus/optim/schedule.hpp"

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
-#include <limits>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -13,19 +11,10 @@
 
 #include "gradus/autograd/parameter.hpp"
 #include "gradus/kernels/update.hpp"
+#include "gradus/optim/options.hpp"
 
 /// Optimizers: built from a model's parameters, stepped after every backward().
 namespace gradus::optim {
-
-/// A number among the options: made from a float, a double or an integer, and kept as double.
-struct Real {
-    double value;
-
-    template <class Number>
-    requires std::is_arithmetic_v<Number>
-    constexpr Real(Number number) : value(static_cast<double>(number)) {}
-    constexpr operator double() const { return value; }
-};
 
 /// What an optimizer remembers of one parameter, to be inspected or saved.
 template <class T>
@@ -41,39 +30,6 @@ struct ParameterState {
 
 namespace detail {
 
-[[gnu::cold]] inline void check_setting(const char* optimizer, const char* setting, double value,
-                                        bool below_1 = false) {
-    const bool good = value >= 0 && (below_1 ? value < 1 : value <= std::numeric_limits<double>::max());
-    if (good) return;
-    char got[32];
-    std::snprintf(got, sizeof got, "%g", value);
-    throw ValueError(std::string(optimizer) + ": " + setting + " must be " +
-                     (below_1 ? "at least 0 and below 1" : "finite and not negative") + ": got " + got);
-}
-
-template <class Options>
-concept HasMomentumOption = requires(Options o) {
-    o.momentum;
-}
-|| requires(Options o) { o.beta1; };
-
-template <HasMomentumOption Options>
-auto& momentum_option(Options& options) {
-    if constexpr (requires { options.momentum; })
-        return options.momentum;
-    else
-        return options.beta1;
-}
-
-/// The settings that all optimizers have.
-template <class Options>
-[[gnu::cold]] void check_common_settings(const char* optimizer, const Options& o) {
-    check_setting(optimizer, "lr", o.lr);
-    check_setting(optimizer, "weight_decay", o.weight_decay);
-    check_setting(optimizer, "l1", o.l1);
-    check_setting(optimizer, "lr_scale", o.lr_scale);
-}
-
 /// True if `pattern`, in which * stands for any text, is the path or a leading part of it that ends at a dot.
 [[gnu::cold]] inline bool matches(std::string_view pattern, std::string_view path) {
     if (pattern.empty()) return path.empty() || path.front() == '.';
@@ -83,27 +39,6 @@ template <class Options>
         return false;
     }
     return !path.empty() && pattern.front() == path.front() && matches(pattern.substr(1), path.substr(1));
-}
-
-/// The penalties on the size of the weights: those that are part of the gradient, and decoupled decay.
-template <class T>
-struct Penalties {
-    T l2, l1;
-    T shrink = 1;  // what decoupled decay leaves of a weight
-
-    template <class V>
-    GRADUS_INLINE V gradient(const V& w, const V& dw) const {
-        V g = dw;
-        if (l2 != 0) g = g + V(l2) * w;
-        if (l1 != 0) g = g + select(w > V(0), V(l1), select(w < V(0), V(-l1), V(0)));
-        return g;
-    }
-};
-
-template <class T, class Options>
-Penalties<T> penalties(const Options& o, bool decoupled) {
-    const double decay = o.weight_decay;
-    return {T(decoupled ? 0 : decay), T(o.l1), T(decoupled ? 1 - o.lr * o.lr_scale * decay : 1)};
 }
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 
 #include "gradus/loss/bce.hpp"
 #include "gradus/ops/activation.hpp"
+#include "loss/row.hpp"
 #include "loss/targets.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
@@ -16,24 +17,11 @@ namespace {
 const Tensor<> logits{{-2, 0.5f, 3}, {1, 1.25f, -0.5f}};
 const Tensor<> target{{0, 1, 0.5f}, {1, 0, 0}};
 
-/// Expected numbers of one combination of options. The gradient is that of the mean.
-struct Row {
-    const char* name;
-    BceWithLogitsOptions<> options;
-    Tensor<> terms;
-    float mean, sum;
-    Tensor<> slope;
-};
+using Row = LossRow<BceWithLogitsOptions<>>;
 
-void check_row(Row row, const Tensor<>& at, const Tensor<>& wanted) {
-    INFO(row.name);
-    const auto loss = [&](const auto& v) { return bce_with_logits(v, wanted, row.options); };
-    check_numbers(gradient(loss, at), row.slope, 1e-6f);
-    check_numbers(loss(leaf(at)).value(), full({}, row.mean), 1e-6f);
-    row.options.reduction = Reduction::sum;
-    check_numbers(loss(leaf(at)).value(), full({}, row.sum), 1e-6f);
-    row.options.reduction = Reduction::none;
-    check_numbers(loss(leaf(at)).value(), row.terms, 1e-6f);
+void check_row(const Row& row, const Tensor<>& at, const Tensor<>& wanted) {
+    check_loss(row, at,
+               [&](const auto& x, const auto& options) { return bce_with_logits(x, wanted, options); });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "gradus/ops/indexing.hpp"
 #include "gradus/ops/layout.hpp"
+#include "loss/row.hpp"
 #include "loss/targets.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
@@ -118,26 +119,12 @@ TEST_CASE("cross_entropy: values and gradients by hand") {
 
 namespace {
 
-/// Expected numbers of one combination of options. The gradient is that of the mean.
-struct Row {
-    const char* name;
-    CrossEntropyOptions<> options;
-    Tensor<> terms;
-    float mean, sum;
-    Tensor<> gradient;
-};
+using Row = LossRow<CrossEntropyOptions<>>;
 
 template <class Target>
-void check_row(const Row& row, const Tensor<>& logits, const Target& target) {
-    INFO(row.name);
-    CrossEntropyOptions<> options = row.options;
-    const auto loss = [&](const auto& x) { return cross_entropy(x, target, options); };
-    check_numbers(gradient(loss, logits), row.gradient, 1e-6f);
-    check_numbers(loss(leaf(logits)).value(), full({}, row.mean), 1e-6f);
-    options.reduction = Reduction::sum;
-    check_numbers(loss(leaf(logits)).value(), full({}, row.sum), 1e-6f);
-    options.reduction = Reduction::none;
-    check_numbers(loss(leaf(logits)).value(), row.terms, 1e-6f);
+void check_row(const Row& row, const Tensor<>& at, const Target& wanted) {
+    check_loss(row, at,
+               [&](const auto& x, const auto& options) { return cross_entropy(x, wanted, options); });
 }
 
 const Tensor<> three{{3, 3, -2}, {1, -1, 2}, {0.5f, -0.25f, 1.5f}};

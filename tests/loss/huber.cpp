@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gradus/loss/smooth_l1.hpp"
+#include "loss/row.hpp"
 #include "loss/targets.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
@@ -34,39 +35,27 @@ TEST_CASE("huber: op table") {
 
 // From F.huber_loss(prediction, target, delta = ...) of PyTorch 1.13; the gradient is that of the mean.
 TEST_CASE("huber: values and gradients") {
-    struct Row {
-        double delta;
-        Tensor<> terms;
-        float mean, sum;
-        Tensor<> slope;
-    };
-    for (const Row& row : std::vector<Row>{
-             {1,
+    for (const auto& row : std::vector<LossRow<HuberOptions>>{
+             {"delta 1",
+              {.delta = 1},
               {{0.125f, 0, 2.5f}, {1.5f, 0.03125f, 0.03125f}},
               0.697916667f,
               4.1875f,
               {{-0.0833333333f, 0, 0.166666667f}, {-0.166666667f, 0.0416666667f, -0.0416666667f}}},
-             {0.25,
+             {"delta 0.25",
+              {.delta = 0.25},
               {{0.09375f, 0, 0.71875f}, {0.46875f, 0.03125f, 0.03125f}},
               0.223958333f,
               1.34375f,
               {{-0.0416666667f, 0, 0.0416666667f}, {-0.0416666667f, 0.0416666667f, -0.0416666667f}}},
-             {2.5,
+             {"delta 2.5",
+              {.delta = 2.5},
               {{0.125f, 0, 4.375f}, {2, 0.03125f, 0.03125f}},
               1.09375f,
               6.5625f,
-              {{-0.0833333333f, 0, 0.416666667f}, {-0.333333333f, 0.0416666667f, -0.0416666667f}}}}) {
-        INFO("delta " << row.delta);
-        const auto loss = [&](Reduction reduction) {
-            return [&row, reduction](const auto& x) {
-                return huber(x, target, {.reduction = reduction, .delta = row.delta});
-            };
-        };
-        check_numbers(loss(Reduction::none)(leaf(prediction)).value(), row.terms, 1e-6f);
-        check_numbers(loss(Reduction::mean)(leaf(prediction)).value(), full({}, row.mean), 1e-6f);
-        check_numbers(loss(Reduction::sum)(leaf(prediction)).value(), full({}, row.sum), 1e-6f);
-        check_numbers(gradient(loss(Reduction::mean), prediction), row.slope, 1e-6f);
-    }
+              {{-0.0833333333f, 0, 0.416666667f}, {-0.333333333f, 0.0416666667f, -0.0416666667f}}}})
+        check_loss(row, prediction,
+                   [](const auto& x, const auto& options) { return huber(x, target, options); });
     CHECK(huber(leaf(prediction), target).item() == Approx(0.697916667));
     CHECK(huber(leaf(prediction), target).operation() == std::string("huber"));
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "gradus/ops/activation.hpp"
+#include "loss/row.hpp"
 #include "loss/targets.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
@@ -16,24 +17,10 @@ const Tensor<> x{{-0.5f, -1, -2}, {-1.5f, -0.25f, -3}};
 const Tensor<> target{{0.2f, 0.3f, 0.5f}, {1, 0, 0}};
 const Tensor<> log_target{{-1, -0.5f, -2}, {-0.25f, -3, -1.5f}};
 
-/// Expected numbers of one combination of options. The gradient is that of the mean.
-struct Row {
-    const char* name;
-    KlDivOptions options;
-    Tensor<> terms;
-    float mean, sum;
-    Tensor<> slope;
-};
+using Row = LossRow<KlDivOptions>;
 
-void check_row(Row row, const Tensor<>& at, const Tensor<>& wanted) {
-    INFO(row.name);
-    const auto loss = [&](const auto& v) { return kl_div(v, wanted, row.options); };
-    check_numbers(gradient(loss, at), row.slope, 1e-6f);
-    check_numbers(loss(leaf(at)).value(), full({}, row.mean), 1e-6f);
-    row.options.reduction = Reduction::sum;
-    check_numbers(loss(leaf(at)).value(), full({}, row.sum), 1e-6f);
-    row.options.reduction = Reduction::none;
-    check_numbers(loss(leaf(at)).value(), row.terms, 1e-6f);
+void check_row(const Row& row, const Tensor<>& at, const Tensor<>& wanted) {
+    check_loss(row, at, [&](const auto& v, const auto& options) { return kl_div(v, wanted, options); });
 }
 
 }  // namespace

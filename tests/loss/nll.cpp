@@ -5,6 +5,7 @@
 
 #include "gradus/loss/cross_entropy.hpp"
 #include "gradus/ops/activation.hpp"
+#include "loss/row.hpp"
 #include "loss/targets.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
@@ -16,24 +17,10 @@ namespace {
 const Tensor<> x{{-0.5f, -1, -2.5f}, {-3, -0.25f, -2}, {-1.5f, -0.75f, -1.25f}};
 const Tensor<> weight{0.5f, 2, 1.25f};
 
-/// Expected numbers of one combination of options. The gradient is that of the mean.
-struct Row {
-    const char* name;
-    NllOptions<> options;
-    Tensor<> terms;
-    float mean, sum;
-    Tensor<> slope;
-};
+using Row = LossRow<NllOptions<>>;
 
-void check_row(Row row, const Tensor<>& at, const Tensor<Index>& wanted) {
-    INFO(row.name);
-    const auto loss = [&](const auto& v) { return nll(v, wanted, row.options); };
-    check_numbers(gradient(loss, at), row.slope, 1e-6f);
-    check_numbers(loss(leaf(at)).value(), full({}, row.mean), 1e-6f);
-    row.options.reduction = Reduction::sum;
-    check_numbers(loss(leaf(at)).value(), full({}, row.sum), 1e-6f);
-    row.options.reduction = Reduction::none;
-    check_numbers(loss(leaf(at)).value(), row.terms, 1e-6f);
+void check_row(const Row& row, const Tensor<>& at, const Tensor<Index>& wanted) {
+    check_loss(row, at, [&](const auto& v, const auto& options) { return nll(v, wanted, options); });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "loss/row.hpp"
 #include "loss/targets.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
@@ -34,39 +35,27 @@ TEST_CASE("smooth_l1: op table") {
 // From F.smooth_l1_loss(prediction, target, beta = ...) of PyTorch 1.13; the gradient is that of the mean.
 // With beta = 0 that version gives -1 where both are equal, later ones 0, as l1 does.
 TEST_CASE("smooth_l1: values and gradients") {
-    struct Row {
-        double beta;
-        Tensor<> terms;
-        float mean, sum;
-        Tensor<> slope;
-    };
-    for (const Row& row : std::vector<Row>{
-             {1,
+    for (const auto& row : std::vector<LossRow<SmoothL1Options>>{
+             {"beta 1",
+              {.beta = 1},
               {{0.125f, 0, 2.5f}, {1.5f, 0.03125f, 0.03125f}},
               0.697916667f,
               4.1875f,
               {{-0.0833333333f, 0, 0.166666667f}, {-0.166666667f, 0.0416666667f, -0.0416666667f}}},
-             {0.25,
+             {"beta 0.25",
+              {.beta = 0.25},
               {{0.375f, 0, 2.875f}, {1.875f, 0.125f, 0.125f}},
               0.895833333f,
               5.375f,
               {{-0.166666667f, 0, 0.166666667f}, {-0.166666667f, 0.166666667f, -0.166666667f}}},
-             {0,
+             {"beta 0",
+              {.beta = 0},
               {{0.5f, 0, 3}, {2, 0.25f, 0.25f}},
               1,
               6,
-              {{-0.166666667f, 0, 0.166666667f}, {-0.166666667f, 0.166666667f, -0.166666667f}}}}) {
-        INFO("beta " << row.beta);
-        const auto loss = [&](Reduction reduction) {
-            return [&row, reduction](const auto& x) {
-                return smooth_l1(x, target, {.reduction = reduction, .beta = row.beta});
-            };
-        };
-        check_numbers(loss(Reduction::none)(leaf(prediction)).value(), row.terms, 1e-6f);
-        check_numbers(loss(Reduction::mean)(leaf(prediction)).value(), full({}, row.mean), 1e-6f);
-        check_numbers(loss(Reduction::sum)(leaf(prediction)).value(), full({}, row.sum), 1e-6f);
-        check_numbers(gradient(loss(Reduction::mean), prediction), row.slope, 1e-6f);
-    }
+              {{-0.166666667f, 0, 0.166666667f}, {-0.166666667f, 0.166666667f, -0.166666667f}}}})
+        check_loss(row, prediction,
+                   [](const auto& x, const auto& options) { return smooth_l1(x, target, options); });
     CHECK(smooth_l1(leaf(prediction), target).item() == Approx(0.697916667));
     CHECK(smooth_l1(leaf(prediction), target).operation() == std::string("smooth_l1"));
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstdio>
 
 #include "gradus/loss/elementwise.hpp"
 
@@ -22,8 +21,7 @@ template <class T>
     for (Index i = 0; i < p.numel(); ++i) {
         const auto value = static_cast<double>(p.data()[i]);
         if (value >= 0 && value <= 1) continue;
-        char text[32] = "NaN";
-        if (value == value) std::snprintf(text, sizeof text, "%.8g", value);
+        const std::string text = value == value ? number_text(value) : "NaN";
         throw ValueError(std::string(operation) + ": probability " + text + " at position " +
                          position_text(p.shape(), i) + " is not in [0, 1]; for logits take bce_with_logits");
     }

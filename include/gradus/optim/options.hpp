@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstdio>
 #include <limits>
 #include <string>
 #include <type_traits>
@@ -28,10 +27,9 @@ namespace detail {
                                         bool below_1 = false) {
     const bool good = value >= 0 && (below_1 ? value < 1 : value <= std::numeric_limits<double>::max());
     if (good) return;
-    char got[32];
-    std::snprintf(got, sizeof got, "%g", value);
     throw ValueError(std::string(optimizer) + ": " + setting + " must be " +
-                     (below_1 ? "at least 0 and below 1" : "finite and not negative") + ": got " + got);
+                     (below_1 ? "at least 0 and below 1" : "finite and not negative") + ": got " +
+                     gradus::detail::number_text(value));
 }
 
 template <class Options>

@@ -29,7 +29,8 @@ namespace detail {
 /// A regular file, read from its beginning. Every refusal is an IoError that names the file.
 class InputFile {
 public:
-    InputFile(const char* operation, const std::string& path) : operation_(operation), path_(path) {
+    [[gnu::cold]] InputFile(const char* operation, const std::string& path)
+        : operation_(operation), path_(path) {
         struct stat status;
         if (::stat(path.c_str(), &status) != 0) refuse_open();
         if (S_ISDIR(status.st_mode)) fail("is a directory; name a file inside it");
@@ -205,7 +206,7 @@ private:
 /// Reads an IDX stream to its end. A source offers read(to, count), most_bytes() and fail(problem). Memory
 /// for the elements is taken only after the header was compared with what the source can hold.
 template <class Source>
-Tensor<std::uint8_t> parse_idx(Source& source, const IdxOptions& options) {
+[[gnu::cold]] Tensor<std::uint8_t> parse_idx(Source& source, const IdxOptions& options) {
     const auto read_header = [&](unsigned char* to, std::size_t count, std::size_t before) {
         const std::size_t got = source.read(to, count);
         if (got < count)

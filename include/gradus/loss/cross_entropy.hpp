@@ -51,9 +51,10 @@ T checked_smoothing(const CrossEntropyOptions<T>& options) {
 
 /// What smoothing adds to the target of each class: weight · smoothing / classes, [classes, 1].
 template <class T>
-Tensor<T> spread_target(const CrossEntropyOptions<T>& options, T smoothing, Index classes) {
-    const Tensor<T> weight = is_given(options.weight) ? options.weight : ones<T>({classes});
-    return weight.reshape({classes, 1}) * (smoothing / T(classes));
+[[gnu::cold]] Tensor<T> spread_target(const CrossEntropyOptions<T>& options, T smoothing, Index classes) {
+    Tensor<T> weight = is_given(options.weight) ? options.weight : ones<T>({classes});
+    for (T& value : weight.mutable_values()) value = value * (smoothing / T(classes));
+    return weight.reshape({classes, 1});
 }
 
 /// What cross_entropy knows of its labels.
@@ -81,14 +82,15 @@ struct LabelTargets {
         return result;
     }
 
-    /// dy is one number or one per position, and already divided by what `mean` divides by.
-    Tensor<T> gradient(const Tensor<T>& exps, const Tensor<T>& sums, const Tensor<T>& dy) const {
+    /// dy is one number or one per position; `mean` divides by `divisor`.
+    Tensor<T> gradient(const Tensor<T>& exps, const Tensor<T>& sums, const Tensor<T>& dy, T divisor) const {
         Tensor<T> factors = zeros<T>(sums.shape());
         T* const factor = factors.mutable_data();
         const Index step = dy.numel() == 1 ? 0 : 1, inner = labels.axis.inner, classes = spread.numel();
+        const auto seed = [&, from = dy.data()](Index i) { return from[i * step] / divisor; };
         labels.axis.for_each([&](Index i, Index) {
             if (!labels.ignores(i))
-                factor[i] = dy.data()[i * step] * (at_label * labels.weight(i) + spread_sum) / sums.data()[i];
+                factor[i] = seed(i) * (at_label * labels.weight(i) + spread_sum) / sums.data()[i];
         });
         Tensor<T> result = exps * factors;
         T* const out = result.mutable_data();
@@ -97,11 +99,11 @@ struct LabelTargets {
                 for (Index c = 0; c < labels.axis.classes; ++c) out[first + c * inner] = T(0);
                 return;
             }
-            const T seed = dy.data()[i * step];
+            const T s = seed(i);
             for (Index c = 0; c < classes; ++c)
-                out[first + c * inner] = out[first + c * inner] - seed * spread.data()[c];
+                out[first + c * inner] = out[first + c * inner] - s * spread.data()[c];
             T& right = out[first + labels[i] * inner];
-            right = right - seed * (at_label * labels.weight(i));
+            right = right - s * (at_label * labels.weight(i));
         });
         return result;
     }
@@ -138,7 +140,7 @@ Variable<T> cross_entropy(const Variable<T>& logits, const Tensor<Index>& labels
                   detail::reduced(targets.losses(p).reshape(labels.shape()), options.reduction, divisor),
                   wrt(logits, [exps = p.exps, sums = p.sums, targets, divisor,
                                shape = logits.shape()](const Tensor<T>& dy) {
-                      return targets.gradient(exps, sums, dy / divisor).reshape(shape);
+                      return targets.gradient(exps, sums, dy, divisor).reshape(shape);
                   }));
 }
 

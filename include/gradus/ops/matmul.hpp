@@ -62,15 +62,16 @@ void check_linear(const Variable<T>& x, const Variable<T>& weight) {
                          weight.shape());
 }
 
-/// x · weightᵀ + bias (null: none), recorded with the two gradients that exist either way and with `rest`.
-template <class T, class... Rest>
-Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const T* bias, Rest... rest) {
+/// x · weightᵀ + bias; an undefined bias is none. One kind of node serves both.
+template <class T>
+Variable<T> linear_of(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
     const Tensor<T> X = as_rows(x.value()), W = weight.value();
-    return record("linear", kernels::matmul_nt(X, W, bias).reshape(x.shape().with(-1, weight.size(0))),
+    const T* const b = bias.defined() ? bias.value().data() : nullptr;
+    return record("linear", kernels::matmul_nt(X, W, b).reshape(x.shape().with(-1, weight.size(0))),
                   wrt(x, [W, shape = x.shape()](
                              const Tensor<T>& dy) { return kernels::matmul(as_rows(dy), W).reshape(shape); }),
                   wrt(weight, [X](const Tensor<T>& dy) { return kernels::matmul_tn(as_rows(dy), X); }),
-                  std::move(rest)...);
+                  wrt(bias, [](const Tensor<T>& dy) { return dy; }));  // the engine sums it to [out]
 }
 
 }  // namespace detail
@@ -84,15 +85,14 @@ Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variab
     if (bias.shape() != Shape{weight.size(0)})
         detail::fail<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(),
                                  bias.shape());
-    const auto same = [](const Tensor<T>& dy) { return dy; };  // the engine sums it to [out]
-    return detail::linear(x, weight, bias.value().data(), wrt(bias, same));
+    return detail::linear_of(x, weight, bias);
 }
 
 /// The same without a bias.
 template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight) {
     detail::check_linear(x, weight);
-    return detail::linear(x, weight, static_cast<const T*>(nullptr));
+    return detail::linear_of(x, weight, Variable<T>());
 }
 
 }  // namespace gradus

@@ -130,8 +130,12 @@ GRADUS_INLINE void for_packs(Index rows, Index n, const F& f) {
 }
 
 template <class P>
+GRADUS_INLINE P add4(const P* part) {
+    return (part[0] + part[1]) + (part[2] + part[3]);
+}
+template <class P>
 GRADUS_INLINE typename P::Value sum4(const P* part) {
-    return sum((part[0] + part[1]) + (part[2] + part[3]));
+    return sum(add4(part));
 }
 
 /// Whether a result of so many rows of n elements is better written past the cache, from where it would be

@@ -84,11 +84,18 @@ void avg_pool_planes(const PoolPlan& plan, const T* x, T* y, Index begin, Index 
 template <class T>
 struct AvgPoolShares {
     gradus::detail::RecycledVector<T> weights, spaced, sums;
+    bool regular = true;  // windows lie a stride apart, and only the edges cut them off
 
     explicit AvgPoolShares(const PoolAxis& columns)
         : spaced(static_cast<std::size_t>(columns.size + columns.kernel), T(0)),
           sums(static_cast<std::size_t>(columns.size)) {
-        for (const PoolWindow& c : columns.windows) weights.push_back(T(1) / static_cast<T>(c.extent));
+        Index start = columns.windows[0].start;
+        for (const PoolWindow& c : columns.windows) {
+            weights.push_back(T(1) / static_cast<T>(c.extent));
+            regular &= c.start == start && c.first == std::max<Index>(0, -start) &&
+                       c.last == std::min(columns.kernel, columns.size - start);
+            start += columns.stride;
+        }
     }
 };
 
@@ -111,12 +118,14 @@ struct AvgPoolBack {
     const PoolPlan* plan;
     const T* weights;  // of the columns of windows
     T *spaced, *sums;
+    bool regular;
 
     AvgPoolBack(const PoolPlan& p, AvgPoolShares<T>& memory)
         : plan(&p),
           weights(memory.weights.data()),
           spaced(memory.spaced.data() + p.columns.kernel),
-          sums(memory.sums.data()) {}
+          sums(memory.sums.data()),
+          regular(memory.regular) {}
 
     template <int Bytes>
     GRADUS_INLINE static void run(const AvgPoolBack* work, Index planes, const T* dy, T* dx) {
@@ -153,7 +162,15 @@ struct AvgPoolBack {
     GRADUS_INLINE void sum_shares(const T* dy, const T& weight) const {
         const PoolAxis& columns = plan->columns;
         const Index results = columns.results(), kernel = columns.kernel, step = columns.stride;
-        const Index start = columns.windows.data()[0].start;
+        const PoolWindow* const windows = columns.windows.data();
+        if (!regular) {
+            std::fill_n(sums, columns.size, T(0));
+            for (const PoolWindow* c = windows; c < windows + results; ++c)
+                for (Index j = c->first; j < c->last; ++j)
+                    sums[c->start + j] += dy[c - windows] * (weights[c - windows] * weight);
+            return;
+        }
+        const Index start = windows[0].start;
         if (kernel == 2 && step == 2 && start == 0 && 2 * results <= columns.size)
             return twice<Bytes>(dy, results, weights[0] * weight);
         for (Index c = 0; c < results; ++c) spaced[start + c * step] = dy[c] * (weights[c] * weight);

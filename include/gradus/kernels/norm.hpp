@@ -56,6 +56,7 @@ struct Single {
     friend Single operator+(const Single& a, const Single& b) { return T(a.v + b.v); }
     friend Single operator-(const Single& a, const Single& b) { return T(a.v - b.v); }
     friend Single operator*(const Single& a, const Single& b) { return T(a.v * b.v); }
+    friend Single operator-(const Single& a) { return T(-a.v); }
     Single& operator+=(const Single& b) { return *this = *this + b; }
     friend Single fma(const Single& a, const Single& b, const Single& c) { return T(a.v * b.v + c.v); }
     friend Single max(const Single& a, const Single& b) { return b.v > a.v ? b : a; }

@@ -17,6 +17,7 @@
 #include "gradus/core/tensor.hpp"
 
 #include "gradus/kernels/amx.hpp"
+#include "gradus/kernels/argmax.hpp"
 #include "gradus/kernels/arithmetic.hpp"
 #include "gradus/kernels/avg_pool2d.hpp"
 #include "gradus/kernels/batch_norm.hpp"

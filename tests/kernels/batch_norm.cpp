@@ -85,6 +85,10 @@ TEST_CASE("batch_norm kernels: channels of every size, on every instruction set"
         check_batch<float>({3, 17, 40}, 1e-6);
         check_batch<double>({5, 50, 3, 3}, 1e-14);
         check_batch<float>({130, 3, 33}, 1e-6);
+        for (const Index channels : {1, 7, 8, 15, 16, 19, 33}) {
+            check_batch<float>({5, channels, 4, 4}, 1e-6);
+            check_batch<double>({2, channels, 37}, 1e-14);
+        }
         check_batch<float>({2, 2, 4097}, 1e-6);
         check_batch<float>({1, 1, 8200}, 1e-6);
         check_batch<double>({2, 1, 9001}, 1e-14);
@@ -102,9 +106,9 @@ TEST_CASE("batch_norm kernels: blocks and partial results cover each channel onc
             partials(static_cast<std::size_t>(plan.partials()));
         const auto visit = [&](const kernels::ChannelBlock& b) {
             for (Index r = 0; r < b.rows; ++r) {
-                for (Index i = 0; i < b.n; ++i)
+                for (Index i = 0; i < b.channels * b.n; ++i)
                     ++elements.at(static_cast<std::size_t>(b.at + r * plan.width() + i));
-                for (Index w = 0; w < (b.n + 15) / 16; ++w)
+                for (Index w = 0; w < b.channels * ((b.n + 15) / 16); ++w)
                     ++words.at(static_cast<std::size_t>(b.mask + r * plan.mask_width() + w));
             }
         };

@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "gradus/core/memory.hpp"
-#include "gradus/kernels/indexing.hpp"
+#include "gradus/kernels/norm.hpp"
 #include "gradus/kernels/pool_planes.hpp"
 #include "gradus/kernels/pool_rows.hpp"
 #include "gradus/kernels/reduce.hpp"
@@ -80,45 +80,139 @@ void avg_pool_planes(const PoolPlan& plan, const T* x, T* y, Index begin, Index 
     for (; begin < end; ++begin) avg_windows(plan, x + begin * plan.input(), y + begin * plan.output(), sums);
 }
 
-/// What one row of windows gives to each of its rows of dx. A Kernel > 0 says that the windows lie side by
-/// side and none is cut off.
-template <int Kernel, class T>
-void spread_row(const PoolAxis& columns, Index extent, const T* dy, T* to) {
-    if constexpr (Kernel > 0) {
-        const T weight = T(1) / static_cast<T>(extent * Kernel);
-        T* const end = to + columns.size;
-        for (Index column = columns.results(); column > 0; --column) {
-            const T share = *dy++ * weight;
-            for (int j = 0; j < Kernel; ++j) *to++ = share;
-        }
-        std::fill(to, end, T(0));
-    } else {
-        std::fill_n(to, columns.size, T(0));
+/// The memory of avg_pool2d_back(), made for each block of planes.
+template <class T>
+struct AvgPoolShares {
+    gradus::detail::RecycledVector<T> weights, spaced, sums;
+    bool regular = true;  // windows lie a stride apart, and only the edges cut them off
+
+    explicit AvgPoolShares(const PoolAxis& columns)
+        : spaced(static_cast<std::size_t>(columns.size + columns.kernel), T(0)),
+          sums(static_cast<std::size_t>(columns.size)) {
+        Index start = columns.windows[0].start;
         for (const PoolWindow& c : columns.windows) {
-            const T share = *dy++ / static_cast<T>(extent * c.extent);
-            for (Index j = c.first; j < c.last; ++j) to[c.start + j] += share;
+            weights.push_back(T(1) / static_cast<T>(c.extent));
+            regular &= c.start == start && c.first == std::max<Index>(0, -start) &&
+                       c.last == std::min(columns.kernel, columns.size - start);
+            start += columns.stride;
         }
     }
+};
+
+/// Calls f(i, pack) for the packs of a row of n numbers, and then for its last numbers one by one. Only the
+/// type of `pack` counts.
+template <class T, int Bytes, class F>
+GRADUS_INLINE void for_row(Index n, const F& f) {
+    Index i = 0;
+    if constexpr (std::is_floating_point_v<T>) {
+        using Pack = simd::PackOf<T, std::min(Bytes, 32)>;  // many rows are too short for more
+        for (; i + Pack::size <= n; i += Pack::size) f(i, Pack(T(0)));
+    }
+    for (; i < n; ++i) f(i, Single<T>());
 }
 
-/// dx of one plane.
-template <int Kernel, class T>
-void avg_windows_back(const PoolPlan& plan, const T* dy, T* dx, gradus::detail::RecycledVector<T>& shares) {
-    const Index width = plan.columns.size;
-    Index written = 0;  // rows of dx; those behind hold nothing yet
-    for (const PoolWindow& r : plan.rows.windows) {
-        const Index from = r.start + r.first, to = r.start + r.last;
-        spread_row<Kernel>(plan.columns, r.extent, dy, shares.data());
-        dy += plan.columns.results();
-        if (written < from) std::fill(dx + written * width, dx + from * width, T(0));
-        for (Index row = from; row < to; ++row)
-            if (row < written)
-                add_row(width, shares.data(), dx + row * width);
-            else
-                std::copy_n(shares.data(), width, dx + row * width);
-        written = std::max(written, to);
+/// dx of some planes. The shares of a row of windows are written where these begin, with zeros between them;
+/// sums of as many neighbours as a window has columns are what each of its rows of dx gets.
+template <class T>
+struct AvgPoolBack {
+    const PoolPlan* plan;
+    const T* weights;  // of the columns of windows
+    T *spaced, *sums;
+    bool regular;
+
+    AvgPoolBack(const PoolPlan& p, AvgPoolShares<T>& memory)
+        : plan(&p),
+          weights(memory.weights.data()),
+          spaced(memory.spaced.data() + p.columns.kernel),
+          sums(memory.sums.data()),
+          regular(memory.regular) {}
+
+    template <int Bytes>
+    GRADUS_INLINE static void run(const AvgPoolBack* work, Index planes, const T* dy, T* dx) {
+        const AvgPoolBack a = *work;
+        for (Index i = 0; i < planes; ++i, dy += a.plan->output(), dx += a.plan->input())
+            a.template plane<Bytes>(dy, dx);
     }
-    std::fill(dx + written * width, dx + plan.input(), T(0));
+
+    template <int Bytes>
+    GRADUS_INLINE void plane(const T* dy, T* dx) const {
+        const Index width = plan->columns.size, results = plan->columns.results();
+        Index written = 0;  // rows of dx; those behind hold nothing yet
+        for (Index row = 0; row < plan->rows.results(); ++row) {
+            const PoolWindow& r = plan->rows.windows.data()[row];
+            const Index from = r.start + r.first, to = r.start + r.last;
+            sum_shares<Bytes>(dy + row * results, T(1) / static_cast<T>(r.extent));
+            if (written < from) std::fill(dx + written * width, dx + from * width, T(0));
+            written = std::max(written, from);
+            for (T* out = dx + from * width; out < dx + std::min(to, written) * width; out += width)
+                for_row<T, Bytes>(width, [&](Index i, auto pack) GRADUS_INLINE_LAMBDA {
+                    using P = decltype(pack);
+                    (P::load(out + i) + P::load(sums + i)).store(out + i);
+                });
+            for (; written < to; ++written)
+                for_row<T, Bytes>(width, [&](Index i, auto pack) GRADUS_INLINE_LAMBDA {
+                    decltype(pack)::load(sums + i).store(dx + written * width + i);
+                });
+        }
+        std::fill(dx + written * width, dx + plan->input(), T(0));
+    }
+
+    /// What a row of windows gives to each of its rows of dx.
+    template <int Bytes>
+    GRADUS_INLINE void sum_shares(const T* dy, const T& weight) const {
+        const PoolAxis& columns = plan->columns;
+        const Index results = columns.results(), kernel = columns.kernel, step = columns.stride;
+        const PoolWindow* const windows = columns.windows.data();
+        if (!regular) {
+            std::fill_n(sums, columns.size, T(0));
+            for (const PoolWindow* c = windows; c < windows + results; ++c)
+                for (Index j = c->first; j < c->last; ++j)
+                    sums[c->start + j] += dy[c - windows] * (weights[c - windows] * weight);
+            return;
+        }
+        const Index start = windows[0].start;
+        if (kernel == 2 && step == 2 && start == 0 && 2 * results <= columns.size)
+            return twice<Bytes>(dy, results, weights[0] * weight);
+        for (Index c = 0; c < results; ++c) spaced[start + c * step] = dy[c] * (weights[c] * weight);
+        for_row<T, Bytes>(columns.size, [&](Index i, auto pack) GRADUS_INLINE_LAMBDA {
+            using P = decltype(pack);
+            P sum = P::load(spaced + i);
+            for (Index k = 1; k < kernel; ++k) sum += P::load(spaced + i - k);
+            sum.store(sums + i);
+        });
+    }
+
+    /// The usual windows of two columns: each share twice, and zeros in what is left.
+    template <int Bytes>
+    GRADUS_INLINE void twice(const T* dy, Index n, const T& weight) const {
+        for_row<T, Bytes>(n, [&](Index i, auto pack) GRADUS_INLINE_LAMBDA {
+            using P = decltype(pack);
+            const P share = P::load(dy + i) * P(weight);
+            if constexpr (P::size > 1)
+                store_twice(share, sums + 2 * i, std::make_integer_sequence<int, P::size>());
+            else
+                sums[2 * i] = sums[2 * i + 1] = share.v;
+        });
+        std::fill(sums + 2 * n, sums + plan->columns.size, T(0));
+    }
+    template <class P, int... Lane>
+    GRADUS_INLINE static void store_twice(const P& x, T* to, std::integer_sequence<int, Lane...>) {
+        P::wrap(__builtin_shufflevector(x.v, x.v, (Lane / 2)...)).store(to);
+        P::wrap(__builtin_shufflevector(x.v, x.v, ((P::size + Lane) / 2)...)).store(to + P::size);
+    }
+};
+
+/// dx of planes [begin, end).
+template <class T>
+void avg_pool_planes_back(const PoolPlan& plan, const T* dy, T* dx, Index begin, Index end) {
+    AvgPoolShares<T> memory(plan.columns);
+    const AvgPoolBack<T> work(plan, memory);
+    dy += begin * plan.output();
+    dx += begin * plan.input();
+    if constexpr (std::is_floating_point_v<T>)
+        simd::run<AvgPoolBack<T>>(&work, end - begin, dy, dx);
+    else
+        AvgPoolBack<T>::template run<0>(&work, end - begin, dy, dx);
 }
 
 }  // namespace detail
@@ -141,17 +235,8 @@ Tensor<T> avg_pool2d_back(const Tensor<T>& dy, const PoolPlan& plan) {
     const Index planes = dy.size(0) * dy.size(1);
     Tensor<T> dx = Tensor<T>::uninitialized({dy.size(0), dy.size(1), plan.rows.size, plan.columns.size});
     T* const out = dx.mutable_data();
-    const PoolAxis& columns = plan.columns;
-    const bool side_by_side = columns.stride == columns.kernel && columns.windows[0].start == 0 &&
-                              columns.results() * columns.kernel <= columns.size;
-    const Index kernel = side_by_side ? columns.kernel : 0;
-    const auto back = kernel == 2   ? detail::avg_windows_back<2, T>
-                      : kernel == 3 ? detail::avg_windows_back<3, T>
-                                    : detail::avg_windows_back<0, T>;
     parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
-        gradus::detail::RecycledVector<T> shares(static_cast<std::size_t>(columns.size));
-        for (; begin < end; ++begin)
-            back(plan, dy.data() + begin * plan.output(), out + begin * plan.input(), shares);
+        detail::avg_pool_planes_back(plan, dy.data(), out, begin, end);
     });
     return dx;
 }

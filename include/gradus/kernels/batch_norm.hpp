@@ -63,36 +63,40 @@ template <class T, bool PerColumn>
 struct NormalizeKernel {
     template <class P>
     GRADUS_INLINE static void body(const Normalize<T>* work, const ChannelRun* run) {
-        const Normalize<T> a = *work;
-        const Index n = run->n, rows = run->rows, stride = run->stride, mask_stride = run->mask_stride;
+        if (work->mask)
+            work->residual ? rows<P, true, true>(*work, *run) : rows<P, true, false>(*work, *run);
+        else
+            work->residual ? rows<P, false, true>(*work, *run) : rows<P, false, false>(*work, *run);
+        if (work->past_cache) finish_past_cache();
+    }
+
+    template <class P, bool Masked, bool Added>
+    GRADUS_INLINE static void rows(const Normalize<T> a, const ChannelRun run) {
         CoefficientPacks<P, PerColumn> c(a.from);
-        for (Index r = 0; r < rows; ++r) {
+        const bool past_cache = a.past_cache;
+        for (Index r = 0; r < run.rows; ++r) {
             c.move_to_row(r);
-            for (Index word = 0; word < n; word += mask_bits) {
-                constexpr bool single = P::size == 1;
-                const Index first = single ? word : std::min(word, n - mask_bits);
-                const int packs = single ? static_cast<int>(std::min(mask_bits, n - word))
-                                         : static_cast<int>(mask_bits) / P::size;
+            const T* const x = a.x + r * run.stride;
+            const T* const residual = Added ? a.residual + r * run.stride : nullptr;
+            T* const y = a.y + r * run.stride;
+            MaskWord* const mask = Masked ? a.mask + r * run.mask_stride : nullptr;
+            for_words<P>(run.n, [&](Index word, Index first, int packs) GRADUS_INLINE_LAMBDA {
                 std::uint32_t bits = 0;
-#pragma GCC unroll 8
+#pragma GCC unroll 4
                 for (int k = 0; k < packs; ++k) {
-                    const Index i = first + k * P::size, at = r * stride + i;
+                    const Index i = first + k * P::size;
                     c.move_to_column(i);
-                    P y = fma(P::load(a.x + at) - c.centre, c.scale, c.offset);
-                    if (a.residual) y += P::load(a.residual + at);
-                    if constexpr (std::is_floating_point_v<T>)
-                        if (a.mask) {
-                            bits |= positive_bits(y) << (k * P::size);
-                            y = max(y, P(T(0)));
-                        }
-                    put(y, a.y + at, a.past_cache);
+                    P out = fma(P::load(x + i) - c.centre, c.scale, c.offset);
+                    if constexpr (Added) out += P::load(residual + i);
+                    if constexpr (Masked && std::is_floating_point_v<T>) {
+                        bits |= positive_bits(out) << (k * P::size);
+                        out = max(out, P(T(0)));
+                    }
+                    put(out, y + i, past_cache);
                 }
-                if (a.mask)
-                    a.mask[r * mask_stride + word / mask_bits] =
-                        static_cast<MaskWord>(bits >> (word - first));
-            }
+                if constexpr (Masked) mask[word / mask_bits] = static_cast<MaskWord>(bits >> (word - first));
+            });
         }
-        if (a.past_cache) finish_past_cache();
     }
 };
 
@@ -110,22 +114,35 @@ template <class T, bool PerColumn>
 struct GradientKernel {
     template <class P>
     GRADUS_INLINE static void body(const Gradient<T>* work, Index rows, Index n) {
-        const Gradient<T> a = *work;
+        work->in.mask ? all_rows<P, true>(*work, rows, n) : all_rows<P, false>(*work, rows, n);
+        if (work->past_cache) finish_past_cache();
+    }
+
+    template <class P, bool Masked>
+    GRADUS_INLINE static void all_rows(const Gradient<T> a, Index rows, Index n) {
         CoefficientPacks<P, PerColumn> c(a.from);
+        const bool past_cache = a.past_cache;
         for (Index r = 0; r < rows; ++r) {
             c.move_to_row(r);
-            for (Index begin = 0; begin < n; begin += P::size) {
-                const Index i = std::min(begin, n - P::size), at = r * a.in.stride + i;
+            const Index at = r * a.in.stride;
+            const SlopeOfRow<P, Masked> slope{a.in.dy + at,
+                                              Masked ? a.in.mask + r * a.in.mask_stride : nullptr};
+            const T* const x = a.in.x ? a.in.x + at : nullptr;
+            T* const dx = a.dx ? a.dx + at : nullptr;
+            T* const dresidual = a.dresidual ? a.dresidual + at : nullptr;
+            const auto step = [&](Index i, auto whole) GRADUS_INLINE_LAMBDA {
                 c.move_to_column(i);
-                const P g = a.in.template slope<P>(r, i);
-                if (a.dresidual) put(g, a.dresidual + at, a.past_cache);
-                if (!a.dx) continue;
+                const P g = slope(i, whole);
+                if (dresidual) put(g, dresidual + i, past_cache);
+                if (!dx) return;
                 P d = fma(g, c.dy_scale, c.offset);
-                if (a.in.x) d = fma(P::load(a.in.x + at) - c.centre, c.scale, d);
-                put(d, a.dx + at, a.past_cache);
-            }
+                if (x) d = fma(P::load(x + i) - c.centre, c.scale, d);
+                put(d, dx + i, past_cache);
+            };
+            Index i = 0;
+            for (; i + P::size <= n; i += P::size) step(i, std::true_type());
+            if (i < n) step(n - P::size, std::false_type());
         }
-        if (a.past_cache) finish_past_cache();
     }
 };
 
@@ -155,8 +172,8 @@ BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan,
             detail::run_norm<detail::ColumnMoments<T>, T>(b.n, in + b.at, b.rows, b.n, stride, m + i, d + i,
                                                           q + i);
         else
-            detail::run_norm<detail::PlaneMoments<T>, T>(b.n, in + b.at, b.rows, b.n, stride, m + i, d + i,
-                                                         q + i);
+            detail::run_norm<detail::PlaneMoments<T>, T>(b.n, in + b.at, b.channels, b.rows, b.n, stride,
+                                                         m + i, d + i, q + i);
     };
     const Shape shape{plan.channels};
     BatchStatistics<T> result{
@@ -165,19 +182,21 @@ BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan,
     T *const centre = result.norm.centre.mutable_data(), *const rstd = result.norm.rstd.mutable_data();
     T *const shift = result.norm.shift.mutable_data(), *const var = result.var.mutable_data();
     const Wide share = Wide(1) / Wide(static_cast<double>(plan.count()));
-    const auto combine = [&](Index c) {
-        Wide sum(0), squares(0);
-        plan.for_partials(c, [&](Index i, Index j) {
-            sum += Wide(static_cast<double>(plan.block_size(j))) * Wide(m[i]) + Wide(d[i]);
-        });
-        const Wide mean = sum * share;
-        plan.for_partials(c, [&](Index i, Index j) {
-            const Wide step = Wide(m[i]) - mean, n(static_cast<double>(plan.block_size(j)));
-            squares += Wide(q[i]) + step * (Wide(2) * Wide(d[i]) + n * step);
-        });
-        if (squares < Wide(0)) squares = Wide(0);  // by rounding
-        var[c] = static_cast<T>(squares * share);
-        detail::write_statistics<T>(mean, squares * share, eps, centre + c, rstd + c, shift + c);
+    const auto combine = [=, &plan](Index begin, Index end) {
+        for (Index c = begin; c < end; ++c) {
+            Wide sum(0), squares(0);
+            plan.for_partials(c, [&](Index i, Index j) {
+                sum += Wide(static_cast<double>(plan.block_size(j))) * Wide(m[i]) + Wide(d[i]);
+            });
+            const Wide mean = sum * share;
+            plan.for_partials(c, [&](Index i, Index j) {
+                const Wide step = Wide(m[i]) - mean, n(static_cast<double>(plan.block_size(j)));
+                squares += Wide(q[i]) + step * (Wide(2) * Wide(d[i]) + n * step);
+            });
+            if (squares < Wide(0)) squares = Wide(0);  // by rounding
+            var[c] = static_cast<T>(squares * share);
+            detail::write_statistics<T>(mean, squares * share, eps, centre + c, rstd + c, shift + c);
+        }
     };
     plan.in_one_pass(moments, combine);
     return result;
@@ -212,12 +231,15 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
     const Index size = plan.parameters();
     Tensor<T> numbers = Tensor<T>::uninitialized({3, size});
     T* const out = numbers.mutable_data();
+    const T *const weight = b.weight ? b.weight->data() : nullptr, *const bias =
+                                                                       b.bias ? b.bias->data() : nullptr;
+    const T *const centre = b.norm.centre.data(), *const rstd = b.norm.rstd.data(),
+                   *const shift = b.norm.shift.data();
     for (Index c = 0; c < plan.channels; ++c) {
-        const T w = b.weight ? b.weight->data()[c] : T(1);
-        plan.spread(c, b.norm.centre.data()[c], out);
-        plan.spread(c, T(b.norm.rstd.data()[c] * w), out + size);
-        plan.spread(c, b.bias ? T(b.norm.shift.data()[c] * w + b.bias->data()[c]) : b.norm.shift.data()[c],
-                    out + 2 * size);
+        const T w = weight ? weight[c] : T(1);
+        plan.spread(c, centre[c], out);
+        plan.spread(c, T(rstd[c] * w), out + size);
+        plan.spread(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
     }
     const detail::Coefficients<T> all{out, out + size, out + 2 * size, nullptr};
     plan.for_runs([&, in = x.data(), past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](
@@ -284,24 +306,27 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
             detail::run_norm<detail::ColumnSums<T>, T>(block.n, &from, block.rows, block.n, c, sum_dy,
                                                        sum_dy_x);
         else
-            detail::run_norm<detail::PlaneSums<T>, T>(block.n, &from, block.rows, block.n, c, sum_dy,
-                                                      sum_dy_x);
+            detail::run_norm<detail::PlaneSums<T>, T>(block.n, &from, block.channels, block.rows, block.n, c,
+                                                      sum_dy, sum_dy_x);
     };
     const T share = T(1) / T(static_cast<double>(plan.count()));
-    const auto combine = [&](Index c) {
-        const T rstd = b.norm.rstd.data()[c], shift = b.norm.shift.data()[c];
-        Wide first(0), second(0);
-        if (sums)
-            plan.for_partials(c, [&](Index i, Index) {
-                first += Wide(s[i]);
-                second += Wide(p[i]);
-            });
-        dbias[c] = static_cast<T>(first);
-        dweight[c] = static_cast<T>(second * Wide(rstd) + first * Wide(shift));
-        const T a = b.weight ? T(rstd * b.weight->data()[c]) : rstd, slope = -(a * dweight[c] * share);
-        plan.spread(c, a, dy_scale);
-        plan.spread(c, by_batch ? T(slope * rstd) : T(0), scale);
-        plan.spread(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
+    const auto combine = [=, &plan, rstds = b.norm.rstd.data(), shifts = b.norm.shift.data(),
+                          weight = b.weight ? b.weight->data() : nullptr](Index begin, Index end) {
+        for (Index c = begin; c < end; ++c) {
+            const T rstd = rstds[c], shift = shifts[c];
+            Wide first(0), second(0);
+            if (sums)
+                plan.for_partials(c, [&](Index i, Index) {
+                    first += Wide(s[i]);
+                    second += Wide(p[i]);
+                });
+            dbias[c] = static_cast<T>(first);
+            dweight[c] = static_cast<T>(second * Wide(rstd) + first * Wide(shift));
+            const T a = weight ? T(rstd * weight[c]) : rstd, slope = -(a * dweight[c] * share);
+            plan.spread(c, a, dy_scale);
+            plan.spread(c, by_batch ? T(slope * rstd) : T(0), scale);
+            plan.spread(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
+        }
     };
     const detail::Coefficients<T> all{centre, scale, offset, dy_scale};
     const auto apply =

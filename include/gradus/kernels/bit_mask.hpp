@@ -17,11 +17,31 @@ inline constexpr Index mask_bits = 16;  // of a word
 
 constexpr Index mask_words(Index n) { return (n + mask_bits - 1) / mask_bits; }
 
+/// Calls f(word, first, packs) for every word of a mask of n elements: it has the bits from `word` on, and
+/// the packs that make them begin with element `first`. The last packs overlap those before, unless they are
+/// Single.
+template <class P, class F>
+GRADUS_INLINE void for_words(Index n, const F& f) {
+    Index word = 0;
+    for (; word + mask_bits <= n; word += mask_bits) f(word, word, static_cast<int>(mask_bits) / P::size);
+    if (word == n) return;
+    if (P::size == 1)
+        f(word, word, static_cast<int>(n - word));
+    else
+        f(word, n - mask_bits, static_cast<int>(mask_bits) / P::size);
+}
+
 /// The bits of element i and those after it; of those, at least 16 are good.
 GRADUS_INLINE std::uint32_t bits_at(const MaskWord* row, Index i) {
     std::uint32_t words;
     std::memcpy(&words, row + i / mask_bits, sizeof words);
     return words >> (i % mask_bits);
+}
+
+/// The same where a whole pack begins with element i: for 16 lanes, that is where a word begins.
+template <int Lanes>
+GRADUS_INLINE std::uint32_t bits_of_pack(const MaskWord* row, Index i) {
+    return Lanes == mask_bits ? row[i / mask_bits] : bits_at(row, i);
 }
 
 template <class Int>
@@ -56,6 +76,17 @@ GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
 /// Bit i says whether x[i] > 0.
 template <class T, int N>
 GRADUS_INLINE std::uint32_t positive_bits(const simd::Pack<T, N>& x) {
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+    if constexpr (sizeof(T[N]) == 64) {  // here no vector need hold the mask
+        const simd::Pack<T, N> zero(T(0));
+        std::uint32_t bits;
+        if constexpr (sizeof(T) == 4)
+            asm("vcmpltps %1, %2, %%k1\n\tkmovw %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
+        else
+            asm("vcmpltpd %1, %2, %%k1\n\tkmovb %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
+        return bits;
+    }
+#endif
     return lane_bits(x > simd::Pack<T, N>(T(0)));
 }
 template <class T>

@@ -8,11 +8,13 @@
 
 namespace gradus::kernels {
 
-/// Some rows of n elements, of which one channel or one strip of columns is added up.
+/// Some rows of n elements, of which one channel or one strip of columns is added up; or, side by side, such
+/// rows of a few channels.
 struct ChannelBlock {
     Index at;  // where the first row begins; rows are plan.width() elements apart
     Index rows, n;
-    Index parameter;  // the channel, or the first column
+    Index channels;   // n elements apart
+    Index parameter;  // the first channel, or the first column
     Index partial;    // where its partial results begin
     Index mask;       // where the bits of the first row begin; rows are plan.mask_width() words apart
 };
@@ -42,7 +44,11 @@ struct ChannelPlan {
     explicit ChannelPlan(const Shape& shape)
         : batch(shape[0]), channels(shape[1]), plane(shape.span(2, shape.rank())), columns(plane < 16) {
         // A strip begins with a word of the mask.
-        channels_per_slice = columns ? std::max<Index>(16, 256 / std::max<Index>(plane, 1) / 16 * 16) : 1;
+        // Below half a block, adding up across lanes would take as long as adding up.
+        const bool small = 2 * count() <= detail::norm_block;
+        channels_per_slice = columns ? std::max<Index>(16, 256 / std::max<Index>(plane, 1) / 16 * 16)
+                             : small ? 16
+                                     : 1;
         slices = (channels + channels_per_slice - 1) / channels_per_slice;
         chunk = std::clamp<Index>(plane, 1, detail::norm_block);
         chunks = columns ? 1 : (plane + chunk - 1) / chunk;
@@ -55,7 +61,7 @@ struct ChannelPlan {
     Index row_size() const { return columns ? width() : plane; }
     Index count() const { return batch * plane; }  // values per channel
     Index parameters() const { return columns ? width() : channels; }
-    Index partials() const { return columns ? blocks * width() : channels * blocks; }
+    Index partials() const { return blocks * parameters(); }
 
     /// Words of the mask for what is `width` elements, and for all.
     Index mask_width() const {
@@ -69,18 +75,20 @@ struct ChannelPlan {
             return {row * width() + column,
                     std::min(group, batch - row),
                     std::min(channels_per_slice * plane, width() - column),
+                    1,
                     column,
                     j * width() + column,
                     row * mask_width() + column / detail::mask_bits};
         }
         const Index sample = chunks > 1 ? j / chunks : j * group,
-                    offset = chunks > 1 ? j % chunks * chunk : 0;
-        return {sample * width() + slice * plane + offset,
+                    offset = chunks > 1 ? j % chunks * chunk : 0, channel = slice * channels_per_slice;
+        return {sample * width() + channel * plane + offset,
                 chunks > 1 ? 1 : std::min(group, batch - sample),
                 std::min(chunk, plane - offset),
-                slice,
-                slice * blocks + j,
-                sample * mask_width() + slice * detail::mask_words(plane) + offset / detail::mask_bits};
+                std::min(channels_per_slice, channels - channel),
+                channel,
+                j * channels + channel,
+                sample * mask_width() + channel * detail::mask_words(plane) + offset / detail::mask_bits};
     }
 
     /// Elements of one block, of one column each.
@@ -96,7 +104,7 @@ struct ChannelPlan {
             if (columns)
                 for (Index s = 0; s < plane; ++s) visit(j * width() + channel * plane + s, j);
             else
-                visit(channel * blocks + j, j);
+                visit(j * channels + channel, j);
     }
 
     /// Writes the number of a channel to its place, or places, among the parameters.
@@ -108,13 +116,14 @@ struct ChannelPlan {
             parameters[channel] = value;
     }
 
-    /// Calls first(block) for the blocks of a channel, then combine(channel).
+    /// Calls first(block) for the blocks of some channels, then combine(begin, end) for these channels.
     template <class First, class Combine>
     void in_one_pass(const First& first, const Combine& combine) const {
         for_blocks(first);
         const Index partials_of_slice = blocks * (columns ? channels_per_slice * plane : 1);
-        parallel_for(slices, grain(4 * partials_of_slice),
-                     [&](Index begin, Index end) { for_channels_of(begin, end, combine); });
+        parallel_for(slices, grain(4 * partials_of_slice), [&](Index begin, Index end) {
+            combine(begin * channels_per_slice, end_of_slice(end - 1));
+        });
     }
 
     /// The same, then second(run). Where there is work enough, a thread does one after the other for a few
@@ -123,7 +132,8 @@ struct ChannelPlan {
     void in_two_passes(const First& first, const Combine& combine, const Second& second) const {
         const Index enough = grain(count() * channels_per_slice);
         // Shorter pieces of an image would keep memory from being read ahead.
-        const Index each = columns ? enough : std::max(enough, detail::norm_block / plane);
+        const Index each =
+            columns ? enough : std::max(enough, detail::norm_block / (plane * channels_per_slice));
         if (slices < enough_tasks * each) {
             in_one_pass(first, combine);
             return for_runs(second);
@@ -131,14 +141,15 @@ struct ChannelPlan {
         parallel_for(slices, each, [&](Index begin, Index end) {
             for (Index j = 0; j < blocks; ++j)
                 for (Index s = begin; s < end; ++s) first(block(s, j));
-            for_channels_of(begin, end, combine);
+            combine(begin * channels_per_slice, end_of_slice(end - 1));
             for_runs_of(begin, end, second);
         });
     }
 
     template <class F>
     void for_blocks(const F& f) const {
-        parallel_for(slices * blocks, grain(group * (columns ? channels_per_slice * plane : chunk)),
+        parallel_for(slices * blocks,
+                     grain(std::min(group, batch) * channels_per_slice * (columns ? plane : chunk)),
                      [&](Index begin, Index end) {
                          for (Index i = begin; i < end; ++i) f(block(i % slices, i / slices));
                      });
@@ -169,11 +180,7 @@ private:
         return {number * plane, plane, rows, plane, number % channels, number * words, words};
     }
 
-    template <class F>
-    void for_channels_of(Index begin, Index end, const F& f) const {
-        for (Index c = begin * channels_per_slice; c < std::min(end * channels_per_slice, channels); ++c)
-            f(c);
-    }
+    Index end_of_slice(Index slice) const { return std::min((slice + 1) * channels_per_slice, channels); }
 
     /// The last images first: they were read last.
     template <class F>
@@ -182,7 +189,8 @@ private:
             for (Index j = 0; j < blocks; ++j)
                 for (Index s = begin; s < end; ++s) f(run(block(s, j)));
         else
-            for (Index i = batch; i-- > 0;) f(run(i * channels + begin, end - begin));
+            for (Index i = batch, first = begin * channels_per_slice; i-- > 0;)
+                f(run(i * channels + first, end_of_slice(end - 1) - first));
     }
 };
 

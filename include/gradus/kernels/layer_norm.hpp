@@ -113,30 +113,35 @@ struct RowNormBackwardKernel {
         const Index n = a.n;
         const RowEnd<P> end(n);
         constexpr std::size_t count{Rows};
-        P mean[count], mean_product[count], centre[count], rstd[count], shift[count];
+        P centre[count], rstd[count], shift[count], slope[count], offset[count];
         for (int k = 0; k < Rows; ++k) {
-            mean[k] = mean_product[k] = P(T(0));
-            if (a.dx) means(a, first + k, end, mean[k], mean_product[k]);
+            P mean(T(0)), mean_product(T(0));
+            if (a.dx) means(a, first + k, end, mean, mean_product);
             centre[k] = P(a.centre[first + k]);
             rstd[k] = P(a.rstd[first + k]);
             shift[k] = P(a.shift[first + k]);
+            slope[k] = -(rstd[k] * rstd[k] * mean_product);
+            offset[k] = -(rstd[k] * fma(shift[k], mean_product, mean));
         }
+        const T *const dy = a.dy + first * n, *const x = a.x + first * n, *const weights = a.weight;
+        T* const dx = a.dx ? a.dx + first * n : nullptr;
+        T *const sum_dy = a.sum_dy, *const sum_dy_xhat = a.sum_dy_xhat;
+        const bool past_cache = a.past_cache;
+        // dx = rstd (g − mean − xhat · mean_product), where xhat is taken apart.
         const auto at = [&](Index i, auto whole) GRADUS_INLINE_LAMBDA {
             P products(T(0)), sums(T(0));
-            const P weight = a.weight ? P::load(a.weight + i) : P(T(1));
 #pragma GCC unroll 2
             for (int k = 0; k < Rows; ++k) {
-                const Index from = (first + k) * n + i;
-                const P g = P::load(a.dy + from);
-                const P xhat = fma(P::load(a.x + from) - centre[k], rstd[k], shift[k]);
-                if (a.dx)
-                    put(rstd[k] * (g * weight - mean[k] - xhat * mean_product[k]), a.dx + from, a.past_cache);
-                products = fma(g, xhat, products);
+                const P g = P::load(dy + k * n + i), off = P::load(x + k * n + i) - centre[k];
+                products = fma(g, fma(off, rstd[k], shift[k]), products);
                 sums += g;
+                if (!dx) continue;
+                const P scaled = weights ? g * P::load(weights + i) : g;
+                put(fma(scaled, rstd[k], fma(off, slope[k], offset[k])), dx + k * n + i, past_cache);
             }
-            if (!a.sum_dy) return;
-            (P::load(a.sum_dy_xhat + i) + end.fresh(products, P(T(0)), whole)).store(a.sum_dy_xhat + i);
-            (P::load(a.sum_dy + i) + end.fresh(sums, P(T(0)), whole)).store(a.sum_dy + i);
+            if (!sum_dy) return;
+            (P::load(sum_dy_xhat + i) + end.fresh(products, P(T(0)), whole)).store(sum_dy_xhat + i);
+            (P::load(sum_dy + i) + end.fresh(sums, P(T(0)), whole)).store(sum_dy + i);
         };
         Index i = 0;
         for (; i + P::size <= n; i += P::size) at(i, std::true_type());

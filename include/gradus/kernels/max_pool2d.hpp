@@ -169,6 +169,55 @@ void max_pool_planes(const MaxPool<T>& all, Index begin, Index end) {
     for (; begin < end; ++begin) max_windows(all.at(begin));
 }
 
+/// dx of planes with windows of 2 × 2 side by side, none of them cut off: all of it is written once, in
+/// order.
+template <class T>
+struct MaxPoolBackTwo {
+    static constexpr Index fewest = 8;
+
+    template <int Bytes>
+    GRADUS_INLINE static void run(const PoolPlan* plan, Index planes, const T* dy,
+                                  const std::uint8_t* positions, T* dx) {
+        const Index width = plan->columns.size, results = plan->columns.results();
+        const Index rows = plan->rows.results(), height = plan->rows.size;
+        for (; planes > 0; --planes) {
+            for (Index r = 0; r < rows; ++r, dy += results, positions += results, dx += 2 * width)
+                row<Bytes>(results, dy, positions, width, dx);
+            for (const T* const end = dx + (height - 2 * rows) * width; dx < end; ++dx) *dx = T(0);
+        }
+    }
+
+private:
+    template <int Bytes>
+    GRADUS_INLINE static void row(Index n, const T* dy, const std::uint8_t* positions, Index width, T* dx) {
+        using Pack = simd::PackOf<T, std::min(Bytes, 32)>;
+        constexpr auto lanes = std::make_integer_sequence<int, Pack::size>();
+        for (Index begin = 0; begin < n; begin += Pack::size) {
+            const Index i = std::min(begin, n - Pack::size);  // the last pack takes some again
+            const Pack g = Pack::load(dy + i);
+            const auto position = simd::convert<typename Pack::Mask::Lanes::Value>(
+                simd::Pack<std::uint8_t, Pack::size>::load(positions + i));
+            store_pairs(g, position, 0, dx + 2 * i, lanes);
+            store_pairs(g, position, 2, dx + width + 2 * i, lanes);
+        }
+        for (Index i = 2 * n; i < width; ++i) dx[i] = dx[width + i] = T(0);
+    }
+
+    /// Two neighbouring cells of each window, `first` and the next.
+    template <class P, class Positions, int... Lane>
+    GRADUS_INLINE static void store_pairs(const P& dy, const Positions& position, int first, T* to,
+                                          std::integer_sequence<int, Lane...>) {
+        constexpr int n = P::size;
+        const auto where = [&](int cell) GRADUS_INLINE_LAMBDA {
+            const Positions wanted(static_cast<typename Positions::Value>(cell));
+            return P::wrap(position.v == wanted.v ? dy.v : P(T(0)).v);
+        };
+        const P a = where(first), b = where(first + 1);
+        P::wrap(__builtin_shufflevector(a.v, b.v, (Lane / 2 + Lane % 2 * n)...)).store(to);
+        P::wrap(__builtin_shufflevector(a.v, b.v, ((n + Lane) / 2 + Lane % 2 * n)...)).store(to + n);
+    }
+};
+
 /// dx[cell that won] += dy, for planes [begin, end). Memory is zeroed a little ahead of the windows, while it
 /// is on its way through the cache anyway.
 template <bool Overlap, class T, class Position>
@@ -231,10 +280,18 @@ Tensor<T> max_pool2d_back(const Tensor<T>& dy, const PoolPlan& plan, const PoolP
     const auto overlap = [](const PoolAxis& axis) {
         return (axis.kernel - 1) * axis.dilation >= axis.stride;
     };
+    const auto is_two = [](const PoolAxis& axis) {
+        return axis.kernel == 2 && axis.stride == 2 && axis.dilation == 1 && axis.windows[0].start == 0 &&
+               2 * axis.results() <= axis.size;
+    };
     const bool wide = rows.kernel * columns.kernel > 255, overlaps = overlap(rows) || overlap(columns);
     parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
         const T* const in = dy.data() + begin * plan.output();
         const std::uint8_t* const narrow = positions.narrow.data() + (wide ? 0 : begin * plan.output());
+        if constexpr (std::is_floating_point_v<T>)
+            if (is_two(rows) && is_two(columns) && columns.results() >= detail::MaxPoolBackTwo<T>::fewest)
+                return simd::run<detail::MaxPoolBackTwo<T>>(&plan, end - begin, in, narrow,
+                                                            out + begin * plan.input());
         if (wide)
             detail::max_pool_back<true>(plan, in, positions.wide.data() + begin * plan.output(), out, begin,
                                         end);

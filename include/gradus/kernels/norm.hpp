@@ -56,6 +56,7 @@ struct Single {
     friend Single operator+(const Single& a, const Single& b) { return T(a.v + b.v); }
     friend Single operator-(const Single& a, const Single& b) { return T(a.v - b.v); }
     friend Single operator*(const Single& a, const Single& b) { return T(a.v * b.v); }
+    friend Single operator-(const Single& a) { return T(-a.v); }
     Single& operator+=(const Single& b) { return *this = *this + b; }
     friend Single fma(const Single& a, const Single& b, const Single& c) { return T(a.v * b.v + c.v); }
     friend Single max(const Single& a, const Single& b) { return b.v > a.v ? b : a; }
@@ -130,8 +131,12 @@ GRADUS_INLINE void for_packs(Index rows, Index n, const F& f) {
 }
 
 template <class P>
+GRADUS_INLINE P add4(const P* part) {
+    return (part[0] + part[1]) + (part[2] + part[3]);
+}
+template <class P>
 GRADUS_INLINE typename P::Value sum4(const P* part) {
-    return sum((part[0] + part[1]) + (part[2] + part[3]));
+    return sum(add4(part));
 }
 
 /// Whether a result of so many rows of n elements is better written past the cache, from where it would be

@@ -294,6 +294,7 @@ template <int Step = 1, class P, std::size_t N, class Op>
 GRADUS_INLINE P across(P (&x)[N], Op op) {
     static_assert(N == static_cast<std::size_t>(P::size));
     constexpr auto lanes = std::make_integer_sequence<int, P::size>();
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < N / 2 / Step; ++k)
         x[k] = detail::fold_neighbours<Step>(x[2 * k], x[2 * k + 1], op, lanes);
     if constexpr (2 * Step < P::size) return across<2 * Step>(x, op);

@@ -22,9 +22,16 @@ template <class T>
 struct SoftmaxOut {
     T* y;
     T *sums = nullptr, *largest = nullptr;
+    bool beyond_cache = false;
 
     SoftmaxOut from(Index element, Index position) const {
-        return sums ? SoftmaxOut{y + element, sums + position, largest + position} : SoftmaxOut{y + element};
+        SoftmaxOut result = *this;
+        result.y += element;
+        if (sums) {
+            result.sums += position;
+            result.largest += position;
+        }
+        return result;
     }
 };
 
@@ -71,6 +78,10 @@ struct SoftmaxRows {
                 Pack total(T(0));
                 for (Index i = 0; i < n; i += lanes) {  // one body for all packs: exp is compiled once
                     const bool tail = i == packs.whole;
+                    if (out.beyond_cache) {  // memory would wait while exp is computed
+                        __builtin_prefetch(row + count * n + i);
+                        if (waits) __builtin_prefetch(y + k * n + i, 1);
+                    }
                     Pack e = exp((tail ? packs.load_tail(row + i, x_end) : Pack::load(row + i)) -
                                  Pack(numbers[k]));
                     tail ? packs.store_tail(e, to + i, exps_end) : e.store(to + i);
@@ -266,7 +277,7 @@ struct SoftmaxSizes {
     void share_out(const Rows& rows, const Columns& columns) const {
         const Index size = std::max<Index>(n, 1), grain = parallel_grain / 8;
         if (inner == 1) {
-            parallel_for(outer, std::max<Index>(1, grain / size),
+            parallel_for(outer, std::max<Index>(1, 4 * grain / size),
                          [&](Index begin, Index end) { rows(begin, end - begin); });
             return;
         }
@@ -283,8 +294,9 @@ struct SoftmaxSizes {
 };
 
 template <bool Divide, class T>
-void softmax_into(const Tensor<T>& x, int axis, const SoftmaxOut<T>& out) {
+void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
     const SoftmaxSizes s(x.shape(), axis);
+    out.beyond_cache = x.numel() > (Index{1} << 22);
     s.share_out(
         [&](Index row, Index count) {
             const T* const from = x.data() + row * s.n;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gradus/autograd/record.hpp"
+#include "gradus/kernels/argmax.hpp"
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/reduce.hpp"
 
@@ -183,18 +184,8 @@ template <class T>
 Tensor<Index> argmax(const Tensor<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("argmax", axis);
     check<ShapeError>(x.size(a) > 0, "argmax", "no elements to choose from");
-    const Index outer = x.shape().span(0, a), count = x.size(a), inner = x.shape().span(a + 1, x.rank());
-    Tensor<Index> result = Tensor<Index>::uninitialized(x.shape().without(a));
-    Index* out = result.mutable_data();
-    for (Index o = 0; o < outer; ++o)
-        for (Index i = 0; i < inner; ++i) {
-            const T* const from = x.data() + o * count * inner + i;
-            Index best = 0;
-            for (Index k = 1; k < count; ++k)
-                if (const T top = from[best * inner]; !(from[k * inner] <= top) && top == top) best = k;
-            *out++ = best;
-        }
-    return result;
+    return kernels::argmax(x, x.shape().span(0, a), x.size(a), x.shape().span(a + 1, x.rank()),
+                           x.shape().without(a));
 }
 template <class T>
 Tensor<Index> argmax(const Variable<T>& x, int axis = -1) {

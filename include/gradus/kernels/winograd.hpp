@@ -41,9 +41,8 @@ template <class T, std::size_t Taps, class From, class To>
 struct Convolution {
     static constexpr Index side = static_cast<Index>(Points<Taps>::count), points = side * side;
     static constexpr Index taps = static_cast<Index>(Taps * Taps);
-    static constexpr Index block_tiles = Taps == 3 ? 64 : 24;  // whose products stay in the cache
-    static constexpr Index pass_values = 294912 / points;      // numbers at each point: so do those of a pass
-    static constexpr Index chunk = Taps == 3 ? 96 : 32;  // input channels whose weights stay in the cache
+    static constexpr Index pass_values = 294912 / points;  // numbers at each point: so do those of a pass
+    static constexpr Index chunk = Taps == 3 ? 96 : 32;    // input channels whose weights stay in the cache
 
     const Windows<T, From>& x;
     const Patches<T, To>& y;
@@ -52,6 +51,7 @@ struct Convolution {
 
     Size2 grid = x.grid;
     Index panel = x.panel;
+    Index block_tiles = (Taps == 3 ? 64 : 24) / (y.panels() > 1 ? 1 : 2);  // their products stay in the cache
     Pieces blocks{{0, batch, 0, grid.height}, grid.width, block_tiles};
     bool shared = blocks.count() > 1;  // one transform of the weights for all blocks
     Index room = round_up(blocks.images * blocks.rows * grid.width, 4);  // tiles
@@ -91,7 +91,7 @@ struct Convolution {
     }
 
     void transform_images(const Pieces& pass, T* v) const {
-        constexpr Index piece_tiles = block_tiles / 2;
+        const Index piece_tiles = (block_tiles + 1) / 2;
         const Index most = Pieces{pass[0], grid.width, piece_tiles}.count();
         parallel_for(pass.count() * most * x.panels(), 1, [&](Index begin, Index end) {
             for (Index task = begin; task < end; ++task) {
@@ -163,9 +163,9 @@ struct Convolution {
         for (Index done = 0; done < count; done += chunk) {
             const Index some = std::min(chunk, count - done);
             read_weights(p, first + done, some, pixels);
-            simd::run<TransformBoth<T, WeightTransform<Taps>>>(
-                Matrices<const T>{pixels, n * panel, panel, taps * panel},
-                Matrices<T>{u + done * panel, side * u_point, u_point, panel}, some, packs);
+            transform<WeightTransform<Taps>, T>({pixels, n * panel, panel, taps * panel},
+                                                {u + done * panel, side * u_point, u_point, panel}, some,
+                                                packs);
         }
     }
 

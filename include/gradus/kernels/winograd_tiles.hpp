@@ -75,14 +75,6 @@ struct Spectrum {
     Index point, tile;
 };
 
-// Between its two axes, the transform of a row of tiles goes through memory, a few tiles at a time, so that
-// it stays in the first-level cache.
-inline constexpr Index middle_tiles = 8;
-template <Index Points>
-inline constexpr Index middle_step = middle_tiles* tile_size + Points - tile_size;  // columns
-template <class T, Index Points>
-inline constexpr Index middle_size = Points* middle_step<Points>* tile_columns<T, 64>;
-
 /// Images [batch, channels, size] with zeros to the right and below, in windows that begin every `tile_size`
 /// pixels, as Map transforms them.
 template <class T, class Map>
@@ -110,24 +102,10 @@ struct Windows {
                 const Index kept = row > part.row ? window - tile_size : 0;
                 std::copy_n(band + tile_size * line, kept * line, band);
                 read(p, image, row * tile_size, kept, band);
-                transform_row(band, packs, to);
+                transform<Map, T>({band, line, panel, tile_size * panel},
+                                  {to.data, points * to.point, to.point, to.tile}, grid.width, packs);
                 to.data += grid.width * to.tile;
             }
-    }
-
-    /// A row of windows, first along the columns, which neighbours share.
-    void transform_row(const T* band, Index packs, Spectrum<T> to) const {
-        T middle[middle_size<T, points>];
-        const Index step = middle_step<points> * panel;
-        for (Index first = 0; first < grid.width; first += middle_tiles) {
-            const Index count = std::min(middle_tiles, grid.width - first);
-            transform<Map, false, T>({band + first * tile_size * panel, line, panel, 0},
-                                     {middle, step, panel, 0}, count * tile_size + window - tile_size, 1,
-                                     packs);
-            transform<Map, false, T>({middle, panel, step, tile_size * panel},
-                                     {to.data + first * to.tile, to.point, points * to.point, to.tile},
-                                     points, count, packs);
-        }
     }
 
     /// Lines top + kept ... of the image to the lines of the band from `kept` on.
@@ -195,7 +173,9 @@ struct Patches {
                 const Index top = row * tile_size / unit * unit;  // line of the image where the band begins
                 T* const begin = band + (row * tile_size - top) * line;
                 if (row == 0) std::fill_n(begin, overlap * line, T(0));
-                transform_row(from, packs, added, begin);
+                for (Index i = overlap; i < patch; ++i) std::fill_n(begin + i * line, overlap * panel, T(0));
+                transform<Map, T>({from.data, points * from.point, from.point, from.tile},
+                                  {begin, line, panel, tile_size * panel}, grid.width, packs, added);
                 const Index done = (row + 1) * tile_size;
                 const bool last = row + 1 == grid.height;
                 const Index end = last ? done + overlap : done / unit * unit;
@@ -203,25 +183,6 @@ struct Patches {
                 if (!last) std::copy(band + (end - top) * line, band + (done + overlap - top) * line, band);
                 from.data += grid.width * from.tile;
             }
-    }
-
-    /// A row of tiles, first along the rows, where neighbours overlap.
-    void transform_row(Spectrum<const T> from, Index packs, const T* added, T* band) const {
-        T middle[middle_size<T, points>];
-        const Index step = middle_step<points> * panel;
-        for (Index i = 0; i < points; ++i) std::fill_n(middle + i * step, overlap * panel, T(0));
-        for (Index first = 0; first < grid.width; first += middle_tiles) {
-            const Index count = std::min(middle_tiles, grid.width - first), done = count * tile_size;
-            const bool last = first + count == grid.width;
-            transform<Map, false, T>(
-                {from.data + first * from.tile, from.point, from.tile, points * from.point},
-                {middle, panel, tile_size * panel, step}, count, points, packs);
-            transform<Map, overlap == 0, T>({middle, step, panel, 0},
-                                            {band + first * tile_size * panel, line, panel, 0},
-                                            last ? done + overlap : done, 1, packs, added);
-            for (Index i = 0; i < points && !last; ++i)
-                std::copy_n(middle + i * step + done * panel, overlap * panel, middle + i * step);
-        }
     }
 
     /// Lines [top, end) of what the tiles cover.

@@ -79,7 +79,7 @@ struct Points {
 template <std::size_t Taps>
 struct InputTransform {
     using P = Points<Taps>;
-    static constexpr std::size_t from = P::count, to = P::count, overlap = 0;
+    static constexpr std::size_t from = P::count, to = P::count, shared = Taps - 1, overlap = 0;
 
     template <class Pack>
     GRADUS_INLINE static void run(const Pack* x, Pack* y) {
@@ -110,7 +110,7 @@ struct InputTransform {
 template <std::size_t Taps>
 struct InputAdjoint {
     using P = Points<Taps>;
-    static constexpr std::size_t from = P::count, to = P::count, overlap = Taps - 1;
+    static constexpr std::size_t from = P::count, to = P::count, shared = 0, overlap = Taps - 1;
 
     template <class Pack>
     GRADUS_INLINE static void run(const Pack* x, Pack* y) {
@@ -157,7 +157,7 @@ template <std::size_t Taps, std::size_t Size, bool Divided>
 struct Evaluation {
     using P = Points<Taps>;
     using V = Values<Taps, Size, Divided>;
-    static constexpr std::size_t from = Size, to = P::count, overlap = 0;
+    static constexpr std::size_t from = Size, to = P::count, shared = 0, overlap = 0;
 
     template <class Pack>
     GRADUS_INLINE static void run(const Pack* x, Pack* y) {
@@ -182,7 +182,7 @@ template <std::size_t Taps, std::size_t Size, bool Divided>
 struct EvaluationAdjoint {
     using P = Points<Taps>;
     using V = Values<Taps, Size, Divided>;
-    static constexpr std::size_t from = P::count, to = Size, overlap = 0;
+    static constexpr std::size_t from = P::count, to = Size, shared = 0, overlap = 0;
 
     template <class Pack>
     GRADUS_INLINE static void run(const Pack* x, Pack* y) {
@@ -215,65 +215,33 @@ using WeightTransform = Evaluation<Taps, Taps, true>;  // G
 template <std::size_t Taps>
 using WeightAdjoint = EvaluationAdjoint<Taps, Taps, true>;  // Gᵀ
 
-/// Vectors of panels of channels: component k of vector (i, j) at data[k * next + i * outer + j * inner].
-template <class T>
-struct Vectors {
-    T* data;
-    Index next, inner, outer;
-};
-
-template <class T, class Map, bool Biased>
-struct TransformKernel {
-    template <int Bytes>
-    GRADUS_INLINE static void run(Vectors<const T> from, Vectors<T> to, Index inner, Index outer, Index packs,
-                                  const T* bias) {
-        using Pack = simd::PackOf<T, Bytes>;
-        for (Index i = 0; i < outer; ++i, from.data += from.outer, to.data += to.outer)
-            for (Index j = 0; j < inner; ++j)
-                for (Index lane = 0; lane < packs * Pack::size; lane += Pack::size) {
-                    const T* in = from.data + j * from.inner + lane;
-                    T* at = to.data + j * to.inner + lane;
-                    Pack x[Map::from], y[Map::to];
-#pragma GCC unroll 8
-                    for (std::size_t k = 0; k < Map::from; ++k, in += from.next) x[k] = Pack::load(in);
-                    Map::run(x, y);
-#pragma GCC unroll 8
-                    for (std::size_t k = 0; k < Map::to; ++k, at += to.next) {
-                        if constexpr (Biased) y[k] = y[k] + Pack::load(bias + lane);
-                        if (k < Map::overlap) y[k] = y[k] + Pack::load(at);
-                        y[k].store(at);
-                    }
-                }
-    }
-};
-
-/// to = M from, or M from + bias [panel], for inner * outer vectors of `packs` (1 or 2) packs of channels.
-/// The first components of the result, as many as overlap with the vector before, are added to what is there.
-template <class Map, bool Biased = false, class T>
-void transform(const Vectors<const T>& from, const Vectors<T>& to, Index inner, Index outer, Index packs,
-               const T* bias = nullptr) {
-    simd::run<TransformKernel<T, Map, Biased>>(from, to, inner, outer, packs, bias);
-}
-
-/// Matrices of panels: element (i, j) of number n at data[i * row + j * column + n * item].
+/// Matrices of panels of channels: element (i, j) of number n at data[i * row + j * column + n * item].
 template <class T>
 struct Matrices {
     T* data;
     Index row, column, item;
 };
 
-/// to = M from Mᵀ, for `count` matrices.
+/// to = M from Mᵀ for `count` matrices and `packs` (1 or 2) packs of channels; plus `bias` [panel], unless it
+/// is null, where M is Aᵀ. The last `shared` columns of a matrix are the first ones of the next. The first
+/// `overlap` rows and columns of a result are added to what is there.
 template <class T, class Map>
-struct TransformBoth {
+struct TransformKernel {
     template <int Bytes>
-    GRADUS_INLINE static void run(Matrices<const T> from, Matrices<T> to, Index count, Index packs) {
+    GRADUS_INLINE static void run(Matrices<const T> from, Matrices<T> to, Index count, Index packs,
+                                  const T* bias) {
         using Pack = simd::PackOf<T, Bytes>;
-        constexpr std::size_t in = Map::from, out = Map::to;
-        for (; count > 0; --count, from.data += from.item, to.data += to.item)
-            for (Index lane = 0; lane < packs * Pack::size; lane += Pack::size) {
-                Pack middle[out][in], x[in], y[out];
-                for (std::size_t j = 0; j < in; ++j) {
-                    const T* at = from.data + static_cast<Index>(j) * from.column + lane;
+        constexpr std::size_t in = Map::from, out = Map::to, shared = Map::shared;
+        for (Index lane = 0; lane < packs * Pack::size; lane += Pack::size) {
+            const Pack added = bias ? Pack::load(bias + lane) : Pack(T(0));
+            Pack middle[out][in], x[in], y[out];
+            for (Index n = 0; n < count; ++n) {
+                if (shared > 0 && n > 0)
+                    for (std::size_t i = 0; i < out; ++i)
+#pragma GCC unroll 4
+                        for (std::size_t j = 0; j < shared; ++j) middle[i][j] = middle[i][in - shared + j];
+                for (std::size_t j = n > 0 ? shared : 0; j < in; ++j) {
+                    const T* at = from.data + n * from.item + static_cast<Index>(j) * from.column + lane;
 #pragma GCC unroll 8
                     for (std::size_t i = 0; i < in; ++i, at += from.row) x[i] = Pack::load(at);
                     Map::run(x, y);
@@ -282,12 +250,22 @@ struct TransformBoth {
                 }
                 for (std::size_t i = 0; i < out; ++i) {
                     Map::run(middle[i], y);
-                    T* at = to.data + static_cast<Index>(i) * to.row + lane;
+                    T* at = to.data + n * to.item + static_cast<Index>(i) * to.row + lane;
 #pragma GCC unroll 8
-                    for (std::size_t j = 0; j < out; ++j, at += to.column) y[j].store(at);
+                    for (std::size_t j = 0; j < out; ++j, at += to.column) {
+                        if constexpr (out == static_cast<std::size_t>(tile_size)) y[j] = y[j] + added;
+                        if (j < Map::overlap || i < Map::overlap) y[j] = y[j] + Pack::load(at);
+                        y[j].store(at);
+                    }
                 }
             }
+        }
     }
 };
+
+template <class Map, class T>
+void transform(Matrices<const T> from, Matrices<T> to, Index count, Index packs, const T* bias = nullptr) {
+    simd::run<TransformKernel<T, Map>>(from, to, count, packs, bias);
+}
 
 }  // namespace gradus::kernels::detail::winograd

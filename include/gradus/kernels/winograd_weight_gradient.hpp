@@ -87,9 +87,8 @@ struct WeightGradient {
 
     void write(Index p, Index q, const T* sum, Index count, Index packs, T* pixels) const {
         constexpr Index n = static_cast<Index>(Taps);
-        simd::run<TransformBoth<T, WeightAdjoint<Taps>>>(
-            Matrices<const T>{sum, side * sum_point, sum_point, panel},
-            Matrices<T>{pixels, n * panel, panel, taps * panel}, count, packs);
+        transform<WeightAdjoint<Taps>, T>({sum, side * sum_point, sum_point, panel},
+                                          {pixels, n * panel, panel, taps * panel}, count, packs);
         const Pixels to{x.channels * taps, std::min(panel, dy.channels - p * panel), count * taps,
                         weight_at.data()};
         simd::run<ToPlanes<T>>(static_cast<const T*>(pixels), to,

@@ -61,7 +61,6 @@
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/kernels/winograd.hpp"
-#include "gradus/kernels/winograd_products.hpp"
 #include "gradus/kernels/winograd_tiles.hpp"
 #include "gradus/kernels/winograd_transforms.hpp"
 #include "gradus/kernels/winograd_weight_gradient.hpp"

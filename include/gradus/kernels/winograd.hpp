@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "gradus/kernels/winograd_products.hpp"
 #include "gradus/kernels/winograd_tiles.hpp"
 
 // Convolutions of 3 x 3 and 5 x 5 taps and stride 1 between many channels with a fraction of the
@@ -13,16 +12,108 @@
 // whose inputs overlap. Summed over input channels, the products at each point are a matrix product of tiles
 // and channels:
 //
-//     images -> Windows -> values at the points [point, tile, channel]  \.
-//     weights -> transform_weights -> [panel, point, channel, panel]    -> Products -> Patches -> images
+//     images  -> Windows           -> v [point, tile, channel] ------------.
+//     weights -> transform_weights -> u [panel, point, channel, width] ----+-> Products -> Patches -> images
 //
 // The gradient of x takes the same way with the transposed transforms, dy for x and the channels exchanged.
 //
-// With sums over channels in runs of 32, the largest error for 3 x 3 taps is 0.5 to 1.5 times that of direct
-// summation, up to 2 times for dweight, whose direct sums are short when there are few images. One input that
-// is not finite makes NaN, or infinities, of all outputs of the tiles that see it.
+// Sums over channels or tiles are made in runs of 32. So the largest error for 3 x 3 taps is about that of
+// direct summation: 0.4 to 2.5 times, the more the fewer terms a direct sum has. For 5 x 5 taps it is 2 to 7
+// times. One input that is not finite makes NaN, or infinities, of all outputs of the tiles that see it.
 
 namespace gradus::kernels::detail::winograd {
+
+template <class T>
+struct ProductArgs {
+    Index points;
+    const T* a;  // element (i, k) at point n: a[n * a_point + i * a_row + k * a_column]
+    Index a_point, a_row, a_column;
+    const T* b;  // (k, j): b[n * b_point + k * panel + j]
+    Index b_point;
+    T* c;  // (i, j): c[n * c_point + i * panel + j]
+    Index c_point;
+    Index rows;  // a multiple of 4
+    Index depth;
+    Index packs;  // of b and c that hold channels, 1 or 2
+    bool first;   // c = a · b, else c += a · b
+};
+
+/// Products that are added up one after the other. The sums of such runs are added up in turn: for 3 x 3 taps
+/// and many channels, that halves the error.
+inline constexpr Index run_length = 32;
+
+/// The matrix products at all points, where the time goes.
+template <class T>
+struct Products {
+    template <std::size_t Rows, std::size_t Packs, int Bytes>
+    GRADUS_INLINE static void tile(const ProductArgs<T>& args, const T* a, const T* b, T* c) {
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr Index lanes = Pack::size;
+        for (Index done = 0; done < args.depth; done += run_length) {
+            Pack sum[Rows][Packs];
+#pragma GCC unroll 12
+            for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Packs; ++v) sum[i][v] = Pack(T(0));
+            const Index count = std::min(run_length, args.depth - done);
+            for (Index k = 0; k < count; ++k, a += args.a_column, b += 2 * lanes) {
+                Pack column[Packs];
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Packs; ++v)
+                    column[v] = Pack::load(b + static_cast<Index>(v) * lanes);
+#pragma GCC unroll 12
+                for (std::size_t i = 0; i < Rows; ++i) {
+                    const Pack x(a[static_cast<Index>(i) * args.a_row]);
+#pragma GCC unroll 2
+                    for (std::size_t v = 0; v < Packs; ++v) sum[i][v] = fma(x, column[v], sum[i][v]);
+                }
+            }
+            if (!args.first || done > 0) {
+#pragma GCC unroll 12
+                for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+                    for (std::size_t v = 0; v < Packs; ++v)
+                        sum[i][v] =
+                            sum[i][v] +
+                            Pack::load(c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
+            }
+#pragma GCC unroll 12
+            for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Packs; ++v)
+                    sum[i][v].store(c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
+        }
+    }
+
+    template <int Bytes>
+    GRADUS_INLINE static void run(const ProductArgs<T>* args) {
+        args->packs == 1 ? all_points<1, Bytes>(*args) : all_points<2, Bytes>(*args);
+    }
+
+    template <std::size_t Packs, int Bytes>
+    GRADUS_INLINE static void all_points(const ProductArgs<T>& given) {
+        constexpr Index most = Bytes == 64 ? 12 : 6;     // rows that the registers hold
+        constexpr Index awkward = Bytes == 64 ? 16 : 8;  // better halved than cut into `most` and the rest
+        const ProductArgs<T> args = given;
+        for (Index n = 0; n < args.points; ++n) {
+            const T* a = args.a + n * args.a_point;
+            const T* const b = args.b + n * args.b_point;
+            T* c = args.c + n * args.c_point;
+            for (Index left = args.rows; left > 0;) {
+                Index rows = 4;
+                if (left >= most && left != awkward)
+                    tile<most, Packs, Bytes>(args, a, b, c), rows = most;
+                else if (Packs == 2 && Bytes == 64 && left >= 8)
+                    tile<8, Packs, Bytes>(args, a, b, c), rows = 8;
+                else
+                    tile<4, Packs, Bytes>(args, a, b, c);
+                left -= rows;
+                a += rows * args.a_row;
+                c += rows * tile_columns<T, Bytes>;
+            }
+        }
+    }
+};
 
 /// Room between matrices whose sizes are powers of two, so that they do not compete for the same cache lines.
 template <class T>
@@ -36,12 +127,14 @@ struct Weights {
     Index out_step, in_step;  // distances
 };
 
-/// The images that `x` reads, times the weights, as `y` writes them.
+/// The images that `x` reads, times the weights, as `y` writes them. A pass transforms as many tiles as the
+/// second-level cache holds. It consists of blocks, whose products with one panel of weights are written
+/// before those of the next. None of the sums depends on where passes and blocks begin.
 template <class T, std::size_t Taps, class From, class To>
 struct Convolution {
     static constexpr Index side = static_cast<Index>(Points<Taps>::count), points = side * side;
     static constexpr Index taps = static_cast<Index>(Taps * Taps);
-    static constexpr Index pass_values = 294912 / points;  // numbers at each point: so do those of a pass
+    static constexpr Index pass_values = 294912 / points;  // of a pass, at each point
     static constexpr Index chunk = Taps == 3 ? 96 : 32;    // input channels whose weights stay in the cache
 
     const Windows<T, From>& x;
@@ -51,13 +144,13 @@ struct Convolution {
 
     Size2 grid = x.grid;
     Index panel = x.panel;
-    Index block_tiles = (Taps == 3 ? 64 : 24) / (y.panels() > 1 ? 1 : 2);  // their products stay in the cache
+    Index block_tiles = (Taps == 3 ? 64 : 24) / (y.panels() > 1 ? 1 : 2);
     Pieces blocks{{0, batch, 0, grid.height}, grid.width, block_tiles};
     bool shared = blocks.count() > 1;  // one transform of the weights for all blocks
     Index room = round_up(blocks.images * blocks.rows * grid.width, 4);  // tiles
     Index pass_blocks = std::max<Index>(1, pass_values / (weights.in * room));
-    Index across = std::min(blocks.across, pass_blocks);
-    Index down = std::min(blocks.down, std::max<Index>(1, pass_blocks / across));
+    Index across = std::min(blocks.across, pass_blocks);  // blocks of a pass, side by side in the batch
+    Index down = std::min(blocks.down, std::max<Index>(1, pass_blocks / across));  // and below
     Index v_tile = round_up(weights.in, panel) + gap<T>;
     Index v_point = across * down * room * v_tile + gap<T>;
     Index depth = shared ? weights.in : std::min(chunk, weights.in);  // of the weights at hand
@@ -90,6 +183,7 @@ struct Convolution {
             }
     }
 
+    /// v at (k, tile, c), in a room of its own for each block.
     void transform_images(const Pieces& pass, T* v) const {
         const Index piece_tiles = (block_tiles + 1) / 2;
         const Index most = Pieces{pass[0], grid.width, piece_tiles}.count();
@@ -112,8 +206,8 @@ struct Convolution {
         });
     }
 
-    /// Tasks are panels of channels, and blocks or, if the rows of an image must stay in order, the blocks of
-    /// the same images.
+    /// Each task multiplies and writes one panel of one block, or of all blocks of the same images if their
+    /// rows must stay in order.
     void multiply(const Pieces& pass, const T* v, const T* u, T* bands) const {
         const Index together = y.ordered() ? pass.down : 1, groups = pass.count() / together;
         parallel_for(groups * y.panels(), 1, [&](Index begin, Index end) {
@@ -136,7 +230,7 @@ struct Convolution {
         });
     }
 
-    /// `u` is null if there is none yet.
+    /// m = v · u, at each point. If `u` is null, the weights are transformed here.
     void sum_products(Index p, Index tiles, const T* v, const T* u, T* own_u, T* m) const {
         ProductArgs<T> args{points,  v,
                             v_point, v_tile,
@@ -191,7 +285,8 @@ struct Convolution {
 /// Whether the convolution is one that these kernels compute, faster than the direct one as far as measured:
 /// with few channels the transforms take longer than the products they save, and a small result fills too
 /// little of its tiles. The number of images has no say, so that the result for one does not depend on the
-/// others.
+/// others: a single image whose result is one tile takes up to a quarter longer for 5 x 5 taps, forward, and
+/// a fraction of the time otherwise.
 template <class T>
 bool pays(const ConvSizes& s) {
     if (s.stride != Size2(1) || s.dilation != Size2(1) || s.groups != 1) return false;
@@ -209,6 +304,7 @@ void with_taps(const ConvSizes& s, const Visit& visit) {
     if constexpr (std::is_same_v<T, float>) visit(std::integral_constant<std::size_t, 5>());
 }
 
+/// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null.
 template <class T>
 void forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias,
              const PooledImages<T, std::uint8_t>& y) {
@@ -223,6 +319,7 @@ void forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias
     });
 }
 
+/// dx, without the padding.
 template <class T>
 void input_gradient(const ConvSizes& s, const PooledImages<const T, const std::uint8_t>& dy, const T* weight,
                     T* dx) {

@@ -120,14 +120,15 @@ struct Windows {
             band + kept * line);
     }
 
-    /// The gradient of what was pooled: zeros, but for the winners of the pooling windows.
+    /// The same for the gradient of what was pooled: zeros, but for the winners of the pooling windows. These
+    /// may reach beyond the lines of the band.
     void unpool(Index p, Index image, Index top, T* band) const {
         const Size2 pooled = x.pool->pooled(), cell = x.pool->window;
         std::fill_n(band, window * line, T(0));
         Index place[max_window];
         PixelWalk{cell.height, cell.width, 0, 0, line, panel}.run(0, cell.area(), place);
-        const Index first = top / cell.height, lines = window;
-        const Index last = std::min(pooled.height, ceil_div(top + lines, cell.height));
+        const Index first = top / cell.height;
+        const Index last = std::min(pooled.height, ceil_div(top + window, cell.height));
         for (Index j = 0; j < std::min(panel, channels - p * panel); ++j) {
             Index from = (image * channels + p * panel + j) * pooled.area() + first * pooled.width;
             for (Index y = first; y < last; ++y) {
@@ -136,7 +137,7 @@ struct Windows {
                     const std::uint8_t code = x.codes[from];
                     if (code == no_winner) continue;
                     const Index to = begin + i * cell.width * panel + place[code];
-                    if (to >= 0 && to < lines * line) band[to] = x.values[from];
+                    if (to >= 0 && to < window * line) band[to] = x.values[from];
                 }
             }
         }
@@ -185,7 +186,7 @@ struct Patches {
             }
     }
 
-    /// Lines [top, end) of what the tiles cover.
+    /// Lines [top, end) of what the tiles cover, which begin the band.
     void write(Index p, Index image, Index top, Index end, const T* band) const {
         const Index first = std::max(top, before.height);
         const Index count = std::min(end, before.height + size.height) - first;
@@ -197,6 +198,7 @@ struct Patches {
             y.values + (image * channels + p * panel) * size.area() + (first - before.height) * size.width);
     }
 
+    /// The windows in these lines, pooled.
     void pool(Index p, Index image, Index top, Index end, const T* band) const {
         const Size2 pooled = y.pool->pooled(), cell = y.pool->window;
         const Index first = top / cell.height;

@@ -73,7 +73,8 @@ struct Points {
     }
 };
 
-// Each transform along one axis. What belongs to the points p and -p shares its even and its odd powers.
+// Each transform along one axis, `from` numbers `to` others. What belongs to the points p and -p shares its
+// even and its odd powers.
 
 /// Bᵀ: r + 3 inputs to values at the points. Row ±p is x (x ± p) Π (x² - q²) over the other pairs.
 template <std::size_t Taps>
@@ -135,9 +136,9 @@ struct InputAdjoint {
     }
 };
 
-/// The values at the points of polynomials with Size coefficients: A, or G if they are to be divided.
+/// The powers of the points that make up A, or G if they are divided by Πⱼ (pᵢ - pⱼ).
 template <std::size_t Taps, std::size_t Size, bool Divided>
-struct Values {
+struct Powers {
     using P = Points<Taps>;
     using Row = std::array<double, Size>;
 
@@ -153,10 +154,11 @@ struct Values {
     static constexpr std::array<Row, P::pairs> powers = make_powers();
 };
 
+/// A or G: the values at the points of polynomials with Size coefficients.
 template <std::size_t Taps, std::size_t Size, bool Divided>
 struct Evaluation {
     using P = Points<Taps>;
-    using V = Values<Taps, Size, Divided>;
+    using V = Powers<Taps, Size, Divided>;
     static constexpr std::size_t from = Size, to = P::count, shared = 0, overlap = 0;
 
     template <class Pack>
@@ -178,10 +180,11 @@ struct Evaluation {
     }
 };
 
+/// Aᵀ or Gᵀ.
 template <std::size_t Taps, std::size_t Size, bool Divided>
 struct EvaluationAdjoint {
     using P = Points<Taps>;
-    using V = Values<Taps, Size, Divided>;
+    using V = Powers<Taps, Size, Divided>;
     static constexpr std::size_t from = P::count, to = Size, shared = 0, overlap = 0;
 
     template <class Pack>
@@ -263,6 +266,7 @@ struct TransformKernel {
     }
 };
 
+/// The same for the instruction set in use.
 template <class Map, class T>
 void transform(Matrices<const T> from, Matrices<T> to, Index count, Index packs, const T* bias = nullptr) {
     simd::run<TransformKernel<T, Map>>(from, to, count, packs, bias);

@@ -96,6 +96,7 @@ struct WeightGradient {
     }
 };
 
+/// dweight; there must be images.
 template <class T>
 void weight_gradient(const ConvSizes& s, const T* padded, const PooledImages<const T, const std::uint8_t>& dy,
                      T* dweight) {

@@ -235,25 +235,27 @@ struct TransformKernel {
                                   const T* bias) {
         using Pack = simd::PackOf<T, Bytes>;
         constexpr std::size_t in = Map::from, out = Map::to, shared = Map::shared;
-        for (Index lane = 0; lane < packs * Pack::size; lane += Pack::size) {
-            const Pack added = bias ? Pack::load(bias + lane) : Pack(T(0));
-            Pack middle[out][in], x[in], y[out];
-            for (Index n = 0; n < count; ++n) {
+        Pack middles[2][out][in], x[in], y[out];
+        for (Index n = 0; n < count; ++n, from.data += from.item, to.data += to.item)
+            for (Index p = 0; p < packs; ++p) {
+                const Index lane = p * Pack::size;
+                Pack(&middle)[out][in] = middles[p];
                 if (shared > 0 && n > 0)
                     for (std::size_t i = 0; i < out; ++i)
 #pragma GCC unroll 4
                         for (std::size_t j = 0; j < shared; ++j) middle[i][j] = middle[i][in - shared + j];
                 for (std::size_t j = n > 0 ? shared : 0; j < in; ++j) {
-                    const T* at = from.data + n * from.item + static_cast<Index>(j) * from.column + lane;
+                    const T* at = from.data + static_cast<Index>(j) * from.column + lane;
 #pragma GCC unroll 8
                     for (std::size_t i = 0; i < in; ++i, at += from.row) x[i] = Pack::load(at);
                     Map::run(x, y);
 #pragma GCC unroll 8
                     for (std::size_t i = 0; i < out; ++i) middle[i][j] = y[i];
                 }
+                const Pack added = bias ? Pack::load(bias + lane) : Pack(T(0));
                 for (std::size_t i = 0; i < out; ++i) {
                     Map::run(middle[i], y);
-                    T* at = to.data + n * to.item + static_cast<Index>(i) * to.row + lane;
+                    T* at = to.data + static_cast<Index>(i) * to.row + lane;
 #pragma GCC unroll 8
                     for (std::size_t j = 0; j < out; ++j, at += to.column) {
                         if constexpr (out == static_cast<std::size_t>(tile_size)) y[j] = y[j] + added;
@@ -262,7 +264,6 @@ struct TransformKernel {
                     }
                 }
             }
-        }
     }
 };
 

@@ -61,8 +61,10 @@
 #include "gradus/kernels/softmax.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
-#include "gradus/kernels/winograd_3x3.hpp"
-#include "gradus/kernels/winograd_5x5.hpp"
+#include "gradus/kernels/winograd.hpp"
+#include "gradus/kernels/winograd_tiles.hpp"
+#include "gradus/kernels/winograd_transforms.hpp"
+#include "gradus/kernels/winograd_weight_gradient.hpp"
 
 #include "gradus/autograd/backward.hpp"
 #include "gradus/autograd/derivatives.hpp"

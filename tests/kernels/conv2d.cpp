@@ -82,7 +82,7 @@ TEST_CASE("conv2d kernels: the definition, at awkward sizes") {
     cases.push_back(sizes(5, 1, 4, 6, {3, 3}, {3, 3}, one, none, none, one));  // one pixel per image
     cases.push_back(
         sizes(37, 1, 2, 40, {6, 6}, {3, 3}, one, one, one, one));  // more than one pass over pixels
-    cases.push_back(sizes(2, 1, 40, 20, {5, 5}, {5, 5}, one, {2, 2}, {2, 2}, one));  // many taps
+    cases.push_back(sizes(2, 1, 40, 20, {5, 5}, {5, 6}, one, {2, 2}, {2, 3}, one));  // many taps
     cases.push_back(
         sizes(2, 1, 3, 5, {4, 4}, {2, 2}, one, {3, 4}, {2, 1}, one));  // padding beyond the kernel
     cases.push_back(sizes(2, 1, 3, 5, {9, 8}, {3, 3}, {2, 3}, one, {2, 0}, one));

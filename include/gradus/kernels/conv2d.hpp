@@ -9,8 +9,8 @@
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/reduced_precision.hpp"
-#include "gradus/kernels/winograd_3x3.hpp"
-#include "gradus/kernels/winograd_5x5.hpp"
+#include "gradus/kernels/winograd.hpp"
+#include "gradus/kernels/winograd_weight_gradient.hpp"
 
 namespace gradus::kernels {
 namespace detail {
@@ -104,9 +104,8 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
     if constexpr (detail::has_packs<T>) {
         if (detail::is_depthwise(s))
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
-        if (detail::winograd::pays(s)) return detail::winograd::forward(s, padded, weight, bias, y);
-        if (detail::Winograd5x5<T>::suits(s))
-            return detail::Winograd5x5<T>(s).forward(padded.data(), weight.data(), bias, {y});
+        if (detail::winograd::pays<T>(s))
+            return detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y});
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
     }
     for (Index i = 0; i < s.y_shape().numel(); ++i)
@@ -123,14 +122,13 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
             if (Tensor<T> dx; reduced->conv2d_dx(s, dy, weight, dx)) return dx;
     }
     if constexpr (detail::has_packs<T>) {
-        if (detail::winograd::pays(s)) return detail::winograd::input_gradient(s, dy, weight);
         const bool depthwise = detail::is_depthwise(s);
-        if (!depthwise && !detail::Winograd5x5<T>::suits(s)) return detail::conv2d_dx_packed(s, dy, weight);
+        if (!depthwise && !detail::winograd::pays<T>(s)) return detail::conv2d_dx_packed(s, dy, weight);
         Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
         if (depthwise)
             detail::Depthwise<T>{s}.input(dy.data(), weight.data(), dx.mutable_data());
         else
-            detail::Winograd5x5<T>(s).input({dy.data()}, weight.data(), dx.mutable_data());
+            detail::winograd::input_gradient<T>(s, {dy.data()}, weight.data(), dx.mutable_data());
         return dx;
     }
     Tensor<T> padded = zeros<T>({s.batch, s.groups * s.in, s.padded.height, s.padded.width});
@@ -155,12 +153,11 @@ Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>
             detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), dweight.mutable_data());
             return dweight;
         }
-        if (detail::Winograd5x5<T>::suits(s)) {
+        if (detail::winograd::pays<T>(s) && s.batch > 0) {
             Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
-            detail::Winograd5x5<T>(s).weight(padded.data(), {dy.data()}, dweight.mutable_data());
+            detail::winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, dweight.mutable_data());
             return dweight;
         }
-        if (detail::winograd::pays(s) && s.batch > 0) return detail::winograd::weight_gradient(s, padded, dy);
         if (s.taps() > 0 && dy.numel() > 0) return detail::conv2d_dw_packed(s, padded, dy);
     }
     Tensor<T> dweight = zeros<T>(s.weight_shape());

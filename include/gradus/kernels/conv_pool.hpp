@@ -117,8 +117,8 @@ struct ConvPoolForward {
 template <class T>
 void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y,
                std::uint8_t* codes) {
-    if (detail::Winograd5x5<T>::suits(s.conv))
-        return detail::Winograd5x5<T>(s.conv).forward(padded.data(), weight.data(), bias, {y, codes, &s});
+    if (detail::winograd::pays<T>(s.conv))
+        return detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s});
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
     const Tensor<Index> taps = detail::tap_offsets(s.conv);
     detail::ConvPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, codes}
@@ -131,8 +131,9 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
                        const Tensor<T>& weight) {
     Tensor<T> dx =
         Tensor<T>::uninitialized({s.conv.batch, s.conv.in, s.conv.image.height, s.conv.image.width});
-    if (detail::Winograd5x5<T>::suits(s.conv))
-        detail::Winograd5x5<T>(s.conv).input({dy.data(), codes.data(), &s}, weight.data(), dx.mutable_data());
+    if (detail::winograd::pays<T>(s.conv))
+        detail::winograd::input_gradient<T>(s.conv, {dy.data(), codes.data(), &s}, weight.data(),
+                                            dx.mutable_data());
     else
         detail::ConvPoolBackward<T>{s}.input(weight.data(), dy.data(), codes.data(), dx.mutable_data());
     return dx;
@@ -144,9 +145,9 @@ Tensor<T> conv_pool_dw(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
                        const Tensor<T>& padded) {
     if (dy.numel() == 0) return zeros<T>(s.conv.weight_shape());
     Tensor<T> dweight = Tensor<T>::uninitialized(s.conv.weight_shape());
-    if (detail::Winograd5x5<T>::suits(s.conv))
-        detail::Winograd5x5<T>(s.conv).weight(padded.data(), {dy.data(), codes.data(), &s},
-                                              dweight.mutable_data());
+    if (detail::winograd::pays<T>(s.conv))
+        detail::winograd::weight_gradient<T>(s.conv, padded.data(), {dy.data(), codes.data(), &s},
+                                             dweight.mutable_data());
     else
         detail::ConvPoolBackward<T>{s}.weight(padded.data(), dy.data(), codes.data(), dweight.mutable_data());
     return dweight;

@@ -44,28 +44,72 @@ struct PackPixels {
     }
 };
 
-/// The way back: out[j * plane + i] = pixels[i * width + j], j < channels.
+/// Planes of up to a panel of channels, and the same pixels with the channels side by side: pixel i at
+/// lanes[places[i]].
+struct Pixels {
+    Index plane, channels;  // distance of planes, and how many there are
+    Index count;
+    const Index* places;
+};
+
+/// Planes to lanes, as many packs as hold channels. Lanes without a channel repeat the last one: nobody reads
+/// what becomes of them.
 template <class T>
-struct UnpackPixels {
+struct ToLanes {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* pixels, Index count, Index channels, T* out, Index plane) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
-        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        for (Index first = 0; first < count; first += lanes)
-            for (Index v = 0; v < channels; v += lanes) {
-                const Index rows = std::min(lanes, count - first);
-                Pack block[static_cast<std::size_t>(lanes)];
-#pragma GCC unroll 16
-                for (Index i = 0; i < lanes; ++i)
-                    block[i] = Pack::load(pixels + (first + std::min(i, rows - 1)) * width + v);
-                PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(
-                    block);
-                for (Index j = 0; j < std::min(lanes, channels - v); ++j)
-                    if (rows == lanes)
-                        block[j].store(out + (v + j) * plane + first);
-                    else
-                        block[j].store_partial(out + (v + j) * plane + first, static_cast<int>(rows));
+    GRADUS_INLINE static void run(const T* planes, Pixels p, T* out) {
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr int lanes = Pack::size;
+        const auto plane = [&](Index channel)
+                               GRADUS_INLINE_LAMBDA { return std::min(channel, p.channels - 1) * p.plane; };
+        for (Index channel = 0; channel < p.channels; channel += lanes) {
+            if (p.count < lanes) {
+                for (Index i = 0; i < p.count; ++i)
+                    for (Index j = channel; j < channel + lanes; ++j)
+                        out[p.places[i] + j] = planes[plane(j) + i];
+                continue;
             }
+            for (Index done = 0; done < p.count; done += lanes) {
+                const Index first = std::min(done, p.count - lanes);
+                const Index* const places = p.places + first;
+                Pack v[std::size_t{lanes}];
+#pragma GCC unroll 16
+                for (int j = 0; j < lanes; ++j) v[j] = Pack::load(planes + plane(channel + j) + first);
+                PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
+#pragma GCC unroll 16
+                for (int i = 0; i < lanes; ++i) v[i].store(out + places[i] + channel);
+            }
+        }
+    }
+};
+
+/// Lanes to planes.
+template <class T>
+struct ToPlanes {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* lanes_of, Pixels p, T* planes) {
+        using Pack = simd::PackOf<T, Bytes>;
+        constexpr int lanes = Pack::size;
+        for (Index channel = 0; channel < p.channels; channel += lanes) {
+            const Index channels = std::min<Index>(lanes, p.channels - channel);
+            T* const to = planes + channel * p.plane;
+            if (p.count < lanes) {
+                for (Index i = 0; i < p.count; ++i)
+                    for (Index j = 0; j < channels; ++j)
+                        to[j * p.plane + i] = lanes_of[p.places[i] + channel + j];
+                continue;
+            }
+            for (Index done = 0; done < p.count; done += lanes) {
+                const Index first = std::min(done, p.count - lanes);
+                Pack v[std::size_t{lanes}];
+#pragma GCC unroll 16
+                for (int i = 0; i < lanes; ++i) v[i] = Pack::load(lanes_of + p.places[first + i] + channel);
+                PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
+#pragma GCC unroll 16
+                for (int j = 0; j < lanes; ++j)
+                    if (j < channels) v[j].store(to + j * p.plane + first);
+            }
+        }
     }
 };
 

@@ -19,7 +19,7 @@ inline constexpr const char* precision_names[] = {"highest", "high", "medium"};
 /// algorithm, in float, saves more.
 inline Bf16Choice bf16_choice_of(const ConvSizes& s) {
     const Bf16Choice choice = conv2d_choice(s);
-    const bool fewer_products = winograd::pays(s) || Winograd5x5<float>::suits(s);
+    const bool fewer_products = winograd::pays<float>(s);
     return choice.unit && fewer_products && !choice.unit->split_pays ? Bf16Choice{nullptr, false} : choice;
 }
 

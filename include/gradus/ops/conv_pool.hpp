@@ -38,7 +38,7 @@ struct DeferredConv2d final : Deferred<T> {
         if constexpr (kernels::detail::has_packs<T>)
             if (operation == "max_pool2d" && s.groups == 1 && s.dilation == Size2(1) && s.taps() > 0 &&
                 window.area() <= kernels::detail::max_window &&
-                !kernels::detail::winograd::pays(s))  // faster, even in three steps
+                !(s.kernel == Size2(3) && kernels::detail::winograd::pays<T>(s)))  // faster in three steps
                 return record_conv_pool(*this, window, false);
         return {};
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "gradus/kernels/winograd_3x3.hpp"
+#include "gradus/kernels/winograd.hpp"
 
 #include <cmath>
 #include <limits>
@@ -25,6 +25,14 @@ ConvSizes sizes(Index batch, Index in, Index out, Size2 image, Index padding) {
     return sizes(batch, in, out, image, padding, padding);
 }
 
+ConvSizes sizes_5x5(Index batch, Index in, Index out, Size2 image, Size2 before, Size2 after) {
+    return convolution::sizes(batch, 1, in, out, image, 5, 1, before, after, 1);
+}
+
+ConvSizes sizes_5x5(Index batch, Index in, Index out, Size2 image, Index padding) {
+    return sizes_5x5(batch, in, out, image, padding, padding);
+}
+
 template <class T>
 struct Operands {
     Tensor<T> x, weight, bias, dy;
@@ -46,9 +54,10 @@ struct Passes {
 template <class T>
 Passes<T> filtered(const ConvSizes& s, const Operands<T>& o) {
     const Tensor<T> padded = kernels::pad_images(s, o.x);
-    Passes<T> result{full<T>(s.y_shape(), T(7)), winograd::input_gradient(s, o.dy, o.weight),
-                     winograd::weight_gradient(s, padded, o.dy)};
-    winograd::forward(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
+    winograd::forward<T>(s, padded.data(), o.weight.data(), o.bias.data(), {result.y.mutable_data()});
+    winograd::input_gradient<T>(s, {o.dy.data()}, o.weight.data(), result.dx.mutable_data());
+    winograd::weight_gradient<T>(s, padded.data(), {o.dy.data()}, result.dweight.mutable_data());
     return result;
 }
 
@@ -75,14 +84,14 @@ struct Definition {
         for (Index n = 0; n < s.batch; ++n)
             for (Index k = 0; k < s.out; ++k)
                 for (Index c = 0; c < s.in; ++c)
-                    for (Index ky = 0; ky < 3; ++ky)
-                        for (Index kx = 0; kx < 3; ++kx) add_tap(s, o, n, k, c, ky, kx);
+                    for (Index ky = 0; ky < s.kernel.height; ++ky)
+                        for (Index kx = 0; kx < s.kernel.width; ++kx) add_tap(s, o, n, k, c, ky, kx);
     }
 
 private:
     template <class T>
     void add_tap(const ConvSizes& s, const Operands<T>& o, Index n, Index k, Index c, Index ky, Index kx) {
-        const Index w = ((k * s.in + c) * 3 + ky) * 3 + kx;
+        const Index w = ((k * s.in + c) * s.kernel.height + ky) * s.kernel.width + kx;
         const Sum y{*this, &Passes<double>::y}, dx{*this, &Passes<double>::dx};
         const Sum dweight{*this, &Passes<double>::dweight};
         for (Index i = 0; i < s.result.height; ++i)
@@ -128,14 +137,17 @@ double error(const Tensor<T>& result, const Tensor<double>& sums, const Tensor<d
 template <class T>
 void check(const ConvSizes& s) {
     INFO("batch " << s.batch << ", channels " << s.in << " to " << s.out << ", image " << to_string(s.image)
-                  << ", before " << to_string(s.before) << ", padded " << to_string(s.padded));
+                  << ", kernel " << to_string(s.kernel) << ", before " << to_string(s.before) << ", padded "
+                  << to_string(s.padded));
     const Operands<T> operands(s);
     const Definition exact(s, operands);
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << simd::name(isa));
         const Passes<T> passes = filtered(s, operands);
-        const double bound = 16 * static_cast<double>(std::numeric_limits<T>::epsilon());
+        const double bound =
+            (s.kernel == Size2(3) ? 16 : 64) * static_cast<double>(std::numeric_limits<T>::epsilon());
+        INFO("bound " << bound);
         CHECK(error(passes.y, exact.sums.y, exact.sizes.y) <= bound);
         CHECK(error(passes.dx, exact.sums.dx, exact.sizes.dx) <= bound);
         CHECK(error(passes.dweight, exact.sums.dweight, exact.sizes.dweight) <= bound);
@@ -143,7 +155,7 @@ void check(const ConvSizes& s) {
 }
 
 template <class T>
-void check_all() {
+void check_3x3() {
     for (const Index channels : {1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 65, 70}) {
         check<T>(sizes(2, channels, 5, {5, 6}, 1));
         check<T>(sizes(1, 4, channels, {4, 4}, 1));
@@ -158,21 +170,43 @@ void check_all() {
     check<T>(sizes(1, 1, 1, {1, 1}, 1));
     check<T>(sizes(2, 2, 2, {1, 2}, {2, 1}, {0, 1}));
     check<T>(sizes(3, 5, 6, {7, 5}, {0, 1}, {2, 0}));
+    check<T>(sizes(2, 3, 4, {6, 5}, {3, 0}, {4, 5}));
     check<T>(sizes(131, 3, 2, {3, 3}, 1));     // several blocks of tiles
     check<T>(sizes(5, 131, 37, {9, 9}, 1));    // and of input channels
     check<T>(sizes(3, 130, 34, {17, 18}, 1));  // and several passes
     check<T>(sizes(1, 2, 3, {9, 300}, 1));     // one row of tiles is a block
 }
 
+void check_5x5() {
+    for (const Index channels : {1, 3, 15, 16, 17, 32, 33, 65}) {  // around the widths of panels
+        check<float>(sizes_5x5(2, channels, 7, {8, 8}, 0));
+        check<float>(sizes_5x5(2, 7, channels, {8, 8}, 0));
+    }
+    for (const Index size : {5, 6, 7, 9, 11, 12, 13})  // around the sizes of tiles
+        check<float>(sizes_5x5(1, 3, 4, {size, 21 - size}, 0));
+    for (const Index batch :
+         {1, 6, 12, 13, 14, 15, 24, 28, 29})  // around the rows of products, and of blocks
+        check<float>(sizes_5x5(batch, 5, 4, {8, 8}, 0));
+    check<float>(sizes_5x5(3, 4, 5, {4, 6}, 2));
+    check<float>(sizes_5x5(3, 4, 5, {6, 3}, {4, 1}, {0, 3}));
+    check<float>(sizes_5x5(2, 4, 5, {41, 30}, 2));     // several blocks of an image
+    check<float>(sizes_5x5(40, 40, 50, {20, 18}, 0));  // several passes
+    check<float>(sizes_5x5(3, 70, 35, {34, 30}, 2));   // an image in several passes
+}
+
 }  // namespace
 
 TEST_CASE("winograd: the definition, at awkward sizes") {
-    check_all<float>();
-    check_all<double>();
+    check_3x3<float>();
+    check_3x3<double>();
+    check_5x5();
 }
 
 TEST_CASE("winograd: the error stays near that of direct summation") {
-    for (const ConvSizes& s : {sizes(2, 64, 64, {16, 16}, 1), sizes(16, 256, 32, {4, 4}, 1)}) {
+    for (const ConvSizes& s : {sizes(2, 64, 64, {16, 16}, 1), sizes(16, 256, 32, {4, 4}, 1),
+                               sizes_5x5(4, 64, 48, {12, 12}, 2), sizes_5x5(16, 256, 16, {8, 8}, 0)}) {
+        INFO("kernel " << to_string(s.kernel) << ", channels " << s.in);
+        const double most = s.kernel == Size2(3) ? 3 : 10;
         const Operands<float> operands(s);
         const Definition exact(s, operands);
         const Passes<float> ours = filtered(s, operands), plain = direct(s, operands);
@@ -183,14 +217,16 @@ TEST_CASE("winograd: the error stays near that of direct summation") {
             };
             return of(ours) / of(plain);
         };
-        CHECK(ratio(&Passes<float>::y, &Passes<double>::y) < 3);
-        CHECK(ratio(&Passes<float>::dx, &Passes<double>::dx) < 3);
-        CHECK(ratio(&Passes<float>::dweight, &Passes<double>::dweight) < 3);
+        CHECK(ratio(&Passes<float>::y, &Passes<double>::y) < most);
+        CHECK(ratio(&Passes<float>::dx, &Passes<double>::dx) < most);
+        CHECK(ratio(&Passes<float>::dweight, &Passes<double>::dweight) < most);
     }
 }
 
 TEST_CASE("winograd: the same bits for any number of threads") {
-    for (const ConvSizes& s : {sizes(5, 70, 33, {18, 17}, 1), sizes(3, 131, 65, {4, 4}, 1)}) {
+    for (const ConvSizes& s :
+         {sizes(5, 70, 33, {18, 17}, 1), sizes(3, 131, 65, {4, 4}, 1), sizes(1, 70, 33, {61, 50}, 1),
+          sizes_5x5(30, 33, 20, {14, 9}, 2), sizes_5x5(3, 70, 35, {34, 30}, 2)}) {
         const Operands<float> operands(s);
         const int threads = num_threads();
         set_num_threads(1);
@@ -209,16 +245,20 @@ TEST_CASE("winograd: the same bits for any number of threads") {
 TEST_CASE("winograd: an image does not see the others of its batch") {
     // 131 images make several blocks of tiles, with one transform of the weights for all; one makes a single
     // block.
-    const ConvSizes many = sizes(131, 100, 35, {6, 5}, 1), one = sizes(1, 100, 35, {6, 5}, 1);
-    const Operands<float> operands(many);
-    const Passes<float> all = filtered(many, operands);
-    for (const Index image : {0, 60, 130}) {
-        Operands<float> alone = operands;
-        alone.x = operands.x.rows(image, image + 1);
-        alone.dy = operands.dy.rows(image, image + 1);
-        const Passes<float> passes = filtered(one, alone);
-        CHECK(passes.y == all.y.rows(image, image + 1));
-        CHECK(passes.dx == all.dx.rows(image, image + 1));
+    for (ConvSizes many : {sizes(131, 100, 35, {6, 5}, 1), sizes_5x5(131, 70, 35, {8, 7}, 0),
+                           sizes_5x5(131, 35, 70, {9, 5}, 2), sizes(131, 70, 5, {3, 33}, 1)}) {
+        const Operands<float> operands(many);
+        const Passes<float> all = filtered(many, operands);
+        ConvSizes one = many;
+        one.batch = 1;
+        for (const Index image : {0, 60, 130}) {
+            Operands<float> alone = operands;
+            alone.x = operands.x.rows(image, image + 1);
+            alone.dy = operands.dy.rows(image, image + 1);
+            const Passes<float> passes = filtered(one, alone);
+            CHECK(passes.y == all.y.rows(image, image + 1));
+            CHECK(passes.dx == all.dx.rows(image, image + 1));
+        }
     }
 }
 
@@ -240,40 +280,49 @@ TEST_CASE("winograd: what is not finite makes NaN of the tiles that see it, and 
 
 TEST_CASE("winograd: used where it pays") {
     using kernels::detail::winograd::pays;
-    CHECK(pays(sizes(1, 24, 24, {3, 3}, 1)));
-    CHECK(pays(sizes(0, 64, 24, {5, 3}, {2, 2}, {2, 1})));
-    CHECK_FALSE(pays(sizes(16, 23, 64, {8, 8}, 1)));  // channels
-    CHECK_FALSE(pays(sizes(16, 64, 23, {8, 8}, 1)));
-    CHECK_FALSE(pays(sizes(16, 64, 64, {8, 2}, 1)));  // size
-    CHECK_FALSE(pays(sizes(16, 64, 64, {2, 8}, 1)));
-    CHECK_FALSE(pays(sizes(16, 64, 64, {8, 8}, {1, 1}, {1, 3})));  // padding
-    CHECK_FALSE(pays(sizes(16, 64, 64, {8, 8}, {3, 0}, {0, 0})));
-    const auto changed = [](auto change) {
-        ConvSizes s = sizes(16, 64, 64, {8, 8}, 1);
-        change(s);
-        return s;
-    };
-    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.groups = 2; })));
-    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.stride = {1, 2}; })));
-    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.dilation = {2, 1}; })));
-    CHECK_FALSE(pays(changed([](ConvSizes& s) { s.kernel = {3, 5}; })));
-
-    const ConvSizes s = sizes(3, 24, 33, {7, 6}, 1);
-    const Operands<float> operands(s);
-    const Passes<float> passes = filtered(s, operands);
-    const Tensor<> padded = kernels::pad_images(s, operands.x);
-    Tensor<> y = zeros(s.y_shape());
-    kernels::conv2d(s, padded, operands.weight, operands.bias.data(), y.mutable_data());
-    CHECK(y == passes.y);
-    CHECK(kernels::conv2d_dx(s, operands.dy, operands.weight) == passes.dx);
-    CHECK(kernels::conv2d_dw(s, padded, operands.dy) == passes.dweight);
+    CHECK(pays<float>(sizes(1, 24, 24, {3, 3}, 1)));
+    CHECK(pays<double>(sizes(0, 64, 24, {5, 3}, {2, 2}, {2, 1})));
+    CHECK_FALSE(pays<float>(sizes(16, 23, 64, {8, 8}, 1)));  // channels
+    CHECK_FALSE(pays<float>(sizes(16, 64, 23, {8, 8}, 1)));
+    CHECK_FALSE(pays<float>(sizes(16, 64, 64, {8, 2}, 1)));  // size
+    CHECK_FALSE(pays<float>(sizes(16, 64, 64, {2, 8}, 1)));
+    CHECK(pays<float>(sizes_5x5(8, 16, 16, {8, 8}, 0)));
+    CHECK(pays<float>(sizes_5x5(1, 16, 16, {8, 8}, 0)));
+    CHECK_FALSE(pays<double>(sizes_5x5(8, 16, 16, {8, 8}, 0)));  // the error
+    CHECK_FALSE(pays<float>(sizes_5x5(8, 15, 16, {8, 8}, 0)));   // channels
+    CHECK_FALSE(pays<float>(sizes_5x5(8, 16, 1, {8, 8}, 0)));
+    CHECK_FALSE(pays<float>(sizes_5x5(8, 16, 16, {5, 9}, 0)));  // tiles mostly outside
+    for (const ConvSizes& s : {sizes(16, 64, 64, {8, 8}, 1), sizes_5x5(16, 64, 64, {8, 8}, 1)}) {
+        const auto changed = [&](auto change) {
+            ConvSizes other = s;
+            change(other);
+            return pays<float>(other);
+        };
+        CHECK(changed([](ConvSizes&) {}));
+        CHECK_FALSE(changed([](ConvSizes& c) { c.groups = 2; }));
+        CHECK_FALSE(changed([](ConvSizes& c) { c.stride = {1, 2}; }));
+        CHECK_FALSE(changed([](ConvSizes& c) { c.dilation = {2, 1}; }));
+        CHECK_FALSE(changed([](ConvSizes& c) { c.kernel = {3, 5}; }));
+        CHECK_FALSE(changed([](ConvSizes& c) { c.kernel = {5, 3}; }));
+    }
+    for (const ConvSizes& s : {sizes(3, 24, 33, {7, 6}, 1), sizes_5x5(2, 17, 33, {7, 12}, 2)}) {
+        const Operands<float> operands(s);
+        const Passes<float> passes = filtered(s, operands);
+        const Tensor<> padded = kernels::pad_images(s, operands.x);
+        Tensor<> y = zeros(s.y_shape());
+        kernels::conv2d(s, padded, operands.weight, operands.bias.data(), y.mutable_data());
+        CHECK(y == passes.y);
+        CHECK(kernels::conv2d_dx(s, operands.dy, operands.weight) == passes.dx);
+        CHECK(kernels::conv2d_dw(s, padded, operands.dy) == passes.dweight);
+    }
 }
 
 TEST_CASE("winograd: no images") {
-    const ConvSizes s = sizes(0, 24, 33, {7, 6}, 1);
-    const Operands<float> operands(s);
-    CHECK(kernels::conv2d_dx(s, operands.dy, operands.weight).shape() == Shape{0, 24, 7, 6});
-    CHECK(kernels::conv2d_dw(s, kernels::pad_images(s, operands.x), operands.dy) == zeros(s.weight_shape()));
-    kernels::conv2d(s, kernels::pad_images(s, operands.x), operands.weight, operands.bias.data(),
-                    static_cast<float*>(nullptr));
+    for (const ConvSizes& s : {sizes(0, 24, 33, {7, 6}, 1), sizes_5x5(0, 24, 33, {7, 6}, 2)}) {
+        const Operands<float> operands(s);
+        const Tensor<> padded = kernels::pad_images(s, operands.x);
+        CHECK(kernels::conv2d_dx(s, operands.dy, operands.weight).shape() == Shape{0, 24, 7, 6});
+        CHECK(kernels::conv2d_dw(s, padded, operands.dy) == zeros(s.weight_shape()));
+        kernels::conv2d(s, padded, operands.weight, operands.bias.data(), static_cast<float*>(nullptr));
+    }
 }

@@ -19,6 +19,9 @@ inline constexpr Index tile_rows = Bytes == 64 ? 14 : 6;  // what the registers 
 template <class T, int Bytes>
 inline constexpr Index tile_columns = 2 * Bytes / static_cast<Index>(sizeof(T));
 
+template <class T>
+inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // what caches fetch at a time
+
 struct TileSizes {
     Index rows, columns;
 };
@@ -48,6 +51,10 @@ struct TileArgs {
     const T* bias;        // a panel's width of it
     bool first;           // first pass: start from bias, else from C
     Index b_row = 0;      // 0: that of a panel, tile_columns
+    // What will be needed soon is fetched meanwhile: the lines of the first-level cache at ahead + k *
+    // ahead_step and the lines behind them.
+    const T* ahead = nullptr;
+    Index ahead_step = 0;
 };
 
 template <class T>
@@ -70,7 +77,10 @@ struct TileKernel {
             sum[i][0] = Pack::load(row);
             if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + lanes);
         }
-        for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += b_row) {
+        const T* ahead = args.ahead ? args.ahead : args.b;
+        for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += b_row, ahead += args.ahead_step) {
+            __builtin_prefetch(ahead, 0, 2);
+            __builtin_prefetch(ahead + line<T>, 0, 2);
             const Pack b0 = Pack::load(b), b1 = Vectors == 2 ? Pack::load(b + lanes) : b0;
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < Rows; ++i) {
@@ -175,6 +185,10 @@ struct PackKernel {
         if (column == 1) {
             if (width == full) {
                 for (; k < depth; ++k) {
+                    const T* const soon = b + std::min(k + 12, depth - 1) * row;
+                    __builtin_prefetch(soon);
+                    __builtin_prefetch(soon + line<T>);
+                    __builtin_prefetch(soon + full - 1);
                     Pack::load(b + k * row).store(out + k * full);
                     Pack::load(b + k * row + lanes).store(out + k * full + lanes);
                 }
@@ -193,6 +207,9 @@ struct PackKernel {
         if (row == 1 && depth >= side) {
             for (Index at = 0; at < depth; at += side) {
                 k = std::min(at, depth - side);  // the last squares overlap those before them
+                if (at % line<T> == 0)
+                    for (Index j = 0; j < width; ++j)
+                        __builtin_prefetch(b + j * column + std::min(at + 2 * line<T>, depth - 1));
                 for (Index j = 0; j < full; j += side) {
                     simd::Pack<T, side> v[std::size_t{side}];
                     load_transposed(b + j * column + k, column, width - j, v);
@@ -222,10 +239,14 @@ struct PackRowsKernel {
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         Index k = 0;
         if (row == 1 && room)  // whole packs: what is too much of one k is overwritten by the next
-            for (; k + 1 < depth; ++k)
+            for (; k + 1 < depth; ++k) {
+                const T* const soon = a + std::min(k + 12, depth - 1) * column;
+                __builtin_prefetch(soon);
+                __builtin_prefetch(soon + count - 1);
 #pragma GCC unroll 4
                 for (Index i = 0; i < count; i += lanes)
                     Pack::load(a + k * column + i).store(out + k * count + i);
+            }
         for (; k < depth; ++k)
             for (Index i = 0; i < rows; ++i) out[k * count + i] = a[i * row + k * column];
     }

@@ -259,23 +259,28 @@ struct Product {
         alignas(64) T packed[static_cast<std::size_t>(max_depth * panel_bytes) / sizeof(T)];
         alignas(64) T start[panel_bytes / sizeof(T)];
         const Index column = panel * tile.columns, width = std::min(tile.columns, n - column);
-        std::fill(std::copy_n(bias ? bias + column : start, bias ? width : 0, start), start + tile.columns,
-                  T(0));
-        const bool whole_vectors = width == tile.columns || width == tile.columns / 2;
+        // A panel of one and a half vectors: the second begins before the end of the first, and whole rows
+        // are copied, with some columns of the panel before.
+        const Index overlap = width > tile.columns / 2 ? tile.columns - width : 0;
+        const Index before = n >= tile.columns ? overlap : 0, copied = before + width;
+        std::fill(std::copy_n(bias ? bias + column - before : start, bias ? copied : 0, start),
+                  start + tile.columns, T(0));
+        const bool whole_vectors = width >= tile.columns / 2;
         const bool in_place = strips == 1 && b.column == 1 && whole_vectors;  // copied to be read once
         const Index step = in_place ? to - from : depth;
         for (Index q = from; q < to; q += step) {
-            const T* const rows = b.data + q * b.row + column * b.column;
+            const T* const rows = b.data + q * b.row + (column - before) * b.column;
             TileArgs<T> args;
             args.depth = std::min(step, to - q);
-            if (!in_place) simd::run<PackKernel<T>>(rows, b.row, b.column, args.depth, width, &packed[0]);
-            args.b = in_place ? rows : packed;
+            if (!in_place) simd::run<PackKernel<T>>(rows, b.row, b.column, args.depth, copied, &packed[0]);
+            args.b = before + (in_place ? rows : packed);
             args.b_row = in_place ? b.row : tile.columns;
             args.a_row = x.row;
             args.a_column = x.column;
             args.c_row = n;
             args.columns = width;
-            args.bias = start;
+            args.overlap = overlap;
+            args.bias = start + before;
             args.first = q == 0;
             for (Index s = first; s < last; ++s) {
                 const Index row = first_row(s);

@@ -48,6 +48,7 @@ struct TileArgs {
     T* c;
     Index c_row;
     Index rows, columns;  // what of the tile lies inside C
+    Index overlap = 0;    // how many columns of B, C and bias the second vector shares with the first
     const T* bias;        // a panel's width of it
     bool first;           // first pass: start from bias, else from C
     Index b_row = 0;      // 0: that of a panel, tile_columns
@@ -67,7 +68,7 @@ struct TileKernel {
         T* const c = args.c + first_row * args.c_row;
         const T* a = args.a + first_row * args.a_row;
         const T* b = args.b;
-        const Index b_row = args.b_row ? args.b_row : 2 * lanes;
+        const Index b_row = args.b_row ? args.b_row : 2 * lanes, second = lanes - args.overlap;
         const T* const start = args.first ? args.bias : c;
         const Index start_row = args.first ? 0 : args.c_row;
         Pack sum[Rows][Vectors];
@@ -75,13 +76,13 @@ struct TileKernel {
         for (std::size_t i = 0; i < Rows; ++i) {
             const T* const row = start + static_cast<Index>(i) * start_row;
             sum[i][0] = Pack::load(row);
-            if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + lanes);
+            if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + second);
         }
         const T* ahead = args.ahead ? args.ahead : args.b;
         for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += b_row, ahead += args.ahead_step) {
             __builtin_prefetch(ahead, 0, 2);
             __builtin_prefetch(ahead + line<T>, 0, 2);
-            const Pack b0 = Pack::load(b), b1 = Vectors == 2 ? Pack::load(b + lanes) : b0;
+            const Pack b0 = Pack::load(b), b1 = Vectors == 2 ? Pack::load(b + second) : b0;
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < Rows; ++i) {
                 const Pack x(a[static_cast<Index>(i) * args.a_row]);
@@ -93,7 +94,7 @@ struct TileKernel {
         for (std::size_t i = 0; i < Rows; ++i) {
             T* const row = c + static_cast<Index>(i) * args.c_row;
             sum[i][0].store(row);
-            if constexpr (Vectors == 2) sum[i][1].store(row + lanes);
+            if constexpr (Vectors == 2) sum[i][1].store(row + second);
         }
     }
 
@@ -108,13 +109,13 @@ struct TileKernel {
         for (; i < args.rows; ++i) tile<1, Bytes, Vectors>(args, i);
     }
 
-    /// A tile that reaches beyond the right edge of C is computed on the side.
+    /// A tile of less than a vector is computed on the side.
     template <int Bytes>
     GRADUS_INLINE static void run(const TileArgs<T>* given) {
         constexpr Index width = tile_columns<T, Bytes>;
         T side[static_cast<std::size_t>(tile_rows<Bytes> * width)];
         TileArgs<T> args = *given;
-        const bool outside = args.columns != width && args.columns != width / 2;
+        const bool outside = args.columns < width / 2;
         if (outside) {
             args.c = side;
             args.c_row = width;

@@ -259,7 +259,7 @@ struct Product {
         alignas(64) T packed[static_cast<std::size_t>(max_depth * panel_bytes) / sizeof(T)];
         alignas(64) T start[panel_bytes / sizeof(T)];
         const Index column = panel * tile.columns, width = std::min(tile.columns, n - column);
-        // A panel of one and a half vectors: the second begins before the end of the first, and whole rows
+        // In a panel of less than two vectors the second begins before the end of the first, and whole rows
         // are copied, with some columns of the panel before.
         const Index overlap = width > tile.columns / 2 ? tile.columns - width : 0;
         const Index before = n >= tile.columns ? overlap : 0, copied = before + width;

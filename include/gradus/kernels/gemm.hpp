@@ -205,6 +205,7 @@ struct Product {
         const Index block = std::max<Index>(1, parallel_grain / work);
         // The last task is split in four, so that threads end at about the same time.
         const Index parts = block == 1 && tasks > 1 ? std::min<Index>(4, strips / blocks) : 1;
+        const Index threads = num_threads();
         parallel_for(tasks - 1 + parts, block, [&](Index begin, Index end) {
             for (Index t = begin; t < end; ++t) {
                 const Index task = std::min(t, tasks - 1), part = t - task, i = task / panels;
@@ -214,45 +215,83 @@ struct Product {
                     last = first + count * (part + 1) / parts;
                     first += count * part / parts;
                 }
-                panel_times_rows(x, strip_size, task % panels, first, last, from, to);
+                const Index panel = task % panels, next = task + threads;  // probably this thread's
+                panel_times_rows(x, strip_size, panel, first, last, from, to,
+                                 next < tasks ? next % panels : -1, panel < threads);
             }
         });
     }
 
+    /// What tile s of [first, last) fetches for those after it, since operands of some megabytes come from
+    /// memory: the strips of A while they are `cold`, and in the last tiles what the panel `next` (none if
+    /// negative) reads and then what it writes.
+    void look_ahead(TileArgs<T>& args, Index s, Index first, Index last, Index from, bool cold,
+                    Index next) const {
+        constexpr Index both = 2 * line<T>;  // each step of a tile fetches two lines
+        const auto fetch = [&args](const T* at, Index step) {
+            args.ahead = at;
+            args.ahead_step = step;
+        };
+        fetch(nullptr, 0);
+        Index to_go = last - 1 - s;
+        if (cold && to_go > 0) {
+            if (to_go % 2 == 0 || args.depth * both < 2 * tile.rows * args.a_row)
+                return fetch(args.a + args.rows * args.a_row, both);
+            to_go = (to_go + 1) / 2;  // a tile fetches two strips, so every other one is free
+        }
+        if (next < 0) return;
+        // Of rows that cross lines, the first line is the last one of the panel before.
+        const Index column = next * tile.columns, side = column + line<T> - 1;
+        if (b.column == 1) {
+            if (to_go == 0) return fetch(b.data + from * b.row + side, b.row);
+            --to_go;
+        } else if (b.row == 1) {
+            const Index part = args.depth * both, parts = (tile.columns * b.column + part - 1) / part;
+            if (to_go < parts) return fetch(b.data + from + column * b.column + to_go * part, both);
+            to_go -= parts;
+        }
+        const Index row = first_row(first) + to_go * args.depth;
+        if (row < first_row(last)) fetch(c + row * n + side, n);
+    }
+
     void panel_times_rows(MatrixRef<T> x, Index strip_size, Index panel, Index first, Index last, Index from,
-                          Index to) const {
+                          Index to, Index next, bool fresh) const {
         alignas(64) T packed[static_cast<std::size_t>(max_depth * panel_bytes) / sizeof(T)];
         alignas(64) T start[panel_bytes / sizeof(T)];
         const Index column = panel * tile.columns, width = std::min(tile.columns, n - column);
-        std::fill(std::copy_n(bias ? bias + column : start, bias ? width : 0, start), start + tile.columns,
-                  T(0));
-        const bool whole_vectors = width == tile.columns || width == tile.columns / 2;
+        // In a panel of less than two vectors the second begins before the end of the first, and whole rows
+        // are copied, with some columns of the panel before.
+        const Index overlap = width > tile.columns / 2 ? tile.columns - width : 0;
+        const Index before = n >= tile.columns ? overlap : 0, copied = before + width;
+        std::fill(std::copy_n(bias ? bias + column - before : start, bias ? copied : 0, start),
+                  start + tile.columns, T(0));
+        const bool whole_vectors = width >= tile.columns / 2;
         const bool in_place = strips == 1 && b.column == 1 && whole_vectors;  // copied to be read once
         const Index step = in_place ? to - from : depth;
         for (Index q = from; q < to; q += step) {
-            const T* const rows = b.data + q * b.row + column * b.column;
+            const T* const rows = b.data + q * b.row + (column - before) * b.column;
             TileArgs<T> args;
             args.depth = std::min(step, to - q);
-            if (!in_place) simd::run<PackKernel<T>>(rows, b.row, b.column, args.depth, width, &packed[0]);
-            args.b = in_place ? rows : packed;
+            if (!in_place) simd::run<PackKernel<T>>(rows, b.row, b.column, args.depth, copied, &packed[0]);
+            args.b = before + (in_place ? rows : packed);
             args.b_row = in_place ? b.row : tile.columns;
             args.a_row = x.row;
             args.a_column = x.column;
             args.c_row = n;
             args.columns = width;
-            args.bias = start;
+            args.overlap = overlap;
+            args.bias = start + before;
             args.first = q == 0;
             for (Index s = first; s < last; ++s) {
                 const Index row = first_row(s);
                 args.a = x.data + (strip_size > 0 ? s * strip_size : row * x.row) + q * x.column;
                 args.c = c + row * n + column;
                 args.rows = first_row(s + 1) - row;
-                if (!args.first && s + 1 < last)  // what the next tile starts from
-                    for (Index i = args.rows; i < args.rows + tile.rows; ++i) {
-                        __builtin_prefetch(args.c + i * n, 1);
-                        __builtin_prefetch(args.c + i * n + tile.columns / 2, 1);
-                        __builtin_prefetch(args.c + i * n + width - 1, 1);
-                    }
+                if (fresh)  // the tiles of later panels were fetched meanwhile
+                    for (Index i = 0; i < args.rows; ++i)
+                        for (const Index j : {Index{0}, width / 2, width - 1})
+                            __builtin_prefetch(args.c + i * n + j, 1);
+                look_ahead(args, s, first, last, from, fresh && strip_size == 0 && x.column == 1, next);
                 simd::run<TileKernel<T>>(&args);
             }
         }

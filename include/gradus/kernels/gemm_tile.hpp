@@ -19,6 +19,9 @@ inline constexpr Index tile_rows = Bytes == 64 ? 14 : 6;  // what the registers 
 template <class T, int Bytes>
 inline constexpr Index tile_columns = 2 * Bytes / static_cast<Index>(sizeof(T));
 
+template <class T>
+inline constexpr Index line = 64 / static_cast<Index>(sizeof(T));  // what caches fetch at a time
+
 struct TileSizes {
     Index rows, columns;
 };
@@ -45,9 +48,14 @@ struct TileArgs {
     T* c;
     Index c_row;
     Index rows, columns;  // what of the tile lies inside C
+    Index overlap = 0;    // how many columns of B, C and bias the second vector shares with the first
     const T* bias;        // a panel's width of it
     bool first;           // first pass: start from bias, else from C
     Index b_row = 0;      // 0: that of a panel, tile_columns
+    // What will be needed soon is fetched meanwhile: the lines of the first-level cache at ahead + k *
+    // ahead_step and the lines behind them.
+    const T* ahead = nullptr;
+    Index ahead_step = 0;
 };
 
 template <class T>
@@ -60,7 +68,7 @@ struct TileKernel {
         T* const c = args.c + first_row * args.c_row;
         const T* a = args.a + first_row * args.a_row;
         const T* b = args.b;
-        const Index b_row = args.b_row ? args.b_row : 2 * lanes;
+        const Index b_row = args.b_row ? args.b_row : 2 * lanes, second = lanes - args.overlap;
         const T* const start = args.first ? args.bias : c;
         const Index start_row = args.first ? 0 : args.c_row;
         Pack sum[Rows][Vectors];
@@ -68,10 +76,13 @@ struct TileKernel {
         for (std::size_t i = 0; i < Rows; ++i) {
             const T* const row = start + static_cast<Index>(i) * start_row;
             sum[i][0] = Pack::load(row);
-            if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + lanes);
+            if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + second);
         }
-        for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += b_row) {
-            const Pack b0 = Pack::load(b), b1 = Vectors == 2 ? Pack::load(b + lanes) : b0;
+        const T* ahead = args.ahead ? args.ahead : args.b;
+        for (Index k = 0; k < args.depth; ++k, a += args.a_column, b += b_row, ahead += args.ahead_step) {
+            __builtin_prefetch(ahead, 0, 2);
+            __builtin_prefetch(ahead + line<T>, 0, 2);
+            const Pack b0 = Pack::load(b), b1 = Vectors == 2 ? Pack::load(b + second) : b0;
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < Rows; ++i) {
                 const Pack x(a[static_cast<Index>(i) * args.a_row]);
@@ -83,7 +94,7 @@ struct TileKernel {
         for (std::size_t i = 0; i < Rows; ++i) {
             T* const row = c + static_cast<Index>(i) * args.c_row;
             sum[i][0].store(row);
-            if constexpr (Vectors == 2) sum[i][1].store(row + lanes);
+            if constexpr (Vectors == 2) sum[i][1].store(row + second);
         }
     }
 
@@ -98,13 +109,13 @@ struct TileKernel {
         for (; i < args.rows; ++i) tile<1, Bytes, Vectors>(args, i);
     }
 
-    /// A tile that reaches beyond the right edge of C is computed on the side.
+    /// A tile of less than a vector is computed on the side.
     template <int Bytes>
     GRADUS_INLINE static void run(const TileArgs<T>* given) {
         constexpr Index width = tile_columns<T, Bytes>;
         T side[static_cast<std::size_t>(tile_rows<Bytes> * width)];
         TileArgs<T> args = *given;
-        const bool outside = args.columns != width && args.columns != width / 2;
+        const bool outside = args.columns < width / 2;
         if (outside) {
             args.c = side;
             args.c_row = width;
@@ -175,6 +186,10 @@ struct PackKernel {
         if (column == 1) {
             if (width == full) {
                 for (; k < depth; ++k) {
+                    const T* const soon = b + std::min(k + 12, depth - 1) * row;
+                    __builtin_prefetch(soon);
+                    __builtin_prefetch(soon + line<T>);
+                    __builtin_prefetch(soon + full - 1);
                     Pack::load(b + k * row).store(out + k * full);
                     Pack::load(b + k * row + lanes).store(out + k * full + lanes);
                 }
@@ -193,6 +208,9 @@ struct PackKernel {
         if (row == 1 && depth >= side) {
             for (Index at = 0; at < depth; at += side) {
                 k = std::min(at, depth - side);  // the last squares overlap those before them
+                if (at % line<T> == 0)
+                    for (Index j = 0; j < width; ++j)
+                        __builtin_prefetch(b + j * column + std::min(at + 2 * line<T>, depth - 1));
                 for (Index j = 0; j < full; j += side) {
                     simd::Pack<T, side> v[std::size_t{side}];
                     load_transposed(b + j * column + k, column, width - j, v);
@@ -222,10 +240,14 @@ struct PackRowsKernel {
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         Index k = 0;
         if (row == 1 && room)  // whole packs: what is too much of one k is overwritten by the next
-            for (; k + 1 < depth; ++k)
+            for (; k + 1 < depth; ++k) {
+                const T* const soon = a + std::min(k + 12, depth - 1) * column;
+                __builtin_prefetch(soon);
+                __builtin_prefetch(soon + count - 1);
 #pragma GCC unroll 4
                 for (Index i = 0; i < count; i += lanes)
                     Pack::load(a + k * column + i).store(out + k * count + i);
+            }
         for (; k < depth; ++k)
             for (Index i = 0; i < rows; ++i) out[k * count + i] = a[i * row + k * column];
     }

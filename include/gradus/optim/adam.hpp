@@ -52,9 +52,9 @@ struct AdamRule {
         const V g = penalties.gradient(w, dw);
         m = V(keep1) * m + V(take1) * g;
         v = V(keep2) * v + V(take2) * g * g;
-        if (amsgrad) greatest = max(v, greatest);
-        const V root = sqrt(amsgrad ? greatest : v);
-        w = V(penalties.shrink) * w - V(rate) * m / (root + V(eps));
+        V square = v;  // a copy: choosing one of two references would keep both in memory
+        if (amsgrad) square = greatest = max(v, greatest);
+        w = V(penalties.shrink) * w - V(rate) * m / (sqrt(square) + V(eps));
     }
 };
 

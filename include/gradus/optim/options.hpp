@@ -64,8 +64,8 @@ struct Penalties {
     template <class V>
     GRADUS_INLINE V gradient(const V& w, const V& dw) const {
         V g = dw;
-        if (l2 != 0) g = g + V(l2) * w;
-        if (l1 != 0) g = g + select(w > V(0), V(l1), select(w < V(0), V(-l1), V(0)));
+        if (l2 > 0) g = g + V(l2) * w;
+        if (l1 > 0) g = g + select(w > V(0), V(l1), select(w < V(0), V(-l1), V(0)));
         return g;
     }
 };

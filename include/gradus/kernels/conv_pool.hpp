@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <type_traits>
 
@@ -138,44 +139,48 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
     return dx;
 }
 
-/// The gradient of the weight.
-template <class T>
-Tensor<T> conv_pool_dw(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes,
-                       const Tensor<T>& padded) {
-    if (dy.numel() == 0) return zeros<T>(s.conv.weight_shape());
-    Tensor<T> dweight = Tensor<T>::uninitialized(s.conv.weight_shape());
-    if (detail::Winograd5x5<T>::suits(s.conv))
-        detail::Winograd5x5<T>(s.conv).weight(padded.data(), {dy.data(), codes.data(), &s},
-                                              dweight.mutable_data());
-    else
-        detail::ConvPoolBackward<T>{s}.weight(padded.data(), dy.data(), codes.data(), dweight.mutable_data());
-    return dweight;
-}
-
 /// The gradient of the bias: the sum of dy where something won.
 template <class T>
 Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes) {
     const Index cells = s.pooled().area();
     Tensor<T> dbias = zeros<T>({s.conv.out});
     T* const out = dbias.mutable_data();
-    parallel_for(s.conv.out, std::max<Index>(1, parallel_grain / std::max<Index>(1, s.conv.batch * cells)),
-                 [&](Index begin, Index end) {
-                     for (Index n = 0; n < s.conv.batch; ++n)
-                         for (Index o = begin; o < end; ++o) {
-                             const Index at = (n * s.conv.out + o) * cells;
-                             const auto term = [&](Index i) {
-                                 return codes.data()[at + i] != no_winner ? dy.data()[at + i] : T(0);
-                             };
-                             T even(0), odd(0);  // two chains of additions overlap
-                             for (Index i = 0; i + 1 < cells; i += 2) {
-                                 even += term(i);
-                                 odd += term(i + 1);
-                             }
-                             if (cells % 2 == 1) even += term(cells - 1);
-                             out[o] += even + odd;
-                         }
-                 });
+    const Index work = std::max<Index>(1, s.conv.batch * cells / 4);
+    parallel_for(s.conv.out, std::max<Index>(1, parallel_grain / work), [&](Index begin, Index end) {
+        Tensor<T> memory = zeros<T>({(end - begin) * cells});
+        T* const sums = memory.mutable_data();
+        for (Index n = 0; n < s.conv.batch; ++n) {
+            const T* const numbers = dy.data() + (n * s.conv.out + begin) * cells;
+            const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
+            for (Index i = 0; i < memory.numel(); ++i) sums[i] += winners[i] != no_winner ? numbers[i] : T(0);
+        }
+        for (Index i = 0; i < memory.numel(); ++i) out[begin + i / cells] += sums[i];
+    });
     return dbias;
+}
+
+/// The gradients of weight and bias.
+template <class T>
+std::array<Tensor<T>, 2> conv_pool_dparameters(const ConvPoolSizes& s, const Tensor<T>& dy,
+                                               const Tensor<std::uint8_t>& codes, const Tensor<T>& padded,
+                                               const std::array<bool, 2>& want) {
+    if (dy.numel() == 0) return {zeros<T>(s.conv.weight_shape()), zeros<T>({s.conv.out})};
+    const bool winograd = detail::Winograd5x5<T>::suits(s.conv);
+    const detail::ConvPoolBackward<T> backward{s};
+    const bool both = want[0] && want[1] && !winograd && backward.short_patches();
+    std::array<Tensor<T>, 2> result;
+    if (both)
+        result[1] = Tensor<T>::uninitialized({s.conv.out});
+    else if (want[1])
+        result[1] = conv_pool_dbias(s, dy, codes);
+    if (!want[0]) return result;
+    result[0] = Tensor<T>::uninitialized(s.conv.weight_shape());
+    T *const dweight = result[0].mutable_data(), *const dbias = both ? result[1].mutable_data() : nullptr;
+    if (winograd)
+        detail::Winograd5x5<T>(s.conv).weight(padded.data(), {dy.data(), codes.data(), &s}, dweight);
+    else
+        backward.weight(padded.data(), dy.data(), codes.data(), dweight, dbias);
+    return result;
 }
 
 }  // namespace gradus::kernels

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <utility>
 
@@ -66,6 +67,93 @@ struct SparseSum {
     }
 };
 
+/// Where a patch begins that won at some position in its window, seen from that of the window; and all bits
+/// set, or none if the code stands for no winner.
+template <class T>
+struct WinningPatch {
+    Index offset;
+    simd::detail::IntOf<T> alive;
+};
+
+template <class T>
+struct WindowSumArgs {
+    const T* dy;
+    const std::uint8_t* codes;
+    Index cells;
+    const Index* at_cell;
+    const WinningPatch<T>* at_code;
+    const T* image;
+    const Index* vectors;  // as in SparseSum, at most most_vectors
+    Index total, lanes;
+    T* out;  // followed by a vector for the sum of dy
+
+    static constexpr Index most_vectors = 5;
+};
+
+/// out += the sum over consecutive windows of dy * the patch that won. Where nothing won, 0 times some patch
+/// is added: patches are short here, a list of the others would take longer.
+template <class T>
+struct WindowSum {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const WindowSumArgs<T>* args) {
+        if (Bytes == 64 && args->lanes < Bytes / static_cast<Index>(sizeof(T)))
+            add<simd::PackOf<T, 32>>(*args);
+        else
+            add<simd::PackOf<T, Bytes>>(*args);
+    }
+
+    template <class Pack>
+    GRADUS_INLINE static void add(const WindowSumArgs<T>& args) {
+        switch (args.total) {
+            case 1:
+                return add_vectors<1, Pack>(args);
+            case 2:
+                return add_vectors<2, Pack>(args);
+            case 3:
+                return add_vectors<3, Pack>(args);
+            case 4:
+                return add_vectors<4, Pack>(args);
+            default:
+                return add_vectors<5, Pack>(args);
+        }
+    }
+
+    /// Two windows at a time have sums of their own, so that the additions overlap.
+    template <std::size_t Vectors, class Pack>
+    GRADUS_INLINE static void add_vectors(const WindowSumArgs<T>& given) {
+        const WindowSumArgs<T> args = given;
+        Pack even[Vectors + 1], odd[Vectors + 1];
+#pragma GCC unroll 6
+        for (std::size_t v = 0; v <= Vectors; ++v) {
+            even[v] = Pack::load(args.out + static_cast<Index>(v) * Pack::size);
+            odd[v] = Pack(T(0));
+        }
+        Index cell = 0;
+        for (; cell + 2 <= args.cells; cell += 2) {
+            add_window<Vectors>(args, cell, even);
+            add_window<Vectors>(args, cell + 1, odd);
+        }
+        if (cell < args.cells) add_window<Vectors>(args, cell, even);
+#pragma GCC unroll 6
+        for (std::size_t v = 0; v <= Vectors; ++v)
+            (even[v] + odd[v]).store(args.out + static_cast<Index>(v) * Pack::size);
+    }
+
+    template <std::size_t Vectors, class Pack>
+    GRADUS_INLINE static void add_window(const WindowSumArgs<T>& args, Index cell,
+                                         Pack (&sums)[Vectors + 1]) {
+        using Int = simd::detail::IntOf<T>;
+        const WinningPatch<T>& winner = args.at_code[args.codes[cell]];
+        const Pack scale(
+            std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(args.dy[cell]) & winner.alive)));
+        const T* const from = args.image + args.at_cell[cell] + winner.offset;
+#pragma GCC unroll 5
+        for (std::size_t v = 0; v < Vectors; ++v)
+            sums[v] = fma(scale, Pack::load(from + args.vectors[v]), sums[v]);
+        sums[Vectors] += scale;
+    }
+};
+
 /// What the backward pass knows of the geometry: images lie as [height, width, channels], so that a row of a
 /// patch is one run of numbers; runs are counted in vectors.
 template <class T>
@@ -78,13 +166,14 @@ struct ConvPoolBackward {
     Index image = s.conv.padded.height * row;
     Index cells = s.pooled().area();
 
-    /// Where the patch of each pixel of a pooling window begins, seen from the window's.
-    std::array<Index, 256> code_offsets() const {
-        std::array<Index, 256> offsets{};
+    std::array<WinningPatch<T>, 256> winning_patches() const {
+        std::array<WinningPatch<T>, 256> patches{};
         for (Index code = 0; code < s.window.area(); ++code)
-            offsets[static_cast<std::size_t>(code)] = code / s.window.width * s.conv.stride.height * row +
-                                                      code % s.window.width * s.conv.stride.width * s.conv.in;
-        return offsets;
+            patches[static_cast<std::size_t>(code)] = {
+                code / s.window.width * s.conv.stride.height * row +
+                    code % s.window.width * s.conv.stride.width * s.conv.in,
+                -1};
+        return patches;
     }
     Tensor<Index> cell_offsets() const {
         Tensor<Index> offsets = Tensor<Index>::uninitialized({cells});
@@ -114,7 +203,13 @@ struct ConvPoolBackward {
         return result;
     }
 
-    void weight(const T* padded, const T* dy, const std::uint8_t* codes, T* dweight) const {
+    /// Whether weight() has the gradient of the bias, too.
+    bool short_patches() const {
+        return s.conv.kernel.height * run_vectors <= WindowSumArgs<T>::most_vectors;
+    }
+
+    /// dbias: only for short patches.
+    void weight(const T* padded, const T* dy, const std::uint8_t* codes, T* dweight, T* dbias) const {
         const ConvSizes& c = s.conv;
         const Tensor<T> images = channels_last(padded);
         const Index total = c.kernel.height * run_vectors;
@@ -122,43 +217,14 @@ struct ConvPoolBackward {
         for (Index i = 0; i < total; ++i)
             vectors.mutable_data()[i] = i / run_vectors * row + i % run_vectors * lanes;
         const Tensor<Index> at_cell = cell_offsets();
-        const std::array<Index, 256> at_code = code_offsets();
-        const Index channels = std::max<Index>(1, c.out / 16);  // per task
-        parallel_for(c.out, channels, [&](Index begin, Index end) {
-            Tensor<T> memory = zeros<T>({(end - begin) * total * lanes});
-            T* const sums = memory.mutable_data();
-            for (Index n = 0; n < c.batch; n += images_per_pass())
-                for (Index o = begin; o < end; ++o) {
-                    std::array<T, list_size + 1> scales;
-                    std::array<Index, list_size + 1> offsets;
-                    T* const out = sums + (o - begin) * total * lanes;
-                    Index count = 0;
-                    const auto flush = [&] {
-                        simd::run<SparseSum<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
-                                                static_cast<const Index*>(offsets.data()), images.data(),
-                                                total, static_cast<const Index*>(vectors.data()), lanes, out);
-                    };
-                    for (Index m = n; m < std::min(c.batch, n + images_per_pass()); ++m)
-                        for (Index first = 0; first < cells; first += list_size / 2) {
-                            if (count > list_size / 2) flush();
-                            const Index at = (m * c.out + o) * cells;
-                            for (Index cell = first; cell < std::min(cells, first + list_size / 2); ++cell) {
-                                const std::uint8_t code = codes[at + cell];
-                                scales[static_cast<std::size_t>(count)] = dy[at + cell];
-                                offsets[static_cast<std::size_t>(count)] =
-                                    m * image + at_cell.data()[cell] + at_code[code];
-                                count += code != no_winner;
-                            }
-                        }
-                    flush();
-                }
-            for (Index o = begin; o < end; ++o)
-                for (Index i = 0; i < c.in; ++i)
-                    for (Index ky = 0; ky < c.kernel.height; ++ky)
-                        for (Index kx = 0; kx < c.kernel.width; ++kx)
-                            dweight[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx] =
-                                sums[(o - begin) * total * lanes + ky * run_vectors * lanes + kx * c.in + i];
-        });
+        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
+        const WindowSumArgs<T> args{
+            dy,    codes, cells,  at_cell.data(), at_code.data(), images.data(), vectors.data(),
+            total, lanes, nullptr};
+        if (short_patches())
+            add_windows(args, dweight, dbias);
+        else
+            add_lists(args, dweight);
     }
 
     /// Writes dx [batch, in, image].
@@ -174,7 +240,7 @@ struct ConvPoolBackward {
                         filters[o * filter + ky * run_vectors * lanes + kx * c.in + i] =
                             w[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx];
         const Tensor<Index> at_cell = cell_offsets();
-        const std::array<Index, 256> at_code = code_offsets();
+        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
         const Index images = std::max<Index>(1, 8192 / image);  // per task
         parallel_for(c.batch, images, [&](Index begin, Index end) {
             Tensor<T> side = zeros<T>({(end - begin) * image + lanes});
@@ -197,7 +263,7 @@ struct ConvPoolBackward {
                         const Index winners = std::exchange(next[static_cast<std::size_t>(code)], count);
                         if (winners == 0) continue;
                         *live++ = (n - begin) * image + at_cell.data()[cell] +
-                                  at_code[static_cast<std::size_t>(code)];
+                                  at_code[static_cast<std::size_t>(code)].offset;
                         *live++ = count;
                         *live++ = winners;
                         count += winners;
@@ -229,6 +295,80 @@ private:
     static Index vector_lanes(Index run) {
         const Index lanes = tile_sizes<T>().columns / 2;
         return simd::isa() == simd::Isa::avx512 && run <= lanes / 2 ? lanes / 2 : lanes;
+    }
+
+    /// The gradients of all filters, a few images at a time, one after the other through all of dy.
+    void add_windows(const WindowSumArgs<T>& given, T* dweight, T* dbias) const {
+        const Index images = std::max<Index>(1, (s.conv.batch + 15) / 16);  // per task
+        const Index size = (given.total + 1) * lanes, tasks = (s.conv.batch + images - 1) / images;
+        Tensor<T> memory = zeros<T>({tasks * s.conv.out * size});
+        T* const sums = memory.mutable_data();
+        parallel_for(s.conv.batch, images, [&](Index begin, Index end) {
+            WindowSumArgs<T> args = given;
+            args.dy += begin * s.conv.out * cells;
+            args.codes += begin * s.conv.out * cells;
+            for (Index n = begin; n < end; ++n)
+                for (Index o = 0; o < s.conv.out; ++o, args.dy += cells, args.codes += cells) {
+                    args.image = given.image + n * image;
+                    args.out = sums + (begin / images * s.conv.out + o) * size;
+                    simd::run<WindowSum<T>>(static_cast<const WindowSumArgs<T>*>(&args));
+                }
+        });
+        for (Index task = 1; task < tasks; ++task)
+            for (Index i = 0; i < s.conv.out * size; ++i) sums[i] += sums[task * s.conv.out * size + i];
+        for (Index o = 0; o < s.conv.out; ++o) {
+            write_filter(sums + o * size, o, dweight);
+            if (dbias) dbias[o] = sums[o * size + given.total * lanes];
+        }
+    }
+
+    /// The gradients of a few filters at a time, from lists of the pixels that won.
+    void add_lists(const WindowSumArgs<T>& given, T* dweight) const {
+        const Index filter = given.total * lanes;
+        const Index channels = std::max<Index>(1, s.conv.out / 16);  // per task
+        parallel_for(s.conv.out, channels, [&](Index begin, Index end) {
+            Tensor<T> memory = zeros<T>({(end - begin) * filter});
+            T* const sums = memory.mutable_data();
+            for (Index n = 0; n < s.conv.batch; n += images_per_pass())
+                for (Index o = begin; o < end; ++o)
+                    add_list(given, n, std::min(s.conv.batch, n + images_per_pass()), o,
+                             sums + (o - begin) * filter);
+            for (Index o = begin; o < end; ++o) write_filter(sums + (o - begin) * filter, o, dweight);
+        });
+    }
+
+    /// Filter o, images [first, last).
+    void add_list(const WindowSumArgs<T>& given, Index first, Index last, Index o, T* out) const {
+        std::array<T, list_size + 1> scales;
+        std::array<Index, list_size + 1> offsets;
+        Index count = 0;
+        const auto flush = [&] {
+            simd::run<SparseSum<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
+                                    static_cast<const Index*>(offsets.data()), given.image, given.total,
+                                    given.vectors, lanes, out);
+        };
+        for (Index n = first; n < last; ++n)
+            for (Index begin = 0; begin < cells; begin += list_size / 2) {
+                if (count > list_size / 2) flush();
+                const Index at = (n * s.conv.out + o) * cells;
+                for (Index cell = begin; cell < std::min(cells, begin + list_size / 2); ++cell) {
+                    const std::uint8_t code = given.codes[at + cell];
+                    scales[static_cast<std::size_t>(count)] = given.dy[at + cell];
+                    offsets[static_cast<std::size_t>(count)] =
+                        n * image + given.at_cell[cell] + given.at_code[code].offset;
+                    count += code != no_winner;
+                }
+            }
+        flush();
+    }
+
+    void write_filter(const T* sums, Index o, T* dweight) const {
+        const ConvSizes& c = s.conv;
+        for (Index i = 0; i < c.in; ++i)
+            for (Index ky = 0; ky < c.kernel.height; ++ky)
+                for (Index kx = 0; kx < c.kernel.width; ++kx)
+                    dweight[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx] =
+                        sums[ky * run_vectors * lanes + kx * c.in + i];
     }
 
     /// Images that stay in the first-level cache.

@@ -56,6 +56,7 @@
 #include "gradus/kernels/precision.hpp"
 #include "gradus/kernels/reduce.hpp"
 #include "gradus/kernels/reduced_precision.hpp"
+#include "gradus/kernels/row_winograd.hpp"
 #include "gradus/kernels/simd.hpp"
 #include "gradus/kernels/softmax.hpp"
 #include "gradus/kernels/strided_copy.hpp"

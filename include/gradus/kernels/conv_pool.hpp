@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <type_traits>
 
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv_pool_gradients.hpp"
 #include "gradus/kernels/pool_block.hpp"
+#include "gradus/kernels/row_winograd.hpp"
 
 // A convolution, max-pooling of windows that do not overlap, and a relu, as one step. Forward, the output of
 // the convolution never reaches memory: it is computed in the order of the pooling windows, in blocks that
@@ -120,6 +122,8 @@ void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>&
                std::uint8_t* codes) {
     if (detail::Winograd5x5<T>::suits(s.conv))
         return detail::Winograd5x5<T>(s.conv).forward(padded.data(), weight.data(), bias, {y, codes, &s});
+    if (detail::RowWinograd<T>::suits(s.conv))
+        return detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s);
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
     const Tensor<Index> taps = detail::tap_offsets(s.conv);
     detail::ConvPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, codes}
@@ -142,6 +146,7 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
 /// The gradient of the bias: the sum of dy where something won.
 template <class T>
 Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes) {
+    using Int = simd::detail::IntOf<T>;
     const Index cells = s.pooled().area();
     Tensor<T> dbias = zeros<T>({s.conv.out});
     T* const out = dbias.mutable_data();

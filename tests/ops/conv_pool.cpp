@@ -65,7 +65,7 @@ TEST_CASE("conv_pool: op table") {
                  {.shapes = {{{2, 2, 5, 6}, {3, 2, 2, 3}, {3}},
                              {{1, 1, 2, 2}, {1, 1, 1, 1}},
                              {{0, 1, 4, 4}, {2, 1, 1, 1}}},
-                  .large = {{{12, 3, 21, 20}, {18, 3, 3, 3}, {18}}},
+                  .large = {{{12, 3, 21, 20}, {18, 3, 3, 3}, {18}}, {{50, 1, 28, 28}, {9, 1, 5, 5}, {9}}},
                   .second_order = false});
         check_op("conv_pool, stride and padding", [&](const auto& x) { return together(x, padded); },
                  {.shapes = {{{2, 2, 5, 8}, {3, 2, 2, 3}, {3}}}, .second_order = false});
@@ -83,6 +83,9 @@ TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
             check_same<float>({{7, 1, 28, 28}, {32, 1, 5, 5}, {32}}, {{}, 3, with_relu}, 1e-5f);
             check_same<float>({{7, 32, 8, 8}, {64, 32, 5, 5}, {64}}, {{}, 2, with_relu}, 1e-5f);
             // Winograd
+            check_same<float>({{2, 3, 40, 31}, {37, 3, 5, 5}, {37}}, {{.padding = 2}, {3, 2}, with_relu},
+                              1e-5f);
+            check_same<float>({{3, 1, 24, 26}, {16, 1, 7, 5}}, {{}, {16, 1}, with_relu}, 1e-5f);
             check_same<float>({{9, 32, 8, 8}, {64, 32, 5, 5}, {64}}, {{}, 2, with_relu}, 1e-5f);
             check_same<float>({{8, 17, 15, 12}, {16, 17, 5, 5}}, {{.padding = 2}, {3, 2}, with_relu}, 1e-5f);
             check_same<float>({{8, 16, 14, 33}, {35, 16, 5, 5}, {35}}, {{}, {3, 4}, with_relu}, 1e-5f);

@@ -152,14 +152,19 @@ Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Ten
     T* const out = dbias.mutable_data();
     const Index work = std::max<Index>(1, s.conv.batch * cells / 4);
     parallel_for(s.conv.out, std::max<Index>(1, parallel_grain / work), [&](Index begin, Index end) {
-        Tensor<T> memory = zeros<T>({(end - begin) * cells});
+        const Index size = (end - begin) * cells;
+        Tensor<T> memory = zeros<T>({size});
         T* const sums = memory.mutable_data();
         for (Index n = 0; n < s.conv.batch; ++n) {
             const T* const numbers = dy.data() + (n * s.conv.out + begin) * cells;
             const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
-            for (Index i = 0; i < memory.numel(); ++i) sums[i] += winners[i] != no_winner ? numbers[i] : T(0);
+            for (Index i = 0; i < size; ++i) {
+                const Int alive = -static_cast<Int>(winners[i] != no_winner);  // nobody could guess a branch
+                sums[i] += std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(numbers[i]) & alive));
+            }
         }
-        for (Index i = 0; i < memory.numel(); ++i) out[begin + i / cells] += sums[i];
+        for (Index o = begin; o < end; ++o)
+            for (Index i = 0; i < cells; ++i) out[o] += sums[(o - begin) * cells + i];
     });
     return dbias;
 }

@@ -132,7 +132,7 @@ public:
     static bool suits(const ConvSizes& s) {
         return std::is_same_v<T, float> && simd::isa() == simd::Isa::avx512 && s.groups == 1 &&
                s.kernel.width == 5 && s.kernel.height >= 3 && s.kernel.height <= 9 && s.stride == Size2(1) &&
-               s.dilation == Size2(1) && s.in > 0 && s.out >= 8 && s.result.width >= 4 &&
+               s.dilation == Size2(1) && s.in > 0 && s.in < 16 && s.out >= 8 && s.result.width >= 4 &&
                (s.result.width + 3) / 4 * 16 <= s.result.width * 5;
     }
 

@@ -81,7 +81,7 @@ struct ConvPoolForward {
         to.places = places;
         const T* const b = panels + panel * tile.columns * c.taps();
         const T* const bias = bias_panels + panel * tile.columns;
-        const PooledProductArgs<T> args{to, x, rows, taps, c.taps(), b, bias};
+        const PooledProductArgs<T> args{{x, rows, taps, c.taps(), b, bias}, to};
         const bool done = area == 4   ? simd::run<PooledProduct<T, 4>>(&args)
                           : area == 9 ? simd::run<PooledProduct<T, 9>>(&args)
                                       : false;
@@ -95,8 +95,7 @@ struct ConvPoolForward {
         args.depths = taps;
         args.depth = given.depth;
         args.b = given.b;
-        args.start = given.bias;
-        args.start_row = 0;
+        args.start = given.start;
         args.columns = given.to.columns;
         const Index area = s.window.area(), rows = given.to.cells * area;
         for (Index row = 0; row < rows; row += tile.rows) {

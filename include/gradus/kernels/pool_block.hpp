@@ -200,14 +200,8 @@ struct PoolBlock {
 };
 
 template <class T>
-struct PooledProductArgs {
+struct PooledProductArgs : GatheredTile<T> {  // rows: [cells, window], followed by another tile of any
     PooledCells<T> to;
-    const T* x;
-    const Index* rows;  // pixels of the windows, [cells, window], followed by another tile of any
-    const Index* depths;
-    Index depth;
-    const T* b;     // panel
-    const T* bias;  // panel
 };
 
 /// Convolves whole windows and pools them before they leave the registers, which must hold one. False, and
@@ -228,19 +222,14 @@ struct PooledProduct {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
         constexpr std::size_t cells = static_cast<std::size_t>(tile_rows<Bytes>) / Window;
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        const PooledProductArgs<T> args = given;
+        PooledProductArgs<T> args = given;
         constexpr std::size_t room = (static_cast<std::size_t>(cells_per_block) + cells) * width;
         T values[room], winners[room];
         Pack probe(T(0));
         for (Index cell = 0; cell < args.to.cells; cell += static_cast<Index>(cells)) {
             Pack sums[cells * Window][Vectors];
-#pragma GCC unroll 14
-            for (std::size_t i = 0; i < cells * Window; ++i)
-#pragma GCC unroll 2
-                for (std::size_t v = 0; v < Vectors; ++v)
-                    sums[i][v] = Pack::load(args.bias + static_cast<Index>(v) * lanes);
-            add_products(sums, args.x, args.rows + cell * static_cast<Index>(Window), args.depths, args.depth,
-                         args.b);
+            compute(sums, args);
+            args.rows += cells * Window;
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < cells; ++i)
 #pragma GCC unroll 2

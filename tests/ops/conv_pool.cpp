@@ -4,6 +4,7 @@
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/pool2d.hpp"
+#include "support/fusion.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -34,25 +35,11 @@ Variable<T> apart(const std::vector<Variable<T>>& x, const Steps& s) {
 
 template <class T>
 void check_same(const std::vector<Shape>& shapes, const Steps& s, T tolerance) {
-    Generator generator(5);
-    std::vector<Variable<T>> a, b;
-    for (const Shape& shape : shapes) {
-        a.emplace_back(randn<T>(shape, generator), VariableOptions{true});
-        b.emplace_back(a.back().value(), VariableOptions{true});
-    }
-    const Variable<T> one = together(a, s), three = apart(b, s);
     INFO("x " << to_string(shapes[0]) << ", weight " << to_string(shapes[1]) << ", window "
               << to_string(s.window) << (s.relu ? ", relu" : ""));
-    REQUIRE(one.operation() == std::string(s.relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d"));
-    CHECK(one.value() == three.value());
-    const Tensor<T> seed = randn<T>(one.shape(), generator);
-    one.backward({.seed = seed});
-    three.backward({.seed = seed});
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        INFO("gradient of input " << i);
-        op_table::check_close("gradient", cast<double>(a[i].grad()), cast<double>(b[i].grad()),
-                              static_cast<double>(tolerance), 1e-30);
-    }
+    fusion::check_same<T>(
+        shapes, s.relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d", tolerance,
+        [&](const auto& x) { return together(x, s); }, [&](const auto& x) { return apart(x, s); });
 }
 
 }  // namespace

@@ -14,8 +14,8 @@
 // Convolutions of 5 taps in a row and few input channels, by Winograd's algorithm F(4, 5) along rows alone: 8
 // multiplications per row of taps and 4 outputs instead of 20. With few input channels, the transform of the
 // output is most of the work of an algorithm in two dimensions; along rows it is small, and happens in
-// registers. The rounding error is about twice that of the plain sum. The outputs of a few rows stay in the
-// first-level cache until they are pooled or written as planes. Sources: see winograd_5x5.hpp.
+// registers. The rounding error is two to four times that of the plain sum. The outputs of a few rows stay in
+// the first-level cache until they are pooled or written as planes. Sources: see winograd_5x5.hpp.
 
 namespace gradus::kernels::detail {
 

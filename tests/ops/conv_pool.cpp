@@ -4,6 +4,7 @@
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/pool2d.hpp"
+#include "support/fusion.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -34,25 +35,11 @@ Variable<T> apart(const std::vector<Variable<T>>& x, const Steps& s) {
 
 template <class T>
 void check_same(const std::vector<Shape>& shapes, const Steps& s, T tolerance) {
-    Generator generator(5);
-    std::vector<Variable<T>> a, b;
-    for (const Shape& shape : shapes) {
-        a.emplace_back(randn<T>(shape, generator), VariableOptions{true});
-        b.emplace_back(a.back().value(), VariableOptions{true});
-    }
-    const Variable<T> one = together(a, s), three = apart(b, s);
     INFO("x " << to_string(shapes[0]) << ", weight " << to_string(shapes[1]) << ", window "
               << to_string(s.window) << (s.relu ? ", relu" : ""));
-    REQUIRE(one.operation() == std::string(s.relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d"));
-    CHECK(one.value() == three.value());
-    const Tensor<T> seed = randn<T>(one.shape(), generator);
-    one.backward({.seed = seed});
-    three.backward({.seed = seed});
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        INFO("gradient of input " << i);
-        op_table::check_close("gradient", cast<double>(a[i].grad()), cast<double>(b[i].grad()),
-                              static_cast<double>(tolerance), 1e-30);
-    }
+    fusion::check_same<T>(
+        shapes, s.relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d", tolerance,
+        [&](const auto& x) { return together(x, s); }, [&](const auto& x) { return apart(x, s); });
 }
 
 }  // namespace
@@ -65,7 +52,7 @@ TEST_CASE("conv_pool: op table") {
                  {.shapes = {{{2, 2, 5, 6}, {3, 2, 2, 3}, {3}},
                              {{1, 1, 2, 2}, {1, 1, 1, 1}},
                              {{0, 1, 4, 4}, {2, 1, 1, 1}}},
-                  .large = {{{12, 3, 21, 20}, {18, 3, 3, 3}, {18}}},
+                  .large = {{{12, 3, 21, 20}, {18, 3, 3, 3}, {18}}, {{50, 1, 28, 28}, {9, 1, 5, 5}, {9}}},
                   .second_order = false});
         check_op("conv_pool, stride and padding", [&](const auto& x) { return together(x, padded); },
                  {.shapes = {{{2, 2, 5, 8}, {3, 2, 2, 3}, {3}}}, .second_order = false});
@@ -83,6 +70,9 @@ TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
             check_same<float>({{7, 1, 28, 28}, {32, 1, 5, 5}, {32}}, {{}, 3, with_relu}, 1e-5f);
             check_same<float>({{7, 32, 8, 8}, {64, 32, 5, 4}, {64}}, {{}, 2, with_relu}, 1e-5f);
             // Winograd
+            check_same<float>({{2, 3, 40, 31}, {37, 3, 5, 5}, {37}}, {{.padding = 2}, {3, 2}, with_relu},
+                              1e-5f);
+            check_same<float>({{3, 1, 24, 26}, {16, 1, 7, 5}}, {{}, {16, 1}, with_relu}, 1e-5f);
             check_same<float>({{9, 32, 8, 8}, {64, 32, 5, 5}, {64}}, {{}, 2, with_relu}, 1e-5f);
             check_same<float>({{8, 17, 15, 12}, {16, 17, 5, 5}}, {{.padding = 2}, {3, 2}, with_relu}, 1e-5f);
             check_same<float>({{8, 16, 14, 33}, {35, 16, 5, 5}, {35}}, {{}, {3, 4}, with_relu}, 1e-5f);

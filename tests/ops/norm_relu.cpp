@@ -3,6 +3,7 @@
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/norm.hpp"
+#include "support/fusion.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -48,30 +49,16 @@ std::string name(const Variable<>& y) { return y.operation(); }
 
 template <class T>
 void check_same(const Shape& shape, const Steps& s, T tolerance) {
-    Generator generator(5);
-    std::vector<Variable<T>> a, b;
-    for (const Shape& each : inputs(shape, s)) {
-        a.emplace_back(randn<T>(each, generator), VariableOptions{true});
-        b.emplace_back(a.back().value(), VariableOptions{true});
-    }
-    const Variable<T> one = together(a, s), three = apart(b, s);
     INFO("x " << to_string(shape) << (s.affine ? ", affine" : "") << (s.residual ? ", residual" : "")
               << (s.by_batch ? ", by the batch" : ", given statistics"));
-    REQUIRE(one.operation() == std::string(s.residual ? "batch_norm + add + relu" : "batch_norm + relu"));
-    REQUIRE(three.operation() == std::string("relu"));
-    CHECK(one.value() == three.value());
-    const Tensor<T> seed = randn<T>(one.shape(), generator);
-    one.backward({.seed = seed});
-    three.backward({.seed = seed});
-    for (std::size_t i = 0; i < a.size(); ++i) {
-        INFO("gradient of input " << i);
-        op_table::check_close("gradient", cast<double>(a[i].grad()), cast<double>(b[i].grad()),
-                              static_cast<double>(tolerance), 1e-30);
-    }
-    const NoGrad guard;
-    const Variable<T> constant = together(a, s);
-    CHECK(constant.operation() == std::string("leaf"));
-    CHECK(constant.value() == three.value());
+    fusion::check_same<T>(
+        inputs(shape, s), s.residual ? "batch_norm + add + relu" : "batch_norm + relu", tolerance,
+        [&](const auto& x) { return together(x, s); },
+        [&](const auto& x) {
+            const Variable<T> result = apart(x, s);
+            REQUIRE(result.operation() == std::string("relu"));
+            return result;
+        });
 }
 
 const std::vector<Steps> all_steps{{true, false, true}, {true, true, true},   {false, false, true},

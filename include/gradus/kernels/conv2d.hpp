@@ -9,6 +9,7 @@
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/reduced_precision.hpp"
+#include "gradus/kernels/row_winograd.hpp"
 #include "gradus/kernels/winograd.hpp"
 #include "gradus/kernels/winograd_weight_gradient.hpp"
 
@@ -106,6 +107,8 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (detail::winograd::pays<T>(s))
             return detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y});
+        if (detail::RowWinograd<T>::suits(s))
+            return detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y);
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
     }
     for (Index i = 0; i < s.y_shape().numel(); ++i)

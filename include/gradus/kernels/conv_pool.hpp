@@ -2,12 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <type_traits>
 
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv_pool_gradients.hpp"
 #include "gradus/kernels/pool_block.hpp"
+#include "gradus/kernels/row_winograd.hpp"
 
 // A convolution, max-pooling of windows that do not overlap, and a relu, as one step. Forward, the output of
 // the convolution never reaches memory: it is computed in the order of the pooling windows, in blocks that
@@ -78,7 +81,7 @@ struct ConvPoolForward {
         to.places = places;
         const T* const b = panels + panel * tile.columns * c.taps();
         const T* const bias = bias_panels + panel * tile.columns;
-        const PooledProductArgs<T> args{to, x, rows, taps, c.taps(), b, bias};
+        const PooledProductArgs<T> args{{x, rows, taps, c.taps(), b, bias}, to};
         const bool done = area == 4   ? simd::run<PooledProduct<T, 4>>(&args)
                           : area == 9 ? simd::run<PooledProduct<T, 9>>(&args)
                                       : false;
@@ -92,8 +95,7 @@ struct ConvPoolForward {
         args.depths = taps;
         args.depth = given.depth;
         args.b = given.b;
-        args.start = given.bias;
-        args.start_row = 0;
+        args.start = given.start;
         args.columns = given.to.columns;
         const Index area = s.window.area(), rows = given.to.cells * area;
         for (Index row = 0; row < rows; row += tile.rows) {
@@ -119,6 +121,8 @@ void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>&
                std::uint8_t* codes) {
     if (detail::winograd::pays<T>(s.conv))
         return detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s});
+    if (detail::RowWinograd<T>::suits(s.conv))
+        return detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s);
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
     const Tensor<Index> taps = detail::tap_offsets(s.conv);
     detail::ConvPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, codes}
@@ -139,44 +143,54 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
     return dx;
 }
 
-/// The gradient of the weight.
-template <class T>
-Tensor<T> conv_pool_dw(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes,
-                       const Tensor<T>& padded) {
-    if (dy.numel() == 0) return zeros<T>(s.conv.weight_shape());
-    Tensor<T> dweight = Tensor<T>::uninitialized(s.conv.weight_shape());
-    if (detail::winograd::pays<T>(s.conv))
-        detail::winograd::weight_gradient<T>(s.conv, padded.data(), {dy.data(), codes.data(), &s},
-                                             dweight.mutable_data());
-    else
-        detail::ConvPoolBackward<T>{s}.weight(padded.data(), dy.data(), codes.data(), dweight.mutable_data());
-    return dweight;
-}
-
 /// The gradient of the bias: the sum of dy where something won.
 template <class T>
 Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes) {
+    using Int = simd::detail::IntOf<T>;
     const Index cells = s.pooled().area();
     Tensor<T> dbias = zeros<T>({s.conv.out});
     T* const out = dbias.mutable_data();
-    parallel_for(s.conv.out, std::max<Index>(1, parallel_grain / std::max<Index>(1, s.conv.batch * cells)),
-                 [&](Index begin, Index end) {
-                     for (Index n = 0; n < s.conv.batch; ++n)
-                         for (Index o = begin; o < end; ++o) {
-                             const Index at = (n * s.conv.out + o) * cells;
-                             const auto term = [&](Index i) {
-                                 return codes.data()[at + i] != no_winner ? dy.data()[at + i] : T(0);
-                             };
-                             T even(0), odd(0);  // two chains of additions overlap
-                             for (Index i = 0; i + 1 < cells; i += 2) {
-                                 even += term(i);
-                                 odd += term(i + 1);
-                             }
-                             if (cells % 2 == 1) even += term(cells - 1);
-                             out[o] += even + odd;
-                         }
-                 });
+    const Index work = std::max<Index>(1, s.conv.batch * cells / 4);
+    parallel_for(s.conv.out, std::max<Index>(1, parallel_grain / work), [&](Index begin, Index end) {
+        const Index size = (end - begin) * cells;
+        Tensor<T> memory = zeros<T>({size});
+        T* const sums = memory.mutable_data();
+        for (Index n = 0; n < s.conv.batch; ++n) {
+            const T* const numbers = dy.data() + (n * s.conv.out + begin) * cells;
+            const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
+            for (Index i = 0; i < size; ++i) {
+                const Int alive = -static_cast<Int>(winners[i] != no_winner);  // nobody could guess a branch
+                sums[i] += std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(numbers[i]) & alive));
+            }
+        }
+        for (Index o = begin; o < end; ++o)
+            for (Index i = 0; i < cells; ++i) out[o] += sums[(o - begin) * cells + i];
+    });
     return dbias;
+}
+
+/// The gradients of weight and bias.
+template <class T>
+std::array<Tensor<T>, 2> conv_pool_dparameters(const ConvPoolSizes& s, const Tensor<T>& dy,
+                                               const Tensor<std::uint8_t>& codes, const Tensor<T>& padded,
+                                               const std::array<bool, 2>& want) {
+    if (dy.numel() == 0) return {zeros<T>(s.conv.weight_shape()), zeros<T>({s.conv.out})};
+    const bool winograd = detail::winograd::pays<T>(s.conv);
+    const detail::ConvPoolBackward<T> backward{s};
+    const bool both = want[0] && want[1] && !winograd && backward.short_patches();
+    std::array<Tensor<T>, 2> result;
+    if (both)
+        result[1] = Tensor<T>::uninitialized({s.conv.out});
+    else if (want[1])
+        result[1] = conv_pool_dbias(s, dy, codes);
+    if (!want[0]) return result;
+    result[0] = Tensor<T>::uninitialized(s.conv.weight_shape());
+    T *const dweight = result[0].mutable_data(), *const dbias = both ? result[1].mutable_data() : nullptr;
+    if (winograd)
+        detail::winograd::weight_gradient<T>(s.conv, padded.data(), {dy.data(), codes.data(), &s}, dweight);
+    else
+        backward.weight(padded.data(), dy.data(), codes.data(), dweight, dbias);
+    return result;
 }
 
 }  // namespace gradus::kernels

@@ -8,63 +8,10 @@
 
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/gathered_product.hpp"
+#include "gradus/kernels/patch_sums.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 
 namespace gradus::kernels::detail {
-
-/// out[j] += sum over i of scales[i] * b[offsets[i] + j], with the sums in registers.
-template <class T>
-struct SparseSum {
-    template <std::size_t Vectors, class Pack>
-    GRADUS_INLINE static void add(Index count, const T* scales, const Index* offsets, const T* b,
-                                  const Index* vectors, T* out) {
-        Pack sums[Vectors];
-#pragma GCC unroll 8
-        for (std::size_t v = 0; v < Vectors; ++v)
-            sums[v] = Pack::load(out + static_cast<Index>(v) * Pack::size);
-        for (Index i = 0; i < count; ++i) {
-            const Pack scale(scales[i]);
-            const T* const from = b + offsets[i];
-#pragma GCC unroll 8
-            for (std::size_t v = 0; v < Vectors; ++v)
-                sums[v] = fma(scale, Pack::load(from + vectors[v]), sums[v]);
-        }
-#pragma GCC unroll 8
-        for (std::size_t v = 0; v < Vectors; ++v) sums[v].store(out + static_cast<Index>(v) * Pack::size);
-    }
-
-    /// `total` vectors of `out` are consecutive, those of b lie at `vectors` behind each offset. They fill a
-    /// register or, if it is the widest, half of one.
-    template <int Bytes>
-    GRADUS_INLINE static void run(Index count, const T* scales, const Index* offsets, const T* b, Index total,
-                                  const Index* vectors, Index lanes, T* out) {
-        if (Bytes == 64 && lanes < Bytes / static_cast<Index>(sizeof(T)))
-            add_all<simd::PackOf<T, 32>>(count, scales, offsets, b, total, vectors, out);
-        else
-            add_all<simd::PackOf<T, Bytes>>(count, scales, offsets, b, total, vectors, out);
-    }
-
-    template <class Pack>
-    GRADUS_INLINE static void add_all(Index count, const T* scales, const Index* offsets, const T* b,
-                                      Index total, const Index* vectors, T* out) {
-        Index v = 0;
-        for (; v + 8 <= total; v += 8)
-            add<8, Pack>(count, scales, offsets, b, vectors + v, out + v * Pack::size);
-        if (v + 5 <= total) {
-            add<5, Pack>(count, scales, offsets, b, vectors + v, out + v * Pack::size);
-            v += 5;
-        }
-        if (v + 4 <= total) {
-            add<4, Pack>(count, scales, offsets, b, vectors + v, out + v * Pack::size);
-            v += 4;
-        }
-        if (v + 2 <= total) {
-            add<2, Pack>(count, scales, offsets, b, vectors + v, out + v * Pack::size);
-            v += 2;
-        }
-        if (v < total) add<1, Pack>(count, scales, offsets, b, vectors + v, out + v * Pack::size);
-    }
-};
 
 /// What the backward pass knows of the geometry: images lie as [height, width, channels], so that a row of a
 /// patch is one run of numbers; runs are counted in vectors.
@@ -78,13 +25,14 @@ struct ConvPoolBackward {
     Index image = s.conv.padded.height * row;
     Index cells = s.pooled().area();
 
-    /// Where the patch of each pixel of a pooling window begins, seen from the window's.
-    std::array<Index, 256> code_offsets() const {
-        std::array<Index, 256> offsets{};
+    std::array<WinningPatch<T>, 256> winning_patches() const {
+        std::array<WinningPatch<T>, 256> patches{};
         for (Index code = 0; code < s.window.area(); ++code)
-            offsets[static_cast<std::size_t>(code)] = code / s.window.width * s.conv.stride.height * row +
-                                                      code % s.window.width * s.conv.stride.width * s.conv.in;
-        return offsets;
+            patches[static_cast<std::size_t>(code)] = {
+                code / s.window.width * s.conv.stride.height * row +
+                    code % s.window.width * s.conv.stride.width * s.conv.in,
+                -1};
+        return patches;
     }
     Tensor<Index> cell_offsets() const {
         Tensor<Index> offsets = Tensor<Index>::uninitialized({cells});
@@ -114,7 +62,13 @@ struct ConvPoolBackward {
         return result;
     }
 
-    void weight(const T* padded, const T* dy, const std::uint8_t* codes, T* dweight) const {
+    /// Whether weight() has the gradient of the bias, too.
+    bool short_patches() const {
+        return s.conv.kernel.height * run_vectors <= WindowSumArgs<T>::most_vectors;
+    }
+
+    /// dbias: only for short patches.
+    void weight(const T* padded, const T* dy, const std::uint8_t* codes, T* dweight, T* dbias) const {
         const ConvSizes& c = s.conv;
         const Tensor<T> images = channels_last(padded);
         const Index total = c.kernel.height * run_vectors;
@@ -122,43 +76,14 @@ struct ConvPoolBackward {
         for (Index i = 0; i < total; ++i)
             vectors.mutable_data()[i] = i / run_vectors * row + i % run_vectors * lanes;
         const Tensor<Index> at_cell = cell_offsets();
-        const std::array<Index, 256> at_code = code_offsets();
-        const Index channels = std::max<Index>(1, c.out / 16);  // per task
-        parallel_for(c.out, channels, [&](Index begin, Index end) {
-            Tensor<T> memory = zeros<T>({(end - begin) * total * lanes});
-            T* const sums = memory.mutable_data();
-            for (Index n = 0; n < c.batch; n += images_per_pass())
-                for (Index o = begin; o < end; ++o) {
-                    std::array<T, list_size + 1> scales;
-                    std::array<Index, list_size + 1> offsets;
-                    T* const out = sums + (o - begin) * total * lanes;
-                    Index count = 0;
-                    const auto flush = [&] {
-                        simd::run<SparseSum<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
-                                                static_cast<const Index*>(offsets.data()), images.data(),
-                                                total, static_cast<const Index*>(vectors.data()), lanes, out);
-                    };
-                    for (Index m = n; m < std::min(c.batch, n + images_per_pass()); ++m)
-                        for (Index first = 0; first < cells; first += list_size / 2) {
-                            if (count > list_size / 2) flush();
-                            const Index at = (m * c.out + o) * cells;
-                            for (Index cell = first; cell < std::min(cells, first + list_size / 2); ++cell) {
-                                const std::uint8_t code = codes[at + cell];
-                                scales[static_cast<std::size_t>(count)] = dy[at + cell];
-                                offsets[static_cast<std::size_t>(count)] =
-                                    m * image + at_cell.data()[cell] + at_code[code];
-                                count += code != no_winner;
-                            }
-                        }
-                    flush();
-                }
-            for (Index o = begin; o < end; ++o)
-                for (Index i = 0; i < c.in; ++i)
-                    for (Index ky = 0; ky < c.kernel.height; ++ky)
-                        for (Index kx = 0; kx < c.kernel.width; ++kx)
-                            dweight[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx] =
-                                sums[(o - begin) * total * lanes + ky * run_vectors * lanes + kx * c.in + i];
-        });
+        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
+        const WindowSumArgs<T> args{
+            dy,    codes, cells,  at_cell.data(), at_code.data(), images.data(), vectors.data(),
+            total, lanes, nullptr};
+        if (short_patches())
+            add_windows(args, dweight, dbias);
+        else
+            add_lists(args, dweight);
     }
 
     /// Writes dx [batch, in, image].
@@ -174,7 +99,7 @@ struct ConvPoolBackward {
                         filters[o * filter + ky * run_vectors * lanes + kx * c.in + i] =
                             w[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx];
         const Tensor<Index> at_cell = cell_offsets();
-        const std::array<Index, 256> at_code = code_offsets();
+        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
         const Index images = std::max<Index>(1, 8192 / image);  // per task
         parallel_for(c.batch, images, [&](Index begin, Index end) {
             Tensor<T> side = zeros<T>({(end - begin) * image + lanes});
@@ -197,7 +122,7 @@ struct ConvPoolBackward {
                         const Index winners = std::exchange(next[static_cast<std::size_t>(code)], count);
                         if (winners == 0) continue;
                         *live++ = (n - begin) * image + at_cell.data()[cell] +
-                                  at_code[static_cast<std::size_t>(code)];
+                                  at_code[static_cast<std::size_t>(code)].offset;
                         *live++ = count;
                         *live++ = winners;
                         count += winners;
@@ -229,6 +154,80 @@ private:
     static Index vector_lanes(Index run) {
         const Index lanes = tile_sizes<T>().columns / 2;
         return simd::isa() == simd::Isa::avx512 && run <= lanes / 2 ? lanes / 2 : lanes;
+    }
+
+    /// The gradients of all filters, a few images at a time, one after the other through all of dy.
+    void add_windows(const WindowSumArgs<T>& given, T* dweight, T* dbias) const {
+        const Index images = std::max<Index>(1, (s.conv.batch + 15) / 16);  // per task
+        const Index size = (given.total + 1) * lanes, tasks = (s.conv.batch + images - 1) / images;
+        Tensor<T> memory = zeros<T>({tasks * s.conv.out * size});
+        T* const sums = memory.mutable_data();
+        parallel_for(s.conv.batch, images, [&](Index begin, Index end) {
+            WindowSumArgs<T> args = given;
+            args.dy += begin * s.conv.out * cells;
+            args.codes += begin * s.conv.out * cells;
+            for (Index n = begin; n < end; ++n)
+                for (Index o = 0; o < s.conv.out; ++o, args.dy += cells, args.codes += cells) {
+                    args.image = given.image + n * image;
+                    args.out = sums + (begin / images * s.conv.out + o) * size;
+                    simd::run<WindowSum<T>>(static_cast<const WindowSumArgs<T>*>(&args));
+                }
+        });
+        for (Index task = 1; task < tasks; ++task)
+            for (Index i = 0; i < s.conv.out * size; ++i) sums[i] += sums[task * s.conv.out * size + i];
+        for (Index o = 0; o < s.conv.out; ++o) {
+            write_filter(sums + o * size, o, dweight);
+            if (dbias) dbias[o] = sums[o * size + given.total * lanes];
+        }
+    }
+
+    /// The gradients of a few filters at a time, from lists of the pixels that won.
+    void add_lists(const WindowSumArgs<T>& given, T* dweight) const {
+        const Index filter = given.total * lanes;
+        const Index channels = std::max<Index>(1, s.conv.out / 16);  // per task
+        parallel_for(s.conv.out, channels, [&](Index begin, Index end) {
+            Tensor<T> memory = zeros<T>({(end - begin) * filter});
+            T* const sums = memory.mutable_data();
+            for (Index n = 0; n < s.conv.batch; n += images_per_pass())
+                for (Index o = begin; o < end; ++o)
+                    add_list(given, n, std::min(s.conv.batch, n + images_per_pass()), o,
+                             sums + (o - begin) * filter);
+            for (Index o = begin; o < end; ++o) write_filter(sums + (o - begin) * filter, o, dweight);
+        });
+    }
+
+    /// Filter o, images [first, last).
+    void add_list(const WindowSumArgs<T>& given, Index first, Index last, Index o, T* out) const {
+        std::array<T, list_size + 1> scales;
+        std::array<Index, list_size + 1> offsets;
+        Index count = 0;
+        const auto flush = [&] {
+            simd::run<SparseSum<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
+                                    static_cast<const Index*>(offsets.data()), given.image, given.total,
+                                    given.vectors, lanes, out);
+        };
+        for (Index n = first; n < last; ++n)
+            for (Index begin = 0; begin < cells; begin += list_size / 2) {
+                if (count > list_size / 2) flush();
+                const Index at = (n * s.conv.out + o) * cells;
+                for (Index cell = begin; cell < std::min(cells, begin + list_size / 2); ++cell) {
+                    const std::uint8_t code = given.codes[at + cell];
+                    scales[static_cast<std::size_t>(count)] = given.dy[at + cell];
+                    offsets[static_cast<std::size_t>(count)] =
+                        n * image + given.at_cell[cell] + given.at_code[code].offset;
+                    count += code != no_winner;
+                }
+            }
+        flush();
+    }
+
+    void write_filter(const T* sums, Index o, T* dweight) const {
+        const ConvSizes& c = s.conv;
+        for (Index i = 0; i < c.in; ++i)
+            for (Index ky = 0; ky < c.kernel.height; ++ky)
+                for (Index kx = 0; kx < c.kernel.width; ++kx)
+                    dweight[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx] =
+                        sums[ky * run_vectors * lanes + kx * c.in + i];
     }
 
     /// Images that stay in the first-level cache.

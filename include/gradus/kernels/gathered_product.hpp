@@ -15,6 +15,18 @@
 
 namespace gradus::kernels::detail {
 
+/// A tile of a product: (i, j) = start[i * start_row + j] + sum over k of x[rows[i] + depths[k]] * b[k][j].
+template <class T>
+struct GatheredTile {
+    const T* x;
+    const Index* rows;  // as many as a tile has, the last one repeated
+    const Index* depths;
+    Index depth;
+    const T* b;  // panel: (k, j) at b[k * tile_columns + j]
+    const T* start;
+    Index start_row = 0;
+};
+
 /// sums[i][j] += sum over k of x[rows[i] + depths[k]] * b[k][j], in ascending k.
 template <std::size_t Rows, std::size_t Vectors, class Pack, class T>
 GRADUS_INLINE void add_products(Pack (&sums)[Rows][Vectors], const T* x, const Index* rows,
@@ -36,6 +48,17 @@ GRADUS_INLINE void add_products(Pack (&sums)[Rows][Vectors], const T* x, const I
     }
 }
 
+template <std::size_t Rows, std::size_t Vectors, class Pack, class T>
+GRADUS_INLINE void compute(Pack (&sums)[Rows][Vectors], const GatheredTile<T>& tile) {
+#pragma GCC unroll 14
+    for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+        for (std::size_t v = 0; v < Vectors; ++v)
+            sums[i][v] = Pack::load(tile.start + static_cast<Index>(i) * tile.start_row +
+                                    static_cast<Index>(v) * Pack::size);
+    add_products(sums, tile.x, tile.rows, tile.depths, tile.depth, tile.b);
+}
+
 /// Kernel::tile in one of four sizes: all rows of a tile or 4, its whole width or half of it.
 template <class Kernel, class T, int Bytes, class Args>
 GRADUS_INLINE void run_tile(const Args& args) {
@@ -48,14 +71,8 @@ GRADUS_INLINE void run_tile(const Args& args) {
 }
 
 template <class T>
-struct ConvTileArgs {
-    const T* x;
-    const Index* rows;  // as many as a tile has, the last one repeated
-    const Index* depths;
-    Index depth;
-    const T* b;     // panel: (k, j) at b[k * tile_columns + j]
-    const T* bias;  // a panel's width of it
-    T* y;           // (i, j) at y[places[i] + j * plane]
+struct ConvTileArgs : GatheredTile<T> {
+    T* y;  // (i, j) at y[places[i] + j * plane]
     const Index* places;
     Index plane;
     Index count, columns;  // what of the tile lies inside the result
@@ -69,13 +86,7 @@ struct ConvTile {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         Pack sums[Rows][Vectors];
-#pragma GCC unroll 14
-        for (std::size_t i = 0; i < Rows; ++i)
-#pragma GCC unroll 2
-            for (std::size_t v = 0; v < Vectors; ++v)
-                sums[i][v] = Pack::load(args.bias + static_cast<Index>(v) * lanes);
-        add_products(sums, args.x, args.rows, args.depths, args.depth, args.b);
-
+        compute(sums, args);
         const bool consecutive = args.count == static_cast<Index>(Rows) &&
                                  args.places[Rows - 1] == args.places[0] + static_cast<Index>(Rows) - 1;
         T side[static_cast<std::size_t>(lanes) * (Rows + static_cast<std::size_t>(lanes))];
@@ -159,7 +170,7 @@ struct GatheredProduct {
             args.depths = depths;
             args.depth = depth;
             args.b = panels + panel * tile.columns * depth;
-            args.bias = bias_panels + panel * tile.columns;
+            args.start = bias_panels + panel * tile.columns;
             args.y = y + panel * tile.columns * plane;
             args.places = places;
             args.plane = plane;
@@ -171,14 +182,7 @@ struct GatheredProduct {
 };
 
 template <class T>
-struct RowTileArgs {
-    const T* x;
-    const Index* rows;
-    const Index* depths;
-    Index depth;
-    const T* b;
-    const T* start;  // row i begins with start[i * start_row ...]
-    Index start_row;
+struct RowTileArgs : GatheredTile<T> {
     T* c;  // (i, j) at c[i * tile_columns + j]
     Index count, columns;
 };
@@ -191,13 +195,7 @@ struct RowTile {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         Pack sums[Rows][Vectors];
-#pragma GCC unroll 14
-        for (std::size_t i = 0; i < Rows; ++i)
-#pragma GCC unroll 2
-            for (std::size_t v = 0; v < Vectors; ++v)
-                sums[i][v] = Pack::load(args.start + static_cast<Index>(i) * args.start_row +
-                                        static_cast<Index>(v) * lanes);
-        add_products(sums, args.x, args.rows, args.depths, args.depth, args.b);
+        compute(sums, args);
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2

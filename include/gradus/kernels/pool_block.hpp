@@ -25,12 +25,13 @@ struct PooledCells {
     const Index* places;
     Index plane;
 
-    /// The largest pixel of a window so far and its number; NaN or inf shows in `probe`.
+    /// The largest pixel of a window so far and its number; NaN shows in `probe`, the sum of the pixels.
     template <class Pack>
-    GRADUS_INLINE static void compare(const Pack& pixel, Index i, Pack& best, Pack& winner, Pack& probe) {
-        winner = select(pixel > best, Pack(static_cast<T>(i)), winner);
+    GRADUS_INLINE static void compare(const Pack& pixel, const Pack& number, Pack& best, Pack& winner,
+                                      Pack& probe) {
+        winner = select(pixel > best, number, winner);
         best = max(best, pixel);
-        probe = fma(pixel, Pack(T(0)), probe);
+        probe += pixel;
     }
 
     /// The same where NaN may be: it wins, the last one if there are several. Pixel i is at corner +
@@ -125,6 +126,13 @@ struct PooledCells {
     }
 };
 
+/// Whether the sum of all lanes is neither NaN nor infinite.
+template <class T, int N>
+GRADUS_INLINE bool is_finite(const simd::Pack<T, N>& x) {
+    const T total = sum(x);
+    return total - total == T(0);
+}
+
 template <class T>
 struct PoolBlockArgs {
     PooledCells<T> to;
@@ -139,34 +147,61 @@ template <class T>
 struct PoolBlock {
     template <int Bytes>
     GRADUS_INLINE static void run(const PoolBlockArgs<T>* given) {
+        given->to.columns <= tile_columns<T, Bytes> / 2 ? block<1, Bytes>(*given) : block<2, Bytes>(*given);
+    }
+
+    template <std::size_t Vectors, int Bytes>
+    GRADUS_INLINE static void block(const PoolBlockArgs<T>& given) {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        const PoolBlockArgs<T> args = *given;
+        const PoolBlockArgs<T> args = given;
         T values[static_cast<std::size_t>(cells_per_block * width)];
         T winners[static_cast<std::size_t>(cells_per_block * width)];
+        Pack probe(T(0));
+        for (Index cell = 0; cell < args.to.cells; ++cell) {
+            const T* const corner = args.rows + args.corners[cell];
+            Pack best[Vectors], winner[Vectors], seen[Vectors], number(T(0));
+#pragma GCC unroll 2
+            for (std::size_t v = 0; v < Vectors; ++v) {
+                best[v] = Pack::load(corner + args.offsets[0] + static_cast<Index>(v) * lanes);
+                winner[v] = Pack(T(0));
+                seen[v] = best[v];
+            }
+            for (Index i = 1; i < args.window; ++i) {
+                number += Pack(T(1));
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Vectors; ++v)
+                    args.to.compare(Pack::load(corner + args.offsets[i] + static_cast<Index>(v) * lanes),
+                                    number, best[v], winner[v], seen[v]);
+            }
+#pragma GCC unroll 2
+            for (std::size_t v = 0; v < Vectors; ++v) {
+                const Index at = cell * width + static_cast<Index>(v) * lanes;
+                args.to.keep(best[v], winner[v], values + at, winners + at);
+                probe += seen[v];
+            }
+        }
+        if (!is_finite(probe)) [[unlikely]]
+            with_nan<Bytes>(args, values, winners);
+        args.to.template write<Bytes>(values, winners);
+    }
+
+    template <int Bytes>
+    GRADUS_INLINE static void with_nan(const PoolBlockArgs<T>& args, T* values, T* winners) {
+        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
         for (Index cell = 0; cell < args.to.cells; ++cell)
             for (Index v = 0; v < std::min(width, args.to.columns); v += lanes) {
-                const T* const corner = args.rows + args.corners[cell] + v;
-                Pack best = Pack::load(corner + args.offsets[0]), winner(T(0)), probe = best * T(0);
-                for (Index i = 1; i < args.window; ++i)
-                    args.to.compare(Pack::load(corner + args.offsets[i]), i, best, winner, probe);
-                if (!(sum(probe) == T(0))) [[unlikely]]
-                    args.to.compare_with_nan(corner, args.offsets, args.window, best, winner);
+                simd::PackOf<T, Bytes> best, winner;
+                args.to.compare_with_nan(args.rows + args.corners[cell] + v, args.offsets, args.window, best,
+                                         winner);
                 args.to.keep(best, winner, values + cell * width + v, winners + cell * width + v);
             }
-        args.to.template write<Bytes>(values, winners);
     }
 };
 
 template <class T>
-struct PooledProductArgs {
+struct PooledProductArgs : GatheredTile<T> {  // rows: [cells, window], followed by another tile of any
     PooledCells<T> to;
-    const T* x;
-    const Index* rows;  // pixels of the windows, [cells, window], followed by another tile of any
-    const Index* depths;
-    Index depth;
-    const T* b;     // panel
-    const T* bias;  // panel
 };
 
 /// Convolves whole windows and pools them before they leave the registers, which must hold one. False, and
@@ -187,33 +222,29 @@ struct PooledProduct {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
         constexpr std::size_t cells = static_cast<std::size_t>(tile_rows<Bytes>) / Window;
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        const PooledProductArgs<T> args = given;
+        PooledProductArgs<T> args = given;
         constexpr std::size_t room = (static_cast<std::size_t>(cells_per_block) + cells) * width;
         T values[room], winners[room];
         Pack probe(T(0));
         for (Index cell = 0; cell < args.to.cells; cell += static_cast<Index>(cells)) {
             Pack sums[cells * Window][Vectors];
-#pragma GCC unroll 14
-            for (std::size_t i = 0; i < cells * Window; ++i)
-#pragma GCC unroll 2
-                for (std::size_t v = 0; v < Vectors; ++v)
-                    sums[i][v] = Pack::load(args.bias + static_cast<Index>(v) * lanes);
-            add_products(sums, args.x, args.rows + cell * static_cast<Index>(Window), args.depths, args.depth,
-                         args.b);
+            compute(sums, args);
+            args.rows += cells * Window;
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < cells; ++i)
 #pragma GCC unroll 2
                 for (std::size_t v = 0; v < Vectors; ++v) {
                     const Index at = (cell + static_cast<Index>(i)) * width + static_cast<Index>(v) * lanes;
                     Pack best = sums[i * Window][v], winner(T(0));
-                    probe = fma(best, Pack(T(0)), probe);
+                    probe += best;
 #pragma GCC unroll 9
                     for (std::size_t k = 1; k < Window; ++k)
-                        args.to.compare(sums[i * Window + k][v], static_cast<Index>(k), best, winner, probe);
+                        args.to.compare(sums[i * Window + k][v], Pack(static_cast<T>(k)), best, winner,
+                                        probe);
                     args.to.keep(best, winner, values + at, winners + at);
                 }
         }
-        if (!(sum(probe) == T(0))) return false;
+        if (!is_finite(probe)) return false;
         args.to.template write<Bytes>(values, winners);
         return true;
     }

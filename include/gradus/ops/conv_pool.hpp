@@ -78,19 +78,14 @@ Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window,
     std::uint8_t* const codes_out = memory.mutable_data();
     const Tensor<std::uint8_t> codes = std::move(memory);
     const char* const name = relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d";
-    const auto make = [&](auto... bias) {
-        return record(
-            name, Tensor<T>::uninitialized(s.y_shape()),
-            wrt(conv.x, [s, codes, w = conv.weights](
-                            const Tensor<T>& dy) { return kernels::conv_pool_dx(s, dy, codes, w); }),
-            wrt(conv.weight,
-                [s, codes, padded = conv.padded](const Tensor<T>& dy) {
-                    return kernels::conv_pool_dw(s, dy, codes, padded);
-                }),
-            std::move(bias)...);
-    };
-    const auto dbias = [s, codes](const Tensor<T>& dy) { return kernels::conv_pool_dbias(s, dy, codes); };
-    Variable<T> y = conv.bias.defined() ? make(wrt(conv.bias, dbias)) : make();
+    const std::array<Variable<T>, 2> parameters{conv.weight, conv.bias};
+    Variable<T> y = record(
+        name, Tensor<T>::uninitialized(s.y_shape()),
+        wrt(conv.x, [s, codes, w = conv.weights](
+                        const Tensor<T>& dy) { return kernels::conv_pool_dx(s, dy, codes, w); }),
+        wrt_jointly(parameters, [s, codes, padded = conv.padded](const Tensor<T>& dy, const auto& want) {
+            return kernels::conv_pool_dparameters(s, dy, codes, padded, want);
+        }));
     y.node().deferred.store(new DeferredConvPool<T>(conv, s, codes, codes_out), std::memory_order_release);
     return y;
 }

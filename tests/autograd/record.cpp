@@ -98,6 +98,16 @@ TEST_CASE("record: rules that are not needed are dropped at once") {
     }
     CHECK(token.alive() == 0);
     {
+        const auto joint = [held = token.counted](const Tensor<>& dy, const auto&) {
+            return std::array{dy, dy};
+        };
+        const Variable<> y =
+            record("mixed", x.value(), wrt(x, rule()), wrt_jointly(std::array{c, Variable<>()}, joint));
+        CHECK(token.alive() == 2);  // `joint` itself and the rule of x
+        y.backward();
+    }
+    CHECK(x.grad() == Tensor<>{1});
+    {
         const NoGrad guard;
         std::string asked;
         const Variable<> y = product(x, c, asked, token), z = digits({x, c}, token);

@@ -122,8 +122,12 @@ void check_many_sizes() {
             check_sizes<T>(n, 1, k);
         }
     check_sizes<T>(113, 131, 300);
-    check_sizes<T>(70, 40, 512);   // rows of a whole number of 2 KB
-    check_sizes<T>(401, 33, 400);  // two blocks of rows
+    check_sizes<T>(70, 40, 512);          // rows of a whole number of 2 KB
+    check_sizes<T>(401, 33, 400);         // two blocks of rows
+    for (const Index n : {39, 46, 63}) {  // a last panel of one to two vectors, in one pass and in two
+        check_sizes<T>(5, n, 13);
+        check_sizes<T>(83, n, 401);
+    }
 }
 
 }  // namespace

@@ -134,12 +134,31 @@ TEST_CASE("pool2d kernel: agrees with the definition on every instruction set") 
             check_pools<float>({3, 3, 7, width}, 3, 1, 0, 2);
             check_pools<float>({3, 3, 7, width}, 2, 1, 1, 2);
             check_pools<float>({3, 3, 20, width}, 16, 3, 8, 1);
+            check_pools<float>({3, 3, 7, width}, 12, 12, 0, 1);
             check_pools<double>({3, 3, 6, width}, 2, 2, 0, 1);
             check_pools<double>({3, 3, 7, width}, 3, 2, 1, 1);
             check_pools<double>({3, 3, 6, width}, 3, 3, 0, 1);
             check_pools<double>({3, 3, 6, width}, 3, 1, 1, 1);
         }
     }
+}
+
+TEST_CASE("pool2d kernel: rows and columns that no window reaches") {
+    const auto whole_windows = [](Index size, Index kernel) {  // side by side
+        PoolAxis result = axis(size, kernel, kernel, 0, 1);
+        if (size % kernel != 0) result.windows.pop_back();
+        return result;
+    };
+    Generator generator(1);
+    for (const Index width : {5, 17, 19, 33, 51})
+        for (const Index kernel : {2, 3, 5}) {
+            INFO("width " << width << ", kernel " << kernel);
+            const PoolPlan plan{whole_windows(7, kernel), whole_windows(width, kernel)};
+            check_max(randn({3, 2, 7, width}, generator), plan);
+            check_max(randn<double>({3, 2, 7, width}, generator), plan);
+            check_avg(randn({3, 2, 7, width}, generator), plan);
+            check_avg(randn<double>({3, 2, 7, width}, generator), plan);
+        }
 }
 
 TEST_CASE("pool2d kernel: the infinities of both signs are no NaN") {

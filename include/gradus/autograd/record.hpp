@@ -98,14 +98,14 @@ struct Joint {
     Droppable<Rule> rule;
 
     template <class R>
-    Joint(const std::array<Variable<T>, N>& variables, R&& r) : rule(std::forward<R>(r), true) {
-        for (std::size_t i = 0; i < N; ++i) inputs[i] = wanted(variables[i]);
-    }
+    Joint(const std::array<Variable<T>, N>& variables, R&& r)
+        : inputs(all_wanted(variables)), rule(std::forward<R>(r), any_wanted()) {}
     void count_inputs(BackwardWalk<T>& walk) const {
         for (const auto& input : inputs)
             if (input) walk.expect(*input);
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
+        if (!any_wanted()) return;
         std::array<bool, N> want;
         for (std::size_t i = 0; i < N; ++i) want[i] = bool(inputs[i]);
         std::array<Tensor<T>, N> gradients = (*rule)(dy, want);
@@ -115,6 +115,18 @@ struct Joint {
     void release() {
         rule.drop();
         inputs.fill(NodeRef<T>());
+    }
+
+private:
+    static std::array<NodeRef<T>, N> all_wanted(const std::array<Variable<T>, N>& variables) {
+        std::array<NodeRef<T>, N> result;
+        for (std::size_t i = 0; i < N; ++i) result[i] = wanted(variables[i]);
+        return result;
+    }
+    bool any_wanted() const {
+        for (const auto& input : inputs)
+            if (input) return true;
+        return false;
     }
 };
 

@@ -28,8 +28,8 @@ void argmax_one(const T* x, Index n, Index step, Index* out) {
     *out = best;
 }
 
-/// Lanes of it: each has the largest number of those that it took, and where that was. NaN does not win here;
-/// may_be_nan() tells of it, and maybe also where there is none but two infinities.
+/// Each lane has the largest of the numbers that it took, and where that was. NaN does not win here;
+/// may_be_nan() is true of a lane that took one, and maybe of one that took infinities of both signs.
 template <class P>
 struct LargestSoFar {
     using Positions = typename P::Mask::Lanes;
@@ -53,7 +53,7 @@ struct LargestSoFar {
     }
 };
 
-/// Of each row: lane by lane, then across lanes.
+/// The argmax of each row: of every lane, then across lanes.
 template <class T>
 struct ArgmaxRows {
     template <int Bytes>
@@ -87,7 +87,8 @@ struct ArgmaxRows {
     }
 };
 
-/// Of each of four packs of columns, `step` numbers from row to row.
+/// The argmax of each column, four packs of columns at a time; rows are `step` numbers apart. Returns how
+/// many columns are done: the last ones may not fill the packs.
 template <class T>
 struct ArgmaxColumns {
     static constexpr Index packs = 4;

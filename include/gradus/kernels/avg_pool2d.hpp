@@ -84,11 +84,14 @@ void avg_pool_planes(const PoolPlan& plan, const T* x, T* y, Index begin, Index 
 template <class T>
 struct AvgPoolShares {
     gradus::detail::RecycledVector<T> weights, spaced, sums;
-    bool regular = true;  // windows lie a stride apart, and only the edges cut them off
+    // Windows lie a stride apart, and only the edges cut them off. They are not far apart either: sums of
+    // neighbours take size · kernel steps, single windows results · kernel.
+    bool regular;
 
     explicit AvgPoolShares(const PoolAxis& columns)
         : spaced(static_cast<std::size_t>(columns.size + columns.kernel), T(0)),
-          sums(static_cast<std::size_t>(columns.size)) {
+          sums(static_cast<std::size_t>(columns.size)),
+          regular(columns.size <= 8 * columns.results()) {
         Index start = columns.windows[0].start;
         for (const PoolWindow& c : columns.windows) {
             weights.push_back(T(1) / static_cast<T>(c.extent));
@@ -165,9 +168,13 @@ struct AvgPoolBack {
         const PoolWindow* const windows = columns.windows.data();
         if (!regular) {
             std::fill_n(sums, columns.size, T(0));
-            for (const PoolWindow* c = windows; c < windows + results; ++c)
-                for (Index j = c->first; j < c->last; ++j)
-                    sums[c->start + j] += dy[c - windows] * (weights[c - windows] * weight);
+            for (Index c = 0; c < results; ++c) {
+                const T share = dy[c] * (weights[c] * weight);
+                for (T *to = sums + windows[c].start + windows[c].first,
+                       *end = sums + windows[c].start + windows[c].last;
+                     to < end; ++to)
+                    *to += share;
+            }
             return;
         }
         const Index start = windows[0].start;

@@ -61,8 +61,8 @@ struct SoftmaxRows {
             }
             const Pack top = simd::across(
                 each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return max(a, b); });
-            // A row of all -inf (or one with +inf) has no finite shift: then nothing is subtracted, and NaN
-            // or inf shows.
+            // From a row of all -inf nothing is subtracted: its sum is 0, its softmax NaN. A row with +inf is
+            // NaN in any case, by inf - inf.
             const Pack shift = select(top > Pack(lowest), top, Pack(T(0)));
             T numbers[std::size_t{lanes}];
             shift.store(numbers);

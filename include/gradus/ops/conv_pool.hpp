@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <array>
 #include <utility>
 
 #include "gradus/autograd/record.hpp"

@@ -76,6 +76,8 @@ TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
             check_same<float>({{9, 32, 8, 8}, {64, 32, 5, 5}, {64}}, {{}, 2, with_relu}, 1e-5f);
             check_same<float>({{8, 17, 15, 12}, {16, 17, 5, 5}}, {{.padding = 2}, {3, 2}, with_relu}, 1e-5f);
             check_same<float>({{8, 16, 14, 33}, {35, 16, 5, 5}, {35}}, {{}, {3, 4}, with_relu}, 1e-5f);
+            check_same<float>({{1, 40, 70, 30}, {20, 40, 5, 5}}, {{}, {5, 2}, with_relu},
+                              1e-5f);  // windows across the passes over an image
             check_same<float>({{2, 3, 17, 11}, {6, 3, 5, 4}},
                               {{.stride = {2, 1}, .padding = {3, 2}}, {4, 1}, with_relu}, 1e-5f);
             check_same<float>({{1, 20, 12, 70}, {3, 20, 1, 4}, {3}},

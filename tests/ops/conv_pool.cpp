@@ -69,7 +69,7 @@ TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
             }
             check_same<float>({{7, 1, 28, 28}, {32, 1, 5, 5}, {32}}, {{}, 3, with_relu}, 1e-5f);
             check_same<float>({{7, 32, 8, 8}, {64, 32, 5, 4}, {64}}, {{}, 2, with_relu}, 1e-5f);
-            // Winograd
+            // Winograd, where the kernel is 5 x 5 or 7 x 5; then the direct way
             check_same<float>({{2, 3, 40, 31}, {37, 3, 5, 5}, {37}}, {{.padding = 2}, {3, 2}, with_relu},
                               1e-5f);
             check_same<float>({{3, 1, 24, 26}, {16, 1, 7, 5}}, {{}, {16, 1}, with_relu}, 1e-5f);

@@ -107,8 +107,9 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (detail::winograd::pays<T>(s))
             return detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y});
-        if (detail::RowWinograd<T>::suits(s))
-            return detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y);
+        if constexpr (std::is_same_v<T, float>)
+            if (detail::RowWinograd<T>::suits(s))
+                return detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y);
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
     }
     for (Index i = 0; i < s.y_shape().numel(); ++i)

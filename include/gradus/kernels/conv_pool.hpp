@@ -121,8 +121,9 @@ void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>&
                std::uint8_t* codes) {
     if (detail::winograd::pays<T>(s.conv))
         return detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s});
-    if (detail::RowWinograd<T>::suits(s.conv))
-        return detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s);
+    if constexpr (std::is_same_v<T, float>)
+        if (detail::RowWinograd<T>::suits(s.conv))
+            return detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s);
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
     const Tensor<Index> taps = detail::tap_offsets(s.conv);
     detail::ConvPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, codes}

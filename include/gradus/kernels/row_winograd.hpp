@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/pack_pixels.hpp"
@@ -130,8 +129,8 @@ public:
 
     /// Whether fewer multiplications are worth the transforms. The sums of enough tiles need 32 registers.
     static bool suits(const ConvSizes& s) {
-        return std::is_same_v<T, float> && simd::isa() == simd::Isa::avx512 && s.groups == 1 &&
-               s.kernel.width == 5 && s.kernel.height >= 3 && s.kernel.height <= 9 && s.stride == Size2(1) &&
+        return simd::isa() == simd::Isa::avx512 && s.groups == 1 && s.kernel.width == 5 &&
+               s.kernel.height >= 3 && s.kernel.height <= 9 && s.stride == Size2(1) &&
                s.dilation == Size2(1) && s.in > 0 && s.in < 16 && s.out >= 8 && s.result.width >= 4 &&
                (s.result.width + 3) / 4 * 16 <= s.result.width * 5;
     }
@@ -140,7 +139,7 @@ public:
     void forward(const T* padded, const T* weight, const T* bias, T* y, std::uint8_t* codes = nullptr,
                  const ConvPoolSizes* pool = nullptr) const {
         const Index window = pool ? pool->window.height : 1;
-        const Index most = width - s.kernel.height + 1;  // rows of the output that an array of values gives
+        const Index most = width - s.kernel.height + 1;  // rows that an array of values gives; at least 1
         const Index step =
             std::clamp<Index>(cached_pixels / (row_pixels * window), 1, most / window) * window;
         const Index rows = s.result.height / window * window;

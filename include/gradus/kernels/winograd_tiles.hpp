@@ -181,7 +181,8 @@ struct Patches {
                 const bool last = row + 1 == grid.height;
                 const Index end = last ? done + overlap : done / unit * unit;
                 y.codes ? pool(p, image, top, end, band) : write(p, image, top, end, band);
-                if (!last) std::copy(band + (end - top) * line, band + (done + overlap - top) * line, band);
+                if (!last && end > top)
+                    std::copy(band + (end - top) * line, band + (done + overlap - top) * line, band);
                 from.data += grid.width * from.tile;
             }
     }

@@ -164,3 +164,21 @@ TEST_CASE("set_num_threads refuses what makes no sense", "[core][parallel]") {
     CHECK(gradus::num_threads() == before);
     CHECK(before >= 1);
 }
+
+#ifdef _OPENMP
+TEST_CASE("parallel_for: a loop that waits for other threads is followed by loops without them") {
+    gradus::detail::Contention contention;
+    contention.report(100, 0.010, 0.006);  // it worked longer than it waited
+    contention.report(100, 150e-6, 0);     // and this is no time
+    CHECK(contention.until() == 0);
+    contention.report(100, 0.010, 0.002);
+    CHECK(contention.until() == Approx(100.016));  // 8 ms may be chance
+    contention.report(100.020, 0.010, 0.002);
+    CHECK(contention.until() == Approx(100.180));  // once more
+    contention.report(101, 0.010, 0.009);
+    contention.report(101.1, 0.010, 0.002);
+    CHECK(contention.until() == Approx(101.260));
+    contention.report(102.3, 0.010, 0.002);  // a second after the last one
+    CHECK(contention.until() == Approx(102.316));
+}
+#endif

@@ -49,21 +49,24 @@ namespace detail {
 
 /// Whether a second thread pays. On a machine whose processors are busy with other programs, a thread of the
 /// team may not get to run for milliseconds, and a loop cannot end before it has. After a loop that waited
-/// for others longer than it worked, the calling thread goes on alone for 20 times as long: so at most a
-/// twentieth of the time is lost that way.
+/// for others longer than it worked, the calling thread goes on alone: for twice as long, since it may have
+/// been chance (a thread that had to be started, say); for 20 times as long if that happens again within a
+/// second, so that about a twentieth of the time is lost.
 class Contention {
 public:
-    bool serial() const {
-        const double until = until_.load(std::memory_order_relaxed);
-        return until > 0 && omp_get_wtime() < until;
+    bool serial() const { return until() > 0 && omp_get_wtime() < until(); }
+
+    /// At time `now`: seconds that the calling thread spent on a loop, and how many of them it worked rather
+    /// than waited.
+    void report(double now, double spent, double worked) {
+        const double waited = spent - worked;
+        if (waited <= 200e-6 || waited <= worked) return;
+        const bool again = now < until() + 1;
+        until_.store(now + (again ? 20 : 2) * waited, std::memory_order_relaxed);
     }
 
-    /// Seconds that the calling thread spent on a loop, and how many of them it worked rather than waited.
-    void report(double spent, double worked) {
-        const double waited = spent - worked;
-        const bool stalled = waited > 200e-6 && waited > worked;
-        until_.store(stalled ? omp_get_wtime() + 20 * waited : 0, std::memory_order_relaxed);
-    }
+    /// When the calling thread may have company again.
+    double until() const { return until_.load(std::memory_order_relaxed); }
 
     static Contention& here() {
         static Contention contention;
@@ -94,7 +97,10 @@ inline void run_on_team(int threads, Index blocks, void (*run)(const void* body,
         }
     }
     // With fewer blocks than threads, waiting for the one that has the block is no stall.
-    if (blocks >= threads) Contention::here().report(omp_get_wtime() - start, worked);
+    if (blocks >= threads) {
+        const double end = omp_get_wtime();
+        Contention::here().report(end, end - start, worked);
+    }
     if (failure) std::rethrow_exception(failure);
 }
 

@@ -47,6 +47,7 @@
 #include "gradus/kernels/layer_norm.hpp"
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/map.hpp"
+#include "gradus/kernels/matmul.hpp"
 #include "gradus/kernels/max_pool2d.hpp"
 #include "gradus/kernels/norm.hpp"
 #include "gradus/kernels/pack_pixels.hpp"

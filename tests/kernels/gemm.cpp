@@ -14,6 +14,7 @@
 #endif
 
 #include "gradus/core/random.hpp"
+#include "gradus/kernels/matmul.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;

@@ -61,10 +61,12 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
 /// Pixels [count, 28, 28] of 0 ... 255 as numbers [count, 1, 28, 28] of 0 ... 1.
 template <class T>
 Tensor<T> unit_images(const Tensor<std::uint8_t>& pixels) {
+    T shades[256];
+    for (int pixel = 0; pixel < 256; ++pixel) shades[pixel] = static_cast<T>(pixel) / T(255);
     Tensor<T> images = Tensor<T>::uninitialized({pixels.size(0), 1, 28, 28});
     T* out = images.mutable_data();
-    parallel_for(pixels.numel(), parallel_grain, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) out[i] = static_cast<T>(pixels.data()[i]) / T(255);
+    parallel_for(pixels.numel(), parallel_grain, [&, in = pixels.data()](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) out[i] = shades[in[i]];
     });
     return images;
 }

@@ -102,8 +102,7 @@ struct TileKernel {
     GRADUS_INLINE static void all_rows(const TileArgs<T>& args) {
         constexpr Index most = tile_rows<Bytes>;
         if (args.rows == most) return tile<most, Bytes, Vectors>(args, 0);
-        if constexpr (Vectors == 2)
-            if (args.rows == most - 1) return tile<most - 1, Bytes, Vectors>(args, 0);
+        if (args.rows == most - 1) return tile<most - 1, Bytes, Vectors>(args, 0);
         Index i = 0;
         for (; i + 4 <= args.rows; i += 4) tile<4, Bytes, Vectors>(args, i);
         for (; i < args.rows; ++i) tile<1, Bytes, Vectors>(args, i);

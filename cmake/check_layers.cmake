@@ -92,6 +92,15 @@ foreach(header IN LISTS headers)
     endif()
 endforeach()
 
+# The lists of gradus::compiled.
+file(GLOB lists RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/gradus/compiled/*.inc)
+foreach(list IN LISTS lists)
+    has_line("gradus/gradus.hpp" "^#include \"${list}\"" named)
+    if(NOT named)
+        broken(gradus/gradus.hpp "must include \"${list}\"")
+    endif()
+endforeach()
+
 if(errors)
     message(FATAL_ERROR "broken layer rules:\n${errors}")
 endif()

@@ -47,4 +47,8 @@ refuses(ops "#pragma once\n" "the first line must be")
 start_tree()
 file(WRITE ${tree}/gradus/ops/forgotten.hpp "${start}")
 check("gradus/gradus.hpp: must include \"gradus/ops/forgotten.hpp\"")
+
+start_tree()
+file(WRITE ${tree}/gradus/compiled/forgotten.inc "")
+check("gradus/gradus.hpp: must include \"gradus/compiled/forgotten.inc\"")
 message(STATUS "every broken rule was found")

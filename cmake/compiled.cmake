@@ -1,12 +1,14 @@
 # gradus::compiled, for projects of many files: the same headers and flags as gradus::gradus, but the templates for float
-# are compiled once, in a static library that is built with the project (only if something links it).
+# are compiled once, in a static library that is built with the project (only if something links it). What it holds is in
+# the files gradus_lists, one source each.
 if(TARGET gradus_compiled)
     return()
 endif()
 set(sources "")
-foreach(part core data loss nn ops optim)
+foreach(list IN LISTS gradus_lists)
+    cmake_path(GET list STEM part)
     set(source ${CMAKE_CURRENT_BINARY_DIR}/gradus/compiled_${part}.cpp)
-    file(CONFIGURE OUTPUT ${source} CONTENT
+    file(GENERATE OUTPUT ${source} CONTENT
         "#include <gradus/gradus.hpp>\n#define GRADUS_EXTERN\n#include <gradus/compiled/${part}.inc>\n")
     list(APPEND sources ${source})
 endforeach()

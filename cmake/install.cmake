@@ -6,6 +6,7 @@ set(package_dir ${CMAKE_INSTALL_DATADIR}/cmake/gradus)  # share, not lib: nothin
 
 configure_package_config_file(cmake/gradus-config.cmake.in ${PROJECT_BINARY_DIR}/gradus-config.cmake
     INSTALL_DESTINATION ${package_dir}
+    PATH_VARS CMAKE_INSTALL_INCLUDEDIR
     NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/gradus-config-version.cmake
     COMPATIBILITY SameMinorVersion

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -11,39 +10,7 @@
 
 #include <gradus/gradus.hpp>
 
-/// Takes flags of several kinds into variables that hold their defaults.
-class CommandLine {
-public:
-    explicit CommandLine(const char* what) : app_(what) {}
-
-    void text(const char* name, std::string& value, const char* meaning) {
-        app_.add_option(name, value, meaning);
-    }
-    void choice(const char* name, std::string& value, const std::vector<std::string>& choices,
-                const char* meaning) {
-        app_.add_option(name, value, meaning)->check(CLI::IsMember(choices))->capture_default_str();
-    }
-    template <class Number>
-    void number(const char* name, Number& value, Number low, Number high, const char* meaning) {
-        app_.add_option(name, value, meaning)->check(CLI::Range(low, high))->capture_default_str();
-    }
-    void flag(const char* name, bool& value, const char* meaning) { app_.add_flag(name, value, meaning); }
-
-    bool given(const char* name) const { return app_.count(name) > 0; }
-
-    /// -1 to go on, or the exit code: 0 after --help, 2 for a wrong command line.
-    int parse(int argc, char** argv) {
-        try {
-            app_.parse(argc, argv);
-            return -1;
-        } catch (const CLI::ParseError& error) {
-            return app_.exit(error) == 0 ? 0 : 2;
-        }
-    }
-
-private:
-    CLI::App app_;
-};
+#include "command_line.hpp"
 
 /// A learning rate to begin with. `momentum` is the moving average of the gradients, which has the rate of
 /// `sgd`; `nesterov` adds them up, ten of them on average.

@@ -153,6 +153,7 @@
 #define GRADUS_EXTERN extern
 #include "gradus/compiled/core.inc"
 #include "gradus/compiled/data.inc"
+#include "gradus/compiled/kernels.inc"
 #include "gradus/compiled/loss.inc"
 #include "gradus/compiled/nn.inc"
 #include "gradus/compiled/ops.inc"

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The only source that includes CLI11, which takes the compiler longer than the rest of an example.
+#include "command_line.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace {
+
+template <class Number>
+void add_number(CLI::App& app, const char* name, Number& value, Number low, Number high,
+                const char* meaning) {
+    app.add_option(name, value, meaning)->check(CLI::Range(low, high))->capture_default_str();
+}
+
+}  // namespace
+
+CommandLine::CommandLine(const char* what) : app_(std::make_unique<CLI::App>(what)) {}
+
+CommandLine::~CommandLine() = default;
+
+void CommandLine::text(const char* name, std::string& value, const char* meaning) {
+    app_->add_option(name, value, meaning);
+}
+
+void CommandLine::choice(const char* name, std::string& value, const std::vector<std::string>& choices,
+                         const char* meaning) {
+    app_->add_option(name, value, meaning)->check(CLI::IsMember(choices))->capture_default_str();
+}
+
+void CommandLine::number(const char* name, int& value, int low, int high, const char* meaning) {
+    add_number(*app_, name, value, low, high, meaning);
+}
+
+void CommandLine::number(const char* name, double& value, double low, double high, const char* meaning) {
+    add_number(*app_, name, value, low, high, meaning);
+}
+
+void CommandLine::number(const char* name, std::uint64_t& value, std::uint64_t low, std::uint64_t high,
+                         const char* meaning) {
+    add_number(*app_, name, value, low, high, meaning);
+}
+
+void CommandLine::flag(const char* name, bool& value, const char* meaning) {
+    app_->add_flag(name, value, meaning);
+}
+
+bool CommandLine::given(const char* name) const { return app_->count(name) > 0; }
+
+int CommandLine::parse(int argc, char** argv) {
+    try {
+        app_->parse(argc, argv);
+        return -1;
+    } catch (const CLI::ParseError& error) {
+        return app_->exit(error) == 0 ? 0 : 2;
+    }
+}

@@ -82,17 +82,16 @@ private:
     }
 
     void finish(Node<T>& node) {
-        const NodeRef<T> last_hold = unlink(node);  // frees what nobody needs, as the walk goes
-        Tensor<T> gradient = std::move(*node.incoming);
-        node.incoming.reset();
+        Tensor<T>& gradient = *node.incoming;
         if (node.hooks) run_hooks(node, gradient);
         if (!node.is_leaf()) {
             current_ = &node;
             if (node.deferred.load(std::memory_order_acquire)) node.settle();  // rules may need what it finds
-            node.pull_back(gradient, *this);
-            if (!keep_graph_) node.release_history();
+            node.pull_back(gradient, *this, keep_graph_);
         }
         if (node.is_leaf() || node.retain_grad) accumulate(node, std::move(gradient));
+        node.incoming.reset();
+        static_cast<void>(unlink(node));  // frees what nobody needs, as the walk goes
     }
 
     static void run_hooks(Node<T>& node, Tensor<T>& gradient) {

@@ -164,14 +164,13 @@ struct Recorded final : Node<T> {
     void count_inputs(BackwardWalk<T>& walk) override {
         parts.for_each([&](auto& part) { part.count_inputs(walk); });
     }
-    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) override {
+    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk, bool keep) override {
         parts.for_each([&](auto& part) { part.pull_back(dy, walk); });
-    }
-    void release_history() override {
+        if (keep) return;
         parts.for_each([](auto& part) { part.release(); });
         this->released = true;
     }
-    std::size_t bytes() const override { return sizeof(*this); }
+    void destroy() noexcept override { this->destroy_as(this); }
 
     PartList<Parts...> parts;
 };

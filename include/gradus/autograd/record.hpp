@@ -58,7 +58,11 @@ struct One {
         if (input) walk.expect(*input);
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
-        if (input) walk.deliver(*input, (*rule)(dy));
+        if (!input) return;
+        if constexpr (requires(Tensor<T> & dx) { (*rule)(dy, dx); })
+            walk.deliver_by(*input, [&](Tensor<T>& dx) { (*rule)(dy, dx); });
+        else
+            walk.deliver(*input, (*rule)(dy));
     }
     void release() {
         rule.drop();
@@ -199,6 +203,10 @@ struct PartArgs {
 /// "With respect to `input`, the gradient is rule(dy)", where dy is the gradient of the result. The rule sees
 /// tensors and captures tensors, by value. It may return the gradient in the result's broadcast shape: the
 /// engine sums it back.
+///
+/// Where the result comes from a few elements of the input, rule(dy, dx) adds its contribution to dx instead:
+/// the sum so far, in the shape of the input. That costs no more than those elements, however many results
+/// there are; only the first one has zeros to write.
 template <class T, class Rule>
 auto wrt(const Variable<T>& input, Rule&& rule) {
     using Part = detail::One<T, std::remove_cvref_t<Rule>>;

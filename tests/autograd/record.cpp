@@ -10,6 +10,7 @@
 
 #include "gradus/autograd/parameter.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/reduce.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -112,6 +113,58 @@ TEST_CASE("record: rules that are not needed are dropped at once") {
         std::string asked;
         const Variable<> y = product(x, c, asked, token), z = digits({x, c}, token);
         CHECK(token.alive() == 0);
+    }
+}
+
+TEST_CASE("record: a rule that adds to the gradient of its input") {
+    const auto element = [](const Variable<>& x, Index i) {
+        return record("element", Tensor<>{x.value().data()[i]},
+                      wrt(x, [i](const Tensor<>& dy, Tensor<>& dx) { dx.mutable_at(i) += dy.item(); }));
+    };
+    const Variable<> x = leaf({1, 2, 3});
+    SECTION("a leaf that gets several contributions, of both kinds") {
+        (element(x, 2) * element(x, 0) + sum(x * 10.0f) + element(x, 2)).backward({.seed = Tensor<>{1}});
+        CHECK(x.grad() == Tensor<>{13, 10, 12});
+        const Tensor<> before = x.grad();
+        element(x, 1).backward();
+        CHECK(x.grad() == Tensor<>{13, 11, 12});
+        CHECK(before == Tensor<>{13, 10, 12});  // a copy stays as it was
+    }
+    SECTION("a gradient that others share is not written to") {
+        const Variable<> w = leaf({4, 5, 6});
+        const Variable<> y = x + w;  // both get the same dy
+        (sum(y) + element(x, 0)).backward({.seed = Tensor<>{1}});
+        CHECK(x.grad() == Tensor<>{2, 1, 1});
+        CHECK(w.grad() == Tensor<>{1, 1, 1});
+    }
+    SECTION("an intermediate result, its hooks and its kept gradient see the sum") {
+        const Variable<> y = x * 2.0f;
+        Variable<> seen = y;
+        seen.retain_grad();
+        int calls = 0;
+        seen.register_hook([&](const Tensor<>& g) {
+            ++calls;
+            return g * 10.0f;
+        });
+        (element(y, 1) + element(y, 1) + element(y, 2)).backward();
+        CHECK(calls == 1);
+        CHECK(y.grad() == Tensor<>{0, 20, 10});
+        CHECK(x.grad() == Tensor<>{0, 40, 20});
+    }
+    SECTION("a leaf with a hook, and a graph that is kept") {
+        Variable<> hooked = x;
+        hooked.register_hook([](const Tensor<>& g) { return g + 1.0f; });
+        const Variable<> y = element(x, 0) * element(x, 0);
+        y.backward({.keep_graph = true});
+        y.backward();
+        CHECK(x.grad() == Tensor<>{6, 2, 2});
+    }
+    SECTION("a leaf that was frozen meanwhile gets nothing") {
+        Variable<> frozen = x;
+        const Variable<> y = element(x, 0);
+        frozen.set_requires_grad(false);
+        y.backward();
+        CHECK_FALSE(x.has_grad());
     }
 }
 

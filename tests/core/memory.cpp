@@ -117,14 +117,15 @@ TEST_CASE("a block of 256 MiB is recycled, a larger one is not kept", "[core][me
 TEST_CASE("a block to spare of a larger class serves, and stays in its class", "[core][memory]") {
     if (!GRADUS_TEST_RECYCLES) return;
     release_cached_memory();
-    std::size_t capacity = 0;
-    void* const large = BlockCache::take(200'000, &capacity);
-    CHECK(capacity == 229'376);
-    BlockCache::give(large, capacity);
-    void* const smaller = BlockCache::take(120'000, &capacity);  // three classes down
+    BlockCache::Size size(200'000);
+    void* const large = BlockCache::take_at_least(size);
+    CHECK(size.bytes == 229'376);
+    BlockCache::give(large, size);
+    size = 120'000;  // three classes down
+    void* const smaller = BlockCache::take_at_least(size);
     CHECK(smaller == large);
-    CHECK(capacity == 229'376);
-    BlockCache::give(smaller, capacity);
+    CHECK(size.bytes == 229'376);
+    BlockCache::give(smaller, size);
     {
         const Block far(110'000), exact(120'000);  // four down; and a caller that wants this class alone
         CHECK(far.memory != large);

@@ -14,7 +14,40 @@ namespace {
 /// 0, 1, 2, ... in this shape.
 Variable<> counted(const Shape& shape) { return Variable<>(arange(shape.numel()).reshape(shape)); }
 
+/// A number that counts how often two of it are added.
+struct Counting {
+    float value = 0;
+
+    inline static int additions = 0;
+
+    Counting() = default;
+    explicit Counting(int v) : value(static_cast<float>(v)) {}
+    Counting& operator+=(const Counting& other) {
+        ++additions;
+        value += other.value;
+        return *this;
+    }
+    friend Counting operator+(Counting a, const Counting& b) { return a += b; }
+};
+
+/// Additions that the backward pass makes when x [rows, 3] is cut into pieces of one row, each used once.
+int additions_of_split(Index rows) {
+    const Variable<Counting> x(zeros<Counting>({rows, 3}), {.requires_grad = true});
+    const Variable<Counting> y = concat(split(x, 1));
+    Counting::additions = 0;
+    y.backward({.seed = full<Counting>(y.shape(), Counting(2))});
+    bool right = true;
+    for (const Counting& g : x.grad()) right = right && g.value == 2;
+    CHECK(right);
+    return Counting::additions;
+}
+
 }  // namespace
+
+TEST_CASE("the gradients of all pieces of a split cost as much as the whole") {
+    CHECK(additions_of_split(4) == 12);
+    CHECK(additions_of_split(400) == 1200);
+}
 
 TEST_CASE("slice, split, concat, stack and pad keep the rules of the op table") {
     check_op("slice", [](const auto& x) { return slice(x[0], 1, 1, -1); },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -45,14 +46,35 @@ public:
         const Shape& shape = input.value.shape();
         if (gradient.shape() != shape) gradient = fitted(gradient, input, current_->name);
         receive(input, std::move(gradient));
-        if (!is_counted(input) || --input.pending > 0) return;
-        input.next = ready_;
-        ready_ = &input;
+        if (is_counted(input)) count_down(input);
+    }
+
+    /// Lets add(dx) add a contribution to the gradient dx of `input`, which begins with zeros.
+    template <class Add>
+    void deliver_by(Node<T>& input, const Add& add) {
+        if (is_counted(input)) {
+            add(begun(input.incoming, input));
+            count_down(input);
+        } else if (input.requires_grad) {
+            const SpinLock lock(input.busy);
+            add(begun(input.grad, input));
+        }
     }
 
 private:
     /// A leaf takes its contributions as they come, unless a hook wants to see the sum.
     static bool is_counted(const Node<T>& node) { return !node.is_leaf() || node.hooks; }
+
+    void count_down(Node<T>& input) {
+        if (--input.pending > 0) return;
+        input.next = ready_;
+        ready_ = &input;
+    }
+
+    static Tensor<T>& begun(std::optional<Tensor<T>>& gradient, const Node<T>& node) {
+        if (!gradient) gradient.emplace(zeros<T>(node.value.shape()));
+        return *gradient;
+    }
 
     void count(Node<T>& root) {
         hold(root);
@@ -82,17 +104,16 @@ private:
     }
 
     void finish(Node<T>& node) {
-        const NodeRef<T> last_hold = unlink(node);  // frees what nobody needs, as the walk goes
-        Tensor<T> gradient = std::move(*node.incoming);
-        node.incoming.reset();
+        Tensor<T>& gradient = *node.incoming;
         if (node.hooks) run_hooks(node, gradient);
         if (!node.is_leaf()) {
             current_ = &node;
             if (node.deferred.load(std::memory_order_acquire)) node.settle();  // rules may need what it finds
-            node.pull_back(gradient, *this);
-            if (!keep_graph_) node.release_history();
+            node.pull_back(gradient, *this, keep_graph_);
         }
         if (node.is_leaf() || node.retain_grad) accumulate(node, std::move(gradient));
+        node.incoming.reset();
+        static_cast<void>(unlink(node));  // frees what nobody needs, as the walk goes
     }
 
     static void run_hooks(Node<T>& node, Tensor<T>& gradient) {

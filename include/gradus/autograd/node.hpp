@@ -64,20 +64,16 @@ struct Node {
     static constexpr std::int64_t reader = holder + (std::int64_t{1} << 32);
 
     Node(Tensor<T>&& v, bool wants) : requires_grad(wants), value(std::move(v)) {}
-    virtual ~Node() {
-        delete deferred.load(std::memory_order_relaxed);
-        while (hooks) Hook<T>::drop(std::exchange(hooks, hooks->next));
-    }
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
     /// Tells the walk of every input that wants a gradient, once per rule.
     virtual void count_inputs(BackwardWalk<T>&) {}
-    /// Calls every rule with dy and delivers each result to the walk.
-    virtual void pull_back(const Tensor<T>&, BackwardWalk<T>&) {}
-    /// Drops rules, what they saved, and the hold on the inputs.
-    virtual void release_history() {}
-    virtual std::size_t bytes() const { return sizeof(*this); }
+    /// Calls every rule with dy and delivers each result to the walk. Unless the history is kept, it then
+    /// drops the rules, what they saved, and the hold on the inputs.
+    virtual void pull_back(const Tensor<T>&, BackwardWalk<T>&, bool /*keep*/) {}
+    /// The end of a node that make_node() made.
+    virtual void destroy() noexcept { destroy_as(this); }
 
     bool is_leaf() const { return !is_result; }
 
@@ -119,6 +115,18 @@ struct Node {
     Tensor<T> value;                    // of deferred work: the memory that it will write
     std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
     std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
+
+protected:
+    template <class N>
+    static void destroy_as(N* node) noexcept {
+        node->N::~N();
+        BlockCache::give(node, sizeof(N));
+    }
+
+    ~Node() {
+        delete deferred.load(std::memory_order_relaxed);
+        while (hooks) Hook<T>::drop(std::exchange(hooks, hooks->next));
+    }
 };
 
 template <class N, class... Args>
@@ -144,9 +152,7 @@ template <class T>
     busy = true;
     while (waiting) {
         Node<T>* next = std::exchange(waiting, waiting->next);
-        const std::size_t bytes = next->bytes();
-        next->~Node();  // gives up its inputs, which may append to the list
-        BlockCache::give(next, bytes);
+        next->destroy();  // gives up its inputs, which may append to the list
     }
     busy = false;
 }

@@ -58,7 +58,11 @@ struct One {
         if (input) walk.expect(*input);
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
-        if (input) walk.deliver(*input, (*rule)(dy));
+        if (!input) return;
+        if constexpr (requires(Tensor<T> & dx) { (*rule)(dy, dx); })
+            walk.deliver_by(*input, [&](Tensor<T>& dx) { (*rule)(dy, dx); });
+        else
+            walk.deliver(*input, (*rule)(dy));
     }
     void release() {
         rule.drop();
@@ -164,14 +168,13 @@ struct Recorded final : Node<T> {
     void count_inputs(BackwardWalk<T>& walk) override {
         parts.for_each([&](auto& part) { part.count_inputs(walk); });
     }
-    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) override {
+    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk, bool keep) override {
         parts.for_each([&](auto& part) { part.pull_back(dy, walk); });
-    }
-    void release_history() override {
+        if (keep) return;
         parts.for_each([](auto& part) { part.release(); });
         this->released = true;
     }
-    std::size_t bytes() const override { return sizeof(*this); }
+    void destroy() noexcept override { this->destroy_as(this); }
 
     PartList<Parts...> parts;
 };
@@ -200,6 +203,10 @@ struct PartArgs {
 /// "With respect to `input`, the gradient is rule(dy)", where dy is the gradient of the result. The rule sees
 /// tensors and captures tensors, by value. It may return the gradient in the result's broadcast shape: the
 /// engine sums it back.
+///
+/// Where the result comes from a few elements of the input, rule(dy, dx) adds its contribution to dx instead:
+/// the sum so far, in the shape of the input. That costs no more than those elements, however many results
+/// there are; only the first one has zeros to write.
 template <class T, class Rule>
 auto wrt(const Variable<T>& input, Rule&& rule) {
     using Part = detail::One<T, std::remove_cvref_t<Rule>>;

@@ -35,36 +35,64 @@ namespace detail {
 /// of a round, in which `round` times the memory in use was taken, every class gives back as many blocks as
 /// it always had to spare. A loop that needs all its blocks in each step loses none.
 class BlockCache {
+    // Recycled and rounded-up blocks would hide from the address sanitizer what it looks for.
+#if defined(__SANITIZE_ADDRESS__)
+    static constexpr bool sanitized = true;
+#elif defined(__has_feature)
+    static constexpr bool sanitized = __has_feature(address_sanitizer);
+#else
+    static constexpr bool sanitized = false;
+#endif
+
+    static constexpr int small_classes = 4 * 9 + 1;  // up to 32 KiB
+    static constexpr std::size_t small_bytes = std::size_t{1} << 15;
+    static constexpr int classes = 4 * 22 + 1;  // up to 256 MiB
+
 public:
     static constexpr std::size_t alignment = 64;
     static constexpr std::size_t huge_page = std::size_t{1} << 21;
 
-    /// A block of at least `bytes`; `capacity`, if given, tells how many there are. It allows a larger class,
-    /// of less than twice the size, to serve if that has a block to spare.
-    [[gnu::noinline]] static void* take(std::size_t bytes, std::size_t* capacity = nullptr) {
-        const SizeClass c(bytes);
-        if (sanitized || c.index >= classes) return take_unrounded(bytes, capacity);
-        if (c.index >= small_classes) return take_large(c.index, capacity);
-        if (capacity) *capacity = c.bytes;
+    /// The size of a block: one of the classes of 64, 80, 96, 112, 128, 160, ... bytes, or the very number of
+    /// bytes if such a block is not recycled.
+    struct Size {
+        int index;
+        std::size_t bytes;
+
+        constexpr Size(std::size_t wanted) : index(classes), bytes(wanted) {
+            if (sanitized) return;
+            const std::size_t last = std::max<std::size_t>(wanted, 64) - 1;
+            const int shift = static_cast<int>(std::bit_width(last)) - 3;
+            const std::size_t step = last >> shift;  // 4 ... 7
+            index = 4 * shift + static_cast<int>(step) - 19;
+            if (index < classes) bytes = (step + 1) << shift;
+        }
+    };
+
+    [[gnu::noinline]] static void* take(Size size) {
+        if (size.index >= small_classes) return take_large(size, 1);
         Small& cache = small();
-        Free*& head = cache.heads[static_cast<std::size_t>(c.index)];
+        Free*& head = cache.heads[static_cast<std::size_t>(size.index)];
         if (!head) [[unlikely]]
-            return from_system(c.bytes);
-        cache.bytes -= c.bytes;
+            return from_system(size.bytes);
+        cache.bytes -= size.bytes;
         return pop(head);
     }
 
-    /// `bytes` must be the number that take() was called with, or its answer.
-    [[gnu::noinline]] static void give(void* memory, std::size_t bytes) noexcept {
-        const SizeClass c(bytes);
-        if (sanitized || c.index >= classes) return give_unrounded(memory, bytes);
-        if (c.index >= small_classes) return give_large(memory, c.index);
+    /// The same; but a large block may come from a larger class, of less than twice the size, if that has one
+    /// to spare. `size` then becomes that class.
+    static void* take_at_least(Size& size) {
+        return size.index < small_classes ? take(size) : take_large(size, 4);
+    }
+
+    /// `size` must be what the block was taken with.
+    [[gnu::noinline]] static void give(void* memory, Size size) noexcept {
+        if (size.index >= small_classes) return give_large(memory, size);
         Small& cache = small();
-        if (cache.bytes + c.bytes > cache.limit && !admits(cache)) [[unlikely]]
-            return to_system(memory, c.bytes);
-        Free*& head = cache.heads[static_cast<std::size_t>(c.index)];
+        if (cache.bytes + size.bytes > cache.limit && !admits(cache)) [[unlikely]]
+            return to_system(memory, size.bytes);
+        Free*& head = cache.heads[static_cast<std::size_t>(size.index)];
         head = new (memory) Free{head};
-        cache.bytes += c.bytes;
+        cache.bytes += size.bytes;
     }
 
     /// Returns to the system what waits in the shared lists and in those of this thread.
@@ -88,18 +116,6 @@ private:
         Free* next;
     };
 
-    // Recycled and rounded-up blocks would hide from the address sanitizer what it looks for.
-#if defined(__SANITIZE_ADDRESS__)
-    static constexpr bool sanitized = true;
-#elif defined(__has_feature)
-    static constexpr bool sanitized = __has_feature(address_sanitizer);
-#else
-    static constexpr bool sanitized = false;
-#endif
-
-    static constexpr int small_classes = 4 * 9 + 1;  // up to 32 KiB
-    static constexpr std::size_t small_bytes = std::size_t{1} << 15;
-    static constexpr int classes = 4 * 22 + 1;  // up to 256 MiB
     static constexpr std::size_t small_limit = std::size_t{1} << 25;
     static constexpr std::size_t round = 64;                          // times the most that was in use
     static constexpr std::size_t least_round = std::size_t{1} << 28;  // bytes taken
@@ -176,46 +192,36 @@ private:
         return block;
     }
 
-    static void* take_large(int index, std::size_t* capacity) {
+    [[gnu::noinline]] static void* take_large(Size& size, int choice) {
         Large& cache = large();
-        const int last = std::min(capacity ? index + 4 : index + 1, classes);
         {
             const SpinLock lock(cache.busy);
-            for (int larger = index; larger < last; ++larger)
-                if (void* const block = cache.take(larger)) {
-                    if (capacity) *capacity = class_bytes(larger);
+            for (int index = size.index, last = std::min(index + choice, classes); index < last; ++index)
+                if (void* const block = cache.take(index)) {
+                    size.index = index;
+                    size.bytes = class_bytes(index);
                     return block;
                 }
         }
-        return take_unrounded(class_bytes(index), capacity);
-    }
-
-    static void give_large(void* memory, int index) noexcept {
-        Large& cache = large();
-        const auto k = static_cast<std::size_t>(index - small_classes);
-        const std::size_t size = class_bytes(index);
-        const SpinLock lock(cache.busy);
-        cache.heads[k] = new (memory) Free{cache.heads[k]};
-        ++cache.waiting[k];
-        cache.cached += size;
-        cache.live -= size;
-    }
-
-    /// What is in no list: from the system and back.
-    [[gnu::cold]] static void* take_unrounded(std::size_t bytes, std::size_t* capacity) {
-        void* const memory = from_system(bytes);
-        if (capacity) *capacity = bytes;
-        if (bytes > small_bytes) {
-            const SpinLock lock(large().busy);
-            large().count_taken(bytes);
+        void* const memory = from_system(size.bytes);
+        if (size.bytes > small_bytes) {
+            const SpinLock lock(cache.busy);
+            cache.count_taken(size.bytes);
         }
         return memory;
     }
-    [[gnu::cold]] static void give_unrounded(void* memory, std::size_t bytes) noexcept {
-        to_system(memory, bytes);
-        if (bytes <= small_bytes) return;
-        const SpinLock lock(large().busy);
-        large().live -= bytes;
+
+    [[gnu::noinline]] static void give_large(void* memory, Size size) noexcept {
+        if (size.index >= classes) to_system(memory, size.bytes);
+        if (size.bytes <= small_bytes) return;
+        Large& cache = large();
+        const SpinLock lock(cache.busy);
+        cache.live -= size.bytes;
+        if (size.index >= classes) return;
+        const auto k = static_cast<std::size_t>(size.index - small_classes);
+        cache.heads[k] = new (memory) Free{cache.heads[k]};
+        ++cache.waiting[k];
+        cache.cached += size.bytes;
     }
 
     /// Whether a small block that is over the limit may wait all the same: it may if it is the thread's
@@ -254,20 +260,6 @@ private:
     [[gnu::noinline]] static void to_system(void* memory, std::size_t bytes) noexcept {
         ::operator delete(memory, alignment_of(bytes));
     }
-
-    /// Classes of 64, 80, 96, 112, 128, 160, ... bytes.
-    struct SizeClass {
-        int index;
-        std::size_t bytes;
-
-        explicit SizeClass(std::size_t wanted) {
-            const std::size_t last = std::max<std::size_t>(wanted, 64) - 1;
-            const int shift = static_cast<int>(std::bit_width(last)) - 3;
-            const std::size_t step = last >> shift;  // 4 ... 7
-            index = 4 * shift + static_cast<int>(step) - 19;
-            bytes = (step + 1) << shift;
-        }
-    };
 
     static constexpr std::size_t class_bytes(int index) {
         return (std::size_t{5} + static_cast<std::size_t>((index + 3) % 4)) << ((index + 3) / 4 + 3);

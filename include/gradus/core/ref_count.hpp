@@ -49,18 +49,20 @@ private:
     std::atomic<std::int64_t> count_;
 };
 
-/// Holds a flag while it lives.
+/// Holds a flag while it lives, unless the program has one thread when it begins.
 class SpinLock {
 public:
-    explicit SpinLock(std::atomic_flag& flag) noexcept : flag_(flag) {
-        while (flag_.test_and_set(std::memory_order_acquire)) sched_yield();
+    explicit SpinLock(std::atomic_flag& flag) noexcept : flag_(single_threaded() ? nullptr : &flag) {
+        while (flag_ && flag_->test_and_set(std::memory_order_acquire)) sched_yield();
     }
-    ~SpinLock() { flag_.clear(std::memory_order_release); }
+    ~SpinLock() {
+        if (flag_) flag_->clear(std::memory_order_release);
+    }
     SpinLock(const SpinLock&) = delete;
     SpinLock& operator=(const SpinLock&) = delete;
 
 private:
-    std::atomic_flag& flag_;
+    std::atomic_flag* flag_;
 };
 
 }  // namespace gradus::detail

@@ -25,9 +25,9 @@ class Storage {
 public:
     Storage() = default;
     explicit Storage(std::size_t bytes) {
-        std::size_t capacity = 0;
-        void* const memory = BlockCache::take(sizeof(Block) + bytes, &capacity);
-        block_ = new (memory) Block{RefCount(), capacity, nullptr};
+        BlockCache::Size size(sizeof(Block) + bytes);
+        void* const memory = BlockCache::take_at_least(size);
+        block_ = new (memory) Block{RefCount(), nullptr, size};
     }
 
     static Storage borrow(const void* memory) {
@@ -45,7 +45,7 @@ public:
         return *this;
     }
     ~Storage() {
-        if (block_ && block_->references.drop() == 1) BlockCache::give(block_, block_->capacity);
+        if (block_ && block_->references.drop() == 1) BlockCache::give(block_, block_->size);
     }
 
     /// True if nobody else can see a write.
@@ -59,8 +59,8 @@ public:
 private:
     struct alignas(BlockCache::alignment) Block {
         RefCount references;
-        std::size_t capacity;  // bytes, with this
-        const void* borrowed;  // only read: exclusive() is false for it
+        const void* borrowed;   // only read: exclusive() is false for it
+        BlockCache::Size size;  // with this
     };
 
     Block* block_ = nullptr;

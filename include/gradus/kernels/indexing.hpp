@@ -12,16 +12,6 @@
 namespace gradus::kernels {
 namespace detail {
 
-/// y[i] += x[i].
-template <class T>
-void add_row(Index n, const T* x, T* y) {
-    if (n < 8) {
-        for (Index i = 0; i < n; ++i) y[i] += x[i];
-    } else {
-        map_rows<Add, T, T, T>(add, {1, n, {y, x}, {}, {-1, -1}}, y, std::make_index_sequence<2>());
-    }
-}
-
 /// Calls body(from, to) for every position of the indices: `to` is its place among the indices, `from` the
 /// place in x that belongs to it, at 0 along the indexed axis. Split over the largest axis that is not
 /// indexed, so that no two threads meet at one element of x. No size may be 0.
@@ -73,26 +63,26 @@ Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<Index>& indice
     return y;
 }
 
-/// y[..., indices[j], ...] += dy[..., j, ...], starting from zeros of this shape: the transpose of
+/// dx[..., indices[j], ...] += dy[..., j, ...], where indices[j] is not `but`: the transpose of
 /// index_select().
 template <class T>
-Tensor<T> index_add(const Tensor<T>& dy, const Shape& shape, int axis, const Tensor<Index>& indices) {
-    Tensor<T> y = zeros<T>(shape);
-    if (dy.numel() == 0) return y;
+void index_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>& indices, Index but = -1) {
+    if (dy.numel() == 0) return;
+    const Shape& shape = dx.shape();
     const Index outer = shape.span(0, axis), size = shape[axis], inner = shape.span(axis + 1, shape.rank());
     const Index count = indices.numel();
     const Index width = std::min<Index>(inner, 64), strips = (inner + width - 1) / width;
-    T* const out = y.mutable_data();
+    T* const out = dx.mutable_data();
     parallel_for(
         outer * strips, std::max<Index>(1, parallel_grain / (count * width)), [&](Index begin, Index end) {
             for (Index i = begin; i < end; ++i) {
                 const Index a = i / strips, column = i % strips * width, n = std::min(width, inner - column);
                 for (Index j = 0; j < count; ++j)
-                    detail::add_row(n, dy.data() + (a * count + j) * inner + column,
-                                    out + (a * size + indices.data()[j]) * inner + column);
+                    if (const Index index = indices.data()[j]; index != but)
+                        detail::add_row(n, dy.data() + (a * count + j) * inner + column, 1,
+                                        out + (a * size + index) * inner + column, 1);
             }
         });
-    return y;
 }
 
 /// y[i, j, k] = x[i, indices[i, j, k], k] for axis 1, and so on; y has the shape of the indices.
@@ -109,19 +99,16 @@ Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
     return y;
 }
 
-/// y[i, indices[i, j, k], k] += dy[i, j, k] for axis 1, and so on, starting from zeros of this shape: the
-/// transpose of gather().
+/// dx[i, indices[i, j, k], k] += dy[i, j, k] for axis 1, and so on: the transpose of gather().
 template <class T>
-Tensor<T> scatter_add(const Tensor<T>& dy, const Shape& shape, int axis, const Tensor<Index>& indices) {
-    Tensor<T> y = zeros<T>(shape);
-    if (dy.numel() == 0) return y;
-    const Index stride = shape.span(axis + 1, shape.rank());
+void scatter_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>& indices) {
+    if (dy.numel() == 0) return;
+    const Index stride = dx.shape().span(axis + 1, dx.rank());
     const T* const in = dy.data();
-    T* const out = y.mutable_data();
-    detail::for_each_index(indices.shape(), shape, axis, [&, at = indices.data()](Index from, Index to) {
+    T* const out = dx.mutable_data();
+    detail::for_each_index(indices.shape(), dx.shape(), axis, [&, at = indices.data()](Index from, Index to) {
         out[from + at[to] * stride] += in[to];
     });
-    return y;
 }
 
 /// 1 at [..., labels[...]] of [..., classes], else 0.

@@ -119,18 +119,28 @@ Tensor<T> slice(const Tensor<T>& x, int axis, Index begin, Index count, Index st
     return y;
 }
 
-/// Zeros of this shape but for the positions that slice() takes, which come from dy: the transpose of
-/// slice().
+namespace detail {
+
+/// y[i * to] += x[i * from].
 template <class T>
-Tensor<T> slice_scatter(const Tensor<T>& dy, const Shape& shape, int axis, Index begin, Index step = 1) {
-    if (dy.shape() == shape) return dy;
-    Tensor<T> y = zeros<T>(shape);
-    if (dy.numel() == 0) return y;
-    Strides to(shape);
-    T* const out = y.mutable_data() + begin * to[axis];
+void add_row(Index n, const T* x, Index from, T* y, Index to) {
+    if (from != 1 || to != 1 || n < 8) {
+        for (Index i = 0; i < n; ++i) y[i * to] += x[i * from];
+    } else {
+        map_rows<Add, T, T, T>(add, {1, n, {y, x}, {}, {-1, -1}}, y, std::make_index_sequence<2>());
+    }
+}
+
+}  // namespace detail
+
+/// Adds dy to the positions of dx that slice() takes: its transpose.
+template <class T>
+void slice_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, Index begin, Index step = 1) {
+    if (dy.numel() == 0) return;
+    Strides to(dx.shape());
+    T* const out = dx.mutable_data() + begin * to[axis];
     to[axis] *= step;
-    copy_box(StridedBox(dy.shape(), Strides(dy.shape()), to), dy.data(), out);
-    return y;
+    detail::for_rows(StridedBox(dy.shape(), Strides(dy.shape()), to), dy.data(), out, detail::add_row<T>);
 }
 
 /// `value` everywhere but for x, which begins at before[i] along axis i of the larger shape.

@@ -47,20 +47,50 @@ struct MapRows {
     Index steps[max_operands], along[max_operands];
 };
 
-/// Whole packs of a row: to[i] = f(from[i]...) for i < end.
+/// Whole packs: to[i] = f(from[k][i & along[k]]...) for i < end.
 template <class T>
 struct MapPass {
     Index end;
     T* to;
     const T* from[max_operands];
+    Index along[max_operands];
 };
 
-/// The passes over one row: its tail as one pack, which overlaps the body and is put aside at `few`, because
-/// y may be an operand; then the body. `few` has a pack for that and for each operand: one that repeats is
-/// written there, and what is shorter than a pack is padded there. Compiled once for all functors.
+/// The arithmetic of a map, and all of it that is compiled anew for every functor and instruction set.
+template <class F, class T, std::size_t Count>
+struct MapKernel {
+    template <int Bytes, std::size_t... I>
+    GRADUS_INLINE static void loop(const F& f, const MapPass<T>* pass, int passes,
+                                   std::index_sequence<I...>) {
+        using Pack = simd::Pack<T, static_cast<int>(Bytes / sizeof(T))>;
+        for (const MapPass<T>* const last = pass + passes; pass != last; ++pass) {
+            const std::array<const T*, Count> from = {pass->from[I]...};
+            const std::array<Index, Count> along = {pass->along[I]...};
+            T* const to = pass->to;
+            for (Index i = 0, end = pass->end; i < end; i += Pack::size)
+                Pack(f(Pack::load(from[I] + (i & along[I]))...)).store(to + i);
+        }
+    }
+
+    template <int Bytes>
+    GRADUS_INLINE static void run(const F* functor, const MapPass<T>* pass, int passes) {
+        const F f = *functor;  // what it holds stays in registers: stores cannot change it
+        loop<Bytes>(f, pass, passes, std::make_index_sequence<Count>());
+    }
+};
+
+template <class F, class T, std::size_t Count>
+void run_passes(const void* f, const MapPass<T>* pass, int passes) {
+    simd::run<MapKernel<F, T, Count>>(static_cast<const F*>(f), pass, passes);
+}
+
+/// The passes over one row of whatever length: its tail as one pack, which overlaps the body and is put aside
+/// at `few`, because y may be an operand; then the body. The tail runs through the same code as the body, so
+/// an element's bits do not depend on where a block begins. `few` has a pack for that and for each operand:
+/// one that repeats is written there, and what is shorter than a pack is padded there.
 template <class T>
-[[gnu::noinline]] inline void plan_row(const MapRows& map, std::size_t operands, Index row, T* y, Index lanes,
-                                       T* few, MapPass<T>* passes) {
+void plan_row(const MapRows& map, std::size_t operands, Index row, T* y, Index lanes, T* few,
+              MapPass<T>* passes) {
     const Index n = map.n, rest = n & (lanes - 1);
     MapPass<T>&tail = passes[0], &body = passes[1];
     tail.end = rest > 0 ? lanes : 0;
@@ -70,6 +100,7 @@ template <class T>
     for (std::size_t k = 0; k < operands; ++k) {
         const T* x = static_cast<const T*>(map.x[k]) + row * map.steps[k];
         T* const own = few += lanes;
+        tail.along[k] = body.along[k] = map.along[k];
         if (!map.along[k]) {
             gradus::detail::fill_copies(own, lanes, *x);
             tail.from[k] = body.from[k] = own;
@@ -84,46 +115,32 @@ template <class T>
     }
 }
 
-/// y[i] = f(x[i]...) for rows of n. The tail runs through the same code as the body, so an element's bits do
-/// not depend on where a block begins.
-template <class F, class T, std::size_t Count>
-struct MapKernel {
-    template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& f, const MapRows& map, T* y, std::index_sequence<I...>) {
-        constexpr std::size_t lanes = Bytes / sizeof(T);
-        using Pack = simd::Pack<T, static_cast<int>(lanes)>;
-        constexpr Index step = static_cast<Index>(lanes);
-        alignas(Bytes) T few[(Count + 1) * lanes];
-        MapPass<T> passes[2];
-        const std::array<Index, Count> along = {map.along[I]...};
-        for (Index row = 0; row < map.rows; ++row, y += map.n) {
-            plan_row<T>(map, Count, row, y, step, few, passes);
-            for (const MapPass<T>& pass : passes) {
-                const std::array<const T*, Count> from = {pass.from[I]...};
-                T* const to = pass.to;
-                for (Index i = 0, end = pass.end; i < end; i += step)
-                    Pack(f(Pack::load(from[I] + (i & along[I]))...)).store(to + i);
-            }
-            if (passes[0].end == 0) continue;
-            if (map.n >= step)
-                Pack::load(few).store(y + (map.n - step));
-            else
-                simd::detail::copy_few(y, few, static_cast<int>(map.n));
-        }
+/// y[i] = f(x[i]...) for rows of n, a few rows with one call of the kernel.
+template <class T>
+[[gnu::noinline]] void vector_rows(const void* f, void (*run)(const void*, const MapPass<T>*, int),
+                                   const MapRows& map, std::size_t operands, T* y) {
+    constexpr Index together = 4;
+    const Index lanes = (Index{16} << static_cast<int>(simd::isa())) / static_cast<Index>(sizeof(T));
+    const Index aside = lanes * static_cast<Index>(operands + 1);
+    alignas(64) T few[std::size_t{together} * (max_operands + 1) * 64 / sizeof(T)];
+    MapPass<T> passes[2 * together];
+    for (Index row = 0; row < map.rows; row += together, y += together * map.n) {
+        const Index rows = std::min(together, map.rows - row);
+        for (Index i = 0; i < rows; ++i)
+            plan_row(map, operands, row + i, y + i * map.n, lanes, few + i * aside, passes + 2 * i);
+        run(f, passes, static_cast<int>(2 * rows));
+        const int rest = static_cast<int>(map.n & (lanes - 1));
+        for (Index i = 0; rest > 0 && i < rows; ++i)
+            simd::detail::copy_few(y + (i + 1) * map.n - rest,
+                                   few + i * aside + (map.n < lanes ? 0 : lanes - rest), rest);
     }
+}
 
-    template <int Bytes>
-    GRADUS_INLINE static void run(const F* functor, const MapRows* map, T* y) {
-        const F f = *functor;  // what it holds stays in registers: stores through y cannot change it
-        loop<Bytes>(f, *map, y, std::make_index_sequence<Count>());
-    }
-};
-
-/// All that is compiled anew for every functor.
+/// A map of rows, whatever the types.
 template <class F, class R, class... Ts, std::size_t... I>
 void map_rows(const F& f, const MapRows& map, R* y, std::index_sequence<I...>) {
     if constexpr (is_vectorized<F, R, Ts...>) {
-        simd::run<MapKernel<F, R, sizeof...(Ts)>>(&f, &map, y);
+        vector_rows<R>(&f, run_passes<F, R, sizeof...(Ts)>, map, sizeof...(Ts), y);
     } else {
         for (Index row = 0; row < map.rows; ++row)
             for (Index i = 0; i < map.n; ++i)
@@ -265,7 +282,7 @@ struct ErasedMap {
         }
     }
 
-    void run(const Shape& result) const {
+    [[gnu::noinline]] void run(const Shape& result) const {
         const Shape* shapes[max_operands];
         Index strides[max_operands];
         bool same = true;
@@ -325,13 +342,25 @@ void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, si
 template <class F, class R, class... Ts>
 bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
     if constexpr (is_vectorized<F, R, Ts...>) {
-        if (y.numel() > parallel_grain) return false;
-        MapRows map;  // the places of operands that are not there stay unwritten
-        map.rows = 1;
-        map.n = y.numel();
-        std::size_t k = 0;
-        ((map.x[k] = x, map.steps[k] = 0, map.along[k++] = -1), ...);
-        map_rows<F, R, Ts...>(f, map, y.mutable_data(), std::index_sequence_for<Ts...>());
+        constexpr Index most_lanes = 64 / sizeof(R);
+        const Index n = y.numel();
+        R* const out = y.mutable_data();
+        if (n > parallel_grain) return false;
+        if (n % most_lanes == 0) {
+            MapPass<R> pass;  // the places of operands that are not there stay unwritten
+            pass.end = n;
+            pass.to = out;
+            std::size_t k = 0;
+            ((pass.from[k] = x, pass.along[k++] = -1), ...);
+            run_passes<F, R, sizeof...(Ts)>(&f, &pass, 1);
+        } else {
+            MapRows map;
+            map.rows = 1;
+            map.n = n;
+            std::size_t k = 0;
+            ((map.x[k] = x, map.steps[k] = 0, map.along[k++] = -1), ...);
+            map_rows<F, R, Ts...>(f, map, out, std::index_sequence_for<Ts...>());
+        }
         return true;
     }
     return false;
@@ -351,8 +380,9 @@ auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x,
     using R = std::decay_t<decltype(f(std::declval<const T&>(), std::declval<const Ts&>()...))>;
     const bool same = ((xs.shape() == x.shape()) && ...);
     const auto operands = [&] { return std::array{detail::operand(x), detail::operand(xs)...}; };
-    Tensor<R> y = Tensor<R>::uninitialized(
-        same ? x.shape() : detail::broadcast_all(operation, operands().data(), 1 + sizeof...(Ts)));
+    Tensor<R> y = same ? Tensor<R>::uninitialized(x.shape())
+                       : Tensor<R>::uninitialized(
+                             detail::broadcast_all(operation, operands().data(), 1 + sizeof...(Ts)));
     if (!(same && detail::map_few<F, R, T, Ts...>(f, y, x.data(), xs.data()...)))
         detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(), operands());
     return y;

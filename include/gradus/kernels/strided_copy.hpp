@@ -206,9 +206,11 @@ void copy_tiles(const StridedBox& box, const T* x, T* y) {
         });
 }
 
-/// Copies a box row by row along its innermost axis.
+/// Calls visit(n, x, from, y, to) for the rows of a box, along its innermost axis: n elements that lie `from`
+/// and `to` apart.
 template <class T>
-void copy_rows(const StridedBox& box, const T* x, T* y) {
+void for_rows(const StridedBox& box, const T* x, T* y, void (*visit)(Index, const T*, Index, T*, Index)) {
+    if (box.rank == 0) return visit(1, x, 1, y, 1);
     const Index columns = box.sizes[0], width = std::min(columns, parallel_grain);
     const Index across = (columns + width - 1) / width;  // a long row is work for several threads
     Index rows = 1;
@@ -217,8 +219,8 @@ void copy_rows(const StridedBox& box, const T* x, T* y) {
         StridedCursor row(box, 1, begin / across);
         Index column = begin % across * width;
         for (Index count = end - begin; count > 0; --count) {
-            copy_row(std::min(width, columns - column), x + row.from + column * box.from[0], box.from[0],
-                     y + row.to + column * box.to[0], box.to[0]);
+            visit(std::min(width, columns - column), x + row.from + column * box.from[0], box.from[0],
+                  y + row.to + column * box.to[0], box.to[0]);
             column += width;
             if (column < columns) continue;
             column = 0;
@@ -232,18 +234,14 @@ void copy_rows(const StridedBox& box, const T* x, T* y) {
 /// Copies every element of a box from x to y. No size may be 0.
 template <class T>
 void copy_box(StridedBox box, const T* x, T* y) {
-    if (box.rank == 0) {
-        *y = *x;
-        return;
-    }
-    if (box.from[0] > 1 && box.to[0] == 1)
+    if (box.rank > 0 && box.from[0] > 1 && box.to[0] == 1)
         for (int axis = 1; axis < box.rank; ++axis)
             if (box.from[axis] == 1) {
                 box.bring_to_front(axis);
                 box.bring_to_front(1);
                 return detail::copy_tiles(box, x, y);
             }
-    detail::copy_rows(box, x, y);
+    detail::for_rows(box, x, y, copy_row<T>);
 }
 
 }  // namespace gradus::kernels

@@ -37,11 +37,8 @@ Variable<T> embedding(const Tensor<Index>& indices, const Variable<T>& weight,
     Shape shape = indices.shape();
     shape.push_back(table[1]);
     return record("embedding", kernels::index_select(weight.value(), 0, indices).reshape(shape),
-                  wrt(weight, [table, indices, padding = options.padding_idx](const Tensor<T>& dy) {
-                      Tensor<T> gradient = kernels::index_add(dy, table, 0, indices);
-                      if (padding >= 0)
-                          std::fill_n(gradient.mutable_data() + padding * table[1], table[1], T(0));
-                      return gradient;
+                  wrt(weight, [indices, padding = options.padding_idx](const Tensor<T>& dy, Tensor<T>& dx) {
+                      kernels::index_add(dy, dx, 0, indices, padding);
                   }));
 }
 

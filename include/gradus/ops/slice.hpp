@@ -27,8 +27,8 @@ inline Index checked_position(const char* which, Index position, int axis, Index
 template <class T>
 Variable<T> slice_of(const char* name, const Variable<T>& x, int axis, Index begin, Index count, Index step) {
     return record(name, kernels::slice(x.value(), axis, begin, count, step),
-                  wrt(x, [shape = x.shape(), axis, begin, step](const Tensor<T>& dy) {
-                      return kernels::slice_scatter(dy, shape, axis, begin, step);
+                  wrt(x, [axis, begin, step](const Tensor<T>& dy, Tensor<T>& dx) {
+                      kernels::slice_add(dy, dx, axis, begin, step);
                   }));
 }
 

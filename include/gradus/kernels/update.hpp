@@ -21,7 +21,7 @@ struct UpdateSegment {
 };
 
 template <class T>
-using UpdateSegments = gradus::detail::RecycledVector<UpdateSegment<T>>;
+using UpdateSegments = gradus::detail::RecycledList<UpdateSegment<T>>;
 
 namespace detail {
 
@@ -35,12 +35,19 @@ struct UpdatePiece {
     Index size;
 };
 
+/// At least as many pieces as there are.
+template <class T>
+std::size_t most_pieces(const UpdateSegments<T>& segments) {
+    std::size_t most = segments.size();
+    for (const auto& segment : segments) most += static_cast<std::size_t>(segment.size / update_block);
+    return most;
+}
+
 /// Calls body(index, piece) for pieces of all segments, in parallel; returns how many there are. Pieces
 /// depend on the sizes of the segments alone.
 template <class T, class Body>
 std::size_t for_update_pieces(const UpdateSegments<T>& segments, const Body& body) {
-    gradus::detail::RecycledVector<UpdatePiece> pieces;
-    pieces.reserve(segments.size());
+    gradus::detail::RecycledList<UpdatePiece> pieces(most_pieces(segments));
     Index total = 0;
     for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
         for (Index begin = 0; begin < segments[s].size; begin += update_block)
@@ -132,9 +139,7 @@ struct LengthKernel {
 
 template <class F, class T>
 double length(const UpdateSegments<T>& segments, bool squared) {
-    Index most = static_cast<Index>(segments.size());
-    for (const auto& segment : segments) most += segment.size / update_block;
-    gradus::detail::RecycledVector<double> parts(static_cast<std::size_t>(most));
+    gradus::detail::RecycledVector<double> parts(most_pieces(segments));
     const std::size_t count = for_update_pieces(segments, [&](Index i, const UpdatePiece& piece) {
         simd::run<LengthKernel<F, T>>(static_cast<const T*>(segments[piece.segment].arrays[0] + piece.begin),
                                       piece.size, squared, &parts[static_cast<std::size_t>(i)]);

@@ -65,7 +65,7 @@ public:
     struct Group {
         std::vector<Variable<T>> parameters;
         Options options;
-        std::vector<Tensor<T>> state;     // for each kind: [elements of the group], empty until it is needed
+        std::array<Tensor<T>, 3> state;   // for each kind: [elements of the group], empty until it is needed
         std::vector<Index> offsets;       // where each parameter's part begins
         std::vector<Index> sizes;         // and how many elements it has
         std::vector<Index> steps;         // how often each parameter was updated
@@ -208,9 +208,8 @@ protected:
     /// for those that are updated for the step-th time, and rule(value, gradient, state...) updates a pack.
     template <class Rule, class Make>
     void update(const Make& make) {
-        gradus::detail::RecycledVector<Rule> rules;
-        kernels::UpdateSegments<T> segments;
-        segments.reserve(parameters_.size());
+        gradus::detail::RecycledList<Rule> rules(parameters_.size());
+        kernels::UpdateSegments<T> segments(parameters_.size());
         for (Group& group : groups_) {
             Index step = 0;
             for (std::size_t i = 0; i < group.parameters.size(); ++i) {
@@ -258,7 +257,7 @@ private:
                           "no parameters; does the model have layers as fields?");
         traits_->validate(options);
         const bool named = !names.empty();
-        Group group{{}, options, std::vector<Tensor<T>>(traits_->kinds.size()), {}, {}, {}, {}, {}};
+        Group group{{}, options, {}, {}, {}, {}, {}, {}};
         for (std::size_t i = 0; i < parameters.size(); ++i) {
             check<GraphError>(parameters[i].is_leaf(), traits_->name,
                               "a parameter is the result of an operation; pass leaves");
@@ -316,7 +315,7 @@ private:
 
     /// Some of the parameters of a group, with their state.
     [[gnu::cold]] Group subset(const Group& from, const std::vector<std::size_t>& chosen) const {
-        Group group{{}, from.options, std::vector<Tensor<T>>(from.state.size()), {}, {}, {}, {}, {}};
+        Group group{{}, from.options, {}, {}, {}, {}, {}, {}};
         for (const std::size_t i : chosen)
             append(group, from.parameters[i], from.names[i], from.places[i], from.steps[i]);
         for (std::size_t k = 0; k < from.state.size(); ++k)

@@ -133,7 +133,7 @@ constexpr bool keeps_parameters_out_of_sight() {
 }
 
 [[gnu::cold]] inline std::string join(const std::string& path, std::string_view name) {
-    return path.empty() ? std::string(name) : path + "." + std::string(name);
+    return gradus::detail::text_of({path, path.empty() ? "" : ".", name});
 }
 
 /// Calls visit(path, part) for x and everything in it, outermost first: structs, layers, parameters, numbers,
@@ -151,12 +151,12 @@ void walk(const std::string& path, X& x, Visit& visit) {
         "std::vector, std::array, std::optional, std::tuple, std::pair or nn::Sequential");
     if constexpr (is_list<X>) {
         std::size_t i = 0;
-        for (auto&& item : x) walk(join(path, std::to_string(i++)), item, visit);
+        for (auto&& item : x) walk(join(path, gradus::detail::text_of({i++})), item, visit);
     } else if constexpr (is_optional<X>) {
         if (x) walk(path, *x, visit);
     } else if constexpr (is_tuple<X>) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
-            (walk(join(path, std::to_string(I)), std::get<I>(x), visit), ...);
+            (walk(join(path, gradus::detail::text_of({I})), std::get<I>(x), visit), ...);
         }
         (std::make_index_sequence<std::tuple_size_v<X>>());
     } else {

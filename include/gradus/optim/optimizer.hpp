@@ -122,8 +122,7 @@ public:
     void set_options(std::size_t group, const Options& options) {
         traits_->validate(options);
         if (group >= groups_.size())
-            throw ValueError(std::string(traits_->name) + ": set_options: there is no group " +
-                             std::to_string(group));
+            gradus::detail::refuse<ValueError>({traits_->name, ": set_options: there is no group ", group});
         groups_[group].options = options;
     }
 
@@ -264,11 +263,12 @@ private:
             bool known = holds(group, parameters[i]);
             for (const Group& other : groups_) known = known || holds(other, parameters[i]);
             if (known)
-                throw ValueError(std::string(traits_->name) + ": parameter " +
-                                 (named ? names[i] : std::to_string(i)) +
-                                 " is listed twice; it would be updated twice per step");
+                gradus::detail::refuse<ValueError>({traits_->name, ": parameter ",
+                                                    named ? names[i] : gradus::detail::text_of({i}),
+                                                    " is listed twice; it would be updated twice per step"});
             const std::size_t place = parameters_.size() + i;
-            append(group, parameters[i], named ? std::move(names[i]) : std::to_string(place), place, 0);
+            append(group, parameters[i], named ? std::move(names[i]) : gradus::detail::text_of({place}),
+                   place, 0);
         }
         parameters_.insert(parameters_.end(), parameters.begin(), parameters.end());
         groups_.push_back(std::move(group));
@@ -354,8 +354,8 @@ private:
         std::string known;
         for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 4); ++i)
             known += (i > 0 ? ", " : "") + names[i];
-        throw ValueError(std::string(traits_->name) + ": configure: no parameter matches \"" +
-                         std::string(pattern) + "\"; there are " + known + (names.size() > 4 ? ", ..." : ""));
+        gradus::detail::refuse<ValueError>({traits_->name, ": configure: no parameter matches \"", pattern,
+                                            "\"; there are ", known, names.size() > 4 ? ", ..." : ""});
     }
 
     const OptimizerTraits<Options>* traits_;

@@ -23,7 +23,7 @@ struct Arrays {
     }
 
     kernels::UpdateSegments<T> segments() {
-        kernels::UpdateSegments<T> result;
+        kernels::UpdateSegments<T> result(tensors[0].size());
         for (std::size_t s = 0; s < tensors[0].size(); ++s)
             result.push_back(
                 {tensors[0][s].numel(),
@@ -77,7 +77,7 @@ TEST_CASE("update: every element once, the gradient untouched, for any size and 
 }
 
 TEST_CASE("update: nothing to do") {
-    kernels::update<3>(&rule, kernels::UpdateSegments<float>{});
+    kernels::update<3>(&rule, kernels::UpdateSegments<float>(0));
     check_update<float>({0, 0});
 }
 
@@ -96,10 +96,11 @@ TEST_CASE("update: an array that is not there reads as zeros, and every segment 
         Tensor<> a = ones({size}), b = ones({size}), c = ones({size}), state = ones({size});
         const Tensor<> gradient = full({size}, 2);
         float* const g = const_cast<float*>(gradient.data());
-        kernels::update<3>(rules.data(), kernels::UpdateSegments<float>{
-                                             {size, {a.mutable_data(), g, nullptr}, 1},
-                                             {size, {b.mutable_data(), g, state.mutable_data()}, 0},
-                                             {size, {c.mutable_data(), nullptr, nullptr}, 1}});
+        kernels::UpdateSegments<float> segments(3);
+        segments.push_back({size, {a.mutable_data(), g, nullptr}, 1});
+        segments.push_back({size, {b.mutable_data(), g, state.mutable_data()}, 0});
+        segments.push_back({size, {c.mutable_data(), nullptr, nullptr}, 1});
+        kernels::update<3>(rules.data(), segments);
         INFO("size " << size);
         CHECK(a == full({size}, 21));
         CHECK(b == full({size}, 4));
@@ -111,7 +112,7 @@ TEST_CASE("update: an array that is not there reads as zeros, and every segment 
 
 TEST_CASE("update: norms over all segments") {
     const auto segments = [](std::vector<Tensor<>>& tensors) {
-        kernels::UpdateSegments<float> result;
+        kernels::UpdateSegments<float> result(tensors.size());
         for (auto& x : tensors) result.push_back({x.numel(), {x.mutable_data()}});
         return result;
     };

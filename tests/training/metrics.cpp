@@ -39,7 +39,7 @@ TEST_CASE("metrics: refusals") {
     CHECK_THROWS_MATCHES(accuracy(zeros({}), {0}), ShapeError, shapes("[] and [1]"));
     CHECK_THROWS_MATCHES(accuracy(leaf(zeros({2, 3})), {{0}, {1}}), ShapeError, shapes("[2, 3] and [2, 1]"));
     CHECK_THROWS_MATCHES(accuracy(zeros({2, 0}), {0, 1}), ShapeError,
-                         Message("argmax: no elements to choose from"));
+                         Message("accuracy: no classes to choose from"));
 }
 
 namespace {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 
 /// Train neural networks on the CPU. Everything public lives in this namespace; see docs/pytorch.md for a
@@ -43,10 +46,43 @@ public:
 
 namespace detail {
 
-// Errors are put together out of line: the code around them stays small.
+// Errors are put together out of line, from lists of their parts: the code around them stays small, and so do
+// compile times.
+
+/// A part of a text: text, or a whole number.
+struct TextPart {
+    TextPart(const char* words) : text(words) {}
+    TextPart(std::string_view words) : text(words) {}
+    TextPart(const std::string& words) : text(words) {}
+    template <std::integral Number>
+    TextPart(Number n) : number(static_cast<long long>(n)), is_number(true) {}
+
+    std::string_view text;
+    long long number = 0;
+    bool is_number = false;
+};
+
+[[gnu::cold, gnu::noinline]] inline std::string text_of(std::initializer_list<TextPart> parts) {
+    std::string text;
+    for (const TextPart& part : parts) {
+        char digits[24];
+        std::string_view words = part.text;
+        if (part.is_number)
+            words = {digits,
+                     static_cast<std::size_t>(std::snprintf(digits, sizeof digits, "%lld", part.number))};
+        text.append(words.data(), words.size());
+    }
+    return text;
+}
+
+/// Throws E with the text of these parts.
+template <class E>
+[[noreturn, gnu::cold, gnu::noinline]] void refuse(std::initializer_list<TextPart> parts) {
+    throw E(text_of(parts));
+}
 template <class E>
 [[noreturn, gnu::cold, gnu::noinline]] void refuse(const char* operation, const char* message) {
-    throw E(std::string(operation) + ": " + message);
+    throw E(text_of({operation, ": ", message}));
 }
 
 }  // namespace detail
@@ -71,22 +107,40 @@ namespace detail {
 }
 
 template <class T>
-std::string item_text(const T& item) {
-    using std::to_string;
+[[gnu::cold]] std::string item_text(const void* item) {
+    const T& value = *static_cast<const T*>(item);
     if constexpr (std::is_floating_point_v<T>)
-        return number_text(static_cast<double>(item));
+        return number_text(static_cast<double>(value));
+    else if constexpr (std::is_integral_v<T>)
+        return text_of({value});
     else
-        return to_string(item);
+        return to_string(value);
+}
+
+/// Something that was given, and how to write it.
+struct GivenItem {
+    const void* item;
+    std::string (*text)(const void* item);
+};
+
+[[gnu::cold, gnu::noinline]] inline std::string text_of_failure(const char* operation,
+                                                                std::string_view message,
+                                                                std::initializer_list<GivenItem> given) {
+    std::string text = text_of({operation, ": ", message});
+    const char* before = ": got ";
+    for (const GivenItem& item : given) {
+        text = text_of({text, before, item.text(item.item)});
+        before = " and ";
+    }
+    return text;
 }
 
 /// Throws E("operation: message: got A and B"); every item is a number or has a
 /// to_string(item), found by its type.
-template <class E, class First, class... Rest>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(const char* operation, const std::string& message,
-                                                 const First& first, const Rest&... rest) {
-    std::string text = std::string(operation) + ": " + message + ": got " + item_text(first);
-    ((text += " and " + item_text(rest)), ...);
-    throw E(text);
+template <class E, class... Items>
+[[noreturn, gnu::cold, gnu::noinline]] void fail(const char* operation, std::string_view message,
+                                                 const Items&... items) {
+    throw E(text_of_failure(operation, message, {{&items, &item_text<Items>}...}));
 }
 
 }  // namespace detail

@@ -7,6 +7,8 @@
 #include <bit>
 #include <cstddef>
 #include <new>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #if defined(__linux__)
@@ -282,6 +284,35 @@ struct RecyclingAllocator {
 
 template <class T>
 using RecycledVector = std::vector<T, RecyclingAllocator<T>>;
+
+/// A list of plain values in recycled memory, for a number of them that is known to be enough: a vector takes
+/// much longer to compile.
+template <class T>
+class RecycledList {
+    static_assert(std::is_trivially_destructible_v<T>);
+
+public:
+    explicit RecycledList(std::size_t capacity)
+        : bytes_(capacity * sizeof(T)), values_(static_cast<T*>(BlockCache::take(bytes_))) {}
+    RecycledList(RecycledList&& other) noexcept
+        : bytes_(other.bytes_), size_(other.size_), values_(std::exchange(other.values_, nullptr)) {}
+    RecycledList& operator=(RecycledList&&) = delete;
+    ~RecycledList() {
+        if (values_) BlockCache::give(values_, bytes_);
+    }
+
+    void push_back(const T& value) { new (values_ + size_++) T(value); }
+
+    std::size_t size() const { return size_; }
+    const T* data() const { return values_; }
+    const T* begin() const { return values_; }
+    const T* end() const { return values_ + size_; }
+    const T& operator[](std::size_t i) const { return values_[i]; }
+
+private:
+    std::size_t bytes_, size_ = 0;
+    T* values_;
+};
 
 }  // namespace detail
 

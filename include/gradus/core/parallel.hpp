@@ -36,7 +36,7 @@ inline int num_threads() {
 /// depend on this number, bit for bit. Throws ValueError unless 1 <= count <= 1024.
 inline void set_num_threads(int count) {
     if (count < 1 || count > 1024)
-        throw ValueError("set_num_threads: needs 1 to 1024 threads: got " + std::to_string(count));
+        detail::fail<ValueError>("set_num_threads", "needs 1 to 1024 threads", count);
     detail::thread_limit().store(count, std::memory_order_relaxed);
 }
 
@@ -107,6 +107,28 @@ inline void run_on_team(int threads, Index blocks, void (*run)(const void* body,
 }  // namespace detail
 #endif
 
+namespace detail {
+
+/// parallel_for with the type of the body erased: compiled once for the whole program.
+[[gnu::noinline]] inline void run_blocks(Index size, Index block,
+                                         void (*body)(const void* object, Index begin, Index end),
+                                         const void* object) {
+    if (size <= block) return size > 0 ? body(object, 0, size) : void();
+    const Index blocks = 1 + (size - 1) / block;
+    const auto run = [&](Index i) { body(object, i * block, i * block + std::min(block, size - i * block)); };
+#ifdef _OPENMP
+    // Every loop asks for the same number of threads, though some then idle: OpenMP runtimes end and restart
+    // threads when the number changes, which costs far more.
+    if (num_threads() > 1 && !omp_in_parallel() && !Contention::here().serial())
+        return run_on_team(
+            num_threads(), blocks, [](const void* f, Index i) { (*static_cast<const decltype(run)*>(f))(i); },
+            &run);
+#endif
+    for (Index i = 0; i < blocks; ++i) run(i);
+}
+
+}  // namespace detail
+
 /// Calls body(begin, end) for consecutive blocks of [0, size), each of `block` items but the last, on several
 /// threads when there is more than one block. The blocks depend on size and block alone, never on the thread
 /// count: a body whose result per block is reproducible makes the whole loop reproducible. Serial inside
@@ -114,18 +136,10 @@ inline void run_on_team(int threads, Index blocks, void (*run)(const void* body,
 /// blocks not yet begun may be left out. Expects block >= 1.
 template <class Body>
 void parallel_for(Index size, Index block, const Body& body) {
-    if (size <= block) return size > 0 ? body(Index{0}, size) : void();
-    const Index blocks = 1 + (size - 1) / block;
-    const auto run = [&](Index i) { body(i * block, i * block + std::min(block, size - i * block)); };
-#ifdef _OPENMP
-    // Every loop asks for the same number of threads, though some then idle: OpenMP runtimes end and restart
-    // threads when the number changes, which costs far more.
-    if (num_threads() > 1 && !omp_in_parallel() && !detail::Contention::here().serial())
-        return detail::run_on_team(
-            num_threads(), blocks, [](const void* f, Index i) { (*static_cast<const decltype(run)*>(f))(i); },
-            &run);
-#endif
-    for (Index i = 0; i < blocks; ++i) run(i);
+    const auto call = [](const void* object, Index begin, Index end) {
+        (*static_cast<const Body*>(object))(begin, end);
+    };
+    detail::run_blocks(size, block, call, &body);
 }
 
 }  // namespace gradus

@@ -62,14 +62,13 @@ public:
 
     [[gnu::noinline]] void push_back(Index size) {
         if (rank_ == max_rank) [[unlikely]]
-            throw ShapeError("shape: more than 8 axes; flatten or reshape first");
+            detail::refuse<ShapeError>("shape", "more than 8 axes; flatten or reshape first");
         if (size < 0) [[unlikely]]
-            throw ShapeError("shape: a size is negative: got " + std::to_string(size) + " at axis " +
-                             std::to_string(rank_));
+            detail::refuse<ShapeError>({"shape: a size is negative: got ", size, " at axis ", rank_});
         Index total = numel_ > 0 ? numel_ : nonzero_product();
         if (__builtin_mul_overflow(total, std::max<Index>(size, 1), &total) || total > max_numel) [[unlikely]]
-            throw ShapeError("shape: more elements than memory can address: got size " +
-                             std::to_string(size) + " at axis " + std::to_string(rank_));
+            detail::refuse<ShapeError>(
+                {"shape: more elements than memory can address: got size ", size, " at axis ", rank_});
         numel_ *= size;
         sizes_[rank_++] = size;
     }
@@ -119,14 +118,13 @@ private:
 
 /// "[2, 3]"; "[]" for rank 0.
 [[gnu::cold]] inline std::string to_string(const Shape& shape) {
-    std::string text = "[";
-    for (int i = 0; i < shape.rank(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
-    return text + "]";
+    std::string text;
+    for (const Index& size : shape) text = detail::text_of({text, text.empty() ? "[" : ", ", size});
+    return text.empty() ? "[]" : text + "]";
 }
 
 [[gnu::cold]] inline void Shape::refuse_axis(const char* operation, int axis) const {
-    throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) +
-                     " is out of range for shape " + to_string(*this));
+    detail::refuse<ShapeError>({operation, ": axis ", axis, " is out of range for shape ", to_string(*this)});
 }
 
 /// The shape two operands share after NumPy broadcasting: axes are aligned at the end, and an axis of size 1

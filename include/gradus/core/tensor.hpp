@@ -90,21 +90,20 @@ void fill_copies(T* to, Index n, const T& value) {
 }
 
 [[noreturn, gnu::cold]] inline void refuse_rows(Index first, Index last, const Shape& shape) {
-    throw ShapeError("rows: [" + std::to_string(first) + ", " + std::to_string(last) +
-                     ") is out of range for shape " + to_string(shape));
+    refuse<ShapeError>({"rows: [", first, ", ", last, ") is out of range for shape ", to_string(shape)});
 }
 
 [[noreturn, gnu::cold]] inline void refuse_positions(std::initializer_list<Index> positions,
                                                      const Shape& shape) {
     std::string text;
-    for (const Index position : positions) text += (text.empty() ? "" : ", ") + std::to_string(position);
-    throw ShapeError("tensor: no element (" + text + ") in shape " + to_string(shape));
+    for (const Index position : positions) text = text_of({text, text.empty() ? "" : ", ", position});
+    refuse<ShapeError>({"tensor: no element (", text, ") in shape ", to_string(shape)});
 }
 
 [[noreturn, gnu::cold]] inline void refuse_count(const char* operation, const Shape& shape,
                                                  std::size_t count) {
-    throw ShapeError(std::string(operation) + ": shape " + to_string(shape) + " needs " +
-                     std::to_string(shape.numel()) + " values: got " + std::to_string(count));
+    refuse<ShapeError>(
+        {operation, ": shape ", to_string(shape), " needs ", shape.numel(), " values: got ", count});
 }
 
 }  // namespace detail
@@ -289,11 +288,11 @@ private:
 
     static void copy_literal(Items items, const Shape& shape, int depth, T*& out) {
         if (static_cast<Index>(items.size()) != shape[depth])
-            throw ShapeError("tensor: the rows of a literal differ in length: got " +
-                             std::to_string(shape[depth]) + " and " + std::to_string(items.size()));
+            detail::fail<ShapeError>("tensor", "the rows of a literal differ in length", shape[depth],
+                                     items.size());
         for (const detail::Literal<T>& item : items) {
             if (item.is_list != (depth + 1 < shape.rank()))
-                throw ShapeError("tensor: a literal mixes numbers and lists on one level");
+                detail::refuse<ShapeError>("tensor", "a literal mixes numbers and lists on one level");
             if (item.is_list)
                 copy_literal(item.items, shape, depth + 1, out);
             else

@@ -63,8 +63,8 @@ struct Dataset {
             gradus::detail::fail<ShapeError>("subset", "needs row numbers [count]", rows.shape());
         for (const Index row : rows)
             if (row < 0 || row >= size())
-                throw ValueError("subset: the examples are 0 to " + std::to_string(size() - 1) + ": got " +
-                                 std::to_string(row));
+                gradus::detail::refuse<ValueError>(
+                    {"subset: the examples are 0 to ", size() - 1, ": got ", row});
         return {detail::gather_rows(inputs, rows.data(), rows.numel()),
                 detail::gather_rows(labels, rows.data(), rows.numel())};
     }
@@ -90,8 +90,7 @@ template <class T, class Label>
 Split<T, Label> split(const Dataset<T, Label>& dataset, const SplitOptions& options = {}) {
     dataset.check("split");
     if (!(options.test >= 0 && options.test <= 1))
-        throw ValueError("split: the test fraction must be 0 to 1: got " +
-                         gradus::detail::number_text(options.test));
+        gradus::detail::fail<ValueError>("split", "the test fraction must be 0 to 1", options.test);
     constexpr std::uint64_t stream = std::uint64_t{1} << 62;  // apart from those that a Generator hands out
     const Tensor<Index> order = permutation(dataset.size(), RandomStream{options.seed, stream});
     const Index cut = dataset.size() - std::llround(options.test * static_cast<double>(dataset.size()));

@@ -26,6 +26,8 @@ struct IdxOptions {
 
 namespace detail {
 
+using gradus::detail::text_of, gradus::detail::TextPart;
+
 /// A regular file, read from its beginning. Every refusal is an IoError that names the file.
 class InputFile {
 public:
@@ -33,9 +35,9 @@ public:
         : operation_(operation), path_(path) {
         struct stat status;
         if (::stat(path.c_str(), &status) != 0) refuse_open();
-        if (S_ISDIR(status.st_mode)) fail("is a directory; name a file inside it");
+        if (S_ISDIR(status.st_mode)) fail({"is a directory; name a file inside it"});
         if (!S_ISREG(status.st_mode))
-            fail("is a pipe, socket or device; copy what it holds into a file first");
+            fail({"is a pipe, socket or device; copy what it holds into a file first"});
         // Not blocking: if a pipe took the file's place since, opening it must not wait for a writer.
         descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         if (descriptor_ < 0) refuse_open();
@@ -55,7 +57,7 @@ public:
             if (got > 0)
                 done += static_cast<std::size_t>(got);
             else if (errno != EINTR)
-                fail(std::string("cannot be read: ") + std::strerror(errno));
+                fail({"cannot be read: ", std::strerror(errno)});
         }
         return done;
     }
@@ -67,8 +69,8 @@ public:
         return ::pread(descriptor_, start, 2, 0) == 2 && start[0] == 0x1f && start[1] == 0x8b;
     }
 
-    [[noreturn]] void fail(const std::string& problem) const {
-        throw IoError(std::string(operation_) + ": " + path_ + ": " + problem);
+    [[noreturn]] void fail(std::initializer_list<TextPart> problem) const {
+        gradus::detail::refuse<IoError>({operation_, ": ", path_, ": ", text_of(problem)});
     }
 
 private:
@@ -78,7 +80,7 @@ private:
                           : reason == EACCES ? "; check the permissions of the file and its folders"
                           : reason == ELOOP  ? "; a symbolic link leads back to itself"
                                              : "";
-        fail(std::string("cannot be opened: ") + std::strerror(reason) + fix);
+        fail({"cannot be opened: ", std::strerror(reason), fix});
     }
 
     const char* operation_;
@@ -117,7 +119,7 @@ public:
     /// Deflate spends at least two bits on 258 bytes, so a small file cannot promise much.
     std::uint64_t most_bytes() const { return file_.most_bytes() * 1032; }
 
-    [[noreturn]] void fail(const std::string& problem) const { file_.fail(problem); }
+    [[noreturn]] void fail(std::initializer_list<TextPart> problem) const { file_.fail(problem); }
 
 private:
     void inflate_some() {
@@ -129,11 +131,11 @@ private:
             finished_ = stream_.avail_in == 0;
             if (finished_) return;
             if (*stream_.next_in != 0x1f)
-                fail("bytes follow the end of the gzip stream; copy or download the file again");
+                fail({"bytes follow the end of the gzip stream; copy or download the file again"});
             inflateReset(&stream_);
             in_member_ = true;
         }
-        if (stream_.avail_in == 0) fail("the gzip stream is cut short; copy or download the file again");
+        if (stream_.avail_in == 0) fail({"the gzip stream is cut short; copy or download the file again"});
         switch (inflate(&stream_, Z_NO_FLUSH)) {
             case Z_OK:
                 return;
@@ -143,8 +145,8 @@ private:
             case Z_MEM_ERROR:
                 throw std::bad_alloc();
             default:
-                fail(std::string("the gzip stream is damaged: ") +
-                     (stream_.msg ? stream_.msg : "no progress") + "; copy or download the file again");
+                fail({"the gzip stream is damaged: ", stream_.msg ? stream_.msg : "no progress",
+                      "; copy or download the file again"});
         }
     }
 
@@ -165,10 +167,10 @@ private:
 [[gnu::cold]] inline int idx_rank(const auto& source, const unsigned char (&magic)[4]) {
     if (magic[0] != 0 || magic[1] != 0) {
         const bool reversed = magic[2] == 0 && magic[3] == 0;
-        source.fail("is not an IDX file, which starts with 00 00 08: got " + hex(magic[0]) + " " +
-                    hex(magic[1]) + " " + hex(magic[2]) +
-                    (reversed ? "; the numbers of its header are little-endian, not big-endian"
-                              : "; was it downloaded whole?"));
+        source.fail({"is not an IDX file, which starts with 00 00 08: got ", hex(magic[0]), " ",
+                     hex(magic[1]), " ", hex(magic[2]),
+                     reversed ? "; the numbers of its header are little-endian, not big-endian"
+                              : "; was it downloaded whole?"});
     }
     if (magic[2] != 0x08) {
         const char* type = magic[2] == 0x09   ? "signed bytes"
@@ -177,11 +179,9 @@ private:
                            : magic[2] == 0x0d ? "floats"
                            : magic[2] == 0x0e ? "doubles"
                                               : "no known type";
-        source.fail("holds " + std::string(type) + " (type " + hex(magic[2]) +
-                    "); only unsigned bytes (type 08) are read");
+        source.fail({"holds ", type, " (type ", hex(magic[2]), "); only unsigned bytes (type 08) are read"});
     }
-    if (magic[3] < 1 || magic[3] > Shape::max_rank)
-        source.fail("has " + std::to_string(magic[3]) + " axes; 1 to 8 are read");
+    if (magic[3] < 1 || magic[3] > Shape::max_rank) source.fail({"has ", magic[3], " axes; 1 to 8 are read"});
     return magic[3];
 }
 
@@ -194,10 +194,10 @@ private:
     for (int axis = 0; axis < rank; ++axis, sizes += 4) {
         const Index size =
             Index{sizes[0]} << 24 | Index{sizes[1]} << 16 | Index{sizes[2]} << 8 | Index{sizes[3]};
-        if (size == 0) source.fail("is empty: got size 0 at axis " + std::to_string(axis));
+        if (size == 0) source.fail({"is empty: got size 0 at axis ", axis});
         if (__builtin_mul_overflow(total, static_cast<std::uint64_t>(size), &total) || total > max_bytes)
-            source.fail("the header promises more than " + std::to_string(max_bytes) +
-                        " bytes; if that is right, raise IdxOptions::max_bytes");
+            source.fail({"the header promises more than ", max_bytes,
+                         " bytes; if that is right, raise IdxOptions::max_bytes"});
         shape.push_back(size);
     }
     return shape;
@@ -210,8 +210,7 @@ template <class Source>
     const auto read_header = [&](unsigned char* to, std::size_t count, std::size_t before) {
         const std::size_t got = source.read(to, count);
         if (got < count)
-            source.fail("truncated header: needs " + std::to_string(before + count) + " bytes: got " +
-                        std::to_string(before + got));
+            source.fail({"truncated header: needs ", before + count, " bytes: got ", before + got});
     };
     unsigned char magic[4], sizes[4 * Shape::max_rank];
     read_header(magic, sizeof magic, 0);
@@ -223,8 +222,8 @@ template <class Source>
     const auto need = static_cast<std::uint64_t>(shape.numel());
     const auto check_enough = [&](std::uint64_t most) {
         if (most < need)
-            source.fail("truncated data: " + to_string(shape) + " needs " + std::to_string(need) +
-                        " bytes: got at most " + std::to_string(most));
+            source.fail(
+                {"truncated data: ", to_string(shape), " needs ", need, " bytes: got at most ", most});
     };
     const std::uint64_t header = sizeof magic + sizes_bytes;
     check_enough(std::max(source.most_bytes(), header) - header);
@@ -232,8 +231,7 @@ template <class Source>
     check_enough(source.read(result.mutable_data(), need));
     unsigned char extra;
     if (source.read(&extra, 1) != 0)
-        source.fail("extra data: " + to_string(shape) + " needs " + std::to_string(need) +
-                    " bytes: got more");
+        source.fail({"extra data: ", to_string(shape), " needs ", need, " bytes: got more"});
     return result;
 }
 
@@ -256,8 +254,8 @@ template <class Source>
     return detail::parse_idx(unpacked, options);
 #else
     file.fail(
-        "is compressed, and this program was built without zlib: gunzip the file, or link the CMake target "
-        "gradus::gradus with zlib installed, or compile with -DGRADUS_WITH_ZLIB and -lz");
+        {"is compressed, and this program was built without zlib: gunzip the file, or link the CMake target "
+         "gradus::gradus with zlib installed, or compile with -DGRADUS_WITH_ZLIB and -lz"});
 #endif
 }
 

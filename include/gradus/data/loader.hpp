@@ -42,9 +42,9 @@ public:
     Loader(Dataset<T, Label> dataset, const LoaderOptions& options = {})
         : dataset_(std::move(dataset)), batch_(options.batch), shuffle_(options.shuffle) {
         dataset_.check("loader");
-        if (batch_ < 1) throw ValueError("loader: batch must be at least 1: got " + std::to_string(batch_));
+        if (batch_ < 1) gradus::detail::fail<ValueError>("loader", "batch must be at least 1", batch_);
         if (options.epoch < 0)
-            throw ValueError("loader: epoch must be at least 0: got " + std::to_string(options.epoch));
+            gradus::detail::fail<ValueError>("loader", "epoch must be at least 0", options.epoch);
         const Index count = dataset_.size();
         batches_ = count / batch_ + (!options.drop_last && count % batch_ != 0);
         if (shuffle_) order_ = permutation(count, RandomStream{options.seed, stream(options.epoch)});
@@ -61,8 +61,7 @@ public:
     /// Batch number i, 0 <= i < size(). Throws ValueError if there is none.
     Batch<T, Label> operator[](Index i) const {
         if (i < 0 || i >= batches_)
-            throw ValueError("loader: the batches are 0 to " + std::to_string(batches_ - 1) + ": got " +
-                             std::to_string(i));
+            gradus::detail::refuse<ValueError>({"loader: the batches are 0 to ", batches_ - 1, ": got ", i});
         const Index first = i * batch_, last = std::min(first + batch_, dataset_.size());
         if (!shuffle_) return {dataset_.inputs.rows(first, last), dataset_.labels.rows(first, last)};
         return {detail::gather_rows(dataset_.inputs, order_.data() + first, last - first),

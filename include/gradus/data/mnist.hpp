@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gradus/core/parallel.hpp"
@@ -23,9 +24,9 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
 
 /// Path of a file, plain or compressed; empty if the folder has neither. Whatever else is wrong with it
 /// (permissions, a circle of links) is left for read_idx to report.
-[[gnu::cold]] inline std::string find_idx(const std::string& folder, const std::string& name) {
+[[gnu::cold]] inline std::string find_idx(const std::string& folder, const char* name) {
     for (const char* suffix : {"", ".gz"}) {
-        const std::string path = folder + "/" + name + suffix;
+        const std::string path = text_of({folder, "/", name, suffix});
         struct stat status;
         if (::stat(path.c_str(), &status) == 0 || (errno != ENOENT && errno != ENOTDIR)) return path;
     }
@@ -39,22 +40,26 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
     std::string missing;
     int count = 0;
     for (const char* name : mnist_files)
-        if (find_idx(folder, name).empty()) missing += (count++ ? ", " : "") + std::string(name);
-    return count == 0 ? "" : count == 4 ? "has none of them" : "lacks " + missing;
+        if (find_idx(folder, name).empty()) missing = text_of({missing, count++ ? ", " : "lacks ", name});
+    return count == 4 ? "has none of them" : missing;
 }
 
-/// Where a set may be if the caller names no folder.
-[[gnu::cold]] inline std::vector<std::string> mnist_places(const std::string& name) {
+/// The folder that the caller names, or where a set may be if that is none.
+[[gnu::cold]] inline std::vector<std::string> mnist_places(std::string_view name, const std::string& folder) {
     std::vector<std::string> places;
-    const auto add = [&](const char* variable, const std::string& below) {
+    if (!folder.empty()) {
+        places.push_back(folder);
+        return places;
+    }
+    const auto add = [&](const char* variable, const char* below) {
         const char* root = std::getenv(variable);
         if (!root || !*root) return false;
-        places.push_back(root + below);
+        places.push_back(text_of({root, below, name}));
         return true;
     };
-    add("GRADUS_DATA", "/" + name);
+    add("GRADUS_DATA", "/");
     if (name == "fashion-mnist") places.push_back("/usr/share/datasets/fashion-mnist");  // Debian's package
-    if (!add("XDG_CACHE_HOME", "/gradus/" + name)) add("HOME", "/.cache/gradus/" + name);
+    if (!add("XDG_CACHE_HOME", "/gradus/")) add("HOME", "/.cache/gradus/");
     return places;
 }
 
@@ -73,45 +78,45 @@ Tensor<T> unit_images(const Tensor<std::uint8_t>& pixels) {
 
 /// Reads one pair of files. Throws IoError if they are not images and labels that belong together.
 template <class T>
-[[gnu::cold]] Dataset<T> read_mnist(const std::string& operation, const std::string& images,
+[[gnu::cold]] Dataset<T> read_mnist(const char* operation, const std::string& images,
                                     const std::string& labels) {
     const Tensor<std::uint8_t> classes = read_idx(labels), pixels = read_idx(images);
     if (classes.rank() != 1)
-        throw IoError(operation + ": " + labels + ": labels are [count]: got " + to_string(classes.shape()) +
-                      "; are the files of images and labels swapped?");
+        gradus::detail::refuse<IoError>({operation, ": ", labels, ": labels are [count]: got ",
+                                         to_string(classes.shape()),
+                                         "; are the files of images and labels swapped?"});
     if (pixels.rank() != 3 || pixels.size(1) != 28 || pixels.size(2) != 28)
-        throw IoError(operation + ": " + images + ": images are [count, 28, 28]: got " +
-                      to_string(pixels.shape()) +
-                      (pixels.rank() == 1 ? "; are the files of images and labels swapped?" : ""));
+        gradus::detail::refuse<IoError>(
+            {operation, ": ", images, ": images are [count, 28, 28]: got ", to_string(pixels.shape()),
+             pixels.rank() == 1 ? "; are the files of images and labels swapped?" : ""});
     if (pixels.size(0) != classes.size(0))
-        throw IoError(operation + ": every image needs one label: got " + std::to_string(pixels.size(0)) +
-                      " images in " + images + " and " + std::to_string(classes.size(0)) + " labels in " +
-                      labels);
+        gradus::detail::refuse<IoError>({operation, ": every image needs one label: got ", pixels.size(0),
+                                         " images in ", images, " and ", classes.size(0), " labels in ",
+                                         labels});
     for (Index i = 0; i < classes.numel(); ++i)
         if (classes.data()[i] > 9)
-            throw IoError(operation + ": " + labels + ": labels are 0 to 9: got " +
-                          std::to_string(classes.data()[i]) + " at index " + std::to_string(i));
+            gradus::detail::refuse<IoError>(
+                {operation, ": ", labels, ": labels are 0 to 9: got ", classes.data()[i], " at index ", i});
     return {unit_images<T>(pixels), cast<Index>(classes)};
 }
 
 template <class T>
-[[gnu::cold]] Split<T> find_mnist(const std::string& operation, const std::string& name,
-                                  const std::string& folder, const std::string& fix) {
+[[gnu::cold]] Split<T> find_mnist(const char* operation, const char* name, const std::string& folder,
+                                  const char* fix) {
     std::string tried;
-    for (const std::string& place : folder.empty() ? mnist_places(name) : std::vector<std::string>{folder}) {
+    for (const std::string& place : mnist_places(name, folder)) {
         const std::string missing = missing_files(place);
         if (missing.empty()) {
             const auto path = [&](int i) { return find_idx(place, mnist_files[i]); };
             return {read_mnist<T>(operation, path(0), path(1)), read_mnist<T>(operation, path(2), path(3))};
         }
-        tried += (tried.empty() ? "" : ", ") + place + " " + missing;
+        tried = text_of({tried, tried.empty() ? "" : ", ", place, " ", missing});
     }
     std::string files;
-    for (const char* file : mnist_files) files += (files.empty() ? "" : ", ") + std::string(file);
-    throw IoError(operation + ": needs " + files +
-                  ", plain or .gz: " + (tried.empty() ? "HOME is not set" : tried) + "; " + fix +
-                  (folder.empty() ? "" : " and leave the folder out") +
-                  ", or pass the folder that holds them");
+    for (const char* file : mnist_files) files = text_of({files, files.empty() ? "" : ", ", file});
+    gradus::detail::refuse<IoError>(
+        {operation, ": needs ", files, ", plain or .gz: ", tried.empty() ? "HOME is not set" : tried, "; ",
+         fix, folder.empty() ? "" : " and leave the folder out", ", or pass the folder that holds them"});
 }
 
 }  // namespace detail

@@ -20,13 +20,18 @@ bool replaces(const T& cell, const T& best) {
     return !(cell <= best) && best == best;
 }
 
+}  // namespace detail
+
+/// The position of the largest of n > 0 numbers that lie `step` apart.
 template <class T>
-void argmax_one(const T* x, Index n, Index step, Index* out) {
+Index argmax_of(const T* x, Index n, Index step = 1) {
     Index best = 0;
     for (Index k = 1; k < n; ++k)
-        if (replaces(x[k * step], x[best * step])) best = k;
-    *out = best;
+        if (detail::replaces(x[k * step], x[best * step])) best = k;
+    return best;
 }
+
+namespace detail {
 
 /// Each lane has the largest of the numbers that it took, and where that was. NaN does not win here;
 /// may_be_nan() is true of a lane that took one, and maybe of one that took infinities of both signs.
@@ -75,7 +80,7 @@ struct ArgmaxRows {
                 b.take(P::load(x + i + lanes), at + Positions(static_cast<Int>(lanes)));
             }
             if (sum(a.may_be_nan() | b.may_be_nan()) != 0) {
-                argmax_one(x, n, 1, out);
+                *out = argmax_of(x, n);
                 continue;
             }
             const P top(max(max(a.value, b.value)));
@@ -116,7 +121,7 @@ struct ArgmaxColumns {
                 for (int lane = 0; lane < P::size; ++lane) {
                     const Index j = column + k * lanes + lane;
                     if (nan[lane] != 0)
-                        argmax_one(x + j, rows, step, out + j);
+                        out[j] = argmax_of(x + j, rows, step);
                     else
                         out[j] = static_cast<Index>(best[k].position[lane]);
                 }
@@ -141,7 +146,7 @@ Tensor<Index> argmax(const Tensor<T>& x, Index outer, Index n, Index inner, cons
                 if (n >= enough && counts_fit)
                     return simd::run<detail::ArgmaxRows<T>>(x.data() + begin * n, end - begin, n,
                                                             out + begin);
-            for (Index i = begin; i < end; ++i) detail::argmax_one(x.data() + i * n, n, 1, out + i);
+            for (Index i = begin; i < end; ++i) out[i] = argmax_of(x.data() + i * n, n);
         });
         return result;
     }
@@ -156,7 +161,7 @@ Tensor<Index> argmax(const Tensor<T>& x, Index outer, Index n, Index inner, cons
                          if constexpr (std::is_floating_point_v<T>)
                              if (counts_fit)
                                  done = simd::run<detail::ArgmaxColumns<T>>(from, n, inner, columns, to);
-                         for (; done < columns; ++done) detail::argmax_one(from + done, n, inner, to + done);
+                         for (; done < columns; ++done) to[done] = argmax_of(from + done, n, inner);
                      }
                  });
     return result;

@@ -49,8 +49,10 @@ struct VectorKernel {
             for (; j < end; j += lanes) rows<1, lanes>(*args, std::min(j, end - lanes));
         } else {
             constexpr int half = std::min(lanes, 32 / static_cast<int>(sizeof(T)));
-            for (; j + 2 * half <= end; j += 2 * half) columns<2, half>(*args, j);
-            for (; j < end; j += half) columns<1, half>(*args, std::min(j, end - half));
+            for (; j < end; j += 2 * half) {
+                const Index at = std::min(j, std::max(begin, end - 2 * half));
+                columns<half>(*args, at, std::min<Index>(half, end - half - at));
+            }
         }
     }
 
@@ -76,40 +78,37 @@ struct VectorKernel {
         for (int v = 0; v < Vectors; ++v) sum[v].store(args.c + j + v * Lanes);
     }
 
-    template <int Vectors, int Lanes>
-    GRADUS_INLINE static void columns(const VectorArgs<T>& args, Index j) {
+    /// The columns of two vectors: from j and from j + second on. If that is 0 there is but one.
+    template <int Lanes>
+    GRADUS_INLINE static void columns(const VectorArgs<T>& args, Index j, Index second) {
         using Pack = simd::Pack<T, Lanes>;
-        Pack sum[std::size_t{Vectors}];
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) start(args, j + v * Lanes, sum[v]);
         const T* const b = args.b.data + j * args.b.column;
-        const auto square = [&](int v, Index k, Pack* to) GRADUS_INLINE_LAMBDA {
-            PackKernel<T>::load_transposed(b + v * Lanes * args.b.column + k, args.b.column, Lanes, to);
-        };
+        const Index next = second * args.b.column;
+        Pack sum[2];
+        start(args, j, sum[0]);
+        start(args, j + second, sum[1]);
         Index k = 0;
         for (; k + Lanes <= args.depth; k += Lanes) {
             const T* const x = args.x + k * args.x_step;
 #pragma GCC unroll 2
-            for (int v = 0; v < Vectors; ++v) {
+            for (int v = 0; v < 2; ++v) {
+                if (v == 1 && second == 0) break;
                 Pack values[std::size_t{Lanes}];
-                square(v, k, values);
+                PackKernel<T>::load_transposed(b + v * next + k, args.b.column, Lanes, values);
 #pragma GCC unroll 16
                 for (int i = 0; i < Lanes; ++i) sum[v] = fma(Pack(x[i * args.x_step]), values[i], sum[v]);
             }
         }
-        const int rest = static_cast<int>(args.depth - k);
-        if (rest > 0) {
-            const T* const x = args.x + (args.depth - Lanes) * args.x_step;
-#pragma GCC unroll 2
-            for (int v = 0; v < Vectors; ++v) {
-                Pack values[std::size_t{Lanes}];
-                square(v, args.depth - Lanes, values);
-                for (int i = Lanes - rest; i < Lanes; ++i)
-                    sum[v] = fma(Pack(x[i * args.x_step]), values[i], sum[v]);
-            }
+        Pack total[2] = {sum[0], sum[1]};
+        const Index rest = args.depth - k, last = args.depth - Lanes;
+        for (int v = 0; v < 2; ++v) {  // what is left, compiled once
+            Pack values[std::size_t{Lanes}];
+            if (rest > 0) PackKernel<T>::load_transposed(b + v * next + last, args.b.column, Lanes, values);
+            for (Index i = Lanes - rest; i < Lanes; ++i)
+                total[v] = fma(Pack(args.x[(last + i) * args.x_step]), values[i], total[v]);
+            total[v].store(args.c + j + v * second);
+            if (second == 0) break;
         }
-#pragma GCC unroll 2
-        for (int v = 0; v < Vectors; ++v) sum[v].store(args.c + j + v * Lanes);
     }
 };
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
-#include <string>
+#include <string_view>
 
 #include "gradus/core/error.hpp"
 
@@ -34,13 +34,13 @@ inline Isa best_isa_of_processor() {
 #endif
 }
 
-inline Isa limit_from_environment() {
+[[gnu::cold]] inline Isa limit_from_environment() {
     const char* const text = std::getenv("GRADUS_ISA");
     if (!text) return Isa::avx512;
     for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
-        if (text == std::string(name(isa))) return isa;
-    throw ValueError("simd: the environment variable GRADUS_ISA must be baseline, avx2 or avx512: got " +
-                     std::string(text));
+        if (std::string_view(text) == name(isa)) return isa;
+    gradus::detail::refuse<ValueError>(
+        {"simd: the environment variable GRADUS_ISA must be baseline, avx2 or avx512: got ", text});
 }
 
 inline std::atomic<Isa>& current_isa() {

@@ -16,12 +16,12 @@
 namespace gradus::kernels {
 namespace detail {
 
-/// Where softmax leaves y = exp(x - largest) and, per row or column, the sum of it and the largest x. Without
-/// `sums`, y is divided by the sum and all else left out.
+/// Where softmax leaves y = exp(x - largest) and, per row or column, the sum of it, the logarithm of the sum,
+/// and the largest x. Without `sums`, y is divided by the sum and all else left out.
 template <class T>
 struct SoftmaxOut {
     T* y;
-    T *sums = nullptr, *largest = nullptr;
+    T *sums = nullptr, *log_sums = nullptr, *largest = nullptr;
     bool beyond_cache = false;
 
     SoftmaxOut from(Index element, Index position) const {
@@ -29,6 +29,7 @@ struct SoftmaxOut {
         result.y += element;
         if (sums) {
             result.sums += position;
+            result.log_sums += position;
             result.largest += position;
         }
         return result;
@@ -106,6 +107,7 @@ struct SoftmaxRows {
                 }
             } else {
                 sum.store_partial(out.sums + first, static_cast<int>(count));
+                log(sum).store_partial(out.log_sums + first, static_cast<int>(count));
                 shift.store_partial(out.largest + first, static_cast<int>(count));
             }
             x += count * n;
@@ -217,6 +219,7 @@ struct SoftmaxColumns {
             } else {
                 for (int k = 0; k < packs.count; ++k) {
                     packs.store(total[k], out.sums, k);
+                    packs.store(log(total[k]), out.log_sums, k);
                     packs.store(shift[k], out.largest, k);
                 }
             }
@@ -246,7 +249,7 @@ struct SoftmaxColumnsBack {
 /// One column, of numbers of any type.
 template <class T>
 void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) {
-    using std::exp;
+    using std::exp, std::log;
     const T lowest = T(-std::numeric_limits<double>::infinity());
     T top = lowest, sum(0);
     for (Index i = 0; i < n; ++i)
@@ -254,7 +257,7 @@ void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) 
     if (!(top > lowest)) top = T(0);
     for (Index i = 0; i < n; ++i) sum = sum + (out.y[i * inner] = exp(x[i * inner] - top));
     if (out.sums)
-        *out.sums = sum, *out.largest = top;
+        *out.sums = sum, *out.log_sums = log(sum), *out.largest = top;
     else
         for (Index i = 0; i < n; ++i) out.y[i * inner] = out.y[i * inner] / sum;
 }
@@ -329,17 +332,11 @@ struct SoftmaxParts {
 template <class T>
 SoftmaxParts<T> softmax_parts(const Tensor<T>& x, int axis) {
     const Shape one = x.shape().with(axis, 1);
-    SoftmaxParts<T> p{Tensor<T>::uninitialized(x.shape()),
-                      Tensor<T>::uninitialized(one),
-                      {},
-                      Tensor<T>::uninitialized(one)};
-    detail::softmax_into<false>(x, axis,
-                                {p.exps.mutable_data(), p.sums.mutable_data(), p.largest.mutable_data()});
-    const auto logarithm = []<class V>(const V& sum) GRADUS_INLINE_LAMBDA {
-        using simd::log;
-        return V(log(sum));
-    };
-    p.log_sums = map("softmax", vectorized(logarithm), p.sums);
+    SoftmaxParts<T> p{Tensor<T>::uninitialized(x.shape()), Tensor<T>::uninitialized(one),
+                      Tensor<T>::uninitialized(one), Tensor<T>::uninitialized(one)};
+    detail::softmax_into<false>(
+        x, axis,
+        {p.exps.mutable_data(), p.sums.mutable_data(), p.log_sums.mutable_data(), p.largest.mutable_data()});
     return p;
 }
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <utility>
 
@@ -16,12 +15,12 @@ namespace gradus::kernels {
 template <class T>
 struct UpdateSegment {
     Index size;
-    std::array<T*, 6> arrays;
+    T* arrays[6];
     std::size_t rule = 0;  // which of the rules given to update()
 };
 
 template <class T>
-using UpdateSegments = gradus::detail::RecycledVector<UpdateSegment<T>>;
+using UpdateSegments = gradus::detail::RecycledList<UpdateSegment<T>>;
 
 namespace detail {
 
@@ -35,12 +34,19 @@ struct UpdatePiece {
     Index size;
 };
 
+/// At least as many pieces as there are.
+template <class T>
+std::size_t most_pieces(const UpdateSegments<T>& segments) {
+    std::size_t most = segments.size();
+    for (const auto& segment : segments) most += static_cast<std::size_t>(segment.size / update_block);
+    return most;
+}
+
 /// Calls body(index, piece) for pieces of all segments, in parallel; returns how many there are. Pieces
 /// depend on the sizes of the segments alone.
 template <class T, class Body>
 std::size_t for_update_pieces(const UpdateSegments<T>& segments, const Body& body) {
-    gradus::detail::RecycledVector<UpdatePiece> pieces;
-    pieces.reserve(segments.size());
+    gradus::detail::RecycledList<UpdatePiece> pieces(most_pieces(segments));
     Index total = 0;
     for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
         for (Index begin = 0; begin < segments[s].size; begin += update_block)
@@ -52,21 +58,20 @@ std::size_t for_update_pieces(const UpdateSegments<T>& segments, const Body& bod
     return pieces.size();
 }
 
-template <class F, class T>
+template <class F, class T, std::size_t N>
 struct UpdateKernel {
     static constexpr std::size_t gradient = 1;
 
     template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& rule, Index n, const std::array<T*, sizeof...(I)>& x,
-                                   std::index_sequence<I...>) {
+    GRADUS_INLINE static void loop(const F& rule, Index n, T* const* x, std::index_sequence<I...>) {
         constexpr std::size_t lanes = Bytes / sizeof(T);
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         const F f = rule;  // its numbers stay in registers: stores through x cannot change them
         // What is null is read from zeros and written to where nobody looks: cheaper than asking every time.
         alignas(Bytes) T zeros[lanes] = {}, ignored[lanes], few[sizeof...(I)][lanes];
-        std::array<const T*, sizeof...(I)> from = {(x[I] ? x[I] : zeros)...};
-        std::array<T*, sizeof...(I)> to = {(x[I] ? x[I] : ignored)...};
-        const std::array<Index, sizeof...(I)> mask = {(x[I] ? Index{-1} : Index{0})...};
+        const T* from[] = {(x[I] ? x[I] : zeros)...};
+        T* to[] = {(x[I] ? x[I] : ignored)...};
+        const Index mask[] = {(x[I] ? Index{-1} : Index{0})...};
         const int rest = static_cast<int>(n & (static_cast<Index>(lanes) - 1));
         const Index whole = n - rest;
         Index end = whole;
@@ -79,16 +84,15 @@ struct UpdateKernel {
             if (tail || rest == 0) break;
             (Pack(T(0)).store(few[I]), ...);
             ((x[I] ? simd::detail::copy_few(few[I], x[I] + whole, rest) : void()), ...);
-            from = {few[I]...};
-            to = {few[I]...};
+            ((from[I] = to[I] = few[I]), ...);
             end = static_cast<Index>(lanes);
         }
         if (rest > 0)
             ((I != gradient && x[I] ? simd::detail::copy_few(x[I] + whole, few[I], rest) : void()), ...);
     }
 
-    template <int Bytes, std::size_t N>
-    GRADUS_INLINE static void run(const F* rule, Index n, std::array<T*, N> x) {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const F* rule, Index n, T* const* x) {
         loop<Bytes>(*rule, n, x, std::make_index_sequence<N>());
     }
 };
@@ -96,12 +100,12 @@ struct UpdateKernel {
 /// Calls run(rule, n, arrays) for pieces of all segments, in parallel.
 template <class T>
 void for_update_blocks(const UpdateSegments<T>& segments, const void* rules, std::size_t bytes_of_rule,
-                       void (*run)(const void* rule, Index n, const std::array<T*, 6>& arrays)) {
+                       void (*run)(const void* rule, Index n, T* const* arrays)) {
     for_update_pieces(segments, [&](Index, const UpdatePiece& piece) {
         const UpdateSegment<T>& segment = segments[piece.segment];
-        std::array<T*, 6> arrays = segment.arrays;
-        for (T*& array : arrays)
-            if (array) array += piece.begin;
+        T* arrays[6];
+        for (std::size_t k = 0; k < 6; ++k)
+            arrays[k] = segment.arrays[k] ? segment.arrays[k] + piece.begin : nullptr;
         run(static_cast<const char*>(rules) + segment.rule * bytes_of_rule, piece.size, arrays);
     });
 }
@@ -132,9 +136,7 @@ struct LengthKernel {
 
 template <class F, class T>
 double length(const UpdateSegments<T>& segments, bool squared) {
-    Index most = static_cast<Index>(segments.size());
-    for (const auto& segment : segments) most += segment.size / update_block;
-    gradus::detail::RecycledVector<double> parts(static_cast<std::size_t>(most));
+    gradus::detail::RecycledVector<double> parts(most_pieces(segments));
     const std::size_t count = for_update_pieces(segments, [&](Index i, const UpdatePiece& piece) {
         simd::run<LengthKernel<F, T>>(static_cast<const T*>(segments[piece.segment].arrays[0] + piece.begin),
                                       piece.size, squared, &parts[static_cast<std::size_t>(i)]);
@@ -151,12 +153,9 @@ double length(const UpdateSegments<T>& segments, bool squared) {
 /// model.
 template <std::size_t N, class F, class T>
 void update(const F* rules, const UpdateSegments<T>& segments) {
-    detail::for_update_blocks<T>(
-        segments, rules, sizeof(F), [](const void* rule, Index n, const std::array<T*, 6>& arrays) {
-            std::array<T*, N> used;
-            std::copy_n(arrays.begin(), N, used.begin());
-            simd::run<detail::UpdateKernel<F, T>>(static_cast<const F*>(rule), n, used);
-        });
+    detail::for_update_blocks<T>(segments, rules, sizeof(F), [](const void* rule, Index n, T* const* arrays) {
+        simd::run<detail::UpdateKernel<F, T, N>>(static_cast<const F*>(rule), n, arrays);
+    });
 }
 
 /// (Σ |x|ᵖ)^(1/p) over the first array of all segments, for p = 1, 2 or infinity (the greatest |x|): added up

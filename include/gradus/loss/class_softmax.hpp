@@ -9,17 +9,16 @@ namespace gradus::detail {
 /// Softmax over the class axis in parts, for scores [batch, classes, inner]: exps / sums, where exps = exp(x
 /// − largest).
 template <class T>
-struct ClassSoftmax {
-    Tensor<T> x, exps;                  // [batch, classes, inner]
-    Tensor<T> sums, log_sums, largest;  // [batch, 1, inner]
+struct ClassSoftmax
+    : kernels::SoftmaxParts<T> {  // exps [batch, classes, inner], the others [batch, 1, inner]
+    Tensor<T> x;                  // [batch, classes, inner]
 
-    ClassSoftmax(const Tensor<T>& scores, const ClassAxis& axis) : x(scores.reshape(axis.scores())) {
-        auto parts = kernels::softmax_parts(x, 1);
-        exps = std::move(parts.exps);
-        sums = std::move(parts.sums);
-        log_sums = std::move(parts.log_sums);
-        largest = std::move(parts.largest);
-    }
+    ClassSoftmax(const Tensor<T>& scores, const ClassAxis& axis)
+        : ClassSoftmax(scores.reshape(axis.scores())) {}
+
+private:
+    explicit ClassSoftmax(Tensor<T> scores)
+        : kernels::SoftmaxParts<T>(kernels::softmax_parts(scores, 1)), x(std::move(scores)) {}
 };
 
 }  // namespace gradus::detail

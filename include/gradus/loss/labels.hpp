@@ -96,14 +96,14 @@ public:
 private:
     [[noreturn, gnu::cold]] static Shape refuse_shapes(const char* operation, const char* scores_name,
                                                        const Shape& scores, const Shape& labels) {
-        fail<ShapeError>(
-            operation, std::string("needs ") + scores_name + " [batch, classes, ...] and labels [batch, ...]",
-            scores, labels);
+        fail<ShapeError>(operation,
+                         text_of({"needs ", scores_name, " [batch, classes, ...] and labels [batch, ...]"}),
+                         scores, labels);
     }
     [[noreturn, gnu::cold]] void refuse_label(const char* operation, Index i) const {
-        throw ValueError(std::string(operation) + ": label " + std::to_string((*this)[i]) + " at position " +
-                         position_text(labels_.shape(), i) + " is out of range for " +
-                         std::to_string(axis.classes) + " classes");
+        refuse<ValueError>({operation, ": label ", (*this)[i], " at position ",
+                            position_text(labels_.shape(), i), " is out of range for ", axis.classes,
+                            " classes"});
     }
 
     Tensor<Index> labels_;

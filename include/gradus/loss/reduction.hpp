@@ -42,10 +42,10 @@ Tensor<T> reduced(const Tensor<T>& terms, Reduction reduction, T divisor) {
 [[gnu::cold]] inline std::string position_text(const Shape& shape, Index i) {
     std::string text;
     for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-        text = std::to_string(i % shape[axis]) + (text.empty() ? "" : ", ") + text;
+        text = text_of({i % shape[axis], text.empty() ? "" : ", ", text});
         i /= shape[axis];
     }
-    return shape.rank() == 1 ? text : "[" + text + "]";
+    return shape.rank() == 1 ? text : text_of({"[", text, "]"});
 }
 
 }  // namespace detail

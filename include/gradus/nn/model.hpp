@@ -133,7 +133,7 @@ constexpr bool keeps_parameters_out_of_sight() {
 }
 
 [[gnu::cold]] inline std::string join(const std::string& path, std::string_view name) {
-    return path.empty() ? std::string(name) : path + "." + std::string(name);
+    return gradus::detail::text_of({path, path.empty() ? "" : ".", name});
 }
 
 /// Calls visit(path, part) for x and everything in it, outermost first: structs, layers, parameters, numbers,
@@ -151,12 +151,12 @@ void walk(const std::string& path, X& x, Visit& visit) {
         "std::vector, std::array, std::optional, std::tuple, std::pair or nn::Sequential");
     if constexpr (is_list<X>) {
         std::size_t i = 0;
-        for (auto&& item : x) walk(join(path, std::to_string(i++)), item, visit);
+        for (auto&& item : x) walk(join(path, gradus::detail::text_of({i++})), item, visit);
     } else if constexpr (is_optional<X>) {
         if (x) walk(path, *x, visit);
     } else if constexpr (is_tuple<X>) {
         [&]<std::size_t... I>(std::index_sequence<I...>) {
-            (walk(join(path, std::to_string(I)), std::get<I>(x), visit), ...);
+            (walk(join(path, gradus::detail::text_of({I})), std::get<I>(x), visit), ...);
         }
         (std::make_index_sequence<std::tuple_size_v<X>>());
     } else {
@@ -177,6 +177,21 @@ void walk_model(Model& model, Visit&& visit) {
     walk(std::string(), model, visit);
 }
 
+/// Calls add(list, path, parameter) for every parameter. The type of the list is erased: the walk through a
+/// model is compiled once.
+template <class T, class Model>
+void for_each_parameter(const Model& model, void* list,
+                        void (*add)(void* list, const std::string& path, const Variable<T>& parameter)) {
+    walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
+        using Part = std::remove_cvref_t<decltype(part)>;
+        if constexpr (is_parameter<Part>) {
+            static_assert(std::is_same_v<Part, Parameter<T>>,
+                          "the model has parameters of another number type: write parameters<double>(model)");
+            add(list, path, part);
+        }
+    });
+}
+
 }  // namespace detail
 
 using gradus::NamedParameter;
@@ -185,23 +200,24 @@ using gradus::NamedParameter;
 /// parameters. For a model of doubles write named_parameters<double>(model).
 template <class T = float, class Model>
 std::vector<NamedParameter<T>> named_parameters(const Model& model) {
-    std::vector<NamedParameter<T>> result;
-    detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
-        using Part = std::remove_cvref_t<decltype(part)>;
-        if constexpr (detail::is_parameter<Part>) {
-            static_assert(std::is_same_v<Part, Parameter<T>>,
-                          "the model has parameters of another number type: write parameters<double>(model)");
-            result.push_back({path, part});
-        }
-    });
+    using List = std::vector<NamedParameter<T>>;
+    List result;
+    const auto add = [](void* list, const std::string& path, const Variable<T>& parameter) {
+        static_cast<List*>(list)->push_back({path, parameter});
+    };
+    detail::for_each_parameter<T>(model, &result, add);
     return result;
 }
 
 /// Every parameter of a model, in order of declaration: what an optimizer takes.
 template <class T = float, class Model>
 std::vector<Variable<T>> parameters(const Model& model) {
-    std::vector<Variable<T>> result;
-    for (auto& named : named_parameters<T>(model)) result.push_back(std::move(named.parameter));
+    using List = std::vector<Variable<T>>;
+    List result;
+    const auto add = [](void* list, const std::string&, const Variable<T>& parameter) {
+        static_cast<List*>(list)->push_back(parameter);
+    };
+    detail::for_each_parameter<T>(model, &result, add);
     return result;
 }
 

@@ -16,8 +16,13 @@ struct TraceEntry {
 
 namespace detail {
 
-inline std::vector<TraceEntry>*& active_trace() {
-    static thread_local std::vector<TraceEntry>* trace = nullptr;
+/// Who is told of a layer's output. A function pointer, so that only programs that listen compile the list.
+struct TraceListener {
+    void (*note)(TraceListener& listener, const TraceEntry& entry);
+};
+
+inline TraceListener*& active_trace() {
+    static thread_local TraceListener* trace = nullptr;
     return trace;
 }
 
@@ -28,14 +33,14 @@ inline std::vector<TraceEntry>*& active_trace() {
 template <class Layer, class T>
 Variable<T> traced(const Layer* layer, Variable<T> output) {
     if (auto* trace = detail::active_trace()) [[unlikely]]
-        trace->push_back({layer, Layer::type, output.shape()});
+        trace->note(*trace, {layer, Layer::type, output.shape()});
     return output;
 }
 
 /// Listens while it lives.
-class Trace {
+class Trace : detail::TraceListener {
 public:
-    Trace() : before_(detail::active_trace()) { detail::active_trace() = &entries_; }
+    Trace() : TraceListener{&append}, before_(detail::active_trace()) { detail::active_trace() = this; }
     ~Trace() { detail::active_trace() = before_; }
     Trace(const Trace&) = delete;
     Trace& operator=(const Trace&) = delete;
@@ -43,8 +48,12 @@ public:
     const std::vector<TraceEntry>& entries() const { return entries_; }
 
 private:
+    static void append(TraceListener& listener, const TraceEntry& entry) {
+        static_cast<Trace&>(listener).entries_.push_back(entry);
+    }
+
     std::vector<TraceEntry> entries_;
-    std::vector<TraceEntry>* before_;
+    TraceListener* before_;
 };
 
 }  // namespace gradus::nn

@@ -18,8 +18,7 @@ namespace detail {
 /// The gradients that there are, as segments of a fused pass. Clipping writes them; a norm only reads.
 template <class T>
 kernels::UpdateSegments<T> gradient_segments(const std::vector<Variable<T>>& parameters, bool write) {
-    kernels::UpdateSegments<T> segments;
-    segments.reserve(parameters.size());
+    kernels::UpdateSegments<T> segments(parameters.size());
     for (Variable<T> parameter : parameters)
         if (parameter.has_grad())
             segments.push_back({parameter.grad().numel(),

@@ -65,12 +65,12 @@ public:
     struct Group {
         std::vector<Variable<T>> parameters;
         Options options;
-        std::vector<Tensor<T>> state;     // for each kind: [elements of the group], empty until it is needed
-        std::vector<Index> offsets;       // where each parameter's part begins
-        std::vector<Index> sizes;         // and how many elements it has
-        std::vector<Index> steps;         // how often each parameter was updated
-        std::vector<std::string> names;   // its path in the model; its number if that is not known
-        std::vector<std::size_t> places;  // its number, counting all groups in the order of their addition
+        std::array<Tensor<T>, 3> state;  // for each kind: [elements of the group], empty until it is needed
+        std::vector<Index> offsets;      // where each parameter's part begins
+        std::vector<Index> sizes;        // and how many elements it has
+        std::vector<Index> steps;        // how often each parameter was updated
+        std::vector<std::string> names;  // its path in the model; its number if that is not known
+        std::vector<Index> places;       // its number, counting all groups in the order of their addition
     };
 
     /// Adds parameters with options of their own (nothing is taken over from other groups). Throws ValueError
@@ -122,8 +122,7 @@ public:
     void set_options(std::size_t group, const Options& options) {
         traits_->validate(options);
         if (group >= groups_.size())
-            throw ValueError(std::string(traits_->name) + ": set_options: there is no group " +
-                             std::to_string(group));
+            gradus::detail::refuse<ValueError>({traits_->name, ": set_options: there is no group ", group});
         groups_[group].options = options;
     }
 
@@ -168,7 +167,7 @@ public:
         std::vector<ParameterState<T>> all(parameters_.size());
         for (const Group& group : groups_)
             for (std::size_t i = 0; i < group.parameters.size(); ++i) {
-                auto& entry = all[group.places[i]];
+                auto& entry = all[static_cast<std::size_t>(group.places[i])];
                 entry.name = group.names[i];
                 entry.steps = group.steps[i];
                 for (std::size_t k = 0; k < group.state.size(); ++k)
@@ -187,7 +186,8 @@ public:
         std::vector<Group> groups = groups_;
         for (Group& group : groups) {
             for (Tensor<T>& state : group.state) state = Tensor<T>();
-            for (std::size_t i = 0; i < group.parameters.size(); ++i) load(group, i, saved[group.places[i]]);
+            for (std::size_t i = 0; i < group.parameters.size(); ++i)
+                load(group, i, saved[static_cast<std::size_t>(group.places[i])]);
         }
         groups_ = std::move(groups);
     }
@@ -208,9 +208,8 @@ protected:
     /// for those that are updated for the step-th time, and rule(value, gradient, state...) updates a pack.
     template <class Rule, class Make>
     void update(const Make& make) {
-        gradus::detail::RecycledVector<Rule> rules;
-        kernels::UpdateSegments<T> segments;
-        segments.reserve(parameters_.size());
+        gradus::detail::RecycledList<Rule> rules(parameters_.size());
+        kernels::UpdateSegments<T> segments(parameters_.size());
         for (Group& group : groups_) {
             Index step = 0;
             for (std::size_t i = 0; i < group.parameters.size(); ++i) {
@@ -258,26 +257,25 @@ private:
                           "no parameters; does the model have layers as fields?");
         traits_->validate(options);
         const bool named = !names.empty();
-        Group group{{}, options, std::vector<Tensor<T>>(traits_->kinds.size()), {}, {}, {}, {}, {}};
+        Group group{{}, options, {}, {}, {}, {}, {}, {}};
         for (std::size_t i = 0; i < parameters.size(); ++i) {
             check<GraphError>(parameters[i].is_leaf(), traits_->name,
                               "a parameter is the result of an operation; pass leaves");
-            bool known = holds(group, parameters[i]);
-            for (const Group& other : groups_) known = known || holds(other, parameters[i]);
-            if (known)
-                throw ValueError(std::string(traits_->name) + ": parameter " +
-                                 (named ? names[i] : std::to_string(i)) +
-                                 " is listed twice; it would be updated twice per step");
-            const std::size_t place = parameters_.size() + i;
-            append(group, parameters[i], named ? std::move(names[i]) : std::to_string(place), place, 0);
+            if (holds(parameters_, parameters[i]) || holds(group.parameters, parameters[i]))
+                gradus::detail::refuse<ValueError>({traits_->name, ": parameter ",
+                                                    named ? names[i] : gradus::detail::text_of({i}),
+                                                    " is listed twice; it would be updated twice per step"});
+            const auto place = static_cast<Index>(parameters_.size() + i);
+            append(group, parameters[i], named ? std::move(names[i]) : gradus::detail::text_of({place}),
+                   place, 0);
         }
-        parameters_.insert(parameters_.end(), parameters.begin(), parameters.end());
+        for (const Variable<T>& parameter : parameters) parameters_.push_back(parameter);
         groups_.push_back(std::move(group));
         named_ = named_ || named;
     }
 
-    static bool holds(const Group& group, const Variable<T>& parameter) {
-        for (const Variable<T>& p : group.parameters)
+    static bool holds(const std::vector<Variable<T>>& list, const Variable<T>& parameter) {
+        for (const Variable<T>& p : list)
             if (&p.node() == &parameter.node()) return true;
         return false;
     }
@@ -286,14 +284,14 @@ private:
         return group.sizes.empty() ? 0 : group.offsets.back() + group.sizes.back();
     }
 
-    static void append(Group& group, Variable<T> parameter, std::string name, std::size_t place,
-                       Index steps) {
+    [[gnu::cold]] static void append(Group& group, const Variable<T>& parameter, std::string name,
+                                     Index place, Index steps) {
         group.offsets.push_back(elements(group));
         group.sizes.push_back(parameter.numel());
         group.steps.push_back(steps);
         group.names.push_back(std::move(name));
         group.places.push_back(place);
-        group.parameters.push_back(std::move(parameter));
+        group.parameters.push_back(parameter);
     }
 
     /// State of one kind; it comes into being when it is first needed.
@@ -316,7 +314,7 @@ private:
 
     /// Some of the parameters of a group, with their state.
     [[gnu::cold]] Group subset(const Group& from, const std::vector<std::size_t>& chosen) const {
-        Group group{{}, from.options, std::vector<Tensor<T>>(from.state.size()), {}, {}, {}, {}, {}};
+        Group group{{}, from.options, {}, {}, {}, {}, {}, {}};
         for (const std::size_t i : chosen)
             append(group, from.parameters[i], from.names[i], from.places[i], from.steps[i]);
         for (std::size_t k = 0; k < from.state.size(); ++k)
@@ -351,12 +349,13 @@ private:
                           "configure needs paths; build the optimizer from nn::named_parameters(net)");
         std::vector<std::string> names(parameters_.size());
         for (const Group& group : groups_)
-            for (std::size_t i = 0; i < group.names.size(); ++i) names[group.places[i]] = group.names[i];
+            for (std::size_t i = 0; i < group.names.size(); ++i)
+                names[static_cast<std::size_t>(group.places[i])] = group.names[i];
         std::string known;
         for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 4); ++i)
             known += (i > 0 ? ", " : "") + names[i];
-        throw ValueError(std::string(traits_->name) + ": configure: no parameter matches \"" +
-                         std::string(pattern) + "\"; there are " + known + (names.size() > 4 ? ", ..." : ""));
+        gradus::detail::refuse<ValueError>({traits_->name, ": configure: no parameter matches \"", pattern,
+                                            "\"; there are ", known, names.size() > 4 ? ", ..." : ""});
     }
 
     const OptimizerTraits<Options>* traits_;

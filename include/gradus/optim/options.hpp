@@ -27,9 +27,9 @@ namespace detail {
                                         bool below_1 = false) {
     const bool good = value >= 0 && (below_1 ? value < 1 : value <= std::numeric_limits<double>::max());
     if (good) return;
-    throw ValueError(std::string(optimizer) + ": " + setting + " must be " +
-                     (below_1 ? "at least 0 and below 1" : "finite and not negative") + ": got " +
-                     gradus::detail::number_text(value));
+    gradus::detail::refuse<ValueError>({optimizer, ": ", setting, " must be ",
+                                        below_1 ? "at least 0 and below 1" : "finite and not negative",
+                                        ": got ", gradus::detail::number_text(value)});
 }
 
 template <class Options>

@@ -54,7 +54,7 @@ public:
         const auto from = nn::parameters<T>(model);
         auto to = nn::parameters<T>(model_);
         check<ShapeError>(from.size() == to.size(), "ema", "the model has another number of parameters now");
-        kernels::UpdateSegments<T> segments;
+        kernels::UpdateSegments<T> segments(to.size());
         for (std::size_t i = 0; i < to.size(); ++i) {
             if (from[i].shape() != to[i].shape())
                 detail::fail<ShapeError>("ema", "a parameter changed shape", from[i].shape(), to[i].shape());

@@ -16,9 +16,11 @@ double accuracy(const Tensor<T>& scores, const Tensor<Index>& labels) {
         detail::fail<ShapeError>("accuracy", "needs scores [batch, classes] and labels [batch]",
                                  scores.shape(), labels.shape());
     if (labels.numel() == 0) return 0;
-    const Tensor<Index> best = argmax(scores);
+    const Index classes = scores.size(1);
+    check<ShapeError>(classes > 0, "accuracy", "no classes to choose from");
     Index right = 0;
-    for (Index i = 0; i < labels.numel(); ++i) right += best.data()[i] == labels.data()[i];
+    for (Index i = 0; i < labels.numel(); ++i)
+        right += kernels::argmax_of(scores.data() + i * classes, classes) == labels.data()[i];
     return static_cast<double>(right) / static_cast<double>(labels.numel());
 }
 template <class T>

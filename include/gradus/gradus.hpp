@@ -62,6 +62,7 @@
 #include "gradus/kernels/row_winograd.hpp"
 #include "gradus/kernels/simd.hpp"
 #include "gradus/kernels/softmax.hpp"
+#include "gradus/kernels/spread_windows.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/kernels/winograd.hpp"

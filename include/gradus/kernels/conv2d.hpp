@@ -10,6 +10,7 @@
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/reduced_precision.hpp"
 #include "gradus/kernels/row_winograd.hpp"
+#include "gradus/kernels/spread_windows.hpp"
 #include "gradus/kernels/winograd.hpp"
 #include "gradus/kernels/winograd_weight_gradient.hpp"
 
@@ -126,11 +127,14 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
             if (Tensor<T> dx; reduced->conv2d_dx(s, dy, weight, dx)) return dx;
     }
     if constexpr (detail::has_packs<T>) {
-        const bool depthwise = detail::is_depthwise(s);
-        if (!depthwise && !detail::winograd::pays<T>(s)) return detail::conv2d_dx_packed(s, dy, weight);
+        const bool depthwise = detail::is_depthwise(s), winograd = detail::winograd::pays<T>(s);
+        if (!depthwise && !winograd && !detail::SpreadWindows<T>::pays(s))
+            return detail::conv2d_dx_packed(s, dy, weight);
         Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
         if (depthwise)
             detail::Depthwise<T>{s}.input(dy.data(), weight.data(), dx.mutable_data());
+        else if (!winograd)
+            detail::SpreadWindows<T>{s}.run(dy.data(), weight.data(), dx.mutable_data());
         else
             detail::winograd::input_gradient<T>(s, {dy.data()}, weight.data(), dx.mutable_data());
         return dx;

@@ -53,6 +53,7 @@
 #include "gradus/kernels/pack_pixels.hpp"
 #include "gradus/kernels/packs_of_rows.hpp"
 #include "gradus/kernels/patch_sums.hpp"
+#include "gradus/kernels/pointwise.hpp"
 #include "gradus/kernels/pool_block.hpp"
 #include "gradus/kernels/pool_planes.hpp"
 #include "gradus/kernels/pool_rows.hpp"

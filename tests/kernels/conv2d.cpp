@@ -65,9 +65,10 @@ void check_exact(const ConvSizes& s) {
         CHECK(result == y);
         CHECK(kernels::conv2d_dx(s, dy, w) == dx);
         if (dx.numel() > 0 && s.out > 0) {  // both ways, whichever is faster
-            CHECK(kernels::detail::conv2d_dx_packed(s, dy, w) == dx);
-            Tensor<T> spread = Tensor<T>::uninitialized(dx.shape());
+            Tensor<T> gathered = full<T>(dx.shape(), T(7)), spread = full<T>(dx.shape(), T(7));
+            kernels::detail::conv2d_dx_packed(s, dy, w, gathered.mutable_data());
             kernels::detail::SpreadWindows<T>{s}.run(dy.data(), w.data(), spread.mutable_data());
+            CHECK(gathered == dx);
             CHECK(spread == dx);
         }
         CHECK(kernels::conv2d_dw(s, padded, dy) == dw);
@@ -103,6 +104,12 @@ TEST_CASE("conv2d kernels: the definition, at awkward sizes") {
         cases.push_back(sizes(2, 1, 2, 3, {8, 9}, one, stride, one, none, one));
     }
     cases.push_back(sizes(2, 1, 3, 0, {8, 8}, one, one, none, none, one));
+    for (const Index channels : {1, 16, 35}) {  // 1 x 1: pixels of several passes, rows that share cache sets
+        cases.push_back(sizes(3, 1, channels, 2, {33, 32}, one, one, none, none, one));
+        cases.push_back(sizes(19, 1, 1, channels, {32, 16}, one, one, none, none, one));
+        cases.push_back(sizes(2, 2, 3, channels, {17, 65}, one, {2, 2}, none, one, one));
+        cases.push_back(sizes(9, 2, channels, 31, {16, 63}, one, {1, 2}, one, one, one));
+    }
     cases.push_back(sizes(70, 1, 2, 5, {4, 5}, {3, 3}, one, one, one, one));     // blocks of images
     cases.push_back(sizes(2, 1, 3, 7, {40, 39}, {3, 2}, one, none, none, one));  // of rows
     cases.push_back(sizes(1, 1, 3, 17, {71, 64}, {5, 7}, {2, 2}, {2, 3}, {2, 3}, one));

@@ -303,19 +303,15 @@ PooledImages<T, Code> group_at(const PooledImages<T, Code>& x, Index place) {
     return {x.values + place, x.codes ? x.codes + place : nullptr, x.pool};
 }
 
-/// Calls visit(number of taps along one axis, group) for each group. Small groups share the threads, large
-/// ones get them all.
+/// Calls visit(number of taps along one axis, group) for each group.
 template <class T, class Visit>
 void for_groups(const ConvSizes& s, const Visit& visit) {
     if (s.batch == 0) return;
-    const Index work = std::max<Index>(1, s.batch * s.result.area() * s.out * s.taps() / 8);
-    const Index together = std::max<Index>(1, parallel_grain / work);
-    parallel_for(s.groups, work < 64 * parallel_grain ? together : s.groups, [&](Index begin, Index end) {
-        for (Index g = begin; g < end; ++g)
-            if (s.kernel.height == 3)
-                visit(std::integral_constant<std::size_t, 3>(), g);
-            else if constexpr (std::is_same_v<T, float>)
-                visit(std::integral_constant<std::size_t, 5>(), g);
+    for_products(s.groups, s.batch * s.result.area() * s.out * s.taps(), [&](Index g) {
+        if (s.kernel.height == 3)
+            visit(std::integral_constant<std::size_t, 3>(), g);
+        else if constexpr (std::is_same_v<T, float>)
+            visit(std::integral_constant<std::size_t, 5>(), g);
     });
 }
 

@@ -88,25 +88,26 @@ inline constexpr bool has_packs = std::is_same_v<T, float> || std::is_same_v<T, 
 
 }  // namespace detail
 
-/// x with the zeros around it that the convolution reads.
+/// x with the zeros around it that the convolution reads, unless that adds them itself.
 template <class T>
 Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
-    if (s.padded == s.image) return x;
+    if (s.padded == s.image || (detail::has_packs<T> && detail::is_depthwise(s))) return x;
     const Index before[] = {0, 0, s.before.height, s.before.width};
     return pad<T>(x, {s.batch, s.groups * s.in, s.padded.height, s.padded.width}, before, T(0));
 }
 
 /// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation, j · stride + kx · dilation] w[o, c, ky,
-/// kx], x padded, bias may be null.
+/// kx], x as from pad_images, bias may be null.
 template <class T>
 void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
+    if constexpr (detail::has_packs<T>)
+        if (detail::is_depthwise(s))
+            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
     if constexpr (std::is_same_v<T, float>) {
         if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
             if (reduced->conv2d(s, padded.data(), weight.data(), bias, y)) return;
     }
     if constexpr (detail::has_packs<T>) {
-        if (detail::is_depthwise(s))
-            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (detail::winograd::pays<T>(s))
             return detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y});
         if constexpr (std::is_same_v<T, float>)
@@ -157,7 +158,8 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
 template <class T>
 Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+        const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed);
+        if (reduced && !detail::is_depthwise(s))
             if (Tensor<T> dweight; reduced->conv2d_dw(s, padded, dy, dweight)) return dweight;
     }
     if constexpr (detail::has_packs<T>) {

@@ -64,6 +64,13 @@ void check_exact(const ConvSizes& s) {
         kernels::conv2d(s, padded, w, bias.data(), result.mutable_data());
         CHECK(result == y);
         CHECK(kernels::conv2d_dx(s, dy, w) == dx);
+        if (dx.numel() > 0 && s.out > 0) {  // both ways, whichever is faster
+            Tensor<T> gathered = full<T>(dx.shape(), T(7)), spread = full<T>(dx.shape(), T(7));
+            kernels::detail::conv2d_dx_packed(s, dy, w, gathered.mutable_data());
+            kernels::detail::SpreadWindows<T>{s}.run(dy.data(), w.data(), spread.mutable_data());
+            CHECK(gathered == dx);
+            CHECK(spread == dx);
+        }
         CHECK(kernels::conv2d_dw(s, padded, dy) == dw);
     }
 }
@@ -97,6 +104,17 @@ TEST_CASE("conv2d kernels: the definition, at awkward sizes") {
         cases.push_back(sizes(2, 1, 2, 3, {8, 9}, one, stride, one, none, one));
     }
     cases.push_back(sizes(2, 1, 3, 0, {8, 8}, one, one, none, none, one));
+    for (const Index channels : {1, 16, 35}) {  // 1 x 1: pixels of several passes, rows that share cache sets
+        cases.push_back(sizes(3, 1, channels, 2, {33, 32}, one, one, none, none, one));
+        cases.push_back(sizes(19, 1, 1, channels, {32, 16}, one, one, none, none, one));
+        cases.push_back(sizes(2, 2, 3, channels, {17, 65}, one, {2, 2}, none, one, one));
+        cases.push_back(sizes(9, 2, channels, 31, {16, 63}, one, {1, 2}, one, one, one));
+    }
+    cases.push_back(sizes(70, 1, 2, 5, {4, 5}, {3, 3}, one, one, one, one));     // blocks of images
+    cases.push_back(sizes(2, 1, 3, 7, {40, 39}, {3, 2}, one, none, none, one));  // of rows
+    cases.push_back(sizes(1, 1, 3, 17, {71, 64}, {5, 7}, {2, 2}, {2, 3}, {2, 3}, one));
+    cases.push_back(sizes(2, 2, 40, 16, {38, 36}, {3, 3}, {2, 1}, one, one, one));  // of channels
+    cases.push_back(sizes(1, 1, 2, 16, {9, 1}, {3, 1}, {2, 2}, {1, 0}, {1, 0}, one));
     cases.push_back(  // a stride beyond the image, and taps from outside
         sizes(1, 1, 2, 3, {2, 2}, {7, 7}, {4, 4}, {2, 2}, {3, 3}, one));
     cases.push_back(sizes(2, 3, 2, 5, {5, 5}, {3, 3}, one, one, one, one));  // groups

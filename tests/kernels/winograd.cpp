@@ -39,9 +39,9 @@ struct Operands {
 
     explicit Operands(const ConvSizes& s) {
         Generator generator(3);
-        x = randn<T>({s.batch, s.in, s.image.height, s.image.width}, generator);
+        x = randn<T>({s.batch, s.groups * s.in, s.image.height, s.image.width}, generator);
         weight = randn<T>(s.weight_shape(), generator);
-        bias = randn<T>({s.out}, generator);
+        bias = randn<T>({s.groups * s.out}, generator);
         dy = randn<T>(s.y_shape(), generator);
     }
 };
@@ -224,9 +224,11 @@ TEST_CASE("winograd: the error stays near that of direct summation") {
 }
 
 TEST_CASE("winograd: the same bits for any number of threads") {
+    ConvSizes groups = sizes(5, 16, 20, {18, 17}, 1);
+    groups.groups = 5;
     for (const ConvSizes& s :
          {sizes(5, 70, 33, {18, 17}, 1), sizes(3, 131, 65, {4, 4}, 1), sizes(1, 70, 33, {61, 50}, 1),
-          sizes_5x5(30, 33, 20, {14, 9}, 2), sizes_5x5(3, 70, 35, {34, 30}, 2)}) {
+          sizes_5x5(30, 33, 20, {14, 9}, 2), sizes_5x5(3, 70, 35, {34, 30}, 2), groups}) {
         const Operands<float> operands(s);
         const int threads = num_threads();
         set_num_threads(1);
@@ -262,6 +264,31 @@ TEST_CASE("winograd: an image does not see the others of its batch") {
     }
 }
 
+TEST_CASE("winograd: a group is a convolution of its own") {
+    for (ConvSizes many : {sizes(3, 5, 34, {9, 6}, 1), sizes(40, 34, 5, {9, 6}, {0, 2}, {2, 1}),
+                           sizes_5x5(5, 17, 9, {8, 11}, 2)}) {
+        const ConvSizes one = many;
+        many.groups = 3;
+        const Operands<float> operands(many);
+        const Passes<float> all = filtered(many, operands);
+        const auto planes = [&](const Tensor<>& x, Index first, Index count) {
+            const Index before[] = {0, first, 0, 0};
+            return kernels::crop<float>(x, {many.batch, count, x.size(2), x.size(3)}, before);
+        };
+        for (Index g = 0; g < many.groups; ++g) {
+            Operands<float> alone = operands;
+            alone.x = planes(operands.x, g * one.in, one.in);
+            alone.dy = planes(operands.dy, g * one.out, one.out);
+            alone.weight = operands.weight.rows(g * one.out, (g + 1) * one.out);
+            alone.bias = operands.bias.rows(g * one.out, (g + 1) * one.out);
+            const Passes<float> passes = filtered(one, alone);
+            CHECK(planes(all.y, g * one.out, one.out) == passes.y);
+            CHECK(planes(all.dx, g * one.in, one.in) == passes.dx);
+            CHECK(all.dweight.rows(g * one.out, (g + 1) * one.out) == passes.dweight);
+        }
+    }
+}
+
 TEST_CASE("winograd: what is not finite makes NaN of the tiles that see it, and of no others") {
     const ConvSizes s = sizes(2, 3, 2, {12, 12}, 1);
     Operands<float> operands(s);
@@ -282,8 +309,11 @@ TEST_CASE("winograd: used where it pays") {
     using kernels::detail::winograd::pays;
     CHECK(pays<float>(sizes(1, 24, 24, {3, 3}, 1)));
     CHECK(pays<double>(sizes(0, 64, 24, {5, 3}, {2, 2}, {2, 1})));
-    CHECK_FALSE(pays<float>(sizes(16, 23, 64, {8, 8}, 1)));  // channels
-    CHECK_FALSE(pays<float>(sizes(16, 64, 23, {8, 8}, 1)));
+    CHECK_FALSE(pays<float>(sizes(16, 23, 64, {9, 7}, 1)));  // channels
+    CHECK_FALSE(pays<float>(sizes(16, 64, 23, {7, 9}, 1)));
+    CHECK(pays<float>(sizes(1, 16, 16, {8, 8}, 1)));
+    CHECK_FALSE(pays<float>(sizes(16, 15, 64, {8, 8}, 1)));
+    CHECK_FALSE(pays<float>(sizes(16, 64, 15, {8, 8}, 1)));
     CHECK_FALSE(pays<float>(sizes(16, 64, 64, {8, 2}, 1)));  // size
     CHECK_FALSE(pays<float>(sizes(16, 64, 64, {2, 8}, 1)));
     CHECK(pays<float>(sizes_5x5(8, 16, 16, {8, 8}, 0)));
@@ -299,7 +329,7 @@ TEST_CASE("winograd: used where it pays") {
             return pays<float>(other);
         };
         CHECK(changed([](ConvSizes&) {}));
-        CHECK_FALSE(changed([](ConvSizes& c) { c.groups = 2; }));
+        CHECK(changed([](ConvSizes& c) { c.groups = 2; }));
         CHECK_FALSE(changed([](ConvSizes& c) { c.stride = {1, 2}; }));
         CHECK_FALSE(changed([](ConvSizes& c) { c.dilation = {2, 1}; }));
         CHECK_FALSE(changed([](ConvSizes& c) { c.kernel = {3, 5}; }));

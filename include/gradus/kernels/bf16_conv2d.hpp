@@ -53,8 +53,10 @@ inline void conv2d_bf16(const Bf16Choice& choice, const ConvSizes& s, const floa
 inline Tensor<float> conv2d_dx_bf16(const Bf16Choice& choice, const ConvSizes& s, const Tensor<float>& dy,
                                     const Tensor<float>& weight) {
     const GradientPhases<float> phases(s, dy);
-    Tensor<float> dx = phases.new_dx();
+    Tensor<float> dx =
+        Tensor<float>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
     float* const out = dx.mutable_data();
+    phases.fill_gaps(out);
     for (Index g = 0; g < s.groups; ++g)
         phases.for_each([&](const AxisPhase& y, const AxisPhase& x) {
             Bf16Product product{.unit = *choice.unit,

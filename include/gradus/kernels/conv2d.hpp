@@ -8,8 +8,10 @@
 #include "gradus/kernels/depthwise.hpp"
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/pointwise.hpp"
 #include "gradus/kernels/reduced_precision.hpp"
 #include "gradus/kernels/row_winograd.hpp"
+#include "gradus/kernels/spread_windows.hpp"
 #include "gradus/kernels/winograd.hpp"
 #include "gradus/kernels/winograd_weight_gradient.hpp"
 
@@ -86,30 +88,33 @@ inline constexpr bool has_packs = std::is_same_v<T, float> || std::is_same_v<T, 
 
 }  // namespace detail
 
-/// x with the zeros around it that the convolution reads.
+/// x with the zeros around it that the convolution reads, unless that adds them itself.
 template <class T>
 Tensor<T> pad_images(const ConvSizes& s, const Tensor<T>& x) {
-    if (s.padded == s.image) return x;
+    if (s.padded == s.image || (detail::has_packs<T> && detail::is_depthwise(s))) return x;
     const Index before[] = {0, 0, s.before.height, s.before.width};
     return pad<T>(x, {s.batch, s.groups * s.in, s.padded.height, s.padded.width}, before, T(0));
 }
 
 /// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation, j · stride + kx · dilation] w[o, c, ky,
-/// kx], x padded, bias may be null.
+/// kx], x as from pad_images, bias may be null.
 template <class T>
 void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
+    if constexpr (detail::has_packs<T>)
+        if (detail::is_depthwise(s))
+            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
     if constexpr (std::is_same_v<T, float>) {
         if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
             if (reduced->conv2d(s, padded.data(), weight.data(), bias, y)) return;
     }
     if constexpr (detail::has_packs<T>) {
-        if (detail::is_depthwise(s))
-            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (detail::winograd::pays<T>(s))
             return detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y});
         if constexpr (std::is_same_v<T, float>)
             if (detail::RowWinograd<T>::suits(s))
                 return detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y);
+        if (detail::Pointwise<T>::suits(s))
+            return detail::Pointwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
     }
     for (Index i = 0; i < s.y_shape().numel(); ++i)
@@ -126,13 +131,18 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
             if (Tensor<T> dx; reduced->conv2d_dx(s, dy, weight, dx)) return dx;
     }
     if constexpr (detail::has_packs<T>) {
-        const bool depthwise = detail::is_depthwise(s);
-        if (!depthwise && !detail::winograd::pays<T>(s)) return detail::conv2d_dx_packed(s, dy, weight);
         Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
-        if (depthwise)
-            detail::Depthwise<T>{s}.input(dy.data(), weight.data(), dx.mutable_data());
+        T* const out = dx.mutable_data();
+        if (detail::is_depthwise(s))
+            detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
+        else if (detail::winograd::pays<T>(s))
+            detail::winograd::input_gradient<T>(s, {dy.data()}, weight.data(), out);
+        else if (detail::Pointwise<T>::suits(s))
+            detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
+        else if (detail::SpreadWindows<T>::pays(s))
+            detail::SpreadWindows<T>{s}.run(dy.data(), weight.data(), out);
         else
-            detail::winograd::input_gradient<T>(s, {dy.data()}, weight.data(), dx.mutable_data());
+            detail::conv2d_dx_packed(s, dy, weight, out);
         return dx;
     }
     Tensor<T> padded = zeros<T>({s.batch, s.groups * s.in, s.padded.height, s.padded.width});
@@ -148,21 +158,24 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
 template <class T>
 Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
     if constexpr (std::is_same_v<T, float>) {
-        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+        const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed);
+        if (reduced && !detail::is_depthwise(s))
             if (Tensor<T> dweight; reduced->conv2d_dw(s, padded, dy, dweight)) return dweight;
     }
     if constexpr (detail::has_packs<T>) {
-        if (detail::is_depthwise(s)) {
-            Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
-            detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), dweight.mutable_data());
-            return dweight;
-        }
-        if (detail::winograd::pays<T>(s) && s.batch > 0) {
-            Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
-            detail::winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, dweight.mutable_data());
-            return dweight;
-        }
-        if (s.taps() > 0 && dy.numel() > 0) return detail::conv2d_dw_packed(s, padded, dy);
+        Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+        T* const out = dweight.mutable_data();
+        if (s.taps() == 0 || dy.numel() == 0)
+            std::fill_n(out, dweight.numel(), T(0));
+        else if (detail::is_depthwise(s))
+            detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
+        else if (detail::winograd::pays<T>(s))
+            detail::winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, out);
+        else if (detail::Pointwise<T>::suits_weight(s))
+            detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
+        else
+            detail::conv2d_dw_packed(s, padded, dy, out);
+        return dweight;
     }
     Tensor<T> dweight = zeros<T>(s.weight_shape());
     T* const out = dweight.mutable_data();

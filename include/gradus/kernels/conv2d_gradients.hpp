@@ -11,10 +11,9 @@
 namespace gradus::kernels::detail {
 
 template <class T>
-Tensor<T> conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight) {
+void conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
     const GradientPhases<T> phases(s, dy);
-    Tensor<T> dx = phases.new_dx();
-    T* const out = dx.mutable_data();
+    phases.fill_gaps(dx);
     const TileSizes tile = tile_sizes<T>();
     const Index panels = (s.in + tile.columns - 1) / tile.columns, area = s.kernel.area();
     const Index width = panels * tile.columns;
@@ -48,12 +47,11 @@ Tensor<T> conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor
                                packed,
                                no_bias,
                                s.in,
-                               out,
+                               dx,
                                phases.to(g, y, x),
                                s.image.area()}
                 .run();
         });
-    return dx;
 }
 
 /// dweight as [taps, out] in panels: the work is split into blocks of taps, panels of output channels and, if
@@ -146,13 +144,10 @@ struct WeightGradient {
 };
 
 template <class T>
-Tensor<T> conv2d_dw_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy) {
-    Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
-    T* const out = dweight.mutable_data();
+void conv2d_dw_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
     const Tensor<Index> taps = tap_offsets(s);
     for (Index g = 0; g < s.groups; ++g)
-        WeightGradient<T>{s, padded.data(), dy.data(), g, taps.data()}.run(out + g * s.out * s.taps());
-    return dweight;
+        WeightGradient<T>{s, padded.data(), dy.data(), g, taps.data()}.run(dweight + g * s.out * s.taps());
 }
 
 }  // namespace gradus::kernels::detail

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "gradus/core/parallel.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
 
@@ -88,6 +90,16 @@ inline PixelWalk window_walk(const ConvSizes& s, Index group) {
             s.groups * s.in * plane,
             s.stride.height * s.padded.width,
             s.stride.width};
+}
+
+/// Calls body(i) for products i < count. Small ones share the threads, large ones get them all.
+template <class Body>
+void for_products(Index count, Index multiplications, const Body& body) {
+    const Index work = std::max<Index>(1, multiplications / 8);
+    const Index together = std::max<Index>(1, parallel_grain / work);
+    parallel_for(count, work < 64 * parallel_grain ? together : count, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) body(i);
+    });
 }
 
 /// The pixels of a dense array of planes: [batch, planes, size], from plane `first` on.

@@ -9,9 +9,10 @@
 #include "gradus/kernels/strided_copy.hpp"
 
 // Convolutions in which an output channel sees one input channel. There are no channels to fill the lanes of
-// a pack, so these run along the image: a padded plane counts as one long row, and the output pixel that
-// begins at position q of it is the sum of w[tap] * x[q + offset of the tap]. Positions in the last columns
-// belong to no output pixel and are left out when the result is copied; so are those between two strides.
+// a pack, so these run along the image: a plane, which is padded in the cache, counts as one long row, and
+// the output pixel that begins at position q of it is the sum of w[tap] * x[q + offset of the tap]. Positions
+// in the last columns belong to no output pixel and are left out when the result is copied; so are those
+// between two strides.
 
 namespace gradus::kernels::detail {
 
@@ -58,33 +59,54 @@ struct FlatCorrelation {
     }
 };
 
-/// dw[tap] += sum over q of dy[q] * x[q + offsets[tap]].
+/// dw[tap] += sum over q of dy[q] * x[q + offsets[tap]], n a multiple of the lanes.
 template <class T>
 struct FlatDots {
     template <std::size_t Count, class Pack>
     GRADUS_INLINE static void block(const T* dy, const T* x, const Index* offsets, Index n, T* dw) {
         Pack sums[Count];
+#pragma GCC unroll 9
         for (std::size_t t = 0; t < Count; ++t) sums[t] = Pack(T(0));
-        Index q = 0;
-        for (; q + Pack::size <= n; q += Pack::size) {
+        for (Index q = 0; q < n; q += Pack::size) {
             const Pack gradient = Pack::load(dy + q);
-#pragma GCC unroll 4
+#pragma GCC unroll 9
             for (std::size_t t = 0; t < Count; ++t)
                 sums[t] = fma(gradient, Pack::load(x + q + offsets[t]), sums[t]);
         }
-        for (std::size_t t = 0; t < Count; ++t) {
-            T rest(0);
-            for (Index i = q; i < n; ++i) rest += dy[i] * x[i + offsets[t]];
-            dw[t] += sum(sums[t]) + rest;
-        }
+#pragma GCC unroll 9
+        for (std::size_t t = 0; t < Count; ++t) dw[t] += sum(sums[t]);
     }
 
     template <int Bytes>
     GRADUS_INLINE static void run(const T* dy, const T* x, const Index* offsets, Index taps, Index n, T* dw) {
         using Pack = simd::PackOf<T, Bytes>;
         Index t = 0;
-        for (; t + 4 <= taps; t += 4) block<4, Pack>(dy, x, offsets + t, n, dw + t);
+        for (; t + 9 <= taps; t += 9) block<9, Pack>(dy, x, offsets + t, n, dw + t);
+        for (; t + 3 <= taps; t += 3) block<3, Pack>(dy, x, offsets + t, n, dw + t);
         for (; t < taps; ++t) block<1, Pack>(dy, x, offsets + t, n, dw + t);
+    }
+};
+
+/// to[i * to_row + j] = from[i * from_row + j] for j < n. What lies `ahead` of that is fetched meanwhile: the
+/// next plane, which is not in the cache, nor foreseen by the processor, since it is on another page.
+template <class T>
+struct CopyRows {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* from, Index from_row, Index rows, Index n, T* to, Index to_row,
+                                  Index ahead) {
+        using Pack = simd::PackOf<T, Bytes>;
+        if (n < Pack::size) {
+            if constexpr (Bytes > 16) return run<Bytes / 2>(from, from_row, rows, n, to, to_row, ahead);
+            for (Index i = 0; i < rows; ++i)
+                for (Index j = 0; j < n; ++j) to[i * to_row + j] = from[i * from_row + j];
+            return;
+        }
+        for (Index i = 0; i < rows; ++i, from += from_row, to += to_row)
+            for (Index j = 0; j < n; j += Pack::size) {
+                const Index at = std::min(j, n - Pack::size);  // the last one overlaps the one before it
+                __builtin_prefetch(from + at + ahead, 0, 2);
+                Pack::load(from + at).store(to + at);
+            }
     }
 };
 
@@ -100,30 +122,19 @@ struct Depthwise {
     Index channels = s.groups * s.out;
     Index block = std::max<Index>(1, parallel_grain / std::max<Index>(1, flat* tap_count / 8));
 
-    void forward(const T* padded, const T* weight, const T* bias, T* y) const {
+    /// x is not padded: that happens plane by plane.
+    void forward(const T* x, const T* weight, const T* bias, T* y) const {
         parallel_for(s.batch * channels, block, [&](Index begin, Index end) {
-            Tensor<T> memory = Tensor<T>::uninitialized({flat});
-            T* const side = memory.mutable_data();
+            Tensor<T> memory = zeros<T>({plane + flat});
+            T *const padded = memory.mutable_data(), *const side = padded + plane;
             for (Index p = begin; p < end; ++p) {
                 const Index o = p % channels;
-                simd::run<FlatCorrelation<T>>(padded + (p / channels * s.groups + o / s.out) * plane,
-                                              weight + o * tap_count, taps.data(), tap_count,
-                                              bias ? bias[o] : T(0), flat, side);
-                T* to = y + p * s.result.area();
-                for (Index i = 0; i < s.result.height; ++i, to += s.result.width)
-                    copy_row(s.result.width, side + i * s.stride.height * s.padded.width, s.stride.width, to,
-                             Index{1});
+                if (p == begin || o % s.out == 0) pad_plane(x, p / channels, o / s.out, padded);
+                simd::run<FlatCorrelation<T>>(static_cast<const T*>(padded), weight + o * tap_count,
+                                              taps.data(), tap_count, bias ? bias[o] : T(0), flat, side);
+                gather(side, y + p * s.result.area());
             }
         });
-    }
-
-    /// The gradient of plane p of y at the positions of its pixels, zeros between them.
-    void spread(const T* dy, Index p, T* out) const {
-        std::fill_n(out, flat, T(0));
-        const T* from = dy + p * s.result.area();
-        for (Index i = 0; i < s.result.height; ++i, from += s.result.width)
-            copy_row(s.result.width, from, Index{1}, out + i * s.stride.height * s.padded.width,
-                     s.stride.width);
     }
 
     /// dx[q] = sum of w[tap] * dy[q - offset]: the same sum, with the taps in reverse on zeros, dy, zeros.
@@ -133,43 +144,69 @@ struct Depthwise {
         for (Index t = 0; t < tap_count; ++t) reversed.mutable_data()[t] = reach - taps.data()[t];
         parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
             const Index size = flat + 2 * reach;  // every position that a window covers: flat + reach of them
-            Tensor<T> memory = Tensor<T>::uninitialized({size + plane + flat + reach});
+            Tensor<T> memory = zeros<T>({size + plane + flat + reach});
             T *const side = memory.mutable_data(), *const sum = side + size, *const part = sum + plane;
-            std::fill_n(side, reach, T(0));
-            std::fill_n(side + reach + flat, reach, T(0));
             for (Index p = begin; p < end; ++p) {
-                std::fill_n(sum + flat + reach, plane - flat - reach, T(0));
                 for (Index m = 0; m < s.out; ++m) {
                     const Index o = p % s.groups * s.out + m;
-                    spread(dy, p / s.groups * channels + o, side + reach);
+                    spread(dy + (p / s.groups * channels + o) * s.result.area(), side + reach);
                     simd::run<FlatCorrelation<T>>(static_cast<const T*>(side), weight + o * tap_count,
                                                   static_cast<const Index*>(reversed.data()), tap_count, T(0),
                                                   flat + reach, m == 0 ? sum : part);
                     for (Index q = 0; m > 0 && q < flat + reach; ++q) sum[q] += part[q];
                 }
-                for (Index i = 0; i < s.image.height; ++i)
-                    std::copy_n(sum + (i + s.before.height) * s.padded.width + s.before.width, s.image.width,
-                                dx + (p * s.image.height + i) * s.image.width);
+                simd::run<CopyRows<T>>(
+                    static_cast<const T*>(sum + s.before.height * s.padded.width + s.before.width),
+                    s.padded.width, s.image.height, s.image.width, dx + p * s.image.area(), s.image.width,
+                    Index{0});
             }
         });
     }
 
-    void weight(const T* padded, const T* dy, T* dweight) const {
-        parallel_for(channels, std::max<Index>(1, block / std::max<Index>(1, s.batch)),
-                     [&](Index begin, Index end) {
-                         Tensor<T> memory = Tensor<T>::uninitialized({flat});
-                         T* const side = memory.mutable_data();
-                         for (Index o = begin; o < end; ++o) {
-                             T* const dw = dweight + o * tap_count;
-                             std::fill_n(dw, tap_count, T(0));
-                             for (Index n = 0; n < s.batch; ++n) {
-                                 spread(dy, n * channels + o, side);
-                                 simd::run<FlatDots<T>>(static_cast<const T*>(side),
-                                                        padded + (n * s.groups + o / s.out) * plane,
-                                                        taps.data(), tap_count, flat, dw);
-                             }
-                         }
-                     });
+    /// Images one after the other, and of each some channels that make up 8192 numbers, as they lie in
+    /// memory.
+    void weight(const T* x, const T* dy, T* dweight) const {
+        constexpr Index lanes = 64 / static_cast<Index>(sizeof(T));
+        const Index size = (flat + lanes - 1) / lanes * lanes;
+        const Index run = std::min(8192 / plane, s.groups / 16);
+        std::fill_n(dweight, channels * tap_count, T(0));
+        parallel_for(s.groups, std::max({Index{1}, run, block / s.batch}), [&](Index begin, Index end) {
+            Tensor<T> memory = zeros<T>({size + plane + lanes});
+            T *const side = memory.mutable_data(), *const padded = side + size;
+            for (Index n = 0; n < s.batch; ++n)
+                for (Index o = begin * s.out; o < end * s.out; ++o) {
+                    if (o % s.out == 0) pad_plane(x, n, o / s.out, padded);
+                    spread(dy + (n * channels + o) * s.result.area(), side);
+                    simd::run<FlatDots<T>>(static_cast<const T*>(side), static_cast<const T*>(padded),
+                                           taps.data(), tap_count, size, dweight + o * tap_count);
+                }
+        });
+    }
+
+private:
+    /// One plane of x within zeros, which are there.
+    void pad_plane(const T* x, Index image, Index group, T* padded) const {
+        simd::run<CopyRows<T>>(x + (image * s.groups + group) * s.image.area(), s.image.width, s.image.height,
+                               s.image.width, padded + s.before.height * s.padded.width + s.before.width,
+                               s.padded.width, s.image.area());
+    }
+
+    /// The pixels of a plane: rows that are `from_row` and `to_row` apart, and pixels.
+    void copy_pixels(const T* from, Index from_row, Index from_step, T* to, Index to_row, Index to_step,
+                     Index ahead) const {
+        if (s.stride.width == 1)
+            return simd::run<CopyRows<T>>(from, from_row, s.result.height, s.result.width, to, to_row, ahead);
+        for (Index i = 0; i < s.result.height; ++i)
+            copy_row(s.result.width, from + i * from_row, from_step, to + i * to_row, to_step);
+    }
+
+    /// A plane of y, from the positions of its pixels or to them.
+    void gather(const T* positions, T* y) const {
+        copy_pixels(positions, s.stride.height * s.padded.width, s.stride.width, y, s.result.width, 1, 0);
+    }
+    void spread(const T* y, T* positions) const {
+        copy_pixels(y, s.result.width, 1, positions, s.stride.height * s.padded.width, s.stride.width,
+                    s.result.area());
     }
 };
 

@@ -126,6 +126,8 @@ struct Product {
     MatrixRef<T> a, b;
     const T* bias;
     T* c;
+    bool add = false;             // c += a · b, and no bias
+    const T* row_bias = nullptr;  // or a bias for each row, tile.columns times
     TileSizes tile = tile_sizes<T>();
     Index panels = (n + tile.columns - 1) / tile.columns, strips = (m + tile.rows - 1) / tile.rows;
     // Strips have tile.rows rows, or one less if that adds up to m: a low strip would be slow.
@@ -139,7 +141,7 @@ struct Product {
     }
 
     void run() const {
-        if (vector_times_matrix()) return;
+        if (!add && !row_bias && vector_times_matrix()) return;
         if (strips <= 4) return multiply(a, 0, 0, k);  // copying A would not pay
         // Rows whose distance is a multiple of 2 KB fall into the same few places of the first-level cache.
         const bool crowded = a.row * static_cast<Index>(sizeof(T)) % 2048 == 0 && panels > 1;
@@ -279,9 +281,11 @@ struct Product {
             args.columns = width;
             args.overlap = overlap;
             args.bias = start + before;
-            args.first = q == 0;
+            args.bias_row = row_bias ? tile.columns : 0;
+            args.first = q == 0 && !add;
             for (Index s = first; s < last; ++s) {
                 const Index row = first_row(s);
+                if (row_bias) args.bias = row_bias + row * tile.columns;
                 args.a = x.data + (strip_size > 0 ? s * strip_size : row * x.row) + q * x.column;
                 args.c = c + row * n + column;
                 args.rows = first_row(s + 1) - row;

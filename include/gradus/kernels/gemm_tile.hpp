@@ -52,6 +52,7 @@ struct TileArgs {
     const T* bias;        // a panel's width of it
     bool first;           // first pass: start from bias, else from C
     Index b_row = 0;      // 0: that of a panel, tile_columns
+    Index bias_row = 0;   // 0: the same bias for all rows
     // What will be needed soon is fetched meanwhile: the lines of the first-level cache at ahead + k *
     // ahead_step and the lines behind them.
     const T* ahead = nullptr;
@@ -69,8 +70,8 @@ struct TileKernel {
         const T* a = args.a + first_row * args.a_row;
         const T* b = args.b;
         const Index b_row = args.b_row ? args.b_row : 2 * lanes, second = lanes - args.overlap;
-        const T* const start = args.first ? args.bias : c;
-        const Index start_row = args.first ? 0 : args.c_row;
+        const T* const start = args.first ? args.bias + first_row * args.bias_row : c;
+        const Index start_row = args.first ? args.bias_row : args.c_row;
         Pack sum[Rows][Vectors];
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i) {

@@ -89,10 +89,9 @@ struct GradientPhases {
             padded = pad<T>(dy, {s.batch, s.groups * s.out, size.height, size.width}, before, T(0));
     }
 
-    /// The memory of the input gradient, with zeros if no phase writes some of it.
-    Tensor<T> new_dx() const {
-        const Shape shape{s.batch, s.groups * s.in, s.image.height, s.image.width};
-        return rows.gaps || columns.gaps ? zeros<T>(shape) : Tensor<T>::uninitialized(shape);
+    /// Zeros in the input gradient if no phase writes some of it.
+    void fill_gaps(T* dx) const {
+        if (rows.gaps || columns.gaps) std::fill_n(dx, s.batch * s.groups * s.in * s.image.area(), T(0));
     }
 
     /// Calls visit(y, x) for every phase that has pixels and taps.

@@ -289,32 +289,46 @@ struct Convolution {
 /// a fraction of the time otherwise.
 template <class T>
 bool pays(const ConvSizes& s) {
-    if (s.stride != Size2(1) || s.dilation != Size2(1) || s.groups != 1) return false;
+    if (s.stride != Size2(1) || s.dilation != Size2(1)) return false;
     const Index channels = std::min(s.in, s.out);
-    if (s.kernel == Size2(3)) return channels >= 24 && std::min(s.result.height, s.result.width) >= 3;
+    if (s.kernel == Size2(3))
+        return channels >= (s.result.area() < 64 ? 24 : 16) && std::min(s.result.height, s.result.width) >= 3;
     return std::is_same_v<T, float> && s.kernel == Size2(5) && channels >= 16 &&
            64 * tiles_of(s.result).area() <= 12 * s.result.area();
 }
 
-/// Calls visit with the number of taps along one axis.
+/// The planes of a group of channels, the first number of which has that place.
+template <class T, class Code>
+PooledImages<T, Code> group_at(const PooledImages<T, Code>& x, Index place) {
+    return {x.values + place, x.codes ? x.codes + place : nullptr, x.pool};
+}
+
+/// Calls visit(number of taps along one axis, group) for each group.
 template <class T, class Visit>
-void with_taps(const ConvSizes& s, const Visit& visit) {
+void for_groups(const ConvSizes& s, const Visit& visit) {
     if (s.batch == 0) return;
-    if (s.kernel.height == 3) return visit(std::integral_constant<std::size_t, 3>());
-    if constexpr (std::is_same_v<T, float>) visit(std::integral_constant<std::size_t, 5>());
+    for_products(s.groups, s.batch * s.result.area() * s.out * s.taps(), [&](Index g) {
+        if (s.kernel.height == 3)
+            visit(std::integral_constant<std::size_t, 3>(), g);
+        else if constexpr (std::is_same_v<T, float>)
+            visit(std::integral_constant<std::size_t, 5>(), g);
+    });
 }
 
 /// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null.
 template <class T>
 void forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias,
              const PooledImages<T, std::uint8_t>& y) {
-    with_taps<T>(s, [&](auto taps) {
+    for_groups<T>(s, [&](auto taps, Index g) {
         using From = InputTransform<taps()>;
         using To = OutputTransform<taps()>;
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, From> windows{{padded}, s.in, s.padded, grid};
-        const Patches<T, To> patches{y, s.out, s.result, {0, 0}, grid, bias};
-        const Weights<T> weights{weight, s.out, s.in, s.taps(), s.kernel.area()};
+        const Windows<T, From> windows{
+            {padded + g * s.in * s.padded.area()}, s.in, s.groups * s.in, s.padded, grid};
+        const Patches<T, To> patches{
+            group_at(y, g * s.out * s.result.area()), s.out, s.groups * s.out, s.result, {0, 0}, grid,
+            bias ? bias + g * s.out : nullptr};
+        const Weights<T> weights{weight + g * s.out * s.taps(), s.out, s.in, s.taps(), s.kernel.area()};
         Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
     });
 }
@@ -323,13 +337,15 @@ void forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias
 template <class T>
 void input_gradient(const ConvSizes& s, const PooledImages<const T, const std::uint8_t>& dy, const T* weight,
                     T* dx) {
-    with_taps<T>(s, [&](auto taps) {
+    for_groups<T>(s, [&](auto taps, Index g) {
         using From = OutputAdjoint<taps()>;
         using To = InputAdjoint<taps()>;
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, From> windows{dy, s.out, s.result, grid};
-        const Patches<T, To> patches{{dx}, s.in, s.image, s.before, grid};
-        const Weights<T> weights{weight, s.in, s.out, s.kernel.area(), s.taps()};
+        const Windows<T, From> windows{group_at(dy, g * s.out * s.result.area()), s.out, s.groups * s.out,
+                                       s.result, grid};
+        const Patches<T, To> patches{
+            {dx + g * s.in * s.image.area()}, s.in, s.groups * s.in, s.image, s.before, grid};
+        const Weights<T> weights{weight + g * s.out * s.taps(), s.in, s.out, s.kernel.area(), s.taps()};
         Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
     });
 }

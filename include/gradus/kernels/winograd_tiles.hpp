@@ -82,8 +82,8 @@ struct Windows {
     static constexpr Index window = static_cast<Index>(Map::from), points = static_cast<Index>(Map::to);
 
     PooledImages<const T, const std::uint8_t> x;
-    Index channels;
-    Size2 size, grid;  // grid: windows of an image
+    Index channels, planes;  // planes: channels of an image, of which these are some
+    Size2 size, grid;        // grid: windows of an image
     Index panel = tile_sizes<T>().columns;
     Index pitch = grid.width * tile_size + window - tile_size, line = pitch * panel;
     gradus::detail::RecycledVector<Index> at = places(window, size.width, pitch, panel);
@@ -116,7 +116,7 @@ struct Windows {
         const Pixels pixels{size.area(), std::min(panel, channels - p * panel), (end - kept) * size.width,
                             at.data()};
         simd::run<ToLanes<T>>(
-            x.values + (image * channels + p * panel) * size.area() + (top + kept) * size.width, pixels,
+            x.values + (image * planes + p * panel) * size.area() + (top + kept) * size.width, pixels,
             band + kept * line);
     }
 
@@ -130,7 +130,7 @@ struct Windows {
         const Index first = top / cell.height;
         const Index last = std::min(pooled.height, ceil_div(top + window, cell.height));
         for (Index j = 0; j < std::min(panel, channels - p * panel); ++j) {
-            Index from = (image * channels + p * panel + j) * pooled.area() + first * pooled.width;
+            Index from = (image * planes + p * panel + j) * pooled.area() + first * pooled.width;
             for (Index y = first; y < last; ++y) {
                 const Index begin = (y * cell.height - top) * line + j;
                 for (Index i = 0; i < pooled.width; ++i, ++from) {
@@ -153,7 +153,7 @@ struct Patches {
     static constexpr Index overlap = patch - tile_size;
 
     PooledImages<T, std::uint8_t> y;
-    Index channels;
+    Index channels, planes;
     Size2 size, before, grid;
     const T* bias = nullptr;
     Index panel = tile_sizes<T>().columns;
@@ -196,7 +196,7 @@ struct Patches {
                             at.data()};
         simd::run<ToPlanes<T>>(
             band + (first - top) * line + before.width * panel, pixels,
-            y.values + (image * channels + p * panel) * size.area() + (first - before.height) * size.width);
+            y.values + (image * planes + p * panel) * size.area() + (first - before.height) * size.width);
     }
 
     /// The windows in these lines, pooled.
@@ -214,7 +214,7 @@ struct Patches {
             cells.places = to;
             cells.plane = pooled.area();
             cells.columns = std::min(panel, channels - p * panel);
-            const Index plane = (image * channels + p * panel) * cells.plane;
+            const Index plane = (image * planes + p * panel) * cells.plane;
             cells.y = y.values + plane;
             cells.codes = y.codes + plane;
             for (Index i = 0; i < cells.cells; ++i) to[i] = first * pooled.width + done + i;

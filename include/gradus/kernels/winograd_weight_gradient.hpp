@@ -100,11 +100,13 @@ struct WeightGradient {
 template <class T>
 void weight_gradient(const ConvSizes& s, const T* padded, const PooledImages<const T, const std::uint8_t>& dy,
                      T* dweight) {
-    with_taps<T>(s, [&](auto taps) {
+    for_groups<T>(s, [&](auto taps, Index g) {
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, InputTransform<taps()>> from{{padded}, s.in, s.padded, grid};
-        const Windows<T, OutputAdjoint<taps()>> gradients{dy, s.out, s.result, grid};
-        WeightGradient<T, taps()>{from, gradients, s.batch, dweight}.run();
+        const Windows<T, InputTransform<taps()>> from{
+            {padded + g * s.in * s.padded.area()}, s.in, s.groups * s.in, s.padded, grid};
+        const Windows<T, OutputAdjoint<taps()>> gradients{group_at(dy, g * s.out * s.result.area()), s.out,
+                                                          s.groups * s.out, s.result, grid};
+        WeightGradient<T, taps()>{from, gradients, s.batch, dweight + g * s.out * s.taps()}.run();
     });
 }
 

@@ -52,6 +52,7 @@
 #include "gradus/kernels/norm.hpp"
 #include "gradus/kernels/pack_pixels.hpp"
 #include "gradus/kernels/packs_of_rows.hpp"
+#include "gradus/kernels/past_cache.hpp"
 #include "gradus/kernels/patch_sums.hpp"
 #include "gradus/kernels/pointwise.hpp"
 #include "gradus/kernels/pool_block.hpp"

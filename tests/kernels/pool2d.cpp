@@ -186,3 +186,29 @@ TEST_CASE("pool2d kernel: memory that is borrowed is not read beyond its end") {
             check_avg(x, plan);
         }
 }
+
+TEST_CASE("pool2d kernel: beyond the caches as within them") {
+    Generator generator(1);
+    const Tensor<> x = randn({160, 8, 105, 64}, generator);  // 34 MB
+    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        if (isa > simd::isa()) continue;
+        const simd::ScopedIsa limit(isa);
+        INFO(simd::name(isa));
+        for (const Index kernel : {2, 3}) {
+            PoolPlan plan{axis(105, kernel, 2, kernel / 3, 1), axis(64, kernel, 2, kernel / 3, 1)};
+            if (kernel == 2) plan.rows.windows.pop_back();  // it is cut off
+            const auto whole = kernels::max_pool2d(x, plan);
+            const Tensor<> mean = kernels::avg_pool2d(x, plan);
+            const Tensor<> dx = kernels::max_pool2d_back(whole.y, plan, whole.positions);
+            bool same = true;
+            for (Index i = 0; i < x.size(0); ++i) {
+                const auto part = kernels::max_pool2d(x.rows(i, i + 1), plan);
+                same = same && part.y == whole.y.rows(i, i + 1) &&
+                       part.positions.narrow == whole.positions.narrow.rows(i, i + 1) &&
+                       kernels::avg_pool2d(x.rows(i, i + 1), plan) == mean.rows(i, i + 1) &&
+                       kernels::max_pool2d_back(part.y, plan, part.positions) == dx.rows(i, i + 1);
+            }
+            CHECK(same);
+        }
+    }
+}

@@ -159,3 +159,25 @@ TEST_CASE("softmax kernel: the same bits for any number of threads") {
     }
     set_num_threads(before);
 }
+
+TEST_CASE("softmax kernel: beyond the caches as within them") {
+    Generator generator(1);
+    for (const Index n : {17, 32, 350, 3100}) {
+        const Index rows = (Index{1} << 23) / n + 3, part = rows / 7;  // 34 MB, whose rows begin anywhere
+        const Tensor<> x = randn({rows, n}, generator);
+        for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+            if (isa > simd::isa()) continue;
+            const simd::ScopedIsa limit(isa);
+            INFO("rows of " << n << ", " << simd::name(isa));
+            const Tensor<> y = kernels::softmax(x, 1), dx = kernels::softmax_back(y, x, 1);
+            bool same = true;
+            for (Index begin = 0, end; begin < rows; begin = end) {
+                end = std::min(rows, begin + part);
+                const Tensor<> own = kernels::softmax(x.rows(begin, end), 1);
+                same = same && own == y.rows(begin, end) &&
+                       kernels::softmax_back(own, x.rows(begin, end), 1) == dx.rows(begin, end);
+            }
+            CHECK(same);
+        }
+    }
+}

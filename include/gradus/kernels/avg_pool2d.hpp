@@ -55,10 +55,10 @@ struct AvgPoolKernel {
     }
 };
 
-/// Planes [begin, end). Large windows go by sums of rows: fewer additions.
+/// Planes [begin, end) of so many. Large windows go by sums of rows: fewer additions.
 template <class T>
-void avg_pool_planes(const PoolPlan& plan, const T* x, T* y, Index begin, Index end) {
-    const PoolInner inner(plan);
+void avg_pool_planes(const PoolPlan& plan, Index count, const T* x, T* y, Index begin, Index end) {
+    const PoolInner inner(plan, count * plan.input() * static_cast<Index>(sizeof(T)));
     if (const auto rows = choose_pool_rows<SumOfCells, T>(inner)) {
         for (; begin < end; ++begin)
             rows(&inner, x + begin * plan.input(), {y + begin * plan.output(), nullptr});
@@ -231,8 +231,9 @@ Tensor<T> avg_pool2d(const Tensor<T>& x, const PoolPlan& plan) {
     Tensor<T> y =
         Tensor<T>::uninitialized({x.size(0), x.size(1), plan.rows.results(), plan.columns.results()});
     T* const out = y.mutable_data();
-    parallel_for(planes, detail::pool_block(planes, plan.input()),
-                 [&](Index begin, Index end) { detail::avg_pool_planes(plan, x.data(), out, begin, end); });
+    parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
+        detail::avg_pool_planes(plan, planes, x.data(), out, begin, end);
+    });
     return y;
 }
 

@@ -146,12 +146,16 @@ struct ChannelPlan {
         });
     }
 
+    /// In the order of memory.
     template <class F>
     void for_blocks(const F& f) const {
         parallel_for(slices * blocks,
                      grain(std::min(group, batch) * channels_per_slice * (columns ? plane : chunk)),
                      [&](Index begin, Index end) {
-                         for (Index i = begin; i < end; ++i) f(block(i % slices, i / slices));
+                         for (Index i = begin; i < end; ++i) {
+                             const Index next = i / chunks;
+                             f(block(next % slices, next / slices * chunks + i % chunks));
+                         }
                      });
     }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "gradus/kernels/past_cache.hpp"
 #include "gradus/kernels/pool_planes.hpp"
 #include "gradus/kernels/pool_rows.hpp"
 
@@ -140,10 +141,10 @@ void store_positions(const MaxPool<T>& pool, const PoolBand& band, Index planes,
     }
 }
 
-/// Planes [begin, end).
+/// Planes [begin, end) of so many.
 template <class T>
-void max_pool_planes(const MaxPool<T>& all, Index begin, Index end) {
-    const PoolInner inner(*all.plan);
+void max_pool_planes(const MaxPool<T>& all, Index count, Index begin, Index end) {
+    const PoolInner inner(*all.plan, count * all.plan->input() * static_cast<Index>(sizeof(T)));
     if (const auto rows = all.narrow ? choose_pool_rows<LargestCells, T>(inner) : nullptr) {
         for (; begin < end; ++begin) {
             const MaxPool<T> pool = all.at(begin);
@@ -177,18 +178,26 @@ struct MaxPoolBackTwo {
 
     template <int Bytes>
     GRADUS_INLINE static void run(const PoolPlan* plan, Index planes, const T* dy,
-                                  const std::uint8_t* positions, T* dx) {
-        const Index width = plan->columns.size, results = plan->columns.results();
-        const Index rows = plan->rows.results(), height = plan->rows.size;
-        for (; planes > 0; --planes) {
-            for (Index r = 0; r < rows; ++r, dy += results, positions += results, dx += 2 * width)
-                row<Bytes>(results, dy, positions, width, dx);
-            for (const T* const end = dx + (height - 2 * rows) * width; dx < end; ++dx) *dx = T(0);
-        }
+                                  const std::uint8_t* positions, T* dx, bool past_cache) {
+        past_cache ? all_rows<Bytes, true>(*plan, planes, dy, positions, dx)
+                   : all_rows<Bytes, false>(*plan, planes, dy, positions, dx);
     }
 
 private:
-    template <int Bytes>
+    template <int Bytes, bool PastCache>
+    GRADUS_INLINE static void all_rows(const PoolPlan& plan, Index planes, const T* dy,
+                                       const std::uint8_t* positions, T* dx) {
+        const Index width = plan.columns.size, results = plan.columns.results();
+        const Index rows = plan.rows.results(), height = plan.rows.size;
+        for (; planes > 0; --planes) {
+            for (Index r = 0; r < rows; ++r, dy += results, positions += results, dx += 2 * width)
+                row<Bytes, PastCache>(results, dy, positions, width, dx);
+            for (const T* const end = dx + (height - 2 * rows) * width; dx < end; ++dx) *dx = T(0);
+        }
+        if (PastCache) finish_past_cache();
+    }
+
+    template <int Bytes, bool PastCache>
     GRADUS_INLINE static void row(Index n, const T* dy, const std::uint8_t* positions, Index width, T* dx) {
         using Pack = simd::PackOf<T, std::min(Bytes, 32)>;
         constexpr auto lanes = std::make_integer_sequence<int, Pack::size>();
@@ -197,14 +206,14 @@ private:
             const Pack g = Pack::load(dy + i);
             const auto position = simd::convert<typename Pack::Mask::Lanes::Value>(
                 simd::Pack<std::uint8_t, Pack::size>::load(positions + i));
-            store_pairs(g, position, 0, dx + 2 * i, lanes);
-            store_pairs(g, position, 2, dx + width + 2 * i, lanes);
+            store_pairs<PastCache>(g, position, 0, dx + 2 * i, lanes);
+            store_pairs<PastCache>(g, position, 2, dx + width + 2 * i, lanes);
         }
         for (Index i = 2 * n; i < width; ++i) dx[i] = dx[width + i] = T(0);
     }
 
     /// Two neighbouring cells of each window, `first` and the next.
-    template <class P, class Positions, int... Lane>
+    template <bool PastCache, class P, class Positions, int... Lane>
     GRADUS_INLINE static void store_pairs(const P& dy, const Positions& position, int first, T* to,
                                           std::integer_sequence<int, Lane...>) {
         constexpr int n = P::size;
@@ -213,8 +222,9 @@ private:
             return P::wrap(position.v == wanted.v ? dy.v : P(T(0)).v);
         };
         const P a = where(first), b = where(first + 1);
-        P::wrap(__builtin_shufflevector(a.v, b.v, (Lane / 2 + Lane % 2 * n)...)).store(to);
-        P::wrap(__builtin_shufflevector(a.v, b.v, ((n + Lane) / 2 + Lane % 2 * n)...)).store(to + n);
+        put(P::wrap(__builtin_shufflevector(a.v, b.v, (Lane / 2 + Lane % 2 * n)...)), to, PastCache);
+        put(P::wrap(__builtin_shufflevector(a.v, b.v, ((n + Lane) / 2 + Lane % 2 * n)...)), to + n,
+            PastCache);
     }
 };
 
@@ -266,7 +276,7 @@ MaxPooled<T> max_pool2d(const Tensor<T>& x, const PoolPlan& plan) {
         pool.narrow = (result.positions.narrow = Tensor<std::uint8_t>::uninitialized(shape)).mutable_data();
     const Index planes = x.size(0) * x.size(1);
     parallel_for(planes, detail::pool_block(planes, plan.input()),
-                 [&](Index begin, Index end) { detail::max_pool_planes(pool, begin, end); });
+                 [&](Index begin, Index end) { detail::max_pool_planes(pool, planes, begin, end); });
     return result;
 }
 
@@ -290,8 +300,9 @@ Tensor<T> max_pool2d_back(const Tensor<T>& dy, const PoolPlan& plan, const PoolP
         const std::uint8_t* const narrow = positions.narrow.data() + (wide ? 0 : begin * plan.output());
         if constexpr (std::is_floating_point_v<T>)
             if (is_two(rows) && is_two(columns) && columns.results() >= detail::MaxPoolBackTwo<T>::fewest)
-                return simd::run<detail::MaxPoolBackTwo<T>>(&plan, end - begin, in, narrow,
-                                                            out + begin * plan.input());
+                return simd::run<detail::MaxPoolBackTwo<T>>(
+                    &plan, end - begin, in, narrow, out + begin * plan.input(),
+                    detail::goes_past_cache<T>(planes * rows.size, columns.size));
         if (wide)
             detail::max_pool_back<true>(plan, in, positions.wide.data() + begin * plan.output(), out, begin,
                                         end);

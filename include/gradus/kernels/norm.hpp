@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/past_cache.hpp"
 #include "gradus/kernels/simd.hpp"
 
 // What batch_norm.hpp and layer_norm.hpp share. The result is never stored in its normalised form: the
@@ -139,44 +140,9 @@ GRADUS_INLINE typename P::Value sum4(const P* part) {
     return sum(add4(part));
 }
 
-/// Whether a result of so many rows of n elements is better written past the cache, from where it would be
-/// gone before anybody reads it. Only rows of whole packs can be.
-template <class T>
-bool goes_past_cache(Index rows, Index n) {
-    constexpr Index enough = Index{1} << 25, widest = 64;  // bytes
-    const Index row = n * static_cast<Index>(sizeof(T));
-    return rows * row >= enough && row % widest == 0;
-}
-
-/// Writes a pack; past the cache, `to` must be aligned to it.
-template <class T, int N>
-GRADUS_INLINE void put(const simd::Pack<T, N>& x, T* to, [[maybe_unused]] bool past_cache) {
-#if defined(__x86_64__) && defined(__OPTIMIZE__)
-    if (past_cache) {
-#if defined(__clang__)
-        __builtin_nontemporal_store(x.v, reinterpret_cast<typename simd::Pack<T, N>::Vector*>(to));
-#else
-        auto& memory = *reinterpret_cast<typename simd::detail::VectorOf<T, N>::in_memory*>(to);
-        if constexpr (sizeof x.v == 16)
-            asm("movntps %1, %0" : "=m"(memory) : "x"(x.v));
-        else
-            asm("vmovntps %1, %0" : "=m"(memory) : "v"(x.v));
-#endif
-        return;
-    }
-#endif
-    x.store(to);
-}
 template <class T>
 void put(const Single<T>& x, T* to, bool) {
     x.store(to);
-}
-
-/// Before another thread reads what was put past the cache.
-GRADUS_INLINE void finish_past_cache() {
-#if defined(__x86_64__)
-    __builtin_ia32_sfence();
-#endif
 }
 
 }  // namespace detail

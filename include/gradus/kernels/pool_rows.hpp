@@ -17,8 +17,10 @@ namespace gradus::kernels::detail {
 struct PoolInner {
     const PoolPlan* plan;
     Index begin = 0, end = 0;
+    bool from_memory;
 
-    explicit PoolInner(const PoolPlan& p) : plan(&p) {
+    /// Of planes of so many bytes in all.
+    PoolInner(const PoolPlan& p, Index bytes) : plan(&p), from_memory(bytes > (Index{1} << 20)) {
         const auto& windows = p.columns.windows;
         const auto whole = [&](const PoolWindow& w) { return w.last - w.first == p.columns.kernel; };
         const auto first = std::find_if(windows.begin(), windows.end(), whole);
@@ -68,12 +70,15 @@ struct LargestCells {
 
     template <int... Byte>
     GRADUS_INLINE void store_bytes(std::uint8_t* to, std::integer_sequence<int, Byte...>) const {
-        if constexpr (N == 8 && sizeof(T) == 4) {  // written out, since compilers take lane after lane
+        if constexpr (N >= 8 && sizeof(T) == 4) {  // written out, since compilers take lane after lane
             using Bytes = typename simd::Pack<std::uint8_t, 16>::Vector;
-            Bytes half[2];
-            __builtin_memcpy(half, &position.v, sizeof half);
-            const Bytes low = __builtin_shufflevector(half[0], half[1], (Byte % 8 * 4)...);
-            __builtin_memcpy(to, &low, 8);
+            Bytes part[std::size_t{N / 4}];
+            __builtin_memcpy(part, &position.v, sizeof part);
+#pragma GCC unroll 2
+            for (int i = 0; i < N / 4; i += 2) {
+                const Bytes low = __builtin_shufflevector(part[i], part[i + 1], (Byte % 8 * 4)...);
+                __builtin_memcpy(to + 4 * i, &low, 8);
+            }
         } else {
             for (int i = 0; i < N; ++i) to[i] = static_cast<std::uint8_t>(position[i]);
         }
@@ -104,26 +109,28 @@ struct SumOfCells {
 /// stride of the columns are constants, and their dilation is 1. False if `Cells` met a NaN.
 template <class T, template <class, int> class Cells, int Kernel, int Stride>
 struct PoolRows {
-    static_assert(Stride == Kernel || Kernel == Stride + 1);
+    static_assert((Stride == 2 && Kernel <= 3) || (Stride == 3 && Kernel == 3));
 
     /// Lane i of cell k is from[i * Stride + k]; nothing is read behind the last of them.
     template <int N, int... Lane>
     GRADUS_INLINE static void load_cells(const T* from, simd::Pack<T, N>* cells,
                                          std::integer_sequence<int, Lane...> lanes) {
         using Pack = simd::Pack<T, N>;
-        const Pack a = Pack::load(from), b = Pack::load(from + N);
         if constexpr (Stride == 2) {
-            cells[0] = Pack::wrap(__builtin_shufflevector(a.v, b.v, (2 * Lane)...));
-            cells[1] = Pack::wrap(__builtin_shufflevector(a.v, b.v, (2 * Lane + 1)...));
+            // Cells of the next window, too. What is behind them is aligned where padding is 1.
+            constexpr int shared = Kernel - Stride;
+            const Pack a = Pack::load(from + shared), b = Pack::load(from + shared + N);
+            cells[shared] = Pack::wrap(__builtin_shufflevector(a.v, b.v, (2 * Lane)...));
+            cells[shared + 1] = Pack::wrap(__builtin_shufflevector(a.v, b.v, (2 * Lane + 1)...));
+            if constexpr (shared == 1) {
+                const Pack c = Pack::load(from), d = Pack::load(from + N);
+                cells[0] = Pack::wrap(__builtin_shufflevector(c.v, d.v, (2 * Lane)...));
+            }
         } else {
-            const Pack c = Pack::load(from + 2 * N);
+            const Pack a = Pack::load(from), b = Pack::load(from + N), c = Pack::load(from + 2 * N);
             cells[0] = third<0>(a, b, c, lanes);
             cells[1] = third<1>(a, b, c, lanes);
             cells[2] = third<2>(a, b, c, lanes);
-        }
-        if constexpr (Kernel > Stride) {
-            const Pack d = Pack::load(from + 1), e = Pack::load(from + 1 + N);
-            cells[2] = Pack::wrap(__builtin_shufflevector(d.v, e.v, (2 * Lane + 1)...));
         }
     }
 
@@ -139,6 +146,13 @@ struct PoolRows {
             __builtin_shufflevector(ab.v, c.v, (3 * Lane + First < 2 * N ? Lane : 3 * Lane + First - N)...));
     }
 
+    /// Windows of several rows read memory here and there, and nothing would be fetched ahead, unless it is
+    /// asked for in order. Pooling from memory takes half the time so, as measured.
+    GRADUS_INLINE static void fetch_ahead(const T* next, Index count) {
+        constexpr Index size = static_cast<Index>(sizeof(T)), ahead = 4096 / size, line = 64 / size;
+        for (Index i = 0; i < count; i += line) __builtin_prefetch(next + ahead + i);
+    }
+
     template <int N>
     GRADUS_INLINE static bool run_lanes(const PoolInner& inner, const T* x, const PoolRowsOut<T>& out) {
         using Positions = typename Cells<T, N>::Positions;
@@ -147,9 +161,10 @@ struct PoolRows {
         const PoolWindow& c = columns.windows.data()[inner.begin];
         const Index row_step = rows.dilation * columns.size, count = inner.end - inner.begin;
         constexpr auto lanes = std::make_integer_sequence<int, N>();
-        [[maybe_unused]] constexpr Index ahead = 2048 / static_cast<Index>(sizeof(T));
+        const Index advance = rows.stride * columns.size;
         Positions nan(Position(0));
         for (Index row = 0; row < rows.results(); ++row) {
+            if (inner.from_memory) fetch_ahead(x + row * advance, advance);
             const PoolWindow& r = rows.windows.data()[row];
             const T* const first = x + r.start * columns.size + r.first * row_step + c.start;
             const Index to = row * columns.results() + inner.begin;
@@ -159,8 +174,6 @@ struct PoolRows {
                 Cells<T, N> cells(r.first * Kernel);
                 Positions at(static_cast<Position>(r.first * Kernel));
                 for (Index i = r.first; i < r.last; ++i, from += row_step) {
-                    // So windows that share no rows take a quarter less time from memory, as measured.
-                    if constexpr (Kernel == 2) __builtin_prefetch(from + ahead);
                     simd::Pack<T, N> loaded[std::size_t{Kernel}];
                     load_cells<N>(from, loaded, lanes);
 #pragma GCC unroll 3
@@ -197,7 +210,7 @@ struct PoolRows {
 
     template <int Bytes>
     GRADUS_INLINE static bool run(const PoolInner* inner, const T* x, PoolRowsOut<T> out) {
-        return run_lanes<std::min(8, Bytes / static_cast<int>(sizeof(T)))>(*inner, x, out);
+        return run_lanes<std::min(Kernel == 2 ? 8 : 16, Bytes / static_cast<int>(sizeof(T)))>(*inner, x, out);
     }
 };
 

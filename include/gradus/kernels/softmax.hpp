@@ -8,6 +8,7 @@
 #include "gradus/kernels/functions.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/packs_of_rows.hpp"
+#include "gradus/kernels/past_cache.hpp"
 
 // Softmax along one axis of x [outer, n, inner]: where that is the last axis (inner = 1) by rows, else by
 // columns in lanes. Either way a few of them at a time stay in the first-level cache for all passes, and what
@@ -22,7 +23,7 @@ template <class T>
 struct SoftmaxOut {
     T* y;
     T *sums = nullptr, *log_sums = nullptr, *largest = nullptr;
-    bool beyond_cache = false;
+    bool beyond_cache = false, past_cache = false;
 
     SoftmaxOut from(Index element, Index position) const {
         SoftmaxOut result = *this;
@@ -46,7 +47,8 @@ struct SoftmaxRows {
         const PacksOfRows<T, Bytes> packs(n);
         const T *const x_end = x + rows * n, *const y_end = out.y + rows * n;
         T* y = out.y;
-        alignas(Bytes) T waiting[std::size_t{Divide ? packs.group_size : 1}];
+        alignas(Bytes) T waiting[std::size_t{Divide ? packs.group_size + 2 * lanes : 1}];
+        [[maybe_unused]] RowsPastCache<Pack> past_cache(y);
         for (Index first = 0; first < rows; first += packs.group) {
             const Index count = std::min(packs.group, rows - first);
             Pack each[std::size_t{lanes}];
@@ -70,9 +72,9 @@ struct SoftmaxRows {
             // What will be divided waits where rows do not overlap: reading what two stores have written is
             // slow. A long row waits in place.
             const bool waits = Divide && n <= packs.group_size - lanes;
-            T* const exps = waits ? waiting : y;
+            T* const exps = waits ? waiting + lanes : y;
             const Index pitch = waits ? packs.whole + lanes : n;
-            const T* const exps_end = waits ? waiting + packs.group_size : y_end;
+            const T* const exps_end = waits ? exps + packs.group_size : y_end;
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
                 T* const to = exps + k * pitch;
@@ -81,7 +83,7 @@ struct SoftmaxRows {
                     const bool tail = i == packs.whole;
                     if (out.beyond_cache) {  // memory would wait while exp is computed
                         __builtin_prefetch(row + count * n + i);
-                        if (waits) __builtin_prefetch(y + k * n + i, 1);
+                        if (waits && !out.past_cache) __builtin_prefetch(y + k * n + i, 1);
                     }
                     Pack e = exp((tail ? packs.load_tail(row + i, x_end) : Pack::load(row + i)) -
                                  Pack(numbers[k]));
@@ -99,6 +101,12 @@ struct SoftmaxRows {
                     const T* const from = exps + k * pitch;
                     T* const to = y + k * n;
                     const Pack factor(numbers[k]);
+                    if (waits && out.past_cache) {
+                        past_cache.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
+                            return Pack::load(from + i) * factor;
+                        });
+                        continue;
+                    }
                     for (Index i = 0; i < packs.whole; i += lanes)
                         (Pack::load(from + i) * factor).store(to + i);
                     if (packs.rest > 0)
@@ -113,6 +121,7 @@ struct SoftmaxRows {
             x += count * n;
             y += count * n;
         }
+        if (out.past_cache) finish_past_cache();
     }
 };
 
@@ -120,10 +129,11 @@ struct SoftmaxRows {
 template <class T>
 struct SoftmaxRowsBack {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* y, const T* dy, Index rows, Index n, T* dx) {
+    GRADUS_INLINE static void run(const T* y, const T* dy, Index rows, Index n, T* dx, bool past) {
         using Pack = simd::PackOf<T, Bytes>;
         constexpr Index lanes = Pack::size;
         const PacksOfRows<T, Bytes> packs(n);
+        RowsPastCache<Pack> past_cache(dx);
         const T *const y_end = y + rows * n, *const dy_end = dy + rows * n, *const dx_end = dx + rows * n;
         for (Index first = 0; first < rows; first += packs.group) {
             const Index count = std::min(packs.group, rows - first);
@@ -147,6 +157,14 @@ struct SoftmaxRowsBack {
             }).store(dots);
             for (Index k = 0; k < count; ++k, y += n, dy += n, dx += n) {
                 const Pack dot(dots[k]);
+                if (past) {
+                    past_cache.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
+                        __builtin_prefetch(y + count * n + i);
+                        __builtin_prefetch(dy + count * n + i);
+                        return Pack::load(y + i) * (Pack::load(dy + i) - dot);
+                    });
+                    continue;
+                }
                 for (Index i = 0; i < packs.whole; i += lanes)
                     (Pack::load(y + i) * (Pack::load(dy + i) - dot)).store(dx + i);
                 if (packs.rest > 0)
@@ -155,6 +173,7 @@ struct SoftmaxRowsBack {
                                      dx + packs.whole, dx_end);
             }
         }
+        if (past) finish_past_cache();
     }
 };
 
@@ -300,6 +319,8 @@ template <bool Divide, class T>
 void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
     const SoftmaxSizes s(x.shape(), axis);
     out.beyond_cache = x.numel() > (Index{1} << 22);
+    out.past_cache =
+        Divide && goes_past_cache(x.numel() * static_cast<Index>(sizeof(T))) && s.n >= shortest_past_cache;
     s.share_out(
         [&](Index row, Index count) {
             const T* const from = x.data() + row * s.n;
@@ -354,11 +375,14 @@ Tensor<T> softmax_back(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
     const detail::SoftmaxSizes s(y.shape(), axis);
     Tensor<T> dx = Tensor<T>::uninitialized(y.shape());
     T* const out = dx.mutable_data();
+    const bool past_cache = detail::goes_past_cache(y.numel() * static_cast<Index>(sizeof(T))) &&
+                            s.n >= detail::shortest_past_cache;
     s.share_out(
         [&](Index row, Index count) {
             const Index at = row * s.n;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<detail::SoftmaxRowsBack<T>>(y.data() + at, dy.data() + at, count, s.n, out + at);
+                simd::run<detail::SoftmaxRowsBack<T>>(y.data() + at, dy.data() + at, count, s.n, out + at,
+                                                      past_cache);
             else
                 for (Index i = at; i < at + count * s.n; i += s.n)
                     detail::softmax_column_back(y.data() + i, dy.data() + i, s.n, 1, out + i);

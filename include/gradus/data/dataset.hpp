@@ -15,17 +15,24 @@
 namespace gradus::data {
 namespace detail {
 
+/// Copies rows of so many bytes, in the order that `order` names, `block` of them at a time.
+[[gnu::noinline]] inline void copy_rows(void* to, const void* from, Index bytes, const Index* order,
+                                        Index count, Index block) {
+    parallel_for(count, block, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i)
+            std::memcpy(static_cast<char*>(to) + i * bytes, static_cast<const char*>(from) + order[i] * bytes,
+                        static_cast<std::size_t>(bytes));
+    });
+}
+
 /// Rows `order[0]` ... `order[count - 1]` of the outermost axis, copied. They must exist.
 template <class T>
 Tensor<T> gather_rows(const Tensor<T>& x, const Index* order, Index count) {
     Tensor<T> result = Tensor<T>::uninitialized(x.shape().with(0, count));
     const Index width = x.shape().span(1, x.rank());
-    if (result.numel() == 0) return result;
-    T* out = result.mutable_data();
-    const auto bytes = static_cast<std::size_t>(width) * sizeof(T);
-    parallel_for(count, std::max<Index>(1, parallel_grain / width), [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) std::memcpy(out + i * width, x.data() + order[i] * width, bytes);
-    });
+    if (result.numel() > 0)
+        copy_rows(result.mutable_data(), x.data(), width * static_cast<Index>(sizeof(T)), order, count,
+                  std::max<Index>(1, parallel_grain / width));
     return result;
 }
 

@@ -48,7 +48,7 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
 [[gnu::cold]] inline std::vector<std::string> mnist_places(std::string_view name, const std::string& folder) {
     std::vector<std::string> places;
     if (!folder.empty()) {
-        places.push_back(folder);
+        places.push_back(text_of({folder}));
         return places;
     }
     const auto add = [&](const char* variable, const char* below) {

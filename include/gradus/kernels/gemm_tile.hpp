@@ -61,11 +61,17 @@ struct TileArgs {
 
 template <class T>
 struct TileKernel {
-    /// Rows first_row ... of a tile, and the first 1 or 2 vectors of its columns.
+    /// Rows first_row ... of a tile, and the first 1 or 2 vectors of its columns. Of 4 rows, some may be
+    /// behind the last one: they are that row again, which takes no longer than fewer rows would.
     template <std::size_t Rows, int Bytes, std::size_t Vectors = 2>
     GRADUS_INLINE static void tile(const TileArgs<T>& args, Index first_row) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Pack = simd::Pack<T, lanes>;
+        const Index last = args.rows - 1 - first_row;
+        const auto row_of = [last](std::size_t i) GRADUS_INLINE_LAMBDA {
+            const auto row = static_cast<Index>(i);
+            return Rows == 4 ? std::min(row, last) : row;
+        };
         T* const c = args.c + first_row * args.c_row;
         const T* a = args.a + first_row * args.a_row;
         const T* b = args.b;
@@ -75,7 +81,7 @@ struct TileKernel {
         Pack sum[Rows][Vectors];
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i) {
-            const T* const row = start + static_cast<Index>(i) * start_row;
+            const T* const row = start + row_of(i) * start_row;
             sum[i][0] = Pack::load(row);
             if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + second);
         }
@@ -86,14 +92,14 @@ struct TileKernel {
             const Pack b0 = Pack::load(b), b1 = Vectors == 2 ? Pack::load(b + second) : b0;
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < Rows; ++i) {
-                const Pack x(a[static_cast<Index>(i) * args.a_row]);
+                const Pack x(a[row_of(i) * args.a_row]);
                 sum[i][0] = fma(x, b0, sum[i][0]);
                 if constexpr (Vectors == 2) sum[i][1] = fma(x, b1, sum[i][1]);
             }
         }
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i) {
-            T* const row = c + static_cast<Index>(i) * args.c_row;
+            T* const row = c + row_of(i) * args.c_row;
             sum[i][0].store(row);
             if constexpr (Vectors == 2) sum[i][1].store(row + second);
         }
@@ -104,9 +110,7 @@ struct TileKernel {
         constexpr Index most = tile_rows<Bytes>;
         if (args.rows == most) return tile<most, Bytes, Vectors>(args, 0);
         if (args.rows == most - 1) return tile<most - 1, Bytes, Vectors>(args, 0);
-        Index i = 0;
-        for (; i + 4 <= args.rows; i += 4) tile<4, Bytes, Vectors>(args, i);
-        for (; i < args.rows; ++i) tile<1, Bytes, Vectors>(args, i);
+        for (Index i = 0; i < args.rows; i += 4) tile<4, Bytes, Vectors>(args, i);
     }
 
     /// A tile of less than a vector is computed on the side.

@@ -45,21 +45,18 @@ Tensor<T> matmul(const Matrices<T>& a, const Matrices<T>& b, const T* bias = nul
     const Shape a_batch = a.batch(), b_batch = b.batch();
     const Shape* const batches[] = {&a_batch, &b_batch};
     const BroadcastPlan plan(Shape(shape.begin(), shape.end() - 2), batches, 2);
-    const auto product = [&](Index i) {
-        Index row[2];
-        plan.offsets(i / plan.sizes[0], row);
-        const Index at = i % plan.sizes[0];
-        gemm(m, n, k, a.at(row[0] + at * plan.strides[0][0]), b.at(row[1] + at * plan.strides[0][1]),
-             out + i * m * n, bias);
-    };
-    if (m * n * k < parallel_grain) {  // small products share the threads, large ones get them all
-        parallel_for(count, std::max<Index>(1, parallel_grain / std::max<Index>(1, m * n * k)),
-                     [&](Index begin, Index end) {
-                         for (Index i = begin; i < end; ++i) product(i);
-                     });
-    } else {
-        for (Index i = 0; i < count; ++i) product(i);
-    }
+    // Small products share the threads. Large ones are one block here, and each gets all threads.
+    const Index work = std::max<Index>(1, m * n * k),
+                block = work < parallel_grain ? parallel_grain / work : count;
+    parallel_for(count, block, [&](Index begin, Index end) {
+        for (Index i = begin; i < end; ++i) {
+            Index row[2];
+            plan.offsets(i / plan.sizes[0], row);
+            const Index at = i % plan.sizes[0];
+            gemm(m, n, k, a.at(row[0] + at * plan.strides[0][0]), b.at(row[1] + at * plan.strides[0][1]),
+                 out + i * m * n, bias);
+        }
+    });
     return c;
 }
 

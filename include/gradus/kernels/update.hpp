@@ -68,7 +68,7 @@ struct UpdateKernel {
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         const F f = rule;  // its numbers stay in registers: stores through x cannot change them
         // What is null is read from zeros and written to where nobody looks: cheaper than asking every time.
-        alignas(Bytes) T zeros[lanes] = {}, ignored[lanes], few[sizeof...(I)][lanes];
+        alignas(Bytes) T zeros[lanes] = {}, ignored[lanes], few[N][lanes] = {};
         const T* from[] = {(x[I] ? x[I] : zeros)...};
         T* to[] = {(x[I] ? x[I] : ignored)...};
         const Index mask[] = {(x[I] ? Index{-1} : Index{0})...};
@@ -77,18 +77,19 @@ struct UpdateKernel {
         Index end = whole;
         for (bool tail = false;; tail = true) {  // the tail is one pack more: f is compiled once
             for (Index i = 0; i < end; i += static_cast<Index>(lanes)) {
-                Pack v[sizeof...(I)] = {Pack::load(from[I] + (i & mask[I]))...};
+                Pack v[N] = {Pack::load(from[I] + (i & mask[I]))...};
                 f(v[I]...);
                 ((I == gradient ? void() : v[I].store(to[I] + (i & mask[I]))), ...);
             }
             if (tail || rest == 0) break;
-            (Pack(T(0)).store(few[I]), ...);
-            ((x[I] ? simd::detail::copy_few(few[I], x[I] + whole, rest) : void()), ...);
+            for (std::size_t k = 0; k < N; ++k)
+                if (x[k]) simd::detail::copy_few(few[k], x[k] + whole, rest);
             ((from[I] = to[I] = few[I]), ...);
             end = static_cast<Index>(lanes);
         }
-        if (rest > 0)
-            ((I != gradient && x[I] ? simd::detail::copy_few(x[I] + whole, few[I], rest) : void()), ...);
+        if (rest == 0) return;
+        for (std::size_t k = 0; k < N; ++k)
+            if (k != gradient && x[k]) simd::detail::copy_few(x[k] + whole, few[k], rest);
     }
 
     template <int Bytes>

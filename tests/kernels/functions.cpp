@@ -37,7 +37,8 @@ double logistic(double x) {
             return call(x);                                        \
         }                                                          \
     }
-FUNCTION(Exp, exp, std::exp, 1.1);
+FUNCTION(Exp, exp, std::exp, 1.2);
+FUNCTION(ExpOfNegative, exp_of_negative, std::exp, 1.2);
 FUNCTION(Expm1, expm1, std::expm1, 1.7);
 FUNCTION(Log, log, std::log, 1.0);
 FUNCTION(Log1p, log1p, std::log1p, 1.6);
@@ -136,6 +137,16 @@ TEMPLATE_TEST_CASE("the error is as small as promised over all floats", "[functi
         }
         INFO("worst at " << x[worst] << ": " << y[worst] << " for " << exact[worst]);
         CHECK(error < TestType::max_ulp);
+    });
+}
+
+TEST_CASE("exp_of_negative gives the bits of exp, and NaN for NaN") {
+    std::vector<float> x;
+    for (const float each : floats())
+        if (!(each > 0)) x.push_back(each);
+    on_every_isa([&] {
+        const std::vector<float> y = map<ExpOfNegative>(x), expected = map<Exp>(x);
+        CHECK(std::memcmp(y.data(), expected.data(), x.size() * sizeof(float)) == 0);
     });
 }
 

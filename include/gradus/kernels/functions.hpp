@@ -56,18 +56,30 @@ GRADUS_INLINE Pack<float, N> clamped(const Pack<float, N>& x, Pack<float, N> low
     return max(min(x, high), low);
 }
 
-/// Splits x = k ln 2 + r with |r| <= ln 2 / 2 and gives e^r - 1; |x| < 2^21.
+/// Splits x = k ln 2 + r with |r| <= ln 2 / 2 and gives (e^r - 1 - r) / r²; |x| < 2^21.
 template <int N>
-GRADUS_INLINE Pack<float, N> expm1_of_rest(const Pack<float, N>& x, Pack<std::int32_t, N>& k) {
+GRADUS_INLINE Pack<float, N> split_exp(const Pack<float, N>& x, Pack<std::int32_t, N>& k, Pack<float, N>& r) {
     // Adding 1.5 · 2^23 rounds x / ln 2 to a whole number, which then stands in the low bits.
     const Pack<float, N> shifter = 0x1.8p23f, inverse = 0x1.715476p+0f;
     k = bits(fma(x, inverse, shifter)) - bits(shifter);
     const Pack<float, N> n = convert<float>(k);
-    const Pack<float, N> r = fma(n, Pack<float, N>(-ln2_low), fma(n, Pack<float, N>(-ln2_high), x));
+    r = fma(n, Pack<float, N>(-ln2_low), fma(n, Pack<float, N>(-ln2_high), x));
     // Error 1.4e-8 of the value.
-    const Pack<float, N> q =
-        polynomial(r, 0x1.fffffep-2f, 0x1.5554aap-3f, 0x1.55579cp-5f, 0x1.122c2ep-7f, 0x1.6abe48p-10f);
+    return polynomial(r, 0x1.fffffep-2f, 0x1.5554aap-3f, 0x1.55579cp-5f, 0x1.122c2ep-7f, 0x1.6abe48p-10f);
+}
+
+/// e^r - 1 and e^r for x = k ln 2 + r.
+template <int N>
+GRADUS_INLINE Pack<float, N> expm1_of_rest(const Pack<float, N>& x, Pack<std::int32_t, N>& k) {
+    Pack<float, N> r;
+    const Pack<float, N> q = split_exp(x, k, r);
     return fma(r * r, q, r);
+}
+template <int N>
+GRADUS_INLINE Pack<float, N> exp_of_rest(const Pack<float, N>& x, Pack<std::int32_t, N>& k) {
+    Pack<float, N> r;
+    const Pack<float, N> q = split_exp(x, k, r), one(1.0f);
+    return fma(r, fma(r, q, one), one);
 }
 
 /// x 2^k for 1/2 < x < 2 and -150 <= k <= 128, rounded once, also to a denormal.
@@ -124,11 +136,21 @@ GRADUS_INLINE Pack<float, N> log_at_edges(const Pack<float, N>& x, const Pack<fl
 
 }  // namespace detail
 
-/// eˣ. Error below 1.1 ulp. 0 for -inf, inf above 88.72, denormal below -87.34.
+/// eˣ. Error below 0.9 ulp, 1.2 without FMA. 0 for -inf, inf above 88.72, denormal below -87.34.
 template <int N>
 GRADUS_INLINE Pack<float, N> exp(const Pack<float, N>& x) {
     Pack<std::int32_t, N> k;
-    const Pack<float, N> value = 1 + detail::expm1_of_rest(detail::clamped<N>(x, -104, 89), k);
+    const Pack<float, N> value = detail::exp_of_rest(detail::clamped<N>(x, -104, 89), k);
+    return detail::times_power_of_2(value, k);
+}
+
+/// The same for x <= 0, with less work; for x > 0 unspecified.
+template <int N>
+GRADUS_INLINE Pack<float, N> exp_of_negative(const Pack<float, N>& x) {
+    Pack<float, N> low = -104;
+    detail::keep_form(low.v);  // as in clamped()
+    Pack<std::int32_t, N> k;
+    const Pack<float, N> value = detail::exp_of_rest(max(x, low), k);
     return detail::times_power_of_2(value, k);
 }
 
@@ -245,6 +267,10 @@ GRADUS_INLINE Pack<double, N> lane_by_lane(const Pack<double, N>& x, Function fu
 template <int N>
 GRADUS_INLINE Pack<double, N> exp(const Pack<double, N>& x) {
     return detail::lane_by_lane(x, [](double lane) { return std::exp(lane); });
+}
+template <int N>
+GRADUS_INLINE Pack<double, N> exp_of_negative(const Pack<double, N>& x) {
+    return exp(x);
 }
 template <int N>
 GRADUS_INLINE Pack<double, N> expm1(const Pack<double, N>& x) {

@@ -85,8 +85,8 @@ struct SoftmaxRows {
                         __builtin_prefetch(row + count * n + i);
                         if (waits && !out.past_cache) __builtin_prefetch(y + k * n + i, 1);
                     }
-                    Pack e = exp((tail ? packs.load_tail(row + i, x_end) : Pack::load(row + i)) -
-                                 Pack(numbers[k]));
+                    Pack e = exp_of_negative((tail ? packs.load_tail(row + i, x_end) : Pack::load(row + i)) -
+                                             Pack(numbers[k]));
                     tail ? packs.store_tail(e, to + i, exps_end) : e.store(to + i);
                     if (tail) e = select(packs.own, e, Pack(T(0)));
                     total += e;

@@ -77,21 +77,24 @@ private:
     std::atomic<double> until_{0};
 };
 
-/// Runs blocks 0 ... blocks - 1 on a team of threads; each takes the next block that nobody has begun.
+/// Runs blocks 0 ... blocks - 1 on a team of threads; each takes the next block that nobody has begun. Every
+/// other thread takes them from the end, so that what one thread does lies together, and much of it is what
+/// the same thread did in the loop before.
 inline void run_on_team(int threads, Index blocks, void (*run)(const void* body, Index block),
                         const void* body) {
     std::exception_ptr failure;
     std::atomic<bool> failed{false};
-    std::atomic<Index> next{0};
+    std::atomic<Index> begun{0}, from_start{0}, from_end{0};
     const double start = omp_get_wtime();
     double worked = 0;
 #pragma omp parallel num_threads(threads)
     {
-        const double begun = omp_get_wtime();  // later than start if a thread of the team was still away
+        const double arrived = omp_get_wtime();  // later than start if a thread of the team was still away
+        const int thread = omp_get_thread_num();
         try {
-            for (Index i; !failed.load(std::memory_order_relaxed) && (i = next.fetch_add(1)) < blocks;)
-                run(body, i);
-            if (omp_get_thread_num() == 0) worked = omp_get_wtime() - begun;
+            while (!failed.load(std::memory_order_relaxed) && begun.fetch_add(1) < blocks)
+                run(body, thread % 2 == 0 ? from_start.fetch_add(1) : blocks - 1 - from_end.fetch_add(1));
+            if (thread == 0) worked = omp_get_wtime() - arrived;
         } catch (...) {
             if (!failed.exchange(true)) failure = std::current_exception();
         }

@@ -203,21 +203,24 @@ struct Product {
         const Index tasks = panels * blocks;
         const Index work = std::max<Index>(1, m * (to - from) * tile.columns / 8 / blocks);
         const Index block = std::max<Index>(1, parallel_grain / work);
-        // The last task is split in four, so that threads end at about the same time.
+        // Threads meet in the middle. That task is split in four, so that they end at about the same time.
         const Index parts = block == 1 && tasks > 1 ? std::min<Index>(4, strips / blocks) : 1;
-        const Index threads = num_threads();
+        const Index middle = tasks / 2, threads = num_threads(), side = (threads + 1) / 2;
         parallel_for(tasks - 1 + parts, block, [&](Index begin, Index end) {
             for (Index t = begin; t < end; ++t) {
-                const Index task = std::min(t, tasks - 1), part = t - task, i = task / panels;
+                const Index part = std::clamp<Index>(t - middle, 0, parts - 1), task = t - part;
+                const Index i = task / panels, panel = task % panels;
                 Index first = strips * i / blocks, last = strips * (i + 1) / blocks;
-                if (task == tasks - 1) {
+                if (task == middle) {
                     const Index count = last - first;
                     last = first + count * (part + 1) / parts;
                     first += count * part / parts;
                 }
-                const Index panel = task % panels, next = task + threads;  // probably this thread's
+                const bool upwards = threads == 1 || block > 1 || task < middle;
+                const Index next = upwards ? task + side : task - side;  // probably this thread's
                 panel_times_rows(x, strip_size, panel, first, last, from, to,
-                                 next < tasks ? next % panels : -1, panel < threads);
+                                 next >= 0 && next < tasks ? next % panels : -1,
+                                 upwards ? panel < side : panel >= panels - side);
             }
         });
     }

@@ -64,9 +64,10 @@ Passes<T> filtered(const ConvSizes& s, const Operands<T>& o) {
 template <class T>
 Passes<T> direct(const ConvSizes& s, const Operands<T>& o) {
     const Tensor<T> padded = kernels::pad_images(s, o.x);
-    Passes<T> result{full<T>(s.y_shape(), T(7)), kernels::detail::conv2d_dx_packed(s, o.dy, o.weight),
-                     kernels::detail::conv2d_dw_packed(s, padded, o.dy)};
+    Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
     kernels::detail::conv2d_packed(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    kernels::detail::conv2d_dx_packed(s, o.dy, o.weight, result.dx.mutable_data());
+    kernels::detail::conv2d_dw_packed(s, padded, o.dy, result.dweight.mutable_data());
     return result;
 }
 

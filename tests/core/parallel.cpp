@@ -182,3 +182,20 @@ TEST_CASE("parallel_for: a loop that waits for other threads is followed by loop
     CHECK(contention.until() == Approx(102.316));
 }
 #endif
+
+TEST_CASE("even blocks", "[core][parallel]") {
+    CHECK(gradus::even_block(0, 10) == 10);
+    CHECK(gradus::even_block(10, 10) == 10);
+    CHECK(gradus::even_block(11, 10) == 6);
+    CHECK(gradus::even_block(20, 10) == 10);
+    CHECK(gradus::even_block(21, 10) == 6);
+    CHECK(gradus::even_block(3, 1) == 1);
+    CHECK(gradus::even_block(38400, 32768, 64) == 19200);
+    CHECK(gradus::even_block(70001, 32768, 64) == 17536);
+    for (const Index most : {1, 7, 64})
+        for (Index size = most + 1; size < 500; ++size) {
+            const Index block = gradus::even_block(size, most);
+            const bool fits = block >= 1 && block <= most;
+            CHECK(fits);
+        }
+}

@@ -44,6 +44,15 @@ inline void set_num_threads(int count) {
 /// costs about a microsecond.
 inline constexpr Index parallel_grain = 32768;
 
+/// The size of the blocks when `size` items are cut into an even number of about equal blocks, of at most
+/// `most` items, all but the last multiples of `unit`. Two threads that shared one long and one short block
+/// would wait for each other longer than they work. Expects `most` to be a multiple of `unit`.
+inline Index even_block(Index size, Index most, Index unit = 1) {
+    if (size <= most) return most;
+    const Index blocks = 2 + (size - 1) / (2 * most) * 2, block = (size - 1) / blocks + 1;
+    return (block + unit - 1) / unit * unit;
+}
+
 #ifdef _OPENMP
 namespace detail {
 

@@ -151,8 +151,8 @@ Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Ten
     const Index cells = s.pooled().area();
     Tensor<T> dbias = zeros<T>({s.conv.out});
     T* const out = dbias.mutable_data();
-    const Index work = std::max<Index>(1, s.conv.batch * cells / 4);
-    parallel_for(s.conv.out, std::max<Index>(1, parallel_grain / work), [&](Index begin, Index end) {
+    const Index most = std::max<Index>(1, parallel_grain / std::max<Index>(1, 4 * s.conv.batch * cells));
+    parallel_for(s.conv.out, even_block(s.conv.out, most), [&](Index begin, Index end) {
         const Index size = (end - begin) * cells;
         Tensor<T> memory = zeros<T>({size});
         T* const sums = memory.mutable_data();

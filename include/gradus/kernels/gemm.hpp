@@ -175,7 +175,8 @@ struct Product {
     Tensor<T> packed_strips(Index size) const {
         Tensor<T> memory = Tensor<T>::uninitialized({strips * size});
         T* const out = memory.mutable_data();
-        parallel_for(strips, std::max<Index>(1, parallel_grain / size), [&](Index begin, Index end) {
+        const Index block = even_block(strips, std::max<Index>(1, parallel_grain / size));
+        parallel_for(strips, block, [&](Index begin, Index end) {
             for (Index s = begin; s < end; ++s) {
                 const Index row = first_row(s), rows = first_row(s + 1) - row;
                 simd::run<PackRowsKernel<T>>(a.data + row * a.row, a.row, a.column, k, rows,

@@ -292,14 +292,14 @@ struct ErasedMap {
             same = same && *shapes[k] == result;
         }
         if (same) {  // the common case needs no plan
-            parallel_for(result.numel(), parallel_grain,
+            parallel_for(result.numel(), even_block(result.numel(), parallel_grain, 64),
                          [&](Index begin, Index end) { part(begin, end, strides); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0];
         if (plan.rank == 1) {
-            parallel_for(inner, parallel_grain,
+            parallel_for(inner, even_block(inner, parallel_grain, 64),
                          [&](Index begin, Index end) { part(begin, end, plan.strides[0]); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));

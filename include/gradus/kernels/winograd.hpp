@@ -165,11 +165,16 @@ struct Convolution {
         Tensor<T> bands = Tensor<T>::uninitialized({carried ? across * y.panels() * y.band_size : 0});
         T *const v = memory.mutable_data(), *const u = u_memory.mutable_data();
         T* const band = bands.mutable_data();
-        if (shared)
-            parallel_for(y.panels(), 1, [&](Index begin, Index end) {
-                for (Index p = begin; p < end; ++p)
-                    transform_weights(p, 0, weights.in, u + p * points * u_point);
+        if (shared) {
+            const Index chunks = ceil_div(weights.in, chunk);
+            parallel_for(y.panels() * chunks, 1, [&](Index begin, Index end) {
+                for (Index task = begin; task < end; ++task) {
+                    const Index p = task / chunks, c = task % chunks * chunk;
+                    transform_weights(p, c, std::min(chunk, weights.in - c),
+                                      u + p * points * u_point + c * panel);
+                }
             });
+        }
         for (Index image = 0; image < batch; image += across * blocks.images)
             for (Index row = 0; row < grid.height; row += down * blocks.rows) {
                 const Pieces pass{{image, std::min(across * blocks.images, batch - image), row,

@@ -47,8 +47,15 @@ struct Pieces {
     Part whole;
     Index columns, tiles;  // tiles of a row; of a piece
     Index rows = std::clamp<Index>(tiles / columns, 1, whole.rows);
-    Index images = rows < whole.rows ? 1 : std::clamp<Index>(tiles / (rows * columns), 1, whole.images);
+    Index images = rows < whole.rows ? 1 : even_images();
     Index down = ceil_div(whole.rows, rows), across = ceil_div(whole.images, images);
+
+    /// Of pieces that are about equal, and whose tiles are groups of four as far as possible.
+    Index even_images() const {
+        const Index area = rows * columns, unit = area % 4 == 0 ? 1 : area % 2 == 0 ? 2 : 4;
+        const Index most = std::clamp<Index>(tiles / area, 1, whole.images);
+        return std::min(most, round_up(ceil_div(whole.images, ceil_div(whole.images, most)), unit));
+    }
 
     Index count() const { return down * across; }
     Part operator[](Index i) const {

@@ -14,4 +14,4 @@ echo "==> testing"
 ctest --preset release
 
 echo "==> measuring compile time"  # last, with the machine to itself
-bash cmake/compile_time.sh g++
+bash cmake/compile_time.sh g++ build/release

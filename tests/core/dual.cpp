@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -17,8 +18,18 @@ using D2 = Dual<D>;
 
 namespace {
 
-/// First derivative through Dual, second through Dual<Dual>, both against central differences.
-void check_derivatives(const char* name, const auto& f, const std::vector<double>& points) {
+/// A function of numbers of each kind.
+struct Function {
+    std::function<double(double)> plain;
+    std::function<D(D)> dual;
+    std::function<D2(D2)> twice;
+
+    double operator()(double x) const { return plain(x); }
+    D operator()(const D& x) const { return dual(x); }
+    D2 operator()(const D2& x) const { return twice(x); }
+};
+
+void check_all_derivatives(const char* name, const Function& f, const std::vector<double>& points) {
     INFO(name);
     for (const double x : points) {
         INFO("at " << x);
@@ -34,6 +45,11 @@ void check_derivatives(const char* name, const auto& f, const std::vector<double
         const double second = (above - 2 * at + below) / (h * h);
         CHECK_THAT(z.dual.dual, WithinAbs(second, 2e-5 * (1 + std::abs(second))));
     }
+}
+
+/// First derivative through Dual, second through Dual<Dual>, both against central differences.
+void check_derivatives(const char* name, const auto& f, const std::vector<double>& points) {
+    check_all_derivatives(name, {f, f, f}, points);
 }
 
 /// Value and both partial derivatives of f(a, b), as parts of one number: f(a + ε, b) and f(a, b + ε).

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <sstream>
 #include <string>
 #include <type_traits>
@@ -225,8 +226,8 @@ inline std::vector<Case> read_cases(const std::string& path) {
 }
 
 /// All cases of one kind: run(case) for each. The files are in the folder beside this one's.
-template <class Run>
-void for_cases(const std::string& file, const std::string& kind, const Run& run) {
+inline void for_cases(const std::string& file, const std::string& kind,
+                      const std::function<void(const Case&)>& run) {
     const std::string here = __FILE__;
     const std::string folder = here.substr(0, here.rfind("pytorch/cases.hpp")) + "reference/";
     static std::vector<std::pair<std::string, std::vector<Case>>> read;

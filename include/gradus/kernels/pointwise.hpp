@@ -70,8 +70,16 @@ struct Pointwise {
     }
 
     void input(const T* dy, const T* weight, T* dx) const {
+        const Shape shape{s.groups, s.in, s.out};
+        Tensor<T> memory = Tensor<T>::uninitialized(shape);
+        T* const transposed = memory.mutable_data();
+        Strides from;
+        from[0] = s.in * s.out;
+        from[1] = 1;
+        from[2] = s.in;
+        copy_box(StridedBox(shape, from, Strides(shape)), weight, transposed);
         for_products(count, multiplications, [&](Index i) {
-            const MatrixRef<T> a{weight + i % s.groups * s.out * s.in, 1, s.in};
+            const MatrixRef<T> a{transposed + i % s.groups * s.in * s.out, s.out, 1};
             const MatrixRef<T> b{dy + i * s.out * pixels, pixels, 1};
             Product<T>{s.in, pixels, s.out, a, b, nullptr, dx + i * s.in * pixels}.run();
         });

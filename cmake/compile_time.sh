@@ -49,7 +49,7 @@ program=$(awk -v out="$work" -f cmake/doc_snippets.awk README.md | awk '$1 == "p
 
 status=0
 within 1.5 "bare include" user_seconds "$work/include.cpp" 3 || status=1
-within 6.0 "README program" user_seconds "$work/$program.cpp" 3 || status=1
+within 5.0 "README program" user_seconds "$work/$program.cpp" 3 || status=1
 within 2.0 "README program, gradus::compiled" compiled_seconds "$work/$program.cpp" 3 || status=1
 
 # Built two at a time, each takes longer than alone, so the slowest are measured again. interop/ is for those who ask

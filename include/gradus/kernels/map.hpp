@@ -9,6 +9,7 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/past_cache.hpp"
 #include "gradus/kernels/simd.hpp"
 
 /// Loops over memory that know nothing of gradients. Shapes are checked by the callers in ops/.
@@ -45,6 +46,7 @@ struct MapRows {
     Index rows, n;
     const void* x[max_operands];
     Index steps[max_operands], along[max_operands];
+    bool past_cache = false;  // for one row, aligned to every pack
 };
 
 /// Whole packs of a row: to[i] = f(from[i]...) for i < end.
@@ -96,13 +98,14 @@ struct MapKernel {
         alignas(Bytes) T few[(Count + 1) * lanes];
         MapPass<T> passes[2];
         const std::array<Index, Count> along = {map.along[I]...};
+        const bool past_cache = Bytes > 16 && map.past_cache;  // small packs do not keep memory busy anyway
         for (Index row = 0; row < map.rows; ++row, y += map.n) {
             plan_row<T>(map, Count, row, y, step, few, passes);
             for (const MapPass<T>& pass : passes) {
                 const std::array<const T*, Count> from = {pass.from[I]...};
                 T* const to = pass.to;
                 for (Index i = 0, end = pass.end; i < end; i += step)
-                    Pack(f(Pack::load(from[I] + (i & along[I]))...)).store(to + i);
+                    put(Pack(f(Pack::load(from[I] + (i & along[I]))...)), to + i, past_cache);
             }
             if (passes[0].end == 0) continue;
             if (map.n >= step)
@@ -110,6 +113,7 @@ struct MapKernel {
             else
                 simd::detail::copy_few(y, few, static_cast<int>(map.n));
         }
+        if (past_cache) finish_past_cache();
     }
 
     template <int Bytes>
@@ -211,10 +215,11 @@ struct ErasedMap {
     std::size_t element;  // bytes of one element of y
     const Operand* operands;
     std::size_t count;
+    bool in_place;
 
     /// Elements [begin, end) of one row from the first elements on.
-    void part(Index begin, Index end, const Index* strides) const {
-        MapRows map{1, end - begin, {}, {}, {}};
+    void part(Index begin, Index end, const Index* strides, bool past_cache) const {
+        MapRows map{1, end - begin, {}, {}, {}, past_cache};
         for (std::size_t k = 0; k < count; ++k) place(map, k, begin * strides[k], strides[k]);
         rows(f, map, at(begin));
     }
@@ -274,16 +279,17 @@ struct ErasedMap {
             strides[k] = 1;
             same = same && *shapes[k] == result;
         }
+        const bool past_cache = !in_place && goes_past_cache(result.numel() * static_cast<Index>(element));
         if (same) {  // the common case needs no plan
             parallel_for(result.numel(), parallel_grain,
-                         [&](Index begin, Index end) { part(begin, end, strides); });
+                         [&](Index begin, Index end) { part(begin, end, strides, past_cache); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0];
         if (plan.rank == 1) {
             parallel_for(inner, parallel_grain,
-                         [&](Index begin, Index end) { part(begin, end, plan.strides[0]); });
+                         [&](Index begin, Index end) { part(begin, end, plan.strides[0], past_cache); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
             parallel_for(inner == 0 ? 0 : result.numel() / inner, block,
@@ -305,13 +311,14 @@ private:
 };
 
 template <class F, class R, class... Ts>
-void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, sizeof...(Ts)>& operands) {
+void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, sizeof...(Ts)>& operands,
+              bool in_place = false) {
     static_assert(sizeof...(Ts) <= max_operands, "a map of more than 8 operands");
     const auto rows = [](const void* functor, const MapRows& map, void* out) {
         map_rows<F, R, Ts...>(*static_cast<const F*>(functor), map, static_cast<R*>(out),
                               std::index_sequence_for<Ts...>());
     };
-    ErasedMap{&f, rows, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
+    ErasedMap{&f, rows, y, sizeof(R), operands.data(), sizeof...(Ts), in_place}.run(shape);
 }
 
 [[gnu::noinline]] inline Shape broadcast_all(const char* operation, const Operand* operands,
@@ -363,7 +370,8 @@ template <class F, class T, class... Ts>
 void map_in_place(const F& f, Tensor<T>& y, const Tensor<Ts>&... xs) {
     T* const out = y.mutable_data();
     if (!(((xs.shape() == y.shape()) && ...) && detail::map_few<F, T, T, Ts...>(f, y, out, xs.data()...)))
-        detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...});
+        detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...},
+                                         true);
 }
 
 }  // namespace gradus::kernels

@@ -38,13 +38,19 @@ double logistic(double x) {
         }                                                          \
     }
 FUNCTION(Exp, exp, std::exp, 1.2);
-FUNCTION(ExpOfNegative, exp_of_negative, std::exp, 1.2);
 FUNCTION(Expm1, expm1, std::expm1, 1.7);
 FUNCTION(Log, log, std::log, 1.0);
 FUNCTION(Log1p, log1p, std::log1p, 1.6);
 FUNCTION(Tanh, tanh, std::tanh, 2.7);
 FUNCTION(Sigmoid, sigmoid, logistic, 2.5);
 FUNCTION(Erf, erf, std::erf, 1.4);
+
+struct ExpOfNegative {
+    template <class V>
+    GRADUS_INLINE static V value(const V& x) {
+        return simd::exp_of_negative(x);
+    }
+};
 #undef FUNCTION
 
 template <class F, class T>

@@ -174,6 +174,29 @@ TEST_CASE("map: the same bits for any number of threads") {
     set_num_threads(before);
 }
 
+TEST_CASE("map: beyond the caches as within them") {
+    const Index size = (Index{1} << 23) + 37, part = size / 50;  // 34 MB
+    Tensor<> x = Tensor<>::uninitialized({size});
+    for (Index i = 0; i < size; ++i) x.mutable_data()[i] = static_cast<float>(i % 1000) * 0.01f;
+    const Tensor<> two{2};
+    for (const simd::Isa isa : all_isas) {
+        if (isa > simd::isa()) continue;
+        const simd::ScopedIsa limit(isa);
+        INFO(simd::name(isa));
+        const Tensor<> y = kernels::map("test", rounding, x), scaled = kernels::map("test", product, x, two);
+        Tensor<> in_place = x;
+        kernels::map_in_place(product, in_place, two);
+        bool same = in_place == scaled;
+        for (Index begin = 0, end; begin < size; begin = end) {
+            end = std::min(size, begin + part);
+            const Tensor<> own = x.rows(begin, end);
+            same = same && kernels::map("test", rounding, own) == y.rows(begin, end) &&
+                   kernels::map("test", product, own, two) == scaled.rows(begin, end);
+        }
+        CHECK(same);
+    }
+}
+
 TEST_CASE("map: functions that are not vectorised, and mixed types") {
     const auto pick = [](bool condition, float x, Index y) {
         return condition ? static_cast<double>(x) : static_cast<double>(y);

@@ -9,6 +9,7 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/past_cache.hpp"
 #include "gradus/kernels/simd.hpp"
 
 /// Loops over memory that know nothing of gradients. Shapes are checked by the callers in ops/.
@@ -45,12 +46,14 @@ struct MapRows {
     Index rows, n;
     const void* x[max_operands];
     Index steps[max_operands], along[max_operands];
+    bool past_cache = false;  // for one row, aligned to every pack
 };
 
 /// Whole packs: to[i] = f(from[k][i & along[k]]...) for i < end.
 template <class T>
 struct MapPass {
     Index end;
+    bool past_cache;
     T* to;
     const T* from[max_operands];
     Index along[max_operands];
@@ -67,8 +70,9 @@ struct MapKernel {
             const std::array<const T*, Count> from = {pass->from[I]...};
             const std::array<Index, Count> along = {pass->along[I]...};
             T* const to = pass->to;
+            const bool past_cache = Bytes > 16 && pass->past_cache;  // small packs do not keep memory busy
             for (Index i = 0, end = pass->end; i < end; i += Pack::size)
-                Pack(f(Pack::load(from[I] + (i & along[I]))...)).store(to + i);
+                put(Pack(f(Pack::load(from[I] + (i & along[I]))...)), to + i, past_cache);
         }
     }
 
@@ -94,8 +98,10 @@ void plan_row(const MapRows& map, std::size_t operands, Index row, T* y, Index l
     const Index n = map.n, rest = n & (lanes - 1);
     MapPass<T>&tail = passes[0], &body = passes[1];
     tail.end = rest > 0 ? lanes : 0;
+    tail.past_cache = false;
     tail.to = few;
     body.end = n - rest;
+    body.past_cache = map.past_cache;
     body.to = y;
     for (std::size_t k = 0; k < operands; ++k) {
         const T* x = static_cast<const T*>(map.x[k]) + row * map.steps[k];
@@ -134,6 +140,7 @@ template <class T>
             simd::detail::copy_few(y + (i + 1) * map.n - rest,
                                    few + i * aside + (map.n < lanes ? 0 : lanes - rest), rest);
     }
+    if (map.past_cache) finish_past_cache();
 }
 
 /// A map of rows, whatever the types.
@@ -228,10 +235,11 @@ struct ErasedMap {
     std::size_t element;  // bytes of one element of y
     const Operand* operands;
     std::size_t count;
+    bool in_place;
 
     /// Elements [begin, end) of one row from the first elements on.
-    void part(Index begin, Index end, const Index* strides) const {
-        MapRows map{1, end - begin, {}, {}, {}};
+    void part(Index begin, Index end, const Index* strides, bool past_cache) const {
+        MapRows map{1, end - begin, {}, {}, {}, past_cache};
         for (std::size_t k = 0; k < count; ++k) place(map, k, begin * strides[k], strides[k]);
         rows(f, map, at(begin));
     }
@@ -291,16 +299,17 @@ struct ErasedMap {
             strides[k] = 1;
             same = same && *shapes[k] == result;
         }
+        const bool past_cache = !in_place && goes_past_cache(result.numel() * static_cast<Index>(element));
         if (same) {  // the common case needs no plan
             parallel_for(result.numel(), even_block(result.numel(), parallel_grain, 64),
-                         [&](Index begin, Index end) { part(begin, end, strides); });
+                         [&](Index begin, Index end) { part(begin, end, strides, past_cache); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0];
         if (plan.rank == 1) {
             parallel_for(inner, even_block(inner, parallel_grain, 64),
-                         [&](Index begin, Index end) { part(begin, end, plan.strides[0]); });
+                         [&](Index begin, Index end) { part(begin, end, plan.strides[0], past_cache); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
             parallel_for(inner == 0 ? 0 : result.numel() / inner, block,
@@ -322,13 +331,14 @@ private:
 };
 
 template <class F, class R, class... Ts>
-void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, sizeof...(Ts)>& operands) {
+void map_into(const F& f, R* y, const Shape& shape, const std::array<Operand, sizeof...(Ts)>& operands,
+              bool in_place = false) {
     static_assert(sizeof...(Ts) <= max_operands, "a map of more than 8 operands");
     const auto rows = [](const void* functor, const MapRows& map, void* out) {
         map_rows<F, R, Ts...>(*static_cast<const F*>(functor), map, static_cast<R*>(out),
                               std::index_sequence_for<Ts...>());
     };
-    ErasedMap{&f, rows, y, sizeof(R), operands.data(), sizeof...(Ts)}.run(shape);
+    ErasedMap{&f, rows, y, sizeof(R), operands.data(), sizeof...(Ts), in_place}.run(shape);
 }
 
 [[gnu::noinline]] inline Shape broadcast_all(const char* operation, const Operand* operands,
@@ -349,6 +359,7 @@ bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
         if (n % most_lanes == 0) {
             MapPass<R> pass;  // the places of operands that are not there stay unwritten
             pass.end = n;
+            pass.past_cache = false;
             pass.to = out;
             std::size_t k = 0;
             ((pass.from[k] = x, pass.along[k++] = -1), ...);
@@ -393,7 +404,8 @@ template <class F, class T, class... Ts>
 void map_in_place(const F& f, Tensor<T>& y, const Tensor<Ts>&... xs) {
     T* const out = y.mutable_data();
     if (!(((xs.shape() == y.shape()) && ...) && detail::map_few<F, T, T, Ts...>(f, y, out, xs.data()...)))
-        detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...});
+        detail::map_into<F, T, T, Ts...>(f, out, y.shape(), {detail::operand(y), detail::operand(xs)...},
+                                         true);
 }
 
 }  // namespace gradus::kernels

@@ -15,7 +15,7 @@
 
 namespace gradus::kernels::detail {
 
-/// out[i * n + j] = x[i * step + 2 * j].
+/// out[i * n + j] = x[i * step + 2 * j]. Nothing is read behind the last of these numbers.
 template <class T>
 struct EveryOther {
     template <int Bytes>
@@ -23,8 +23,7 @@ struct EveryOther {
         using Pack = simd::PackOf<T, Bytes>;
         for (Index i = 0; i < rows; ++i, x += step, out += n) {
             Index j = 0;
-            for (; j + Pack::size <= n;
-                 j += Pack::size)  // reads no farther than the last number that it needs
+            for (; j + Pack::size <= n; j += Pack::size)
                 even_then_odd(Pack::load(x + 2 * j), Pack::load(x + 2 * j + Pack::size - 1),
                               std::make_integer_sequence<int, Pack::size>())
                     .store(out + j);

@@ -302,7 +302,8 @@ bool pays(const ConvSizes& s) {
            64 * tiles_of(s.result).area() <= 12 * s.result.area();
 }
 
-/// The planes of a group of channels, the first number of which has that place.
+/// The planes of a group of channels, the first number of which has that place. What is pooled has one group,
+/// at 0.
 template <class T, class Code>
 PooledImages<T, Code> group_at(const PooledImages<T, Code>& x, Index place) {
     return {x.values + place, x.codes ? x.codes + place : nullptr, x.pool};

@@ -15,6 +15,7 @@
 #include "gradus/core/shape.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/core/version.hpp"
 
 #include "gradus/kernels/amx.hpp"
 #include "gradus/kernels/argmax.hpp"

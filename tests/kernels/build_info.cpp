@@ -9,7 +9,8 @@ TEST_CASE("build_info: says what this file was compiled with") {
     const BuildInfo info = build_info();
     CHECK(info.openmp);
     CHECK(info.threads == num_threads());
-    CHECK(info.version == std::string("0.1.0"));
+    CHECK(info.version == std::to_string(GRADUS_VERSION_MAJOR) + "." + std::to_string(GRADUS_VERSION_MINOR) +
+                              "." + std::to_string(GRADUS_VERSION_PATCH));
     CHECK(to_string(BuildInfo{"1.2.3", "g++ 12.2.0", true, true, "avx2", 2}) ==
           "gradus 1.2.3, g++ 12.2.0, optimised, OpenMP, avx2, at most 2 threads");
     CHECK(to_string(BuildInfo{"1.2.3", "g++ 12.2.0", true, true, "avx512", 2, "amx"}) ==

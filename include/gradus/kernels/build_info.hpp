@@ -4,6 +4,7 @@
 #include <string>
 
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/version.hpp"
 #include "gradus/kernels/bf16_unit.hpp"
 #include "gradus/kernels/isa.hpp"
 
@@ -24,7 +25,7 @@ namespace gradus {
 
 /// How the program was built, and what it runs on, as far as it matters for speed.
 struct BuildInfo {
-    const char* version = "0.1.0";
+    const char* version = GRADUS_VERSION;
     std::string compiler;
     bool optimized = false;
     bool openmp = false;

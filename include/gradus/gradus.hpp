@@ -3,6 +3,10 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
+#include "gradus/core/language.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
 #include "gradus/core/bfloat16.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
@@ -164,3 +168,5 @@
 #include "gradus/compiled/optim.inc"
 #undef GRADUS_EXTERN
 #endif
+
+#include "gradus/core/macros_back.inc"

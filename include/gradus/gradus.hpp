@@ -8,6 +8,7 @@
 #include "gradus/core/macros_aside.inc"
 
 #include "gradus/core/bfloat16.hpp"
+#include "gradus/core/bits.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/memory.hpp"

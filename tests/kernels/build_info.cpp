@@ -17,6 +17,8 @@ TEST_CASE("build_info: says what this file was compiled with") {
           "gradus 1.2.3, g++ 12.2.0, optimised, OpenMP, avx512, bfloat16 by amx, at most 2 threads");
     CHECK(to_string(BuildInfo{"1.2.3", "clang 14", false, false, "baseline", 1}) ==
           "gradus 1.2.3, clang 14, not optimised, no OpenMP, baseline, at most 1 thread");
+    CHECK(to_string(BuildInfo{"1.2.3", "g++ 12.2.0", true, true, "baseline", 2, "", "a reason"}) ==
+          "gradus 1.2.3, g++ 12.2.0, optimised, OpenMP, baseline (a reason), at most 2 threads");
     const simd::ScopedIsa scope(simd::Isa::baseline);
     CHECK(build_info().instructions == std::string("baseline"));
     CHECK(build_info().bfloat16 == std::string());

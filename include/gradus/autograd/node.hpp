@@ -105,7 +105,7 @@ struct Node {
     Node* next = nullptr;  // in a list of nodes to be freed, or whose gradient is complete
     Node *previous_in_walk, *next_in_walk;
     int pending = 0;                           // during a walk: contributions still to come
-    std::atomic_flag busy = ATOMIC_FLAG_INIT;  // a thread adds to the gradient or computes the value
+    std::atomic_flag busy{};  // a thread adds to the gradient or computes the value
     bool requires_grad;
     bool is_result = false;
     bool released = false;

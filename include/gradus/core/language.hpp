@@ -15,7 +15,7 @@
 #include "gradus needs min and max: define NOMINMAX before <windows.h>"
 #endif
 
-// Every refusal is an exception. A build that ends the program instead would have to be told apart everywhere.
+// Every refusal is an exception, and loops on several threads hand it on.
 #if !defined(__cpp_exceptions)
 #error "gradus reports errors by exceptions: compile the files that include it without -fno-exceptions"
 #include "gradus needs exceptions: compile the files that include it without -fno-exceptions"

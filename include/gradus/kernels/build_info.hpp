@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/version.hpp"
@@ -32,6 +33,8 @@ struct BuildInfo {
     const char* instructions = "baseline";  // of the kernels, chosen when the program starts
     int threads = 1;                        // that will be used at most
     const char* bfloat16 = "";              // what multiplies such numbers: "amx", "avx512_bf16" or nothing
+    std::string_view isa_limit =
+        simd::isa_limit;  // why `instructions` are few, if the compiler is the reason
 };
 
 inline BuildInfo build_info() {
@@ -58,6 +61,7 @@ inline BuildInfo build_info() {
     return std::string("gradus ") + info.version + ", " + info.compiler +
            (info.optimized ? ", optimised" : ", not optimised") +
            (info.openmp ? ", OpenMP, " : ", no OpenMP, ") + info.instructions +
+           (info.isa_limit.empty() ? "" : " (" + std::string(info.isa_limit) + ")") +
            (*info.bfloat16 ? std::string(", bfloat16 by ") + info.bfloat16 : "") + ", at most " +
            std::to_string(info.threads) + (info.threads == 1 ? " thread" : " threads");
 }

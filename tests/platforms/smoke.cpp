@@ -45,8 +45,9 @@ void check_near(const char* what, double got, double expected, double tolerance 
 double error(const Tensor<>& got, const Tensor<>& expected) {
     double largest = 0, difference = 0;
     for (Index i = 0; i < expected.numel(); ++i) {
-        largest = std::max(largest, std::abs(double{expected.data()[i]}));
-        difference = std::max(difference, std::abs(double{got.data()[i]} - double{expected.data()[i]}));
+        largest = std::max(largest, std::abs(static_cast<double>(expected.data()[i])));
+        difference = std::max(difference, std::abs(static_cast<double>(got.data()[i]) -
+                                                   static_cast<double>(expected.data()[i])));
     }
     return difference / largest;
 }
@@ -58,8 +59,8 @@ void random_bits() {
     check_hash("random bits: uniform double", uniform<double>({1001}, -1, 1, generator), 0x83c33cb6edaf7d0f);
     check_hash("random bits: permutation", permutation(1001, generator), 0x6a9edfbbb24d70d0);
     const Tensor<> normal = randn({1001}, generator);  // by the system's sines and logarithms
-    check_near("random numbers: normal, the first", normal(0), 0.698658347);
-    check_near("random numbers: normal, the last", normal(1000), 1.67011678);
+    check_near("random numbers: normal, the first", static_cast<double>(normal(0)), 0.698658347);
+    check_near("random numbers: normal, the last", static_cast<double>(normal(1000)), 1.67011678);
 }
 
 void products() {
@@ -94,7 +95,7 @@ struct Net {
     }
 };
 
-double loss_after_training() {
+float loss_after_training() {
     manual_seed(3);
     Net net;
     const Variable<> x(rand({24, 1, 12, 12}));
@@ -112,8 +113,8 @@ double loss_after_training() {
 }
 
 void training() {
-    const double loss = loss_after_training();
-    check_near("training: the loss after 8 steps", loss, 0.428914785, 1e-3);
+    const float loss = loss_after_training();
+    check_near("training: the loss after 8 steps", static_cast<double>(loss), 0.428914785, 1e-3);
     set_num_threads(3);
     check("training: the same bits on three threads", loss_after_training() == loss);
 }

@@ -3,7 +3,12 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
+#include "gradus/core/language.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
 #include "gradus/core/bfloat16.hpp"
+#include "gradus/core/bits.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/memory.hpp"
@@ -15,6 +20,7 @@
 #include "gradus/core/shape.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/core/version.hpp"
 
 #include "gradus/kernels/amx.hpp"
 #include "gradus/kernels/argmax.hpp"
@@ -163,3 +169,5 @@
 #include "gradus/compiled/optim.inc"
 #undef GRADUS_EXTERN
 #endif
+
+#include "gradus/core/macros_back.inc"

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <type_traits>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv_pool_gradients.hpp"
 #include "gradus/kernels/pool_block.hpp"
@@ -161,7 +161,8 @@ Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Ten
             const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
             for (Index i = 0; i < size; ++i) {
                 const Int alive = -static_cast<Int>(winners[i] != no_winner);  // nobody could guess a branch
-                sums[i] += std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(numbers[i]) & alive));
+                sums[i] += gradus::detail::bit_cast<T>(
+                    static_cast<Int>(gradus::detail::bit_cast<Int>(numbers[i]) & alive));
             }
         }
         for (Index o = begin; o < end; ++o)

@@ -151,8 +151,8 @@ struct Depthwise {
                     const Index o = p % s.groups * s.out + m;
                     spread(dy + (p / s.groups * channels + o) * s.result.area(), side + reach);
                     simd::run<FlatCorrelation<T>>(static_cast<const T*>(side), weight + o * tap_count,
-                                                  static_cast<const Index*>(reversed.data()), tap_count, T(0),
-                                                  flat + reach, m == 0 ? sum : part);
+                                                  reversed.data(), tap_count, T(0), flat + reach,
+                                                  m == 0 ? sum : part);
                     for (Index q = 0; m > 0 && q < flat + reach; ++q) sum[q] += part[q];
                 }
                 simd::run<CopyRows<T>>(

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/core/shape.hpp"
 #include "gradus/kernels/simd.hpp"
 
@@ -144,8 +144,8 @@ struct WindowSum {
                                          Pack (&sums)[Vectors + 1]) {
         using Int = simd::detail::IntOf<T>;
         const WinningPatch<T>& winner = args.at_code[args.codes[cell]];
-        const Pack scale(
-            std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(args.dy[cell]) & winner.alive)));
+        const Pack scale(gradus::detail::bit_cast<T>(
+            static_cast<Int>(gradus::detail::bit_cast<Int>(args.dy[cell]) & winner.alive)));
         const T* const from = args.image + args.at_cell[cell] + winner.offset;
 #pragma GCC unroll 5
         for (std::size_t v = 0; v < Vectors; ++v)

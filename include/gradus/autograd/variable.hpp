@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "gradus/autograd/node.hpp"
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 
 namespace gradus {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/data/dataset.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 
-// The functions that take options, called with one that they do not have: see core/options.hpp.
+// The functions that take options, called with one that they do not have: see core/remedy.hpp.
 
 namespace gradus::data {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 
-// The losses, called with an option that they do not have: see core/options.hpp.
+// The losses, called with an option that they do not have: see core/remedy.hpp.
 
 namespace gradus {
 

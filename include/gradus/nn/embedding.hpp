@@ -2,7 +2,7 @@
 #pragma once
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"

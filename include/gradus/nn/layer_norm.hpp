@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/norm.hpp"

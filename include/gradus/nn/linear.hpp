@@ -6,7 +6,7 @@
 #include <string>
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/init.hpp"
 #include "gradus/nn/trace.hpp"

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/pool2d.hpp"
 

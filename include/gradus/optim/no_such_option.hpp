@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 
-// The schedules and the clipping of gradients, called with an option that they do not have: see core/options.hpp.
+// The schedules and the clipping of gradients, called with an option that they do not have: see core/remedy.hpp.
 
 namespace gradus::optim {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/optim/options.hpp"
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "gradus/core/error.hpp"
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus::optim {

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "gradus/core/error.hpp"
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/optim/plateau.hpp"
 
 namespace gradus {

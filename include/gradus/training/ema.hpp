@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "gradus/core/options.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/optim/optimizer.hpp"

@@ -4,7 +4,19 @@
 #include <cstddef>
 #include <initializer_list>
 
+// How what does not compile says what to write instead, among the first lines that a compiler prints.
+
 namespace gradus::detail {
+
+/// A text as a template argument. g++ prints the arguments of a deleted function that was called, so its remedy is one
+/// of them; clang++ prints the line of its declaration, so the remedy stands there as well.
+template <std::size_t N>
+struct Text {
+    char text[N];
+    consteval Text(const char (&words)[N]) {
+        for (std::size_t i = 0; i < N; ++i) text[i] = words[i];
+    }
+};
 
 /// Anything that can be written in a call.
 struct AnyValue {

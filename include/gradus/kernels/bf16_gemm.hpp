@@ -7,6 +7,7 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/bf16_pack.hpp"
 #include "gradus/kernels/bf16_unit.hpp"
+#include "gradus/kernels/long_sums.hpp"
 
 // Products of float operands that are rounded to bfloat16 on the way into the unit that multiplies them, or
 // are split into the sum of two such numbers: a · b = ah · bh + ah · bl + al · bh, without al · bl, which is

@@ -12,12 +12,12 @@
 // terms on, a float stands still. So products add up in three levels, which depend on sizes alone:
 //
 //     a run      up to 512 terms, one after the other, in registers
-//     a piece    up to 16 runs, one after the other
+//     a piece    runs of up to 8192 terms, 32 runs at most, one after the other
 //     the sum    pieces in pairs, pairs of pairs, and so on: a binary tree
 //
 // With u = 2^-24 (2^-53 in double), the error of a sum of K products is at most about
 //
-//     (min(K, 512) + 16 + log2(K / 8192)) u · Σ |a · b|,    to first order in u,
+//     (min(K, 512) + 32 + log2(K / 8192)) u · Σ |a · b|,    to first order in u,
 //
 // and usually a few hundredths of it: rounding errors are of both signs. (Higham, "The accuracy of floating
 // point summation", 1993.)
@@ -25,8 +25,8 @@
 namespace gradus::kernels::detail {
 
 inline constexpr Index run_terms = 512;  // of a run, at most
-inline constexpr Index piece_runs = 16;  // of a piece, at most
-inline constexpr Index piece_terms = run_terms * piece_runs;
+inline constexpr Index piece_runs = 32;  // of a piece, at most
+inline constexpr Index piece_terms = 8192;
 
 /// The length of runs that are about equal. Up to run_terms, there is but one.
 inline constexpr Index run_length(Index terms) {
@@ -82,7 +82,7 @@ GRADUS_INLINE void add_runs(Pack (&sums)[Rows][Packs], Index terms, const AddRun
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < Packs; ++v) {
                 totals[level][i][v] = sums[i][v];
-                sums[i][v] = Pack(typename Pack::Value(0));
+                sums[i][v] = Pack(0);
             }
         ++runs;
     }

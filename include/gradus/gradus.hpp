@@ -53,6 +53,7 @@
 #include "gradus/kernels/isa.hpp"
 #include "gradus/kernels/layer_norm.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/matmul.hpp"
 #include "gradus/kernels/max_pool2d.hpp"

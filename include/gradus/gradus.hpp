@@ -6,6 +6,7 @@
 #include "gradus/core/bfloat16.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
+#include "gradus/core/fork.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/print.hpp"

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "gradus/core/fork.hpp"
 #include "gradus/core/ref_count.hpp"
 
 namespace gradus {
@@ -185,6 +186,8 @@ private:
     };
     static Large& large() {
         static constinit Large cache;
+        [[maybe_unused]] static const bool held =
+            hold_at_fork([]() -> std::atomic_flag& { return cache.busy; });
         return cache;
     }
 

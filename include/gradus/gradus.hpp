@@ -11,6 +11,7 @@
 #include "gradus/core/bits.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
+#include "gradus/core/fork.hpp"
 #include "gradus/core/limits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"

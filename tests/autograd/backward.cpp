@@ -164,11 +164,11 @@ TEST_CASE("backward: a walk within a walk of the same nodes is refused") {
     Variable<> x = leaf({3}), y = x * x, z = y * 2.0f;
     const auto refused = [](const char* operation) {
         return Message(
-            std::string("backward: called from a hook or a rule of another backward(), which still "
-                        "works on the gradient of this ") +
-            operation +
-            "; call it after that one has returned, or on a graph of its own that starts from "
-            "detach()ed values");
+            std::string("backward: the gradient of this ") + operation +
+            " is still being computed by another backward(), whose hook or rule called this one or which "
+            "runs "
+            "on another thread; call this one after that has returned, or on a graph of its own that starts "
+            "from detach()ed values");
     };
     const auto walk = [](const Variable<>& from) { from.backward({.keep_graph = true}); };
     bool nested = true;

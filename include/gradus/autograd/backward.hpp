@@ -162,11 +162,10 @@ private:
 
     [[noreturn, gnu::cold]] static void refuse_shared(const Node<T>& node) {
         refuse<GraphError>(
-            {"backward: called from a hook or a rule of another backward(), which still works on "
-             "the gradient of this ",
-             node.name,
-             "; call it after that one has returned, or on a graph of its own that starts from "
-             "detach()ed values"});
+            {"backward: the gradient of this ", node.name,
+             " is still being computed by another backward(), whose hook or rule called this one "
+             "or which runs on another thread; call this one after that has returned, or on a "
+             "graph of its own that starts from detach()ed values"});
     }
 
     /// Sums a gradient over the axes along which the value was broadcast.

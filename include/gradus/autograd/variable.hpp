@@ -127,7 +127,9 @@ public:
     /// Keeps the gradient of an intermediate result, too.
     void retain_grad() { node().retain_grad = true; }
 
-    /// Calls hook(gradient) -> gradient once per backward(), when this value's gradient is complete.
+    /// Calls hook(gradient) -> gradient once per backward(), when this value's gradient is complete. A hook
+    /// may register and remove hooks (a leaf's first one is called from the next backward() on), change
+    /// leaves, let variables go, throw, and call backward() on another graph.
     template <class F>
     HookHandle<T> register_hook(F hook) {
         struct Holder final : detail::Hook<T> {
@@ -144,8 +146,10 @@ public:
     /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to
     /// theirs. Releases the history unless {.keep_graph = true}. Throws GraphError if nothing requires a
     /// gradient, if the value is not a single number and no seed is given, or if the history is gone. If a
-    /// rule or a hook throws, leaves keep what they got so far, and history already walked is gone. Graphs on
-    /// different threads may share leaves (without hooks), but one graph is walked by one thread at a time.
+    /// rule or a hook throws, leaves keep what they got so far, and history already walked is gone. A rule or
+    /// a hook may itself call backward(), but not on results (or leaves with hooks) that this one has yet to
+    /// finish: that is a GraphError. Graphs on different threads may share leaves (without hooks), but one
+    /// graph is walked by one thread at a time.
     void backward(BackwardOptions<T> options = {}) const;
 #ifndef __clang__  // which says without it that there is no such option
     template <std::size_t N>

@@ -40,7 +40,9 @@ Variable<T> traced(const Layer* layer, Variable<T> output) {
 /// Listens while it lives.
 class Trace : detail::TraceListener {
 public:
-    Trace() : TraceListener{&append}, before_(detail::active_trace()) { detail::active_trace() = this; }
+    [[nodiscard]] Trace() : TraceListener{&append}, before_(detail::active_trace()) {
+        detail::active_trace() = this;
+    }
     ~Trace() { detail::active_trace() = before_; }
     Trace(const Trace&) = delete;
     Trace& operator=(const Trace&) = delete;

@@ -77,6 +77,7 @@ public:
     explicit Report(const Flags& flags) : epochs_(flags.epochs), history_(flags) {
         std::printf("%s, learning rate %g, schedule %s, batch %d\n", flags.optimizer.c_str(), flags.lr,
                     flags.schedule.c_str(), flags.batch);
+        flush_output();
     }
 
     void epoch(const Scores& train, const Scores& val) {

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #endif
 
+#include "gradus/core/error.hpp"
 #include "gradus/core/ref_count.hpp"
 
 namespace gradus {
@@ -251,7 +252,8 @@ private:
         void* memory = ::operator new(bytes, alignment_of(bytes), std::nothrow);
         if (!memory) {
             release();
-            memory = ::operator new(bytes, alignment_of(bytes));
+            memory = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+            if (!memory) refuse<OutOfMemory>({"memory: the system does not give ", bytes, " bytes"});
         }
 #if defined(MADV_HUGEPAGE)
         // A kernel may read a whole block with few entries of the page table; advice may be declined.

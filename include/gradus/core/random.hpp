@@ -86,10 +86,18 @@ T unit_uniform(std::uint32_t high, std::uint32_t low) {
         return static_cast<T>(static_cast<double>((std::uint64_t{high} << 32 | low) >> 11) * 0x1p-53);
 }
 
+/// A draw of unit_uniform, for transforms that need a number above 0: 0 stands for all numbers below the
+/// least step, and becomes the middle of them. (1 is never drawn.)
+template <class T>
+T above_zero(T u) {
+    return u > 0 ? u : std::is_same_v<T, float> ? T(0x1p-25) : T(0x1p-54);
+}
+
 /// Fills a tensor from draw(words), which turns one Philox block into two elements.
 template <class T, class Draw>
-Tensor<T> random_tensor(const Shape& shape, const RandomStream& stream, const Draw& draw) {
-    Tensor<T> result = Tensor<T>::uninitialized(shape);
+Tensor<T> random_tensor(const char* operation, const Shape& shape, const RandomStream& stream,
+                        const Draw& draw) {
+    Tensor<T> result = Tensor<T>::uninitialized(shape, operation);
     T* out = result.mutable_data();
     const Index size = shape.numel();
     parallel_for((size + 1) / 2, parallel_grain / 8, [&](Index begin, Index end) {
@@ -113,7 +121,7 @@ Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_ide
     if (!(low <= high) || !std::isfinite(high - low))
         detail::fail<ValueError>("uniform", "needs low <= high, both finite and not too far apart", low,
                                  high);
-    return detail::random_tensor<T>(shape, generator.next(), [=](const auto& words) {
+    return detail::random_tensor<T>("uniform", shape, generator.next(), [=](const auto& words) {
         const T a = low + (high - low) * detail::unit_uniform<T>(words[0], words[1]);
         const T b = low + (high - low) * detail::unit_uniform<T>(words[2], words[3]);
         return std::array<T, 2>{a < high ? a : low, b < high ? b : low};  // rounding can reach `high`
@@ -128,7 +136,7 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_ide
     static_assert(std::is_floating_point_v<T>, "normal numbers are floating-point; cast<T>() them");
     if (!(std >= 0) || !std::isfinite(std) || !std::isfinite(mean))
         detail::fail<ValueError>("normal", "needs a finite mean and a finite std >= 0", mean, std);
-    return detail::random_tensor<T>(shape, generator.next(), [=](const auto& words) {
+    return detail::random_tensor<T>("normal", shape, generator.next(), [=](const auto& words) {
         const double u = 1.0 - detail::unit_uniform<double>(words[0], words[1]);  // (0, 1]: log is finite
         const double angle = 2.0 * std::numbers::pi * detail::unit_uniform<double>(words[2], words[3]);
         const double radius = std::sqrt(-2.0 * std::log(u));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <iterator>
+#include <limits>
 #include <string>
 
 #include "gradus/core/error.hpp"
@@ -13,6 +14,27 @@ namespace gradus {
 
 /// Signed size and position type of the whole library, and the element type of labels.
 using Index = std::int64_t;
+
+namespace detail {
+
+// Sums and products of sizes that come from outside, which may be too large for an Index: they then stop at
+// `saturated`, which no shape takes.
+
+inline constexpr Index saturated = std::numeric_limits<Index>::max();
+
+/// a + b for sizes that are not negative.
+constexpr Index saturated_sum(Index a, Index b) {
+    Index sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? saturated : sum;
+}
+
+/// a · b for sizes that are not negative.
+constexpr Index saturated_product(Index a, Index b) {
+    Index product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? saturated : product;
+}
+
+}  // namespace detail
 
 /// The sizes of a tensor's axes, outermost first: Shape{2, 3} is two rows of three. At most 8 axes.
 /// Throws ShapeError if a size is negative, there are too many axes, or there are more than 2⁵⁶ elements
@@ -27,6 +49,13 @@ public:
     template <std::input_iterator Iterator>
     [[gnu::noinline]] Shape(Iterator begin, Iterator end) {
         for (; begin != end; ++begin) push_back(static_cast<Index>(*begin));
+    }
+
+    /// The same, refused in the name of `operation`.
+    static Shape of(const char* operation, std::initializer_list<Index> sizes) {
+        Shape shape;
+        for (const Index size : sizes) shape.push_back(size, operation);
+        return shape;
     }
 
     int rank() const { return rank_; }
@@ -60,15 +89,15 @@ public:
         return axis < 0 ? axis + rank_ : axis;
     }
 
-    [[gnu::noinline]] void push_back(Index size) {
+    [[gnu::noinline]] void push_back(Index size, const char* operation = "shape") {
         if (rank_ == max_rank) [[unlikely]]
-            detail::refuse<ShapeError>("shape", "more than 8 axes; flatten or reshape first");
+            detail::refuse<ShapeError>(operation, "more than 8 axes; flatten or reshape first");
         if (size < 0) [[unlikely]]
-            detail::refuse<ShapeError>({"shape: a size is negative: got ", size, " at axis ", rank_});
-        Index total = numel_ > 0 ? numel_ : nonzero_product();
-        if (__builtin_mul_overflow(total, std::max<Index>(size, 1), &total) || total > max_numel) [[unlikely]]
+            detail::refuse<ShapeError>({operation, ": a size is negative: got ", size, " at axis ", rank_});
+        const Index before = numel_ > 0 ? numel_ : nonzero_product();
+        if (detail::saturated_product(before, std::max<Index>(size, 1)) > max_numel) [[unlikely]]
             detail::refuse<ShapeError>(
-                {"shape: more elements than memory can address: got size ", size, " at axis ", rank_});
+                {operation, ": more elements than memory can address: got size ", size, " at axis ", rank_});
         numel_ *= size;
         sizes_[rank_++] = size;
     }
@@ -137,7 +166,7 @@ private:
         const Index m = i < rank - a.rank() ? 1 : a[i - (rank - a.rank())];
         const Index n = i < rank - b.rank() ? 1 : b[i - (rank - b.rank())];
         if (m != n && m != 1 && n != 1) detail::fail<ShapeError>(operation, "shapes do not broadcast", a, b);
-        result.push_back(m == 1 ? n : m);
+        result.push_back(m == 1 ? n : m, operation);
     }
     return result;
 }

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <limits>
+#include <new>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -18,6 +20,12 @@
 
 namespace gradus {
 namespace detail {
+
+[[noreturn, gnu::cold]] inline void refuse_memory(const char* operation, const Shape& shape,
+                                                  std::uint64_t bytes) {
+    refuse<OutOfMemory>({operation, ": out of memory: ", to_string(shape), " needs ", bytes,
+                         " bytes; is a size larger than meant?"});
+}
 
 /// Shared memory behind tensors: a reference count and the bytes that follow it (or somebody else's bytes,
 /// borrowed).
@@ -163,9 +171,17 @@ public:
         return Tensor(check_count("borrow", shape, values.size()), detail::Storage::borrow(values.data()));
     }
 
-    /// A tensor whose elements hold no particular values yet.
-    [[gnu::noinline]] static Tensor uninitialized(const Shape& shape) {
-        return Tensor(shape, detail::Storage(static_cast<std::size_t>(shape.numel()) * sizeof(T)));
+    /// A tensor whose elements hold no particular values yet. Throws OutOfMemory, in the name of `operation`,
+    /// if the system does not have the memory.
+    [[gnu::noinline]] static Tensor uninitialized(const Shape& shape, const char* operation = "tensor") {
+        const std::uint64_t bytes = static_cast<std::uint64_t>(shape.numel()) * sizeof(T);
+        try {
+            if (bytes > std::numeric_limits<std::size_t>::max() / 2) [[unlikely]]  // where that has 32 bits
+                throw std::bad_alloc();
+            return Tensor(shape, detail::Storage(static_cast<std::size_t>(bytes)));
+        } catch (const std::bad_alloc&) {
+            detail::refuse_memory(operation, shape, bytes);
+        }
     }
 
     const Shape& shape() const { return shape_; }
@@ -308,14 +324,14 @@ private:
 /// A tensor filled with `value`.
 template <class T = float>
 Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
-    Tensor<T> result = Tensor<T>::uninitialized(shape);
+    Tensor<T> result = Tensor<T>::uninitialized(shape, "full");
     detail::fill_copies(result.mutable_data(), shape.numel(), value);
     return result;
 }
 
 template <class T = float>
 Tensor<T> zeros(const Shape& shape) {
-    Tensor<T> result = Tensor<T>::uninitialized(shape);
+    Tensor<T> result = Tensor<T>::uninitialized(shape, "zeros");
     std::memset(static_cast<void*>(result.mutable_data()), 0,
                 result.values().size_bytes());  // 0 has no bits set
     return result;
@@ -329,7 +345,7 @@ Tensor<T> ones(const Shape& shape) {
 /// 0, 1, ..., count - 1.
 template <class T = float>
 Tensor<T> arange(Index count) {
-    Tensor<T> result = Tensor<T>::uninitialized({count});
+    Tensor<T> result = Tensor<T>::uninitialized(Shape::of("arange", {count}), "arange");
     T* out = result.mutable_data();
     for (Index i = 0; i < count; ++i) out[i] = static_cast<T>(i);
     return result;
@@ -338,7 +354,7 @@ Tensor<T> arange(Index count) {
 /// `count` evenly spaced numbers from `first` to `last`, both included; `first` alone if count is 1.
 template <class T = float>
 Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, Index count) {
-    Tensor<T> result = Tensor<T>::uninitialized({count});
+    Tensor<T> result = Tensor<T>::uninitialized(Shape::of("linspace", {count}), "linspace");
     T* out = result.mutable_data();
     const T steps = static_cast<T>(std::max<Index>(count - 1, 1));
     for (Index i = 0; i < count; ++i) out[i] = first + (last - first) * static_cast<T>(i) / steps;
@@ -349,20 +365,38 @@ Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, 
 /// The identity matrix [size, size].
 template <class T = float>
 Tensor<T> eye(Index size) {
-    Tensor<T> result = zeros<T>({size, size});
+    Tensor<T> result = zeros<T>(Shape::of("eye", {size, size}));
     T* out = result.mutable_data();
     for (Index i = 0; i < size; ++i) out[i * size + i] = T(1);
     return result;
 }
 
-/// The same elements converted to another type (towards zero from floating point to integers, which must
-/// fit).
+namespace detail {
+
+/// Whether x, without what follows its point, is a number of the integer type `To`.
+template <class To>
+bool fits_integer(double x) {
+    using Limits = std::numeric_limits<To>;
+    const double beyond = 2.0 * static_cast<double>(To{1} << (Limits::digits - 1));  // the largest + 1
+    return x < beyond && (Limits::is_signed ? x >= -beyond || x + 1 > -beyond : x > -1);
+}
+
+}  // namespace detail
+
+/// The same elements converted to another type. From floating point to integers it goes towards zero; NaN and
+/// what is too large for the integers is a ValueError.
 template <class To, class From>
 Tensor<To> cast(const Tensor<From>& x) {
     if constexpr (std::is_same_v<To, From>) return x;
-    Tensor<To> result = Tensor<To>::uninitialized(x.shape());
+    Tensor<To> result = Tensor<To>::uninitialized(x.shape(), "cast");
     To* out = result.mutable_data();
-    for (const From& value : x) *out++ = static_cast<To>(value);
+    for (const From& value : x) {
+        if constexpr (std::is_integral_v<To> && !std::is_same_v<To, bool> && !std::is_integral_v<From>)
+            if (!detail::fits_integer<To>(static_cast<double>(value))) [[unlikely]]
+                detail::fail<ValueError>("cast", "a number does not fit the integers",
+                                         static_cast<double>(value));
+        *out++ = static_cast<To>(value);
+    }
     return result;
 }
 

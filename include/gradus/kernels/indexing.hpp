@@ -45,7 +45,7 @@ void for_each_index(const Shape& indices, const Shape& x, int indexed_axis, cons
 template <class T>
 Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
     const Index count = indices.numel();
-    Tensor<T> y = Tensor<T>::uninitialized(x.shape().with(axis, count));
+    Tensor<T> y = Tensor<T>::uninitialized(x.shape().with(axis, count), "index_select");
     if (y.numel() == 0) return y;
     const Index outer = x.shape().span(0, axis), inner = x.shape().span(axis + 1, x.rank());
     const Index size = x.size(axis);
@@ -88,7 +88,7 @@ void index_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>
 /// y[i, j, k] = x[i, indices[i, j, k], k] for axis 1, and so on; y has the shape of the indices.
 template <class T>
 Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
-    Tensor<T> y = Tensor<T>::uninitialized(indices.shape());
+    Tensor<T> y = Tensor<T>::uninitialized(indices.shape(), "gather");
     if (y.numel() == 0) return y;
     const Index stride = x.shape().span(axis + 1, x.rank());
     const T* const in = x.data();
@@ -115,9 +115,10 @@ void scatter_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Inde
 template <class T>
 Tensor<T> one_hot(const Tensor<Index>& labels, Index classes) {
     Shape shape = labels.shape();
-    shape.push_back(classes);
-    Tensor<T> y = zeros<T>(shape);
+    shape.push_back(classes, "one_hot");
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "one_hot");
     T* out = y.mutable_data();
+    std::fill_n(out, y.numel(), T(0));
     for (const Index label : labels) {
         out[label] = T(1);
         out += classes;

@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "gradus/autograd/record.hpp"
@@ -83,11 +84,17 @@ Variable<T> sum(const Variable<T>& x, const Axes& over = {}, ReduceOptions optio
 }
 
 /// The mean over the given axes: NaN of no elements.       dx = dy / count, repeated along them
+/// Of integers it is rounded towards zero; ValueError for none of them, or more than their type counts.
 template <class T>
 Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("mean", x.shape());
     const Shape shape = x.shape(), kept = detail::reduced_shape(shape, axes, true);
-    const T count = T(detail::reduced_count(shape, axes));
+    const Index elements = detail::reduced_count(shape, axes);
+    const T count = T(elements);
+    if constexpr (std::is_integral_v<T>)
+        if (elements == 0 || static_cast<Index>(count) != elements)
+            detail::fail<ValueError>("mean", "integers cannot be divided by the count; cast<float>() first?",
+                                     elements);
     const Tensor<T> total = kernels::reduce<kernels::SumOf>(x.value(), axes);
     return record("mean", (total / count).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
                   wrt(x, [shape, kept, count](const Tensor<T>& dy) {

@@ -62,7 +62,17 @@ public:
     bool improved() const { return state_.epochs > 0 && state_.best_epoch == state_.epochs - 1; }
 
     const State& state() const { return state_; }
-    void load_state(const State& state) { state_ = state; }
+    /// Goes on where the one that gave this state() was. Throws ValueError for what cannot be a state.
+    [[gnu::cold]] void load_state(const State& state) {
+        if (std::isnan(state.best))
+            detail::fail<ValueError>("early_stopping", "load_state: the best metric is not a number",
+                                     state.best);
+        detail::check_count("early_stopping", "load_state: epochs", state.epochs);
+        if (state.best_epoch < -1 || state.best_epoch >= state.epochs)
+            detail::fail<ValueError>("early_stopping", "load_state: the best epoch must be one of the epochs",
+                                     state.best_epoch, state.epochs);
+        state_ = state;
+    }
 
 private:
     EarlyStoppingOptions options_;

@@ -165,6 +165,7 @@
 #include "gradus/training/history.hpp"
 #include "gradus/training/lr_finder.hpp"
 #include "gradus/training/metrics.hpp"
+#include "gradus/training/write_file.hpp"
 
 // With the CMake target gradus::compiled, the common templates for float come from its library.
 #ifdef GRADUS_COMPILED

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/optim/optimizer.hpp"
 
+#include <cmath>
+#include <limits>
+
 #include "gradus/nn/linear.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/ops/arithmetic.hpp"
 #include "gradus/ops/reduce.hpp"
 #include "gradus/optim/adagrad.hpp"
+#include "gradus/optim/adam.hpp"
+#include "gradus/optim/rmsprop.hpp"
 #include "gradus/optim/sgd.hpp"
 #include "support/numbers.hpp"
 
 using namespace gradus;
-using optim::SGD;
+using optim::SGD, optim::Adam, optim::AdamW, optim::RMSProp, optim::Adagrad;
 
 namespace {
 
@@ -300,11 +305,59 @@ TEST_CASE("optimizer: what is no state of these parameters is refused, and nothi
         load([](auto& s) { s[1].kinds[0].value = ones({4}); }), ShapeError,
         Message("sgd: load_state: momentum_buffer of fc1.bias does not fit: got [4] and [3]"));
     CHECK_THROWS_MATCHES(load([](auto& s) { s[1].steps = -1; }), ValueError,
-                         Message("sgd: load_state: a step count is negative"));
+                         Message("sgd: load_state: the steps of fc1.bias must be from 0 to 2^53: got -1"));
     CHECK(sgd.state()[0].kinds[0].value == good[0].kinds[0].value);
     CHECK(sgd.groups()[0].steps == std::vector<Index>{1, 1, 1});
     load([](auto& s) { s[1].kinds.clear(); });  // never updated, say
     CHECK(sgd.state()[1].kinds[0].value == zeros({3}));
+}
+
+namespace {
+
+/// Step counts from outside: what would overflow is refused, and the largest that is taken gives numbers.
+template <class Optimizer>
+void check_step_counts() {
+    Variable<> w = leaf(Tensor<>{1, 2});
+    Optimizer optimizer(std::vector<Variable<>>{w});
+    w.set_grad(Tensor<>{0.5f, -0.5f});
+    optimizer.step();
+    auto state = optimizer.state();
+    const Index most = std::numeric_limits<Index>::max();
+    for (const Index steps :
+         {most, most - 1, (Index{1} << 53) + 1, Index{-1}, std::numeric_limits<Index>::min()}) {
+        state[0].steps = steps;
+        CHECK_THROWS_AS(optimizer.load_state(state), ValueError);
+        CHECK(optimizer.state()[0].steps == 1);
+    }
+    state[0].steps = Index{1} << 53;
+    optimizer.load_state(state);
+    for (int i = 0; i < 3; ++i) {
+        w.set_grad(Tensor<>{0.5f, -0.5f});
+        optimizer.step();
+    }
+    for (const float value : w.value()) CHECK(std::isfinite(value));
+    CHECK(optimizer.state()[0].steps == (Index{1} << 53) + 3);
+}
+
+}  // namespace
+
+TEST_CASE("optimizer: step counts of saved states") {
+    check_step_counts<SGD<>>();
+    check_step_counts<Adam<>>();
+    check_step_counts<AdamW<>>();
+    check_step_counts<RMSProp<>>();
+    check_step_counts<Adagrad<>>();
+}
+
+TEST_CASE("optimizer: settings that a float cannot hold are refused") {
+    const std::vector<Variable<>> w{leaf(Tensor<>{1})};
+    CHECK_THROWS_MATCHES(SGD<>(w, {.lr = 1e39}), ValueError,
+                         Message("sgd: lr must be finite and not negative: got 1e+39"));
+    CHECK_THROWS_MATCHES(Adam<>(w, {.lr = 1e30, .lr_scale = 1e30}), ValueError,
+                         Message("adam: lr · lr_scale must be finite and not negative: got 1e+60"));
+    CHECK_THROWS_AS(AdamW<>(w, {.weight_decay = 1e300}), ValueError);
+    CHECK_THROWS_AS(RMSProp<>(w, {.momentum = 1e300}), ValueError);
+    CHECK_THROWS_AS(Adagrad<>(w, {.initial_accumulator_value = 1e300}), ValueError);
 }
 
 TEST_CASE("optimizer: gradients of micro-batches accumulate to that of the batch") {

@@ -122,6 +122,13 @@ namespace detail {
     return text;
 }
 
+/// Counters that come from outside, in saved states, may be as large as a double counts: no program gets
+/// there, and the next ones do not overflow. Throws ValueError otherwise.
+[[gnu::cold]] inline void check_count(const char* operation, std::string_view what, long long count) {
+    if (count < 0 || count > 1LL << 53)
+        refuse<ValueError>({operation, ": ", what, " must be from 0 to 2^53: got ", count});
+}
+
 template <class T>
 [[gnu::cold]] std::string item_text(const void* item) {
     const T& value = *static_cast<const T*>(item);

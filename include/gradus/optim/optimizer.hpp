@@ -340,7 +340,7 @@ private:
                           ("load_state: the state of " + saved.name + " stands where that of " +
                            group.names[i] + " is expected; is it the same model?")
                               .c_str());
-        check<ValueError>(saved.steps >= 0, name, "load_state: a step count is negative");
+        gradus::detail::check_count(name, "load_state: the steps of " + saved.name, saved.steps);
         group.steps[i] = saved.steps;
         for (const auto& [kind, value] : saved.kinds) {
             std::size_t k = 0;

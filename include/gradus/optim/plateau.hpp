@@ -10,17 +10,6 @@
 #include "gradus/core/shape.hpp"
 
 namespace gradus::optim {
-namespace detail {
-
-/// Counters that come from outside (saved states) may be as large as a double counts: no program gets there,
-/// and no sum of two overflows.
-[[gnu::cold]] inline void check_count(const char* name, const char* what, Index count) {
-    constexpr Index most = Index{1} << 53;
-    if (count < 0 || count > most)
-        gradus::detail::refuse<ValueError>({name, ": ", what, " must be from 0 to 2^53: got ", count});
-}
-
-}  // namespace detail
 
 enum class Mode { min, max };  // which metric is better: a lower one (a loss) or a higher one (a score)
 enum class ThresholdMode { rel, abs };  // better by a share of the best, or by so much
@@ -109,7 +98,7 @@ public:
         if (std::isnan(state.best))
             gradus::detail::fail<ValueError>(name, "load_state: the best metric is not a number", state.best);
         for (const Index epochs : {state.bad_epochs, state.cooldown})
-            detail::check_count(name, "load_state: epochs", epochs);
+            gradus::detail::check_count(name, "load_state: epochs", epochs);
         state_ = state;
     }
 

@@ -70,7 +70,7 @@ public:
         if (std::isnan(state.best))
             detail::fail<ValueError>("early_stopping", "load_state: the best metric is not a number",
                                      state.best);
-        optim::detail::check_count("early_stopping", "load_state: epochs", state.epochs);
+        detail::check_count("early_stopping", "load_state: epochs", state.epochs);
         if (state.best_epoch < -1 || state.best_epoch >= state.epochs)
             detail::fail<ValueError>("early_stopping", "load_state: the best epoch must be one of the epochs",
                                      state.best_epoch, state.epochs);

@@ -3,18 +3,26 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
+#include "gradus/core/language.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
 #include "gradus/core/bfloat16.hpp"
+#include "gradus/core/bits.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
+#include "gradus/core/limits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/ref_count.hpp"
 #include "gradus/core/reflect.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/core/version.hpp"
 
 #include "gradus/kernels/amx.hpp"
 #include "gradus/kernels/argmax.hpp"
@@ -46,6 +54,7 @@
 #include "gradus/kernels/isa.hpp"
 #include "gradus/kernels/layer_norm.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/matmul.hpp"
 #include "gradus/kernels/max_pool2d.hpp"
@@ -91,6 +100,7 @@
 #include "gradus/ops/layout.hpp"
 #include "gradus/ops/map.hpp"
 #include "gradus/ops/matmul.hpp"
+#include "gradus/ops/no_such_option.hpp"
 #include "gradus/ops/norm.hpp"
 #include "gradus/ops/norm_relu.hpp"
 #include "gradus/ops/pool2d.hpp"
@@ -107,6 +117,7 @@
 #include "gradus/nn/layer_norm.hpp"
 #include "gradus/nn/linear.hpp"
 #include "gradus/nn/model.hpp"
+#include "gradus/nn/no_such_option.hpp"
 #include "gradus/nn/pool2d.hpp"
 #include "gradus/nn/residual.hpp"
 #include "gradus/nn/sequential.hpp"
@@ -124,6 +135,7 @@
 #include "gradus/loss/labels.hpp"
 #include "gradus/loss/mse.hpp"
 #include "gradus/loss/nll.hpp"
+#include "gradus/loss/no_such_option.hpp"
 #include "gradus/loss/reduction.hpp"
 #include "gradus/loss/smooth_l1.hpp"
 
@@ -132,6 +144,7 @@
 #include "gradus/optim/clip.hpp"
 #include "gradus/optim/cyclic_schedules.hpp"
 #include "gradus/optim/decay_schedules.hpp"
+#include "gradus/optim/no_such_option.hpp"
 #include "gradus/optim/optimizer.hpp"
 #include "gradus/optim/options.hpp"
 #include "gradus/optim/plateau.hpp"
@@ -143,6 +156,7 @@
 #include "gradus/data/idx.hpp"
 #include "gradus/data/loader.hpp"
 #include "gradus/data/mnist.hpp"
+#include "gradus/data/no_such_option.hpp"
 #include "gradus/data/transform.hpp"
 
 #include "gradus/training/early_stopping.hpp"
@@ -164,3 +178,5 @@
 #include "gradus/compiled/optim.inc"
 #undef GRADUS_EXTERN
 #endif
+
+#include "gradus/core/macros_back.inc"

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gradus/autograd/node.hpp"
+#include "gradus/core/remedy.hpp"
 
 namespace gradus {
 
@@ -52,6 +53,8 @@ public:
     Variable(Tensor<T> value) : Variable(std::move(value), VariableOptions{}) {}
     Variable(Tensor<T> value, VariableOptions options)
         : node_(detail::make_node<detail::Node<T>>(std::move(value), options.requires_grad)) {}
+    template <std::size_t N>
+    Variable(Tensor<T> value, detail::NoSuchOption<N>);
     explicit Variable(detail::ReaderRef<T> node) : node_(std::move(node)) {}
 
     Tensor<T> value() && { return std::as_const(*this).value(); }  // a temporary's value outlives it
@@ -144,6 +147,10 @@ public:
     /// rule or a hook throws, leaves keep what they got so far, and history already walked is gone. Graphs on
     /// different threads may share leaves (without hooks), but one graph is walked by one thread at a time.
     void backward(BackwardOptions<T> options = {}) const;
+#ifndef __clang__  // which says without it that there is no such option
+    template <std::size_t N>
+    void backward(detail::NoSuchOption<N>) const;
+#endif
 
     /// The name of the operation that made this value; "leaf" for a leaf.
     const char* operation() const { return node().name; }

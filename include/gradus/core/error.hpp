@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "gradus/core/language.hpp"
+
 #include <concepts>
 #include <cstdio>
 #include <cstdlib>

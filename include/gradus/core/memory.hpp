@@ -145,7 +145,7 @@ private:
     }
 
     struct Large {
-        std::atomic_flag busy = ATOMIC_FLAG_INIT;
+        std::atomic_flag busy{};
         std::array<Free*, classes - small_classes> heads{};
         std::array<int, classes - small_classes> waiting{};   // blocks of each class
         std::array<int, classes - small_classes> to_spare{};  // the fewest that waited in this round

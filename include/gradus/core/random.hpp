@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
 
@@ -167,10 +168,9 @@ inline Tensor<Index> permutation(Index count, const RandomStream& stream) {
     const auto below = [&](std::uint64_t bound) {
         for (;;) {
             const auto words = stream(draws++);
-            __extension__ using Wide = unsigned __int128;
-            const Wide product = Wide{std::uint64_t{words[0]} << 32 | words[1]} * bound;
-            if (static_cast<std::uint64_t>(product) >= (0 - bound) % bound)
-                return static_cast<std::uint64_t>(product >> 64);
+            const detail::Wide product =
+                detail::wide_product(std::uint64_t{words[0]} << 32 | words[1], bound);
+            if (product.low >= (0 - bound) % bound) return product.high;
         }
     };
     for (Index i = count - 1; i > 0; --i)

@@ -24,6 +24,14 @@ struct Size2 {
     constexpr Index area() const { return height * width; }
 };
 
+namespace detail {
+
+/// What can stand for height and width: a number or a Size2, but no braces, which are for options.
+template <class S>
+concept Extent = std::integral<S> || std::same_as<S, Size2>;
+
+}  // namespace detail
+
 /// "[3, 2]".
 [[gnu::cold]] inline std::string to_string(const Size2& size) {
     return "[" + std::to_string(size.height) + ", " + std::to_string(size.width) + "]";

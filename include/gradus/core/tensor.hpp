@@ -16,6 +16,7 @@
 
 #include "gradus/core/error.hpp"
 #include "gradus/core/memory.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus {
@@ -114,6 +115,20 @@ void fill_copies(T* to, Index n, const T& value) {
         {operation, ": shape ", to_string(shape), " needs ", shape.numel(), " values: got ", count});
 }
 
+/// Reading an element, in a base class only because g++ prints its arguments where x(0, 1) is assigned to.
+template <class Tensor, class T, Text to_write>
+struct Elements {
+    template <std::integral... Is>
+    const T& operator()(Is... positions) const& {  // to write, x.mutable_at(0, 1) = 5
+        const Tensor& x = static_cast<const Tensor&>(*this);
+        return x.data()[x.offset({static_cast<Index>(positions)...})];
+    }
+    template <std::integral... Is>
+    T operator()(Is... positions) const&& {  // by value: the tensor goes
+        return (*this)(positions...);
+    }
+};
+
 }  // namespace detail
 
 /// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by
@@ -125,7 +140,8 @@ void fill_copies(T* to, Index n, const T& value) {
 ///     float x = a(1, 0);                   // 3
 ///     a.mutable_at(1, 0) = 5;
 template <class T = float>
-class Tensor {
+class Tensor : public detail::Elements<Tensor<T>, T, "x.mutable_at(0, 1) = 5 writes"> {
+    friend detail::Elements<Tensor<T>, T, "x.mutable_at(0, 1) = 5 writes">;
     static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>, "a tensor holds plain numbers");
 
 public:
@@ -206,15 +222,18 @@ public:
 
     /// The element at these positions, one per axis. Throws ShapeError if there are too many, too few or out
     /// of range.
-    template <std::integral... Is>
-    T operator()(Is... positions) const {
-        return data_[offset({static_cast<Index>(positions)...})];
-    }
+    using detail::Elements<Tensor<T>, T, "x.mutable_at(0, 1) = 5 writes">::operator();
     template <std::integral... Is>
     T& mutable_at(Is... positions) {
         const Index at = offset({static_cast<Index>(positions)...});
         return mutable_data()[at];
     }
+
+    template <detail::Text remedy = "x(0, 1) is an element, x.rows(0, 1) a row", class I>
+    void operator[](I) const = delete;  // x(0, 1) is an element, x.rows(0, 1) a row
+
+    template <detail::Text remedy = "any(x) or all(x) of a condition, x.item() of one number", class N>
+    requires std::is_arithmetic_v<N> operator N() const = delete;  // any(x), all(x) or x.item()
 
     /// The only element. Throws ShapeError if there is not exactly one.
     T item() const {

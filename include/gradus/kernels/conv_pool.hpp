@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <type_traits>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv_pool_gradients.hpp"
 #include "gradus/kernels/pool_block.hpp"
@@ -154,18 +154,30 @@ Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Ten
     const Index most = std::max<Index>(1, parallel_grain / std::max<Index>(1, 4 * s.conv.batch * cells));
     parallel_for(s.conv.out, even_block(s.conv.out, most), [&](Index begin, Index end) {
         const Index size = (end - begin) * cells;
-        Tensor<T> memory = zeros<T>({size});
-        T* const sums = memory.mutable_data();
-        for (Index n = 0; n < s.conv.batch; ++n) {
-            const T* const numbers = dy.data() + (n * s.conv.out + begin) * cells;
-            const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
-            for (Index i = 0; i < size; ++i) {
-                const Int alive = -static_cast<Int>(winners[i] != no_winner);  // nobody could guess a branch
-                sums[i] += std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(numbers[i]) & alive));
+        Tensor<T> memory = Tensor<T>::uninitialized({size});
+        const auto add_images = [&](Index first, Index last, T* sums) {
+            std::fill_n(sums, size, T(0));
+            for (Index n = first; n < last; ++n) {
+                const T* const numbers = dy.data() + (n * s.conv.out + begin) * cells;
+                const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
+                for (Index i = 0; i < size; ++i) {
+                    const Int alive =
+                        -static_cast<Int>(winners[i] != no_winner);  // nobody could guess a branch
+                    sums[i] += gradus::detail::bit_cast<T>(
+                        static_cast<Int>(gradus::detail::bit_cast<Int>(numbers[i]) & alive));
+                }
             }
+        };
+        detail::add_pieces(Index{0}, s.conv.batch, detail::run_terms, size, memory.mutable_data(),
+                           add_images);
+        for (Index o = begin; o < end; ++o) {
+            const T* const sums = memory.data() + (o - begin) * cells;
+            detail::add_pieces(Index{0}, cells, detail::run_terms, Index{1}, out + o,
+                               [&](Index first, Index last, T* sum) {
+                                   *sum = T(0);
+                                   for (Index i = first; i < last; ++i) *sum += sums[i];
+                               });
         }
-        for (Index o = begin; o < end; ++o)
-            for (Index i = 0; i < cells; ++i) out[o] += sums[(o - begin) * cells + i];
     });
     return dbias;
 }

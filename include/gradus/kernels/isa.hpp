@@ -20,9 +20,18 @@ constexpr const char* name(Isa isa) {
     return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "baseline";
 }
 
+/// Why this compiler may not use all that the processor offers; empty if it may.
+#if defined(_WIN32) && defined(__GNUC__) && !defined(__clang__)
+// It keeps vectors of 32 bytes on a stack that is aligned to 16, and the program crashes: GCC bug 54412.
+inline constexpr std::string_view isa_limit = "g++ cannot align wider vectors on Windows";
+#else
+inline constexpr std::string_view isa_limit = "";
+#endif
+
 namespace detail {
 
 inline Isa best_isa_of_processor() {
+    if (!isa_limit.empty()) return Isa::baseline;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

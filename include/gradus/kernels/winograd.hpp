@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/winograd_tiles.hpp"
 
 // Convolutions of 3 x 3 and 5 x 5 taps and stride 1 between many channels with a fraction of the
@@ -40,7 +41,7 @@ struct ProductArgs {
 
 /// Products that are added up one after the other. The sums of such runs are added up in turn: for 3 x 3 taps
 /// and many channels, that halves the error.
-inline constexpr Index run_length = 32;
+inline constexpr Index short_run = 32;
 
 /// The matrix products at all points, where the time goes.
 template <class T>
@@ -49,13 +50,13 @@ struct Products {
     GRADUS_INLINE static void tile(const ProductArgs<T>& args, const T* a, const T* b, T* c) {
         using Pack = simd::PackOf<T, Bytes>;
         constexpr Index lanes = Pack::size;
-        for (Index done = 0; done < args.depth; done += run_length) {
+        for (Index done = 0; done < args.depth; done += short_run) {
             Pack sum[Rows][Packs];
 #pragma GCC unroll 12
             for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
                 for (std::size_t v = 0; v < Packs; ++v) sum[i][v] = Pack(T(0));
-            const Index count = std::min(run_length, args.depth - done);
+            const Index count = std::min(short_run, args.depth - done);
             for (Index k = 0; k < count; ++k, a += args.a_column, b += 2 * lanes) {
                 Pack column[Packs];
 #pragma GCC unroll 2
@@ -295,6 +296,7 @@ struct Convolution {
 template <class T>
 bool pays(const ConvSizes& s) {
     if (s.stride != Size2(1) || s.dilation != Size2(1)) return false;
+    if (std::max(s.in, s.out) > short_run * run_terms) return false;  // too many short runs in a row
     const Index channels = std::min(s.in, s.out);
     if (s.kernel == Size2(3))
         return channels >= (s.result.area() < 64 ? 24 : 16) && std::min(s.result.height, s.result.width) >= 3;

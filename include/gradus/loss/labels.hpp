@@ -86,9 +86,8 @@ public:
         Index* const count = counts.mutable_data();
         for (Index i = 0; i < labels_.numel(); ++i)
             if (!ignores(i)) ++count[(*this)[i]];
-        T total(0);
-        for (Index c = 0; c < axis.classes; ++c) total = total + T(count[c]) * weight_.data()[c];
-        return total;
+        return kernels::detail::sum_in_runs<T>(axis.classes,
+                                               [&](Index c) { return T(T(count[c]) * weight_.data()[c]); });
     }
 
     const ClassAxis axis;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gradus/autograd/parameter.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/init.hpp"
 #include "gradus/nn/trace.hpp"
@@ -31,6 +32,8 @@ struct Linear {
         : weight(start({out, in}, in, generator)) {
         if (options.bias) bias.emplace(start({out}, in, generator));
     }
+    template <std::size_t N>
+    Linear(Index in, Index out, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
         return traced(this, bias ? linear(x, weight, *bias) : linear(x, weight));

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "gradus/core/remedy.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/pool2d.hpp"
 
@@ -10,12 +11,16 @@
 
 namespace gradus::nn {
 
-/// max_pool2d: nn::MaxPool2d({.kernel = 2}).
+/// max_pool2d: nn::MaxPool2d(2), nn::MaxPool2d({.kernel = 3, .stride = 2}).
 struct MaxPool2d {
     static constexpr const char* type = "MaxPool2d";
     MaxPool2dOptions options;
 
     explicit MaxPool2d(const MaxPool2dOptions& o) : options(o) {}
+    template <gradus::detail::Extent Kernel>
+    explicit MaxPool2d(Kernel kernel) : options{.kernel = kernel} {}
+    template <std::size_t N>
+    explicit MaxPool2d(gradus::detail::NoSuchOption<N>);
 
     template <class T>
     Variable<T> operator()(Variable<T> x) const {
@@ -23,12 +28,16 @@ struct MaxPool2d {
     }
 };
 
-/// avg_pool2d: nn::AvgPool2d({.kernel = 2}).
+/// avg_pool2d: nn::AvgPool2d(2), nn::AvgPool2d({.kernel = 3, .stride = 2}).
 struct AvgPool2d {
     static constexpr const char* type = "AvgPool2d";
     AvgPool2dOptions options;
 
     explicit AvgPool2d(const AvgPool2dOptions& o) : options(o) {}
+    template <gradus::detail::Extent Kernel>
+    explicit AvgPool2d(Kernel kernel) : options{.kernel = kernel} {}
+    template <std::size_t N>
+    explicit AvgPool2d(gradus::detail::NoSuchOption<N>);
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {

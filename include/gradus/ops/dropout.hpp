@@ -27,8 +27,8 @@ Variable<T> dropout(const Variable<T>& x, double p, Generator& generator = defau
                       wrt(x, [shape = x.shape()](const Tensor<T>&) { return zeros<T>(shape); }));
     const double threshold = std::min(std::nearbyint(p * 0x1p32), 0x1p32 - 1), scale = 1 / (1 - p);
     auto [y, mask] = kernels::dropout(x.value(), stream, static_cast<std::uint32_t>(threshold), scale);
-    return record("dropout", std::move(y), wrt(x, [mask = std::move(mask), scale](const Tensor<T>& dy) {
-                      return kernels::dropout_backward(dy, mask, scale);
+    return record("dropout", std::move(y), wrt(x, [kept = std::move(mask), scale](const Tensor<T>& dy) {
+                      return kernels::dropout_backward(dy, kept, scale);
                   }));
 }
 

@@ -109,6 +109,10 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit Adam(std::vector<NamedParameter<T>> parameters, const AdamOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <std::size_t N>
+    Adam(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    Adam(std::vector<NamedParameter<T>> parameters, gradus::detail::NoSuchOption<N>);
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
@@ -125,6 +129,11 @@ private:
         [](const AdamOptions&) { return 0.0; }};
 };
 
+template <class T>
+Adam(std::vector<Variable<T>>, const AdamOptions& = {}) -> Adam<T>;
+template <class T>
+Adam(std::vector<NamedParameter<T>>, const AdamOptions& = {}) -> Adam<T>;
+
 /// Adam whose weight decay is no part of the gradient but shrinks the weights, before everything else:
 ///     w = w (1 − lr λ)
 /// Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
@@ -138,6 +147,10 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit AdamW(std::vector<NamedParameter<T>> parameters, const AdamWOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <std::size_t N>
+    AdamW(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    AdamW(std::vector<NamedParameter<T>> parameters, gradus::detail::NoSuchOption<N>);
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
@@ -153,5 +166,10 @@ private:
         &detail::adam_uses<AdamWOptions>,
         [](const AdamWOptions&) { return 0.0; }};
 };
+
+template <class T>
+AdamW(std::vector<Variable<T>>, const AdamWOptions& = {}) -> AdamW<T>;
+template <class T>
+AdamW(std::vector<NamedParameter<T>>, const AdamWOptions& = {}) -> AdamW<T>;
 
 }  // namespace gradus::optim

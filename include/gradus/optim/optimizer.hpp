@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gradus/autograd/parameter.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/optim/options.hpp"
 
@@ -125,6 +126,16 @@ public:
             gradus::detail::refuse<ValueError>({traits_->name, ": set_options: there is no group ", group});
         groups_[group].options = options;
     }
+
+    // With an option that there is not.
+    template <std::size_t N>
+    void add_group(const gradus::detail::AnyValue& parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    void configure(const gradus::detail::AnyValue& pattern, gradus::detail::NoSuchOption<N>);
+#ifndef __clang__  // which says it where there is one function only
+    template <std::size_t N>
+    void set_options(std::size_t group, gradus::detail::NoSuchOption<N>);
+#endif
 
     /// Forgets all gradients; the next backward() starts from nothing.
     void zero_grad() {

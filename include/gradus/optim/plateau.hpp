@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus::optim {
@@ -61,6 +62,8 @@ public:
         const double inf = std::numeric_limits<double>::infinity();
         state_ = {o.lr, o.mode == Mode::min ? inf : -inf, 0, 0};
     }
+    template <std::size_t N>
+    explicit ReduceOnPlateau(gradus::detail::NoSuchOption<N>);
 
     /// The learning rate for the next epoch, after one that gave this metric.
     double operator()(double metric) {

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/optim/plateau.hpp"
 
 namespace gradus {
@@ -44,6 +45,8 @@ public:
         const double inf = std::numeric_limits<double>::infinity();
         state_ = {options.mode == optim::Mode::min ? inf : -inf, -1, 0};
     }
+    template <std::size_t N>
+    explicit EarlyStopping(detail::NoSuchOption<N>);
 
     /// Takes the metric of one more epoch; true if training should stop.
     bool operator()(double metric) {

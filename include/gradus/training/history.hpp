@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -33,10 +34,19 @@ namespace detail {
 /// locale.
 inline std::string csv_number(double x, int decimals = -1) {
     char text[400];
+#if defined(_LIBCPP_VERSION) && _LIBCPP_VERSION < 14000  // has no std::to_chars for this (Emscripten 3.1.6)
+    if (decimals >= 0) std::snprintf(text, sizeof text, "%.*f", decimals, x);
+    for (int digits = 15; decimals < 0 && digits <= 17; ++digits) {
+        std::snprintf(text, sizeof text, "%.*g", digits, x);
+        if (std::strtod(text, nullptr) == x) break;
+    }
+    return text;
+#else
     const std::to_chars_result end =
         decimals < 0 ? std::to_chars(text, text + sizeof text, x)
                      : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
     return {text, end.ptr};
+#endif
 }
 
 }  // namespace detail

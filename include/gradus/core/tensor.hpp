@@ -192,8 +192,8 @@ public:
     [[gnu::noinline]] static Tensor uninitialized(const Shape& shape, const char* operation = "tensor") {
         const std::uint64_t bytes = static_cast<std::uint64_t>(shape.numel()) * sizeof(T);
         try {
-            if (bytes > std::numeric_limits<std::size_t>::max() / 2) [[unlikely]]  // where that has 32 bits
-                throw std::bad_alloc();
+            if constexpr (sizeof(std::size_t) < sizeof(bytes))
+                if (bytes > std::numeric_limits<std::size_t>::max() / 2) throw std::bad_alloc();
             return Tensor(shape, detail::Storage(static_cast<std::size_t>(bytes)));
         } catch (const std::bad_alloc&) {
             detail::refuse_memory(operation, shape, bytes);
@@ -233,7 +233,8 @@ public:
     void operator[](I) const = delete;  // x(0, 1) is an element, x.rows(0, 1) a row
 
     template <detail::Text remedy = "any(x) or all(x) of a condition, x.item() of one number", class N>
-    requires std::is_arithmetic_v<N> operator N() const = delete;  // any(x), all(x) or x.item()
+    requires std::is_arithmetic_v<N>
+    operator N() const = delete;  // any(x), all(x) or x.item()
 
     /// The only element. Throws ShapeError if there is not exactly one.
     T item() const {

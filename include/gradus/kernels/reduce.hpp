@@ -31,7 +31,9 @@ T extreme(int side) {
 // clang-format off
 struct SumOf : Vectorized {
     template <class T> static T start() { return T(0); }
-    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const { return a + b; }
+    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
+        return V(detail::modular(a) + detail::modular(b));
+    }
 };
 // The largest (smallest) number; NaN as soon as there is one.
 struct MaxOf : Vectorized {

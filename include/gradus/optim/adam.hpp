@@ -58,11 +58,14 @@ struct AdamRule {
     }
 };
 
+/// 1 − βᵗ, with all its digits also where β is nearly 1.
+inline double one_minus_power(double beta, double t) { return -std::expm1(t * std::log(beta)); }
+
 template <class T, class Options>
 AdamRule<T> adam_rule(const Options& o, Index step, bool decoupled) {
     const double t = static_cast<double>(step);
-    const double correction1 = o.bias_correction ? 1 - std::pow(o.beta1.value, t) : 1;
-    const double root_correction2 = o.bias_correction ? std::sqrt(1 - std::pow(o.beta2.value, t)) : 1;
+    const double correction1 = o.bias_correction ? one_minus_power(o.beta1, t) : 1;
+    const double root_correction2 = o.bias_correction ? std::sqrt(one_minus_power(o.beta2, t)) : 1;
     return {penalties<T>(o, decoupled),
             T(o.beta1),
             T(1 - o.beta1),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tuple>
 #include <utility>
 
 #include "gradus/nn/trace.hpp"
@@ -16,6 +17,7 @@ struct MaxPool2d {
     MaxPool2dOptions options;
 
     explicit MaxPool2d(const MaxPool2dOptions& o) : options(o) {}
+    auto fields() { return std::tuple(); }
 
     template <class T>
     Variable<T> operator()(Variable<T> x) const {
@@ -29,6 +31,7 @@ struct AvgPool2d {
     AvgPool2dOptions options;
 
     explicit AvgPool2d(const AvgPool2dOptions& o) : options(o) {}
+    auto fields() { return std::tuple(); }
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
@@ -42,6 +45,7 @@ struct AdaptiveAvgPool2d {
     Size2 output;
 
     explicit AdaptiveAvgPool2d(Size2 size) : output(size) {}
+    auto fields() { return std::tuple(); }
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {

@@ -95,8 +95,10 @@ struct BatchNorm1d : detail::BatchNorm<T> {
         : detail::BatchNorm<T>(features, options) {}
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, this->normalize(x, x.rank() == 2 || x.rank() == 3,
-                                            "[batch, features] or [batch, features, length]"));
+        return traced(this, [&] {
+            return this->normalize(x, x.rank() == 2 || x.rank() == 3,
+                                   "[batch, features] or [batch, features, length]");
+        });
     }
 };
 
@@ -109,7 +111,8 @@ struct BatchNorm2d : detail::BatchNorm<T> {
         : detail::BatchNorm<T>(features, options) {}
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, this->normalize(x, x.rank() == 4, "[batch, features, height, width]"));
+        return traced(this,
+                      [&] { return this->normalize(x, x.rank() == 4, "[batch, features, height, width]"); });
     }
 };
 

@@ -40,7 +40,8 @@ struct Conv2d {
     }
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options));
+        return traced(this,
+                      [&] { return bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options); });
     }
 
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }

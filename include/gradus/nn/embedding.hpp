@@ -25,7 +25,8 @@ struct Embedding {
         : weight(start({count, dim}, o, generator)), options(o) {}
 
     Variable<T> operator()(const Tensor<Index>& indices) const {
-        return traced(this, embedding(indices, static_cast<const Variable<T>&>(weight), options));
+        return traced(this,
+                      [&] { return embedding(indices, static_cast<const Variable<T>&>(weight), options); });
     }
 
     auto fields() { return std::tuple(field("weight", weight)); }

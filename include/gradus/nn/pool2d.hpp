@@ -21,7 +21,7 @@ struct MaxPool2d {
 
     template <class T>
     Variable<T> operator()(Variable<T> x) const {
-        return traced(this, max_pool2d(std::move(x), options));
+        return traced(this, [&] { return max_pool2d(std::move(x), options); });
     }
 };
 
@@ -35,7 +35,7 @@ struct AvgPool2d {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, avg_pool2d(x, options));
+        return traced(this, [&] { return avg_pool2d(x, options); });
     }
 };
 
@@ -49,7 +49,7 @@ struct AdaptiveAvgPool2d {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, adaptive_avg_pool2d(x, output));
+        return traced(this, [&] { return adaptive_avg_pool2d(x, output); });
     }
 };
 
@@ -59,7 +59,7 @@ struct GlobalAvgPool2d {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, global_avg_pool2d(x));
+        return traced(this, [&] { return global_avg_pool2d(x); });
     }
 };
 
@@ -69,7 +69,7 @@ struct GlobalMaxPool2d {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, global_max_pool2d(x));
+        return traced(this, [&] { return global_max_pool2d(x); });
     }
 };
 

@@ -100,10 +100,10 @@ Tensor<T> part_of(const Tensor<T>& x, Index parts, Index i) {
     return x.reshape({parts, planes, x.size(2), x.size(3)}).rows(i, i + 1);
 }
 
+/// The images that Winograd's filtering has marked, by direct sums.
 template <class T>
-void conv2d_winograd(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
-                     T* y) {
-    const winograd::Marks marks = winograd::forward<T>(s, padded.data(), weight.data(), bias, {y});
+void conv2d_marked(const ConvSizes& s, const winograd::Marks& marks, const Tensor<T>& padded,
+                   const Tensor<T>& weight, const T* bias, T* y) {
     for_marked(s, marks, [&](const ConvSizes& one, Index i, Index g) {
         conv2d_packed(one, part_of(padded, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
                       bias ? bias + g * s.out : nullptr, y + i * s.out * s.result.area());
@@ -151,10 +151,15 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
             if (reduced->conv2d(s, padded.data(), weight.data(), bias, y)) return;
     }
     if constexpr (detail::has_packs<T>) {
-        if (detail::winograd::pays<T>(s)) return detail::conv2d_winograd(s, padded, weight, bias, y);
+        if (detail::winograd::pays<T>(s))
+            return detail::conv2d_marked(
+                s, detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y}), padded, weight,
+                bias, y);
         if constexpr (std::is_same_v<T, float>)
             if (detail::RowWinograd<T>::suits(s))
-                return detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y);
+                return detail::conv2d_marked(
+                    s, detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y), padded,
+                    weight, bias, y);
         if (detail::Pointwise<T>::suits(s))
             return detail::Pointwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);

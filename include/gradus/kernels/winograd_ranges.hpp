@@ -82,6 +82,33 @@ struct LargestOfShifts {
     }
 };
 
+/// The largest of `count` numbers, and the least but for 0.
+template <class Int>
+struct RangeOf {
+    struct Result {
+        Int largest, least;
+    };
+
+    template <int Bytes>
+    GRADUS_INLINE static Result run(const Int* x, Index count) {
+        using Ints = simd::PackOf<Int, Bytes>;
+        constexpr Int most = std::numeric_limits<Int>::max();
+        Ints largest(Int(0)), least(most);
+        Index i = 0;
+        for (; i + Ints::size <= count; i += Ints::size) {
+            const Ints values = Ints::load(x + i);
+            largest = max(largest, values);
+            least = min(least, select(values == Ints(Int(0)), Ints(most), values));
+        }
+        Result result{max(largest), min(least)};
+        for (; i < count; ++i) {
+            result.largest = std::max(result.largest, x[i]);
+            if (x[i] != 0) result.least = std::min(result.least, x[i]);
+        }
+        return result;
+    }
+};
+
 /// Of each image (of a group), whether it takes the direct way: number image * groups + group.
 using Marks = gradus::detail::RecycledVector<unsigned char>;
 
@@ -103,14 +130,15 @@ public:
         : batch_(batch),
           panels_(panels),
           plane_(plane),
-          sizes_(static_cast<std::size_t>(batch * panels * plane.area())) {}
+          memory_(Tensor<Int>::uninitialized({panels, batch, plane.area()})),
+          sizes_(memory_.mutable_data()) {}
 
     /// Rows [first, last) of some planes, as many as a panel has.
     void learn(Index panel, Index image, Index first, Index last, const T* planes, Index channels) {
         if (first >= last) return;
         const Index at = first * plane_.width;
         simd::run<LargestOfPlanes<T>>(planes + at, plane_.area(), channels, (last - first) * plane_.width,
-                                      sizes_.data() + (panel * batch_ + image) * plane_.area() + at);
+                                      sizes_ + (panel * batch_ + image) * plane_.area() + at);
     }
 
     /// Whether some output of the image, the sum of a window of taps x taps, is much smaller than the numbers
@@ -118,41 +146,30 @@ public:
     /// Around the image are `border` zeros. Windows of zeros do not count.
     bool uneven(Index image, Index taps, Index border, Index margin) const {
         const Size2 size{plane_.height + 2 * border, plane_.width + 2 * border};
-        gradus::detail::RecycledVector<Int> memory(static_cast<std::size_t>(3 * size.area()));
-        Int *const pixels = memory.data(), *const rows = pixels + size.area(),
-                   *const windows = rows + size.area();
-        std::fill_n(pixels, size.area(), Int(0));
-        Int largest = 0;
-        for (Index p = 0; p < panels_; ++p) {
-            const Int* from = sizes_.data() + (p * batch_ + image) * plane_.area();
-            for (Index i = 0; i < plane_.height; ++i, from += plane_.width)
-                merge(from, plane_.width, pixels + (i + border) * size.width + border, largest);
-        }
-        if (!(value(largest) < most)) return true;
-        const Index height = size.height - taps + 1, width = size.width - taps + 1;  // of the outputs
-        if (height <= 0 || width <= 0) return false;
+        if (plane_.area() == 0 || size.height < taps || size.width < taps) return false;
+        Tensor<Int> memory = Tensor<Int>::uninitialized({3, size.area()});
+        Int *const pixels = memory.mutable_data(), *const rows = pixels + size.area();
+        Int* const windows = rows + size.area();
+        collect(image, border, size, rows, pixels);
+        const Index count = size.area() - (taps - 1) * (size.width + 1);  // up to the last window
         simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(pixels), Index{1}, taps,
                                         size.area() - taps + 1, rows);
-        simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(rows), size.width, taps,
-                                        (height - 1) * size.width + width, windows);
-        if (!smaller(windows, size.width, 0, height, 0, width, largest)) return false;
-        for (Index i = 0; i < height; i += 4)
-            for (Index j = 0; j < width; j += 4) {
-                const Index bottom = std::min(i + 4, height), right = std::min(j + 4, width);
-                Int near = 0;
-                for (Index y = std::max<Index>(0, i - margin);
-                     y < std::min(bottom + taps - 1 + margin, size.height); ++y)
-                    for (Index x = std::max<Index>(0, j - margin);
-                         x < std::min(right + taps - 1 + margin, size.width); ++x)
-                        near = std::max(near, pixels[y * size.width + x]);
-                if (smaller(windows, size.width, i, bottom, j, right, near)) return true;
-            }
+        simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(rows), size.width, taps, count, windows);
+        // Some of these windows begin near the end of a row and go on in the next: nothing to worry about if
+        // they are no smaller than others.
+        const auto range = simd::run<RangeOf<Int>>(static_cast<const Int*>(windows), count);
+        const Int largest = simd::run<RangeOf<Int>>(static_cast<const Int*>(pixels), size.area()).largest;
+        if (!(value(largest) < most)) return true;
+        if (range.least >= least_beside(largest)) return false;
+        for (Index i = 0; i + taps <= size.height; i += 4)
+            for (Index j = 0; j + taps <= size.width; j += 4)
+                if (uneven_block(pixels, windows, size, i, j, taps, margin)) return true;
         return false;
     }
 
     /// Sets marks[image * step] for all images that are uneven.
     void mark(Index taps, Index border, Index margin, unsigned char* marks, Index step) const {
-        const Index block = std::max<Index>(1, parallel_grain / (32 * plane_.area()));
+        const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(1, 8 * plane_.area()));
         parallel_for(batch_, block, [&](Index begin, Index end) {
             for (Index image = begin; image < end; ++image)
                 if (uneven(image, taps, border, margin)) marks[image * step] = 1;
@@ -161,30 +178,41 @@ public:
 
 private:
     static T value(Int bits) { return std::bit_cast<T>(bits); }
+    static Int least_beside(Int largest) { return size_bits(value(largest) / most_ratio); }
 
-    static void merge(const Int* from, Index n, Int* to, Int& largest) {
-        for (Index i = 0; i < n; ++i) {
-            to[i] = std::max(to[i], from[i]);
-            largest = std::max(largest, from[i]);
-        }
+    /// The sizes of all channels, within the border.
+    void collect(Index image, Index border, const Size2& size, Int* side, Int* pixels) const {
+        Int* const to = border == 0 ? pixels : side;
+        simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(sizes_ + image * plane_.area()),
+                                        batch_ * plane_.area(), panels_, plane_.area(), to);
+        if (border == 0) return;
+        std::fill_n(pixels, size.area(), Int(0));
+        for (Index i = 0; i < plane_.height; ++i)
+            std::copy_n(side + i * plane_.width, plane_.width, pixels + (i + border) * size.width + border);
     }
 
-    /// Whether one of these windows is not zero, but much smaller than `largest`.
-    static bool smaller(const Int* windows, Index pitch, Index top, Index bottom, Index left, Index right,
-                        Int largest) {
-        const Int least = std::bit_cast<Int>(value(largest) / most_ratio);
-        bool found = false;
-        for (Index i = top; i < bottom; ++i)
-            for (Index j = left; j < right; ++j) {
-                const Int size = windows[i * pitch + j];
-                found |= size != 0 && size < least;
-            }
-        return found;
+    /// The same for the block of 4 x 4 outputs that begins at (i, j).
+    static bool uneven_block(const Int* pixels, const Int* windows, const Size2& size, Index i, Index j,
+                             Index taps, Index margin) {
+        const Index height = size.height - taps + 1, width = size.width - taps + 1;
+        const Index bottom = std::min(i + 4, height), right = std::min(j + 4, width);
+        Int largest = 0, least = std::numeric_limits<Int>::max();
+        for (Index y = std::max<Index>(0, i - margin); y < std::min(bottom + taps - 1 + margin, size.height);
+             ++y)
+            for (Index x = std::max<Index>(0, j - margin);
+                 x < std::min(right + taps - 1 + margin, size.width); ++x)
+                largest = std::max(largest, pixels[y * size.width + x]);
+        for (Index y = i; y < bottom; ++y)
+            for (Index x = j; x < right; ++x)
+                if (const Int window = windows[y * size.width + x]; window != 0)
+                    least = std::min(least, window);
+        return least < least_beside(largest);
     }
 
     Index batch_, panels_;
     Size2 plane_;
-    gradus::detail::RecycledVector<Int> sizes_;
+    Tensor<Int> memory_;
+    Int* sizes_;
 };
 
 }  // namespace gradus::kernels::detail::winograd

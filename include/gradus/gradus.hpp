@@ -78,6 +78,7 @@
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/kernels/winograd.hpp"
+#include "gradus/kernels/winograd_ranges.hpp"
 #include "gradus/kernels/winograd_tiles.hpp"
 #include "gradus/kernels/winograd_transforms.hpp"
 #include "gradus/kernels/winograd_weight_gradient.hpp"

@@ -149,11 +149,16 @@ struct WeightGradient {
     }
 };
 
+/// What belongs to group g of dweight.
+template <class T>
+void conv2d_dw_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy, Index g, T* dweight) {
+    const Tensor<Index> taps = tap_offsets(s);
+    WeightGradient<T>{s, padded.data(), dy.data(), g, taps.data()}.run(dweight + g * s.out * s.taps());
+}
+
 template <class T>
 void conv2d_dw_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
-    const Tensor<Index> taps = tap_offsets(s);
-    for (Index g = 0; g < s.groups; ++g)
-        WeightGradient<T>{s, padded.data(), dy.data(), g, taps.data()}.run(dweight + g * s.out * s.taps());
+    for (Index g = 0; g < s.groups; ++g) conv2d_dw_packed(s, padded, dy, g, dweight);
 }
 
 }  // namespace gradus::kernels::detail

@@ -112,6 +112,26 @@ struct ConvPoolForward {
     }
 };
 
+/// Where Winograd's filtering marked images, the same by way of direct sums.
+template <class T>
+void conv_pool_marked(const ConvPoolSizes& s, const winograd::Marks& marks, const Tensor<T>& padded,
+                      const Tensor<T>& weight, const T* bias, T* y, std::uint8_t* codes) {
+    for_marked(s.conv, marks, [&](const ConvSizes& one, Index n, Index) {
+        const PackedWeight<T> packed(one, weight.data(), bias);
+        const Tensor<Index> taps = tap_offsets(one);
+        const Index at = n * s.conv.out * s.pooled().area();
+        const ConvPoolSizes sizes{one, s.window, s.relu};
+        ConvPoolForward<T>{sizes,
+                           padded.data() + n * one.in * one.padded.area(),
+                           taps.data(),
+                           packed.panels,
+                           packed.bias_panels,
+                           y + at,
+                           codes + at}
+            .run();
+    });
+}
+
 }  // namespace detail
 
 /// y = max-pool(conv2d(x)), relu of it if s.relu, and for each number of y the position of the winner in its
@@ -119,11 +139,16 @@ struct ConvPoolForward {
 template <class T>
 void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y,
                std::uint8_t* codes) {
+    const auto direct_where = [&](const detail::winograd::Marks& marks) {
+        detail::conv_pool_marked(s, marks, padded, weight, bias, y, codes);
+    };
     if (detail::winograd::pays<T>(s.conv))
-        return detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s});
+        return direct_where(
+            detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s}));
     if constexpr (std::is_same_v<T, float>)
         if (detail::RowWinograd<T>::suits(s.conv))
-            return detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s);
+            return direct_where(
+                detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s));
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
     const Tensor<Index> taps = detail::tap_offsets(s.conv);
     detail::ConvPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, codes}
@@ -136,11 +161,19 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
                        const Tensor<T>& weight) {
     Tensor<T> dx =
         Tensor<T>::uninitialized({s.conv.batch, s.conv.in, s.conv.image.height, s.conv.image.width});
-    if (detail::winograd::pays<T>(s.conv))
-        detail::winograd::input_gradient<T>(s.conv, {dy.data(), codes.data(), &s}, weight.data(),
-                                            dx.mutable_data());
-    else
-        detail::ConvPoolBackward<T>{s}.input(weight.data(), dy.data(), codes.data(), dx.mutable_data());
+    T* const out = dx.mutable_data();
+    if (detail::winograd::pays<T>(s.conv)) {
+        const detail::winograd::Marks marks =
+            detail::winograd::input_gradient<T>(s.conv, {dy.data(), codes.data(), &s}, weight.data(), out);
+        detail::for_marked(s.conv, marks, [&](const ConvSizes& one, Index n, Index) {
+            const ConvPoolSizes sizes{one, s.window, s.relu};
+            const Index at = n * s.conv.out * s.pooled().area();
+            detail::ConvPoolBackward<T>{sizes}.input(weight.data(), dy.data() + at, codes.data() + at,
+                                                     out + n * s.conv.in * s.conv.image.area());
+        });
+    } else {
+        detail::ConvPoolBackward<T>{s}.input(weight.data(), dy.data(), codes.data(), out);
+    }
     return dx;
 }
 
@@ -199,10 +232,10 @@ std::array<Tensor<T>, 2> conv_pool_dparameters(const ConvPoolSizes& s, const Ten
     if (!want[0]) return result;
     result[0] = Tensor<T>::uninitialized(s.conv.weight_shape());
     T *const dweight = result[0].mutable_data(), *const dbias = both ? result[1].mutable_data() : nullptr;
-    if (winograd)
-        detail::winograd::weight_gradient<T>(s.conv, padded.data(), {dy.data(), codes.data(), &s}, dweight);
-    else
-        backward.weight(padded.data(), dy.data(), codes.data(), dweight, dbias);
+    // Of the one group that there is.
+    const bool done = winograd && !detail::winograd::weight_gradient<T>(
+                                      s.conv, padded.data(), {dy.data(), codes.data(), &s}, dweight)[0];
+    if (!done) backward.weight(padded.data(), dy.data(), codes.data(), dweight, dbias);
     return result;
 }
 

@@ -323,39 +323,64 @@ void for_groups(const ConvSizes& s, const Visit& visit) {
     });
 }
 
-/// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null.
+/// The ranges of images, or of what is pooled of them, of a group.
+template <class T, class Code>
+Ranges<T> ranges_of(const PooledImages<const T, Code>& x, Index batch, Index channels, const Size2& size) {
+    return Ranges<T>(batch, ceil_div(channels, tile_sizes<T>().columns), x.codes ? x.pool->pooled() : size);
+}
+
+/// Marks the images of group g whose output gradients are uneven. The tiles that add to an input pixel read
+/// up to three pixels beyond the window that it sees.
+template <class T, class Code>
+void mark_gradients(const ConvSizes& s, const PooledImages<const T, Code>& dy, const Ranges<T>& ranges,
+                    Index g, Marks& marks) {
+    const Index cell = dy.codes ? std::max(dy.pool->window.height, dy.pool->window.width) : 1;
+    const Index taps = std::max<Index>(1, s.kernel.height / cell);
+    ranges.mark(taps, taps - 1, tile_size - 1, marks.data() + g, s.groups);
+}
+
+/// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null. The results of images that are marked
+/// are not accurate.
 template <class T>
-void forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias,
-             const PooledImages<T, std::uint8_t>& y) {
+Marks forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias,
+              const PooledImages<T, std::uint8_t>& y) {
+    Marks marks(static_cast<std::size_t>(s.batch * s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
         using From = InputTransform<taps()>;
         using To = OutputTransform<taps()>;
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, From> windows{
-            {padded + g * s.in * s.padded.area()}, s.in, s.groups * s.in, s.padded, grid};
+        const PooledImages<const T, const std::uint8_t> x{padded + g * s.in * s.padded.area()};
+        Ranges<T> ranges = ranges_of(x, s.batch, s.in, s.padded);
+        const Windows<T, From> windows{x, s.in, s.groups * s.in, s.padded, grid, &ranges};
         const Patches<T, To> patches{
             group_at(y, g * s.out * s.result.area()), s.out, s.groups * s.out, s.result, {0, 0}, grid,
             bias ? bias + g * s.out : nullptr};
         const Weights<T> weights{weight + g * s.out * s.taps(), s.out, s.in, s.taps(), s.kernel.area()};
         Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        ranges.mark(s.kernel.height, 0, 0, marks.data() + g, s.groups);
     });
+    return marks;
 }
 
-/// dx, without the padding.
+/// dx, without the padding. Those of images that are marked are not accurate.
 template <class T>
-void input_gradient(const ConvSizes& s, const PooledImages<const T, const std::uint8_t>& dy, const T* weight,
-                    T* dx) {
+Marks input_gradient(const ConvSizes& s, const PooledImages<const T, const std::uint8_t>& dy, const T* weight,
+                     T* dx) {
+    Marks marks(static_cast<std::size_t>(s.batch * s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
         using From = OutputAdjoint<taps()>;
         using To = InputAdjoint<taps()>;
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, From> windows{group_at(dy, g * s.out * s.result.area()), s.out, s.groups * s.out,
-                                       s.result, grid};
+        const auto gradients = group_at(dy, g * s.out * s.result.area());
+        Ranges<T> ranges = ranges_of(gradients, s.batch, s.out, s.result);
+        const Windows<T, From> windows{gradients, s.out, s.groups * s.out, s.result, grid, &ranges};
         const Patches<T, To> patches{
             {dx + g * s.in * s.image.area()}, s.in, s.groups * s.in, s.image, s.before, grid};
         const Weights<T> weights{weight + g * s.out * s.taps(), s.in, s.out, s.kernel.area(), s.taps()};
         Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        mark_gradients(s, gradients, ranges, g, marks);
     });
+    return marks;
 }
 
 }  // namespace gradus::kernels::detail::winograd

@@ -112,18 +112,30 @@ struct WeightGradient {
     }
 };
 
-/// dweight; there must be images.
+/// dweight; there must be images. Those of groups that are marked are not accurate.
 template <class T>
-void weight_gradient(const ConvSizes& s, const T* padded, const PooledImages<const T, const std::uint8_t>& dy,
-                     T* dweight) {
+Marks weight_gradient(const ConvSizes& s, const T* padded,
+                      const PooledImages<const T, const std::uint8_t>& dy, T* dweight) {
+    Marks marks(static_cast<std::size_t>(s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, InputTransform<taps()>> from{
-            {padded + g * s.in * s.padded.area()}, s.in, s.groups * s.in, s.padded, grid};
-        const Windows<T, OutputAdjoint<taps()>> gradients{group_at(dy, g * s.out * s.result.area()), s.out,
-                                                          s.groups * s.out, s.result, grid};
-        WeightGradient<T, taps()>{from, gradients, s.batch, dweight + g * s.out * s.taps()}.run();
+        const PooledImages<const T, const std::uint8_t> x{padded + g * s.in * s.padded.area()};
+        const auto gradients = group_at(dy, g * s.out * s.result.area());
+        Ranges<T> x_ranges = ranges_of(x, s.batch, s.in, s.padded);
+        Ranges<T> dy_ranges = ranges_of(gradients, s.batch, s.out, s.result);
+        const Windows<T, InputTransform<taps()>> x_windows{x,        s.in, s.groups * s.in,
+                                                           s.padded, grid, &x_ranges};
+        const Windows<T, OutputAdjoint<taps()>> dy_windows{gradients, s.out, s.groups * s.out,
+                                                           s.result,  grid,  &dy_ranges};
+        WeightGradient<T, taps()>{x_windows, dy_windows, s.batch, dweight + g * s.out * s.taps()}.run();
+        Marks images(static_cast<std::size_t>(s.batch));
+        x_ranges.mark(s.kernel.height, 0, 0, images.data(), 1);
+        ConvSizes group = s;
+        group.groups = 1;
+        mark_gradients(group, gradients, dy_ranges, 0, images);
+        for (const unsigned char image : images) marks[static_cast<std::size_t>(g)] |= image;
     });
+    return marks;
 }
 
 }  // namespace gradus::kernels::detail::winograd

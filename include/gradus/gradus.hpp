@@ -88,6 +88,7 @@
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/comparison.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/conv_pool.hpp"
 #include "gradus/ops/dropout.hpp"
@@ -99,6 +100,7 @@
 #include "gradus/ops/no_such_option.hpp"
 #include "gradus/ops/norm.hpp"
 #include "gradus/ops/norm_relu.hpp"
+#include "gradus/ops/on_tensors.hpp"
 #include "gradus/ops/pool2d.hpp"
 #include "gradus/ops/reduce.hpp"
 #include "gradus/ops/slice.hpp"

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <optional>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 #include "gradus/autograd/node.hpp"
+#include "gradus/core/print.hpp"
 #include "gradus/core/remedy.hpp"
+#include "gradus/kernels/arithmetic.hpp"
 
 namespace gradus {
 
@@ -69,6 +74,9 @@ public:
     Index numel() const { return shape().numel(); }
     Index size(int axis) const { return shape()[axis]; }
     T item() const { return value().item(); }
+
+    template <detail::Text remedy = "loss.item() is the number", class N>
+    requires std::is_arithmetic_v<N> operator N() const = delete;  // loss.item() is the number
 
     bool defined() const { return bool(node_); }  // false of a default-constructed or moved-from variable
     bool requires_grad() const { return node_ && node_->requires_grad; }
@@ -173,19 +181,27 @@ public:
     friend Variable operator-(const Variable& a, const Variable& b) { return sub(a, b); }
     friend Variable operator*(const Variable& a, const Variable& b) { return mul(a, b); }
     friend Variable operator/(const Variable& a, const Variable& b) { return div(a, b); }
-    friend Variable operator+(const Variable& a, T b) { return add(a, b); }
-    friend Variable operator-(const Variable& a, T b) { return add(a, -b); }
-    friend Variable operator*(const Variable& a, T b) { return mul(a, b); }
-    friend Variable operator/(const Variable& a, T b) { return div(a, b); }
-    friend Variable operator+(T a, const Variable& b) { return add(b, a); }
-    friend Variable operator-(T a, const Variable& b) { return add(neg(b), a); }
-    friend Variable operator*(T a, const Variable& b) { return mul(b, a); }
-    friend Variable operator/(T a, const Variable& b) { return div(a, b); }
     friend Variable operator-(const Variable& a) { return neg(a); }
     Variable& operator+=(const Variable& b) { return *this = *this + b; }
     Variable& operator-=(const Variable& b) { return *this = *this - b; }
     Variable& operator*=(const Variable& b) { return *this = *this * b; }
     Variable& operator/=(const Variable& b) { return *this = *this / b; }
+    template <detail::Number<T> N>
+    Variable& operator+=(N b) {
+        return *this = *this + b;
+    }
+    template <detail::Number<T> N>
+    Variable& operator-=(N b) {
+        return *this = *this - b;
+    }
+    template <detail::Number<T> N>
+    Variable& operator*=(N b) {
+        return *this = *this * b;
+    }
+    template <detail::Number<T> N>
+    Variable& operator/=(N b) {
+        return *this = *this / b;
+    }
 
 protected:
     void check_leaf(const char* operation) const {
@@ -200,5 +216,90 @@ template <class T>
 Variable(Tensor<T>) -> Variable<T>;
 template <class T>
 Variable(Tensor<T>, VariableOptions) -> Variable<T>;
+
+/// The value, as a tensor is written.
+template <class T>
+std::string to_string(const Variable<T>& x) {
+    return x.defined() ? to_string(x.value()) : "(no value)";
+}
+
+/// std::cout << x
+template <detail::OutputStream Stream, class T>
+Stream& operator<<(Stream& out, const Variable<T>& x) {
+    out << to_string(x);
+    return out;
+}
+
+// Operators with a number on either side, which is converted to the type of the values.
+
+template <class T, detail::Number<T> N>
+Variable<T> operator+(const Variable<T>& a, N b) {
+    return add(a, static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator+(N a, const Variable<T>& b) {
+    return add(b, static_cast<T>(a));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator-(const Variable<T>& a, N b) {
+    return add(a, -static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator-(N a, const Variable<T>& b) {
+    return add(neg(b), static_cast<T>(a));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator*(const Variable<T>& a, N b) {
+    return mul(a, static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator*(N a, const Variable<T>& b) {
+    return mul(b, static_cast<T>(a));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator/(const Variable<T>& a, N b) {
+    return div(a, static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator/(N a, const Variable<T>& b) {
+    return div(static_cast<T>(a), b);
+}
+
+// What has no meaning, with what to write instead.
+
+namespace detail {
+
+template <class T>
+void variable_of(const Variable<T>&);
+
+/// A Variable, a Parameter, a Buffer.
+template <class X>
+concept AnyVariable = requires(const X& x) { variable_of(x); };
+
+template <class X>
+concept AnyTensor = requires { typename X::value_type; } && std::same_as<X, Tensor<typename X::value_type>>;
+
+template <class X>
+concept Differentiable = AnyVariable<X> || AnyTensor<X>;
+
+template <class A, class B>
+concept DifferInType = Differentiable<A> && Differentiable<B> && (AnyVariable<A> || AnyVariable<B>)&&  //
+    (!std::same_as<typename A::value_type, typename B::value_type>);
+
+}  // namespace detail
+
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator+(const A&, const B&) = delete;  // cast<float>(x.value())
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator-(const A&, const B&) = delete;  // cast<float>(x.value())
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator*(const A&, const B&) = delete;  // cast<float>(x.value())
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator/(const A&, const B&) = delete;  // cast<float>(x.value())
+
+template <detail::Text remedy = "total += loss.item()", class N, class T>
+requires std::is_arithmetic_v<N> void operator+=(N& total, const Variable<T>& loss) = delete;  // total += loss.item()
+template <detail::Text remedy = "total -= loss.item()", class N, class T>
+requires std::is_arithmetic_v<N> void operator-=(N& total, const Variable<T>& loss) = delete;  // total -= loss.item()
 
 }  // namespace gradus

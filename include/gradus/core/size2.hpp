@@ -8,6 +8,9 @@
 
 namespace gradus {
 
+struct Size2;
+std::string to_string(const Size2& size);
+
 /// Height and width: of a kernel, a stride, a padding. A single number stands for both.
 ///
 ///     {.kernel = 3, .stride = {2, 1}}
@@ -22,6 +25,12 @@ struct Size2 {
 
     friend constexpr bool operator==(const Size2&, const Size2&) = default;
     constexpr Index area() const { return height * width; }
+
+    template <detail::OutputStream Stream>
+    friend Stream& operator<<(Stream& out, const Size2& size) {
+        out << to_string(size);
+        return out;
+    }
 };
 
 namespace detail {

@@ -129,6 +129,9 @@ struct Elements {
     }
 };
 
+template <class Tensor, class T>
+using ReadElements = Elements<Tensor, T, "x.mutable_at(0, 1) = 5 writes">;
+
 }  // namespace detail
 
 /// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by
@@ -140,8 +143,8 @@ struct Elements {
 ///     float x = a(1, 0);                   // 3
 ///     a.mutable_at(1, 0) = 5;
 template <class T = float>
-class Tensor : public detail::Elements<Tensor<T>, T, "x.mutable_at(0, 1) = 5 writes"> {
-    friend detail::Elements<Tensor<T>, T, "x.mutable_at(0, 1) = 5 writes">;
+class Tensor : public detail::ReadElements<Tensor<T>, T> {
+    friend detail::ReadElements<Tensor<T>, T>;
     static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>, "a tensor holds plain numbers");
 
 public:
@@ -179,6 +182,14 @@ public:
     Tensor(const Shape& shape, std::span<const T> values)
         : Tensor(uninitialized(check_count("tensor", shape, values.size()))) {
         std::copy(values.begin(), values.end(), mutable_data());
+    }
+
+    /// The numbers of a std::vector, array or span [count], converted and copied.
+    template <detail::ListOf<T> Numbers>
+    explicit Tensor(const Numbers& numbers)
+        : Tensor(uninitialized({static_cast<Index>(std::size(numbers))})) {
+        std::transform(std::begin(numbers), std::end(numbers), mutable_data(),
+                       [](const auto& number) { return static_cast<T>(number); });
     }
 
     /// A tensor that reads memory owned by the caller, without copying. The memory must outlive every tensor
@@ -222,7 +233,7 @@ public:
 
     /// The element at these positions, one per axis. Throws ShapeError if there are too many, too few or out
     /// of range.
-    using detail::Elements<Tensor<T>, T, "x.mutable_at(0, 1) = 5 writes">::operator();
+    using detail::ReadElements<Tensor<T>, T>::operator();
     template <std::integral... Is>
     T& mutable_at(Is... positions) {
         const Index at = offset({static_cast<Index>(positions)...});
@@ -249,6 +260,10 @@ public:
         Tensor result(*this);
         result.shape_ = shape;
         return result;
+    }
+    /// The same where one size may be -1: it becomes what the element count leaves.
+    Tensor reshape(std::initializer_list<Index> sizes) const {
+        return reshape(detail::inferred_shape(shape_, sizes));
     }
 
     /// Rows [first, last) of the outermost axis; shares memory. Throws ShapeError if they are not all there.
@@ -340,6 +355,9 @@ private:
     T* data_ = nullptr;
     Shape shape_;
 };
+
+template <detail::NumberList Numbers>
+Tensor(const Numbers&) -> Tensor<detail::ItemOf<Numbers>>;
 
 /// A tensor filled with `value`.
 template <class T = float>

@@ -60,6 +60,16 @@ T checked_smoothing(const CrossEntropyOptions<T>& options) {
     return T(options.label_smoothing);
 }
 
+/// Class numbers that are no integers are the usual mistake.
+[[noreturn, gnu::cold]] inline void refuse_probabilities(const Shape& logits, const Shape& given) {
+    const bool labels = logits.rank() >= 2 && given.numel() == logits.without(1).numel() && logits[1] != 1;
+    fail<ShapeError>("cross_entropy",
+                     labels ? "class numbers are a Tensor<Index> [batch, ...], so cast<Index>(labels) first; "
+                              "probabilities have the shape of the logits"
+                            : "needs logits [batch, classes, ...] and probabilities of the same shape",
+                     logits, given);
+}
+
 /// What smoothing adds to the target of each class: weight · smoothing / classes, [classes, 1].
 template <class T>
 [[gnu::cold]] Tensor<T> spread_target(const CrossEntropyOptions<T>& options, T smoothing, Index classes) {
@@ -181,9 +191,7 @@ requires std::same_as<T, U> Variable<T> cross_entropy(
     check<ValueError>(options.ignore_index < 0, "cross_entropy",
                       "ignore_index goes with labels; leave it out with probabilities");
     if (logits.rank() < 2 || !(probabilities.shape() == logits.shape()))
-        detail::fail<ShapeError>("cross_entropy",
-                                 "needs logits [batch, classes, ...] and probabilities of the same shape",
-                                 logits.shape(), probabilities.shape());
+        detail::refuse_probabilities(logits.shape(), probabilities.shape());
     const detail::ClassAxis axis(logits.shape());
     detail::check_class_weight("cross_entropy", options.weight, axis.classes);
     Tensor<T> q = probabilities.reshape(axis.scores());

@@ -32,6 +32,9 @@ struct Embedding {
                       [&] { return embedding(indices, static_cast<const Variable<T>&>(weight), options); });
     }
 
+    template <gradus::detail::Text remedy = "cast<Index>(indices)", gradus::detail::WrongLabel<Index> L>
+    Variable<T> operator()(const Tensor<L>& indices) const = delete;  // cast<Index>(indices)
+
     auto fields() { return std::tuple(field("weight", weight)); }
 
 private:

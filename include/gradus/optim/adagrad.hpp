@@ -54,6 +54,8 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit Adagrad(std::vector<NamedParameter<T>> parameters, const AdagradOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit Adagrad(const Model& net, const AdagradOptions& options = {}) = delete;  // nn::parameters(net)
     template <std::size_t N>
     Adagrad(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
     template <std::size_t N>

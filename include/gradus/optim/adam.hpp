@@ -109,6 +109,8 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit Adam(std::vector<NamedParameter<T>> parameters, const AdamOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit Adam(const Model& net, const AdamOptions& options = {}) = delete;  // nn::parameters(net)
     template <std::size_t N>
     Adam(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
     template <std::size_t N>
@@ -147,6 +149,8 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit AdamW(std::vector<NamedParameter<T>> parameters, const AdamWOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit AdamW(const Model& net, const AdamWOptions& options = {}) = delete;  // nn::parameters(net)
     template <std::size_t N>
     AdamW(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
     template <std::size_t N>

@@ -64,6 +64,8 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit RMSProp(std::vector<NamedParameter<T>> parameters, const RMSPropOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit RMSProp(const Model& net, const RMSPropOptions& options = {}) = delete;  // nn::parameters(net)
     template <std::size_t N>
     RMSProp(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
     template <std::size_t N>

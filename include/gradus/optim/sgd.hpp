@@ -62,6 +62,8 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit SGD(std::vector<NamedParameter<T>> parameters, const SGDOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit SGD(const Model& net, const SGDOptions& options = {}) = delete;  // nn::parameters(net)
     template <std::size_t N>
     SGD(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
     template <std::size_t N>

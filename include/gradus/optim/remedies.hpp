@@ -2,13 +2,22 @@
 #pragma once
 
 #include "gradus/core/remedy.hpp"
+#include "gradus/optim/clip.hpp"
+#include "gradus/optim/options.hpp"
 
-// The schedules and the clipping of gradients, called with an option that they do not have: see core/remedy.hpp.
+// The schedules and the clipping of gradients, called with an option that they do not have: see
+// core/remedy.hpp.
 
 namespace gradus::optim {
 
 template <std::size_t N>
-gradus::detail::AnyValue clip_grad_norm(const gradus::detail::AnyValue&, const gradus::detail::AnyValue&, gradus::detail::NoSuchOption<N>);
+gradus::detail::AnyValue clip_grad_norm(const gradus::detail::AnyValue&, const gradus::detail::AnyValue&,
+                                        gradus::detail::NoSuchOption<N>);
+
+template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model, class... Options>
+double clip_grad_norm(const Model& net, double max_norm, const Options&...) = delete;  // nn::parameters(net)
+template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+void clip_grad_value(const Model& net, double limit) = delete;  // nn::parameters(net)
 
 namespace schedule {
 

@@ -254,6 +254,33 @@ TEST_CASE("pow: mixed second derivative, also at n = 0", "[core][dual]") {
     CHECK_THAT(mixed(2, 0), WithinRel(0.5, 1e-14));
 }
 
+TEST_CASE("a constant stays one where slopes are infinite or NaN", "[core][dual]") {
+    const D x{infinity, 1.0}, zero{0.0, 0.0}, one{1.0, 0.0};
+    CHECK((x * 2).dual == 2);
+    CHECK((D{not_a_number, 1.0} * 2).dual == 2);
+    CHECK_THAT((D{1e300, 1.0} / D{1e-300, 0.0}).dual, WithinRel(1e300, 1e-15));
+    CHECK(sqrt(zero).dual == 0);
+    CHECK(log(zero).dual == 0);
+    CHECK((one / zero).dual == 0);
+    CHECK(sqrt(D{0.0, 1.0}).dual == infinity);
+    // A tangent whose value is 0 is none of a constant if it varies.
+    const D2 y = sqrt(D2{D{4.0, 0.0}, D{0.0, 1.0}});
+    CHECK(y.dual.value == 0);
+    CHECK(y.dual.dual == 0.25);
+}
+
+TEST_CASE("slopes keep their digits", "[core][dual]") {
+    CHECK_THAT(tanh(Dual<float>{10.0f, 1.0f}).dual, WithinRel(8.2446145e-9f, 1e-6f));
+    CHECK_THAT(tanh(Dual<float>{-10.0f, 1.0f}).dual, WithinRel(8.2446145e-9f, 1e-6f));
+    CHECK_THAT(log(Dual<float>{1e-40f, 1e-5f}).dual, WithinRel(1e35f, 1e-3f));
+    const Dual<float> by_itself = Dual<float>{1e20f, 0.0f} / Dual<float>{1e20f, 1.0f};
+    CHECK_THAT(by_itself.dual, WithinRel(-1e-20f, 1e-6f));
+    const D flat = pow(D{not_a_number, 1.0}, D{0.0, 0.0});
+    CHECK(flat.value == 1);
+    CHECK(flat.dual == 0);
+    CHECK(pow(D{0.0, 0.0}, D{-1.0, 1.0}).dual == -infinity);
+}
+
 TEST_CASE("isnan and limits look at the value", "[core][dual]") {
     CHECK(isnan(D{not_a_number, 0.0}));
     CHECK_FALSE(isnan(D{0.0, not_a_number}));

@@ -45,6 +45,34 @@ FUNCTION(Tanh, tanh, std::tanh, 2.7);
 FUNCTION(Sigmoid, sigmoid, logistic, 2.5);
 FUNCTION(Erf, erf, std::erf, 1.4);
 
+double normal_cdf(double x) { return 0.5 * std::erfc(-x * std::sqrt(0.5)); }
+
+/// Of x² the double reference rounds away nothing that a float would show.
+struct ExpOfHalfSquare {
+    static constexpr double max_ulp = 1.6;
+    static double reference(double x) { return std::exp(-0.5 * x * x); }
+    template <class V>
+    GRADUS_INLINE static V value(const V& x) {
+        return simd::exp_of_square(-0.5f, x);
+    }
+};
+struct ExpOfSquare {
+    static constexpr double max_ulp = 1.6;
+    static double reference(double x) { return std::exp(-x * x); }
+    template <class V>
+    GRADUS_INLINE static V value(const V& x) {
+        return simd::exp_of_square(-1.0f, x);
+    }
+};
+struct Gelu {
+    static constexpr double max_ulp = 6.5;
+    static double reference(double x) { return std::isinf(x) && x < 0 ? -0.0 : x * normal_cdf(x); }
+    template <class V>
+    GRADUS_INLINE static V value(const V& x) {
+        return simd::gelu(x);
+    }
+};
+
 struct ExpOfNegative {
     template <class V>
     GRADUS_INLINE static V value(const V& x) {
@@ -129,7 +157,7 @@ std::vector<float> floats() {
 }  // namespace
 
 TEMPLATE_TEST_CASE("the error is as small as promised over all floats", "[functions]", Exp, Expm1, Log, Log1p,
-                   Tanh, Sigmoid, Erf) {
+                   Tanh, Sigmoid, Erf, ExpOfHalfSquare, ExpOfSquare, Gelu) {
     static const std::vector<float> x = floats();
     std::vector<double> exact(x.size());
     for (std::size_t i = 0; i < x.size(); ++i) exact[i] = TestType::reference(static_cast<double>(x[i]));
@@ -143,6 +171,29 @@ TEMPLATE_TEST_CASE("the error is as small as promised over all floats", "[functi
         }
         INFO("worst at " << x[worst] << ": " << y[worst] << " for " << exact[worst]);
         CHECK(error < TestType::max_ulp);
+    });
+}
+
+TEST_CASE("the slope of gelu is as exact as promised", "[functions]") {
+    struct Slope {
+        template <class V>
+        GRADUS_INLINE static V value(const V& x) {
+            return simd::gelu_slope(x);
+        }
+    };
+    std::vector<float> x;
+    for (const float each : floats())
+        if (std::abs(each) < 1e30f) x.push_back(each);
+    for (float each = -14.5f; each < 6; each += 0.0007f) x.push_back(each);
+    on_every_isa([&] {
+        const std::vector<float> y = map<Slope>(x);
+        for (std::size_t i = 0; i < x.size(); ++i) {
+            const double at = static_cast<double>(x[i]);
+            const double exact = normal_cdf(at) + at * std::exp(-0.5 * at * at) * 0.39894228040143268;
+            const bool holds = at < -1 ? error_in_ulp(y[i], exact == 0 ? -0.0 : exact) < 7.5
+                                       : std::abs(static_cast<double>(y[i]) - exact) < 2.5e-7;
+            if (!holds) FAIL_CHECK("at " << x[i] << ": " << y[i] << " for " << exact);
+        }
     });
 }
 

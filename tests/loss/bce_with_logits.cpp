@@ -143,6 +143,33 @@ TEST_CASE("bce_with_logits: NaN stays NaN") {
     check_numbers(gradient(each, {NaN, NaN}), {NaN, NaN});
 }
 
+TEST_CASE("bce_with_logits: infinite logits") {
+    const Variable<> certain = leaf({-infinity});
+    const Variable<> none = bce_with_logits(certain, {0});
+    none.backward();
+    CHECK(none.value().item() == 0);
+    check_numbers(certain.grad(), {0});
+
+    const Variable<> x = leaf({infinity, 1});
+    const Variable<> loss = bce_with_logits(x, {1, 0});
+    loss.backward();
+    CHECK_THAT(loss.value().item(), WithinRel(0.65663084f, 1e-6f));
+    check_numbers(x.grad(), {0, 0.36552929f}, 1e-7f);
+
+    const auto each = [](const Variable<>& v, float target, float positive = 1) {
+        return bce_with_logits(v, full(v.shape(), target),
+                               {.reduction = Reduction::none, .pos_weight = full({1}, positive)});
+    };
+    const Tensor<> both{-infinity, infinity};
+    check_numbers(each(leaf(both), 0).value(), {0, infinity});
+    check_numbers(each(leaf(both), 1).value(), {infinity, 0});
+    check_numbers(each(leaf(both), 0.25f).value(), {infinity, infinity});
+    check_numbers(each(leaf(both), 1, 0).value(), {0, 0});
+    check_numbers(gradient([&](const auto& v) { return each(v, 0); }, both), {0, 1});
+    check_numbers(gradient([&](const auto& v) { return each(v, 1); }, both), {-1, 0});
+    check_numbers(gradient([&](const auto& v) { return each(v, 0.25f); }, both), {-0.25f, 0.75f});
+}
+
 TEST_CASE("bce_with_logits: no rows") {
     CHECK(std::isnan(bce_with_logits(leaf(zeros({0, 3})), zeros({0, 3})).item()));
     CHECK(bce_with_logits(leaf(zeros({0, 3})), zeros({0, 3}), {.reduction = Reduction::sum}).item() == 0);

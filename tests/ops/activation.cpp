@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/ops/activation.hpp"
 
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -89,18 +95,20 @@ TEST_CASE("activation: special values") {
     check_numbers(relu(leaf(x)).value(), {infinity, 0, NaN, 1e30f, 0});
     check_numbers(leaky_relu(leaf(x), 0.5f).value(), {infinity, -infinity, NaN, 1e30f, -5e29f});
     check_numbers(elu(leaf(x)).value(), {infinity, -1, NaN, 1e30f, -1});
-    check_numbers(gelu(leaf(x)).value(), {infinity, NaN, NaN, 1e30f, -0.0f});  // -inf · 0, as in PyTorch
+    check_numbers(gelu(leaf(x)).value(), {infinity, -0.0f, NaN, 1e30f, -0.0f});
     check_numbers(sigmoid(leaf(x)).value(), {1, 0, NaN, 1, 0});
-    check_numbers(silu(leaf(x)).value(), {infinity, NaN, NaN, 1e30f, -0.0f});
+    check_numbers(silu(leaf(x)).value(), {infinity, -0.0f, NaN, 1e30f, -0.0f});
     check_numbers(tanh(leaf(x)).value(), {1, -1, NaN, 1, -1});
     check_numbers(erf(leaf(x)).value(), {1, -1, NaN, 1, -1});
     check_numbers(softplus(leaf(x)).value(), {infinity, 0, NaN, 1e30f, 0});
 
-    check_numbers(gradient([](const auto& v) { return relu(v); }, x), {1, 0, 0, 1, 0});
+    check_numbers(gradient([](const auto& v) { return relu(v); }, x), {1, 0, 1, 1, 0});
     check_numbers(gradient([](const auto& v) { return elu(v); }, x), {1, 0, NaN, 1, 0});
-    check_numbers(gradient([](const auto& v) { return gelu(v); }, {1e30f, -1e30f, NaN}), {1, 0, NaN}, 1e-9f);
+    check_numbers(gradient([](const auto& v) { return gelu(v); }, x), {1, -0.0f, NaN, 1, -0.0f});
+    check_numbers(gradient([](const auto& v) { return leaky_relu(v, 0); }, x), {1, 0, 1, 1, 0});
+    check_numbers(leaky_relu(leaf(x), 0).value(), {infinity, 0, NaN, 1e30f, 0});
     check_numbers(gradient([](const auto& v) { return sigmoid(v); }, x), {0, 0, NaN, 0, 0});
-    check_numbers(gradient([](const auto& v) { return silu(v); }, {1e30f, -1e30f, NaN}), {1, 0, NaN}, 1e-9f);
+    check_numbers(gradient([](const auto& v) { return silu(v); }, x), {1, -0.0f, NaN, 1, -0.0f});
     check_numbers(gradient([](const auto& v) { return tanh(v); }, x), {0, 0, NaN, 0, 0});
     check_numbers(gradient([](const auto& v) { return erf(v); }, x), {0, 0, NaN, 0, 0});
     check_numbers(gradient([](const auto& v) { return softplus(v); }, x), {1, 0, NaN, 1, 0});
@@ -109,6 +117,80 @@ TEST_CASE("activation: special values") {
                   {1.8048514e-35f, 80});  // small results keep their digits
     check_numbers(elu(leaf({-1e-12f})).value(), {-1e-12f});
     check_numbers(erf(leaf({1e-12f})).value(), {1.1283792e-12f}, 1e-18f);
+}
+
+TEST_CASE("activation: values and gradients keep their digits in the tails", "[ops][activation]") {
+    struct Function {
+        const char* name;
+        std::function<Variable<>(const Variable<>&)> single;
+        std::function<Variable<double>(const Variable<double>&)> full;
+        std::function<long double(long double)> value, slope;
+        bool slope_of_result = false;  // y (1 − y) and 1 − y²: as good as 1 − y is
+    };
+    using Real = long double;
+    const auto logistic = [](Real x) { return 1 / (1 + std::exp(-x)); };
+    const Real half_root = std::sqrt(Real(0.5)), pi = std::acos(Real(-1));
+    const auto normal = [=](Real x) { return std::erfc(-x * half_root) / 2; };
+    const auto density = [=](Real x) { return std::exp(-x * x / 2) / std::sqrt(2 * pi); };
+#define FUNCTION(name) #name, [](const auto& x) { return name(x); }, [](const auto& x) { return name(x); }
+    const Function functions[] = {
+        {FUNCTION(gelu), [=](Real x) { return x * normal(x); },
+         [=](Real x) { return normal(x) + x * density(x); }},
+        {FUNCTION(silu), [=](Real x) { return x * logistic(x); },
+         [=](Real x) { return logistic(x) * (1 + x * logistic(-x)); }},
+        {FUNCTION(sigmoid), logistic, [=](Real x) { return logistic(x) * logistic(-x); }, true},
+        {FUNCTION(tanh), [](Real x) { return std::tanh(x); },
+         [](Real x) { return 1 / (std::cosh(x) * std::cosh(x)); }, true},
+        {FUNCTION(erf), [](Real x) { return std::erf(x); },
+         [=](Real x) { return 2 / std::sqrt(pi) * std::exp(-x * x); }},
+        {FUNCTION(softplus), [](Real x) { return std::log1p(std::exp(x)); }, logistic},
+        {FUNCTION(elu), [](Real x) { return x > 0 ? x : std::expm1(x); },
+         [](Real x) { return x > 0 ? 1 : std::exp(x); }},
+        {FUNCTION(expm1), [](Real x) { return std::expm1(x); }, [](Real x) { return std::exp(x); }},
+        {FUNCTION(log1p), [](Real x) { return std::log1p(x); }, [](Real x) { return 1 / (1 + x); }},
+    };
+#undef FUNCTION
+    const auto check = [](auto number, const char* name, const auto& f, const Function& exact, bool is_log) {
+        using T = decltype(number);
+        std::vector<T> points;
+        for (T x = T(1e-30); x < T(88); x *= T(1.0371)) {
+            points.push_back(x);
+            if (!is_log || x < 1) points.push_back(-x);
+        }
+        const Tensor<T> at({static_cast<Index>(points.size())}, points);
+        const Variable<T> x(at, {.requires_grad = true});
+        const Variable<T> y = f(x);
+        y.backward({.seed = ones<T>(y.shape())});
+        for (std::size_t i = 0; i < points.size(); ++i) {
+            INFO(name << (sizeof(T) == 4 ? ", float" : ", double") << " at " << points[i]);
+            const auto close = [&](T got, Real right, Real root) {
+                const Real least = std::numeric_limits<T>::min(), unit = std::numeric_limits<T>::epsilon();
+                if (std::abs(right) < least) return std::abs(Real(got) - right) <= 64 * least * unit;
+                // Near its root, a slope is as good as the terms that cancel; x² in double costs digits.
+                const Real size =
+                    std::abs(right) + (std::abs(Real(points[i]) - root) < Real(0.5) ? Real(0.3) : 0);
+                return std::abs(Real(got) - right) <= size * (sizeof(T) == 4 ? Real(1e-6) : Real(4e-13));
+            };
+            if (!close(y.value().data()[i], exact.value(points[i]), 1000))
+                FAIL_CHECK("value " << y.value().data()[i] << " for " << exact.value(points[i]));
+            const Real root = std::string(name) == "gelu"   ? -0.75L
+                              : std::string(name) == "silu" ? -1.28L
+                                                            : 1000;
+            if (exact.slope_of_result && std::abs(Real(y.value().data()[i])) > Real(0.5)) continue;
+            if (!close(x.grad().data()[i], exact.slope(points[i]), root))
+                FAIL_CHECK("slope " << x.grad().data()[i] << " for " << exact.slope(points[i]));
+        }
+    };
+    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        if (isa > simd::isa()) continue;
+        const simd::ScopedIsa scoped(isa);
+        for (const Function& f : functions) {
+            const bool is_log = std::string(f.name) == "log1p";
+            check(float(), f.name, f.single, f, is_log);
+            check(double(), f.name, f.full, f, is_log);
+        }
+    }
+    CHECK_THAT(gelu(leaf({-5.5f})).value().data()[0], WithinRel(-1.0444e-7f, 1e-4f));
 }
 
 TEST_CASE("activation: softplus has a tangent at 0") {

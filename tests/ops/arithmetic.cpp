@@ -48,6 +48,16 @@ void check_numbers(const Tensor<>& got, const Tensor<>& expected) {
     }
 }
 
+/// Numbers that are the same but for `tolerance` of each.
+void check_close(const Tensor<>& got, const Tensor<>& expected, float tolerance = 1e-6f) {
+    REQUIRE(got.shape() == expected.shape());
+    for (Index i = 0; i < got.numel(); ++i) {
+        const float a = got.data()[i], b = expected.data()[i];
+        INFO("element " << i << ": got " << a << ", expected " << b);
+        CHECK((a == b || std::abs(a - b) <= tolerance * std::abs(b)));
+    }
+}
+
 }  // namespace
 
 TEST_CASE("arithmetic: op table, two operands") {
@@ -239,6 +249,46 @@ TEST_CASE("arithmetic: special values") {
         check_numbers(a.grad(), {0, 0, 0, -infinity, -2});
         check_numbers(b.grad(), {0, 0, std::log(2.0f), -infinity, NaN});
     }
+    SECTION("powers where a limit or an exponent of 0 decides") {
+        const Variable<> a = leaf({NaN, infinity, infinity, 1e-40f, 0}), b = leaf({0, 0, -1, 0, NaN});
+        const Variable<> y = pow(a, b);
+        check_numbers(y.value(), {1, 1, 0, 1, NaN});
+        y.backward({.seed = ones({5})});
+        check_numbers(a.grad(), {0, 0, -0.0f, 0, NaN});
+        check_numbers(b.grad(), {NaN, infinity, 0, std::log(1e-40f), NaN});
+        // x⁻⁰·⁹⁹ is past all floats, a hundredth of it is not.
+        const Tensor<> tiny{1e-39f}, expected{static_cast<float>(0.01 * std::pow(double{1e-39f}, -0.99))};
+        check_close(gradient([](const auto& x) { return pow(x, 0.01); }, tiny), expected);
+        check_close(gradient([](const auto& x) { return pow(x, Variable<>(Tensor<>{0.01f})); }, tiny),
+                    {static_cast<float>(double{0.01f} * std::pow(double{1e-39f}, double{0.01f} - 1))});
+    }
+    SECTION("slopes neither overflow nor vanish on the way") {
+        const auto by_denominator = [](const Tensor<>& a, const Tensor<>& b, const Tensor<>& dy) {
+            const Variable<> x = leaf(b);
+            (leaf(a) / x).backward({.seed = dy});
+            return x.grad();
+        };
+        check_close(
+            by_denominator({1e20f, 1e-30f, 1e-30f, 1e30f}, {1e20f, 1e-30f, 1e-30f, 1e-20f}, {1, 1, 0, 0}),
+            {-1e-20f, -1e30f, -0.0f, -0.0f});
+        check_close(by_denominator({1e35f, 1e30f, 1e-20f, 1e-30f}, {1e15f, 1e10f, 1e-15f, 1e-10f},
+                                   {1e-30f, 1e-30f, 1e25f, 1e-20f}),
+                    {-1e-25f, -1e-20f, -1e35f, -1e-30f});
+        const auto of_number = [](const Tensor<>& b, const Tensor<>& dy) {
+            const Variable<> x = leaf(b);
+            (1e-30f / x).backward({.seed = dy});
+            return x.grad();
+        };
+        check_close(of_number({1e-30f, 1e-30f, -1e-30f}, {1, 0, 1e-5f}), {-1e30f, -0.0f, -1e25f});
+        check_close(gradient([](const auto& x) { return 1e20f / x; }, {1e20f}), {-1e-20f});
+        const Variable<> x = leaf({3e38f});
+        square(x).backward({.seed = Tensor<>{0.25f}});
+        check_close(x.grad(), {1.5e38f});
+    }
+    SECTION("the gradient of expm1 keeps its digits where the result is nearly -1") {
+        check_close(gradient([](const auto& v) { return expm1(v); }, {-20, -80}),
+                    {2.0611537e-9f, 1.8048514e-35f});
+    }
     SECTION("the absolute value at 0") {
         check_numbers(gradient([](const auto& x) { return abs(x); }, {0, -0.0f, -3, 3}), {0, 0, -1, 1});
     }
@@ -257,10 +307,18 @@ TEST_CASE("arithmetic: special values") {
         check_numbers(maximum(leaf({NaN, 1, NaN}), leaf({1, NaN, NaN})).value(), {NaN, NaN, NaN});
         check_numbers(minimum(leaf({NaN, 1, NaN}), leaf({1, NaN, NaN})).value(), {NaN, NaN, NaN});
     }
-    SECTION("clamp: the edges belong to the inside; NaN stays") {
+    SECTION("maximum and minimum: both operands get the gradient of NaN") {
+        for (const auto& op : {maximum<float>, minimum<float>}) {
+            const Variable<> a = leaf({NaN, 1, NaN}), b = leaf({1, NaN, NaN});
+            op(a, b).backward({.seed = Tensor<>{2, 3, 5}});
+            check_numbers(a.grad(), {2, 3, 5});
+            check_numbers(b.grad(), {2, 3, 5});
+        }
+    }
+    SECTION("clamp: the limits and NaN get no gradient; NaN stays") {
         const auto limit = [](const auto& x) { return clamp(x, -1.0f, 2.0f); };
         check_numbers(limit(leaf({-1, 2, -5, 5, NaN, -infinity})).value(), {-1, 2, -1, 2, NaN, -1});
-        check_numbers(gradient(limit, {-1, 2, -5, 5, 0}), {1, 1, 0, 0, 1});
+        check_numbers(gradient(limit, {-1, 2, -5, 5, 0, NaN}), {0, 0, 0, 0, 1, 0});
         check_numbers(clamp(leaf({-1, 0, 1}), 0.5f, 0.5f).value(), {0.5f, 0.5f, 0.5f});
     }
     SECTION("where: what is not chosen does no harm") {

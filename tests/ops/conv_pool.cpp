@@ -87,14 +87,14 @@ TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
         }
 }
 
-TEST_CASE("conv_pool: NaN wins its window and loses its gradient to the relu") {
+TEST_CASE("conv_pool: NaN wins its window, and its gradient passes the relu") {
     const std::vector<Variable<>> x{leaf(Tensor<>{{{{NaN, 1, 2, 3}, {4, 5, -7, -8}}}}),
                                     leaf(Tensor<>{{{{1}}}})};
     check_numbers(together(x, {{}, 2, false}).value(), {{{{NaN, 3}}}});
     const Variable<> y = together(x, {{}, 2, true});
     check_numbers(y.value(), {{{{NaN, 3}}}});
     y.backward({.seed = ones({1, 1, 1, 2})});
-    check_numbers(x[0].grad(), {{{{0, 0, 0, 1}, {0, 0, 0, 0}}}});
+    check_numbers(x[0].grad(), {{{{1, 0, 0, 1}, {0, 0, 0, 0}}}});
 }
 
 TEST_CASE("conv_pool: only temporaries are taken over") {

@@ -188,6 +188,16 @@ TEST_CASE("limits: positions") {
     check_refused([&] { split(x, least); });
 }
 
+TEST_CASE("limits: sums of integers wrap around") {
+    const Index top = std::numeric_limits<Index>::max();
+    for (const Index n : {2, 3, 7, 9000}) {  // a row, several blocks of a row
+        Tensor<Index> x = zeros<Index>({n});
+        x.mutable_at(0) = x.mutable_at(n - 1) = top;
+        CHECK(sum(Variable<Index>(x)).value().item() == -2);
+        CHECK(sum(Variable<Index>(x.reshape({n, 1})), 0).value().item() == -2);
+    }
+}
+
 TEST_CASE("limits: the mean of integers") {
     const auto mean_of = [](const Tensor<Index>& x) { return mean(Variable<Index>(x)).value(); };
     CHECK(mean_of({7, 8, 10}).item() == 8);

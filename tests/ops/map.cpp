@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "support/op_table.hpp"
 
@@ -55,6 +56,20 @@ TEST_CASE("map: a branch takes the derivative of the side that was taken") {
     const Variable<> x = leaf({-2, 3});
     map([](const auto& v) { return v < 0.0f ? v * 0.5f : v * v; }, x).backward({.seed = ones({2})});
     CHECK(x.grad() == Tensor<>{0.5f, 6});
+}
+
+TEST_CASE("map: slopes that overflow, of gradients that do not") {
+    const auto inverse = [](auto v) { return 1 / v; };
+    const Variable<> x(Tensor<>{1e-30f, 1e-30f, 1e-30f}, {.requires_grad = true});
+    map(inverse, x).backward({.seed = Tensor<>{1, 0, 1e-30f}});
+    CHECK(x.grad()(0) == -std::numeric_limits<float>::infinity());
+    CHECK(x.grad()(1) == 0);
+    CHECK_THAT(x.grad()(2), WithinRel(-1e30f, 1e-6f));
+    // A factor without a gradient takes no part, whatever it is.
+    const auto doubled = [](auto v) { return 2 * v; };
+    const Variable<> z(Tensor<>{std::numeric_limits<float>::infinity()}, {.requires_grad = true});
+    map(doubled, z).backward({.seed = Tensor<>{1}});
+    CHECK(z.grad()(0) == 2);
 }
 
 TEST_CASE("map: the function may hold numbers of its own") {

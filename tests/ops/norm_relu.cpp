@@ -101,7 +101,7 @@ TEST_CASE("norm_relu: a result too large for the cache") {
     check_same<float>({33, 16, 128, 128}, s, 2e-6f);
 }
 
-TEST_CASE("norm_relu: NaN passes the relu and its gradient does not") {
+TEST_CASE("norm_relu: NaN and its gradient pass the relu, as apart") {
     const Variable<> x(Tensor<>{{NaN, 1}, {1, 2}, {2, -6}}), w(ones({2})), b(zeros({2})),
         residual = leaf({{0, NaN}, {-2, 0}, {-1, 7}});
     const BatchNormOptions exact{.eps = 0};
@@ -109,7 +109,21 @@ TEST_CASE("norm_relu: NaN passes the relu and its gradient does not") {
     const Variable<> y = relu(batch_norm(x, b, w, w, b, exact) + residual);
     check_numbers(y.value(), {{NaN, NaN}, {0, 2}, {1, 1}});
     y.backward({.seed = full({3, 2}, 3)});
-    CHECK(residual.grad() == Tensor<>{{0, 0}, {0, 3}, {3, 3}});
+    CHECK(residual.grad() == Tensor<>{{3, 3}, {0, 3}, {3, 3}});
+    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        const simd::ScopedIsa scope(isa);
+        Tensor<> values = randn({2, 1, 37});
+        for (Index i = 0; i < 74; i += 5) values.mutable_data()[i] = i % 3 ? NaN : infinity;
+        const Steps given{true, true, false};
+        const auto gradient_of = [&](const auto& f) {
+            std::vector<Variable<>> inputs{leaf(ones({2, 1, 37})), leaf(ones({1})), leaf(zeros({1})),
+                                           leaf(values)};
+            f(inputs).backward({.seed = ones({2, 1, 37})});
+            return inputs[3].grad();
+        };
+        CHECK(gradient_of([&](const auto& v) { return together(v, given); }) ==
+              gradient_of([&](const auto& v) { return apart(v, given); }));
+    }
 }
 
 TEST_CASE("norm_relu: only temporaries are taken over") {

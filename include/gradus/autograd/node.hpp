@@ -104,7 +104,8 @@ struct Node {
 
     RefCount references{reader};
     std::atomic<Deferred<T>*> deferred{nullptr};
-    Node* next = nullptr;  // in a list of nodes to be freed, or whose gradient is complete
+    Node* next = nullptr;                   // in a list of nodes to be freed, or whose gradient is complete
+    const BackwardWalk<T>* walk = nullptr;  // that counts this node and is not finished with it
     Node *previous_in_walk, *next_in_walk;
     int pending = 0;          // during a walk: contributions still to come
     std::atomic_flag busy{};  // a thread adds to the gradient or computes the value
@@ -112,6 +113,7 @@ struct Node {
     bool is_result = false;
     bool released = false;
     bool retain_grad = false;
+    bool abandoned = false;  // the parameter that this was has another shape now, or is gone
     const char* name = "leaf";
     Hook<T>* hooks = nullptr;
     Tensor<T> value;                    // of deferred work: the memory that it will write

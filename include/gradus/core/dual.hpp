@@ -11,8 +11,35 @@
 namespace gradus {
 
 /// value + dual·ε with ε² = 0. A function evaluated at Dual{x, 1} gives f(x) and, in the dual part, f'(x)
-/// exactly. Dual<Dual<double>> gives second derivatives. Comparisons look at the value alone. Source:
-/// Clifford 1873; as forward-mode differentiation, Griewank & Walther, Evaluating Derivatives, 2008, ch. 3.
+/// exactly. Dual<Dual<double>> gives second derivatives. Comparisons look at the value alone. What has the
+/// dual part 0 is a constant, and no slope, be it infinite or NaN, makes more of that. Source: Clifford 1873;
+/// as forward-mode differentiation, Griewank & Walther, Evaluating Derivatives, 2008, ch. 3.
+template <class T>
+struct Dual;
+
+namespace detail {
+
+template <class T>
+bool is_zero(const T& x) {
+    return x == T(0);
+}
+template <class T>
+bool is_zero(const Dual<T>& x) {
+    return is_zero(x.value) && is_zero(x.dual);
+}
+
+/// slope · tangent and tangent / divisor, both 0 for the tangent of a constant: never 0 · inf.
+template <class T>
+T scaled_tangent(const T& slope, const T& tangent) {
+    return is_zero(tangent) ? tangent : T(slope * tangent);
+}
+template <class T>
+T divided_tangent(const T& tangent, const T& divisor) {
+    return is_zero(tangent) ? tangent : T(tangent / divisor);
+}
+
+}  // namespace detail
+
 template <class T>
 struct Dual {
     T value{};
@@ -30,11 +57,13 @@ struct Dual {
     friend Dual operator+(const Dual& a, const Dual& b) { return {a.value + b.value, a.dual + b.dual}; }
     friend Dual operator-(const Dual& a, const Dual& b) { return {a.value - b.value, a.dual - b.dual}; }
     friend Dual operator*(const Dual& a, const Dual& b) {
-        return {a.value * b.value, a.dual * b.value + a.value * b.dual};
+        return {a.value * b.value,
+                detail::scaled_tangent(b.value, a.dual) + detail::scaled_tangent(a.value, b.dual)};
     }
     friend Dual operator/(const Dual& a, const Dual& b) {
         const T quotient = a.value / b.value;
-        return {quotient, (a.dual - quotient * b.dual) / b.value};
+        return {quotient,
+                detail::divided_tangent(T(a.dual - detail::scaled_tangent(quotient, b.dual)), b.value)};
     }
     friend Dual operator-(const Dual& a) { return {-a.value, -a.dual}; }
     friend Dual operator+(const Dual& a) { return a; }
@@ -60,7 +89,7 @@ namespace detail {
 /// f(x) and f'(x) of the value, by the chain rule.
 template <class T>
 Dual<T> chain(const Dual<T>& x, const T& value, const T& slope) {
-    return {value, slope * x.dual};
+    return {value, scaled_tangent(slope, x.dual)};
 }
 
 }  // namespace detail
@@ -83,13 +112,13 @@ Dual<T> expm1(const Dual<T>& x) {
 template <class T>
 Dual<T> log(const Dual<T>& x) {
     using std::log;
-    return detail::chain(x, T(log(x.value)), T(1) / x.value);
+    return {T(log(x.value)), detail::divided_tangent(x.dual, x.value)};
 }
 
 template <class T>
 Dual<T> log1p(const Dual<T>& x) {
     using std::log1p;
-    return detail::chain(x, T(log1p(x.value)), T(1) / (T(1) + x.value));
+    return {T(log1p(x.value)), detail::divided_tangent(x.dual, T(T(1) + x.value))};
 }
 
 template <class T>
@@ -101,9 +130,9 @@ Dual<T> sqrt(const Dual<T>& x) {
 
 template <class T>
 Dual<T> tanh(const Dual<T>& x) {
-    using std::tanh;
-    const T y = tanh(x.value);
-    return detail::chain(x, y, T(1) - y * y);
+    using std::exp, std::tanh;  // 1 − y² would lose its digits where y is nearly 1
+    const T e = exp(T(x.value < T(0) ? T(2) * x.value : T(-2) * x.value)), s = T(2) / (T(1) + e);
+    return detail::chain(x, T(tanh(x.value)), T(e * s * s));
 }
 
 template <class T>
@@ -138,17 +167,17 @@ requires std::is_arithmetic_v<U> Dual<T> pow(const Dual<T>& x, U n) {
     return detail::chain(x, T(pow(x.value, n)), n == U(0) ? T(0) : T(T(n) * T(pow(x.value, n - U(1)))));
 }
 
-/// xⁿ for both varying: d = n·xⁿ⁻¹·dx + xⁿ·log(x)·dn, where the second term is 0 at x = 0, and for x < 0
-/// (where it does not exist) if n has no dual part.
+/// xⁿ for both varying: d = n·xⁿ⁻¹·dx + xⁿ·log(x)·dn. The first term is 0 for n = 0, the second for x = 0 and
+/// n ≥ 0, and for x = inf and n < 0.
 template <class T>
 Dual<T> pow(const Dual<T>& x, const Dual<T>& n) {
-    using std::log, std::pow;
+    using std::isnan, std::log, std::pow;
     const T y = pow(x.value, n.value);
-    const bool is_flat = n.value == T(0) && x.value == T(0);
-    const T by_base = is_flat ? T(0) : T(n.value * T(pow(x.value, T(n.value - T(1)))));
-    const bool is_fixed = x.value == T(0) || (x.value < T(0) && n.dual == T(0));
-    const T by_exponent = is_fixed ? T(0) : T(y * T(log(x.value)));
-    return {y, by_base * x.dual + by_exponent * n.dual};
+    const T by_base = n.value * T(pow(x.value, T(n.value - T(1))));
+    const bool is_flat = x.value == T(0) ? n.value >= T(0) : n.value < T(0) && y == T(0);
+    const T by_exponent = is_flat ? T(0) : T(y * T(log(x.value)));
+    return {y, detail::scaled_tangent(n.value == T(0) && isnan(by_base) ? T(0) : by_base, x.dual) +
+                   detail::scaled_tangent(by_exponent, n.dual)};
 }
 
 template <class T>

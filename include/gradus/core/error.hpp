@@ -65,6 +65,10 @@ namespace detail {
 // Errors are put together out of line, from lists of their parts: the code around them stays small, and so do
 // compile times.
 
+/// What texts are written to: std::ostream, without its header.
+template <class Stream>
+concept OutputStream = requires(Stream& out, const std::string& text) { out << text; };
+
 /// A part of a text: text, or a whole number.
 struct TextPart {
     TextPart(const char* words) : text(words) {}

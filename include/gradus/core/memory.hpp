@@ -16,6 +16,7 @@
 #endif
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/fork.hpp"
 #include "gradus/core/ref_count.hpp"
 
 namespace gradus {
@@ -186,6 +187,8 @@ private:
     };
     static Large& large() {
         static constinit Large cache;
+        [[maybe_unused]] static const bool held =
+            hold_at_fork([]() -> std::atomic_flag& { return cache.busy; });
         return cache;
     }
 

@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "gradus/core/bits.hpp"
+#include "gradus/core/fork.hpp"
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/ref_count.hpp"
 #include "gradus/core/tensor.hpp"
 
 namespace gradus {
@@ -44,35 +46,50 @@ struct RandomStream {
 };
 
 /// Hands out streams: every random tensor takes the next one. Two generators with equal seeds give equal
-/// tensors.
+/// tensors. Several threads may draw from one, copy it and assign to it: each gets a stream of the old or of
+/// the new sequence, and none twice.
 class Generator {
 public:
-    explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
-    Generator(const Generator& other) : seed_(other.seed_), next_(other.next_.load()) {}
+    explicit Generator(std::uint64_t seed = 0) : next_{seed, 0} {}
+    Generator(const Generator& other) : next_(other.peek()) {}
     Generator& operator=(const Generator& other) {
-        seed_ = other.seed_;
-        next_ = other.next_.load();
+        const RandomStream next = other.peek();
+        const detail::SpinLock lock(busy_);
+        next_ = next;
         return *this;
     }
 
-    RandomStream next() { return {seed_, next_.fetch_add(1, std::memory_order_relaxed)}; }
+    RandomStream next() {
+        const detail::SpinLock lock(busy_);
+        return {next_.seed, next_.stream++};
+    }
 
-    std::uint64_t seed() const { return seed_; }
-    std::uint64_t position() const { return next_.load(); }  // streams handed out so far
+    std::uint64_t seed() const { return peek().seed; }
+    std::uint64_t position() const { return peek().stream; }  // streams handed out so far
 
 private:
-    std::uint64_t seed_;
-    std::atomic<std::uint64_t> next_{0};
+    friend Generator& default_generator();
+
+    RandomStream peek() const {
+        const detail::SpinLock lock(busy_);
+        return next_;
+    }
+
+    RandomStream next_;
+    mutable std::atomic_flag busy_;
 };
 
 /// The generator that is used where none is given. Draws from several threads are safe, but their order, and
 /// so their values, are then up to the scheduler: give each thread a Generator of its own.
 inline Generator& default_generator() {
     static Generator generator;
+    [[maybe_unused]] static const bool held =
+        detail::hold_at_fork([]() -> std::atomic_flag& { return generator.busy_; });
     return generator;
 }
 
-/// Restarts the default generator: the same program then draws the same numbers again.
+/// Restarts the default generator: the same program then draws the same numbers again. A draw on another
+/// thread comes before or after.
 inline void manual_seed(std::uint64_t seed) { default_generator() = Generator(seed); }
 
 namespace detail {

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <iterator>
 #include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "gradus/core/error.hpp"
 
@@ -36,6 +40,28 @@ constexpr Index saturated_product(Index a, Index b) {
 
 }  // namespace detail
 
+namespace detail {
+
+template <class List>
+using ItemOf = std::iter_value_t<decltype(std::begin(std::declval<const List&>()))>;
+
+/// A std::vector, array or span of numbers.
+template <class List>
+concept NumberList = requires(const List& list) {
+    std::end(list);
+    { std::size(list) } -> std::convertible_to<std::size_t>;
+    requires std::is_arithmetic_v<ItemOf<List>>;
+};
+
+/// Numbers that become T without the loss of a fraction.
+template <class List, class T>
+concept ListOf = NumberList<List> && !(std::is_integral_v<T> && std::is_floating_point_v<ItemOf<List>>);
+
+}  // namespace detail
+
+class Shape;
+std::string to_string(const Shape& shape);
+
 /// The sizes of a tensor's axes, outermost first: Shape{2, 3} is two rows of three. At most 8 axes.
 /// Throws ShapeError if a size is negative, there are too many axes, or there are more than 2⁵⁶ elements
 /// (sizes of 0 left out of the count, so that a part of the shape is never larger than the whole).
@@ -45,6 +71,10 @@ public:
 
     Shape() = default;  // rank 0: the shape of one number
     Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), sizes.end()) {}
+
+    /// The sizes in a std::vector, array or span.
+    template <detail::ListOf<Index> Sizes>
+    Shape(const Sizes& sizes) : Shape(std::begin(sizes), std::end(sizes)) {}
 
     template <std::input_iterator Iterator>
     [[gnu::noinline]] Shape(Iterator begin, Iterator end) {
@@ -73,6 +103,12 @@ public:
         for (int i = 0; i < rank_; ++i)
             if (sizes_[i] != other.sizes_[i]) return false;
         return true;
+    }
+
+    template <detail::OutputStream Stream>
+    friend Stream& operator<<(Stream& out, const Shape& shape) {
+        out << to_string(shape);
+        return out;
     }
 
     /// Makes it the shape [0].
@@ -155,6 +191,45 @@ private:
 [[gnu::cold]] inline void Shape::refuse_axis(const char* operation, int axis) const {
     detail::refuse<ShapeError>({operation, ": axis ", axis, " is out of range for shape ", to_string(*this)});
 }
+
+namespace detail {
+
+/// Numbers as the caller wrote them, for a message: "[2, -1]".
+template <class Numbers>
+struct Given {
+    const Numbers& numbers;
+
+    friend std::string to_string(const Given& given) {
+        std::string text = "[";
+        for (const auto& number : given.numbers)
+            text += (text.size() > 1 ? ", " : "") + std::to_string(number);
+        return text + "]";
+    }
+};
+
+/// The shape that has as many elements as another, where one size may be -1 and becomes what is left.
+[[gnu::cold]] inline Shape inferred_shape(const Shape& shape, std::initializer_list<Index> sizes) {
+    const Given<std::initializer_list<Index>> wanted{sizes};
+    Shape known;
+    int unknown = 0;
+    for (const Index size : sizes) {
+        if (size < -1)
+            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, wanted);
+        if (size == -1) ++unknown;
+        known.push_back(size == -1 ? 1 : size, "reshape");
+    }
+    if (unknown == 0) return known;
+    if (unknown > 1) fail<ShapeError>("reshape", "only one size can be -1", shape, wanted);
+    if (known.numel() == 0)
+        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, wanted);
+    if (shape.numel() % known.numel() != 0)
+        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, wanted);
+    Shape result;
+    for (const Index size : sizes) result.push_back(size == -1 ? shape.numel() / known.numel() : size);
+    return result;
+}
+
+}  // namespace detail
 
 /// The shape two operands share after NumPy broadcasting: axes are aligned at the end, and an axis of size 1
 /// (or a missing one) stretches to the other's size. Throws ShapeError in the name of `operation`.

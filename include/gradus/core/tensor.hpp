@@ -16,6 +16,7 @@
 
 #include "gradus/core/error.hpp"
 #include "gradus/core/memory.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus {
@@ -114,6 +115,23 @@ void fill_copies(T* to, Index n, const T& value) {
         {operation, ": shape ", to_string(shape), " needs ", shape.numel(), " values: got ", count});
 }
 
+/// Reading an element, in a base class only because g++ prints its arguments where x(0, 1) is assigned to.
+template <class Tensor, class T, Text to_write>
+struct Elements {
+    template <std::integral... Is>
+    const T& operator()(Is... positions) const& {  // to write, x.mutable_at(0, 1) = 5
+        const Tensor& x = static_cast<const Tensor&>(*this);
+        return x.data()[x.offset({static_cast<Index>(positions)...})];
+    }
+    template <std::integral... Is>
+    T operator()(Is... positions) const&& {  // by value: the tensor goes
+        return (*this)(positions...);
+    }
+};
+
+template <class Tensor, class T>
+using ReadElements = Elements<Tensor, T, "x.mutable_at(0, 1) = 5 writes">;
+
 }  // namespace detail
 
 /// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by
@@ -125,7 +143,8 @@ void fill_copies(T* to, Index n, const T& value) {
 ///     float x = a(1, 0);                   // 3
 ///     a.mutable_at(1, 0) = 5;
 template <class T = float>
-class Tensor {
+class Tensor : public detail::ReadElements<Tensor<T>, T> {
+    friend detail::ReadElements<Tensor<T>, T>;
     static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>, "a tensor holds plain numbers");
 
 public:
@@ -165,6 +184,14 @@ public:
         std::copy(values.begin(), values.end(), mutable_data());
     }
 
+    /// The numbers of a std::vector, array or span [count], converted and copied.
+    template <detail::ListOf<T> Numbers>
+    explicit Tensor(const Numbers& numbers)
+        : Tensor(uninitialized({static_cast<Index>(std::size(numbers))})) {
+        std::transform(std::begin(numbers), std::end(numbers), mutable_data(),
+                       [](const auto& number) { return static_cast<T>(number); });
+    }
+
     /// A tensor that reads memory owned by the caller, without copying. The memory must outlive every tensor
     /// that shares it and stay unchanged meanwhile; writing to such a tensor copies first.
     static Tensor borrow(std::span<const T> values, const Shape& shape) {
@@ -176,8 +203,8 @@ public:
     [[gnu::noinline]] static Tensor uninitialized(const Shape& shape, const char* operation = "tensor") {
         const std::uint64_t bytes = static_cast<std::uint64_t>(shape.numel()) * sizeof(T);
         try {
-            if (bytes > std::numeric_limits<std::size_t>::max() / 2) [[unlikely]]  // where that has 32 bits
-                throw std::bad_alloc();
+            if constexpr (sizeof(std::size_t) < sizeof(bytes))
+                if (bytes > std::numeric_limits<std::size_t>::max() / 2) throw std::bad_alloc();
             return Tensor(shape, detail::Storage(static_cast<std::size_t>(bytes)));
         } catch (const std::bad_alloc&) {
             detail::refuse_memory(operation, shape, bytes);
@@ -206,15 +233,19 @@ public:
 
     /// The element at these positions, one per axis. Throws ShapeError if there are too many, too few or out
     /// of range.
-    template <std::integral... Is>
-    T operator()(Is... positions) const {
-        return data_[offset({static_cast<Index>(positions)...})];
-    }
+    using detail::ReadElements<Tensor<T>, T>::operator();
     template <std::integral... Is>
     T& mutable_at(Is... positions) {
         const Index at = offset({static_cast<Index>(positions)...});
         return mutable_data()[at];
     }
+
+    template <detail::Text remedy = "x(0, 1) is an element, x.rows(0, 1) a row", class I>
+    void operator[](I) const = delete;  // x(0, 1) is an element, x.rows(0, 1) a row
+
+    template <detail::Text remedy = "any(x) or all(x) of a condition, x.item() of one number", class N>
+    requires std::is_arithmetic_v<N>
+    operator N() const = delete;  // any(x), all(x) or x.item()
 
     /// The only element. Throws ShapeError if there is not exactly one.
     T item() const {
@@ -229,6 +260,10 @@ public:
         Tensor result(*this);
         result.shape_ = shape;
         return result;
+    }
+    /// The same where one size may be -1: it becomes what the element count leaves.
+    Tensor reshape(std::initializer_list<Index> sizes) const {
+        return reshape(detail::inferred_shape(shape_, sizes));
     }
 
     /// Rows [first, last) of the outermost axis; shares memory. Throws ShapeError if they are not all there.
@@ -320,6 +355,9 @@ private:
     T* data_ = nullptr;
     Shape shape_;
 };
+
+template <detail::NumberList Numbers>
+Tensor(const Numbers&) -> Tensor<detail::ItemOf<Numbers>>;
 
 /// A tensor filled with `value`.
 template <class T = float>

@@ -114,7 +114,7 @@ class GzipFile {
 public:
     explicit GzipFile(InputFile& file) : file_(file) {
         constexpr int gzip_only = 15 + 16;  // largest window, gzip header and trailer expected
-        if (inflateInit2(&stream_, gzip_only) != Z_OK) throw std::bad_alloc();
+        if (inflateInit2(&stream_, gzip_only) != Z_OK) refuse_memory();
     }
     GzipFile(const GzipFile&) = delete;
     GzipFile& operator=(const GzipFile&) = delete;
@@ -139,6 +139,11 @@ public:
     [[noreturn]] void fail(std::initializer_list<TextPart> problem) const { file_.fail(problem); }
 
 private:
+    [[noreturn]] static void refuse_memory() {
+        gradus::detail::refuse<OutOfMemory>(
+            {"zlib: out of memory: unpacking a gzip file needs about 40 KiB"});
+    }
+
     void inflate_some() {
         if (stream_.avail_in == 0) {
             stream_.next_in = input_;
@@ -160,7 +165,7 @@ private:
                 in_member_ = false;
                 return;
             case Z_MEM_ERROR:
-                throw std::bad_alloc();
+                refuse_memory();
             default:
                 fail({"the gzip stream is damaged: ", stream_.msg ? stream_.msg : "no progress",
                       "; copy or download the file again"});

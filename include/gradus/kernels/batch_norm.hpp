@@ -89,8 +89,8 @@ struct NormalizeKernel {
                     P out = fma(P::load(x + i) - c.centre, c.scale, c.offset);
                     if constexpr (Added) out += P::load(residual + i);
                     if constexpr (Masked && std::is_floating_point_v<T>) {
-                        bits |= positive_bits(out) << (k * P::size);
                         out = max(out, P(T(0)));
+                        bits |= nonzero_bits(out) << (k * P::size);
                     }
                     put(out, y + i, past_cache);
                 }
@@ -224,7 +224,7 @@ struct BatchNorm {
 };
 
 /// y = xhat · weight + bias, one of each per channel; plus the residual, if there is one. With a mask (of
-/// plan.mask_size() words) y is at least 0, and the mask gets the bits of what is more.
+/// plan.mask_size() words) y is at least 0, and the mask gets the bits of what is more, or NaN.
 template <class T>
 void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T* y, detail::MaskWord* mask) {
     const ChannelPlan& plan = b.plan;

@@ -73,25 +73,25 @@ GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
 #endif
 }
 
-/// Bit i says whether x[i] > 0.
+/// Bit i says whether x[i] is not 0, as NaN is not.
 template <class T, int N>
-GRADUS_INLINE std::uint32_t positive_bits(const simd::Pack<T, N>& x) {
+GRADUS_INLINE std::uint32_t nonzero_bits(const simd::Pack<T, N>& x) {
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
     if constexpr (sizeof(T[N]) == 64) {  // here no vector need hold the mask
         const simd::Pack<T, N> zero(T(0));
         std::uint32_t bits;
         if constexpr (sizeof(T) == 4)
-            asm("vcmpltps %1, %2, %%k1\n\tkmovw %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
+            asm("vcmpneqps %1, %2, %%k1\n\tkmovw %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
         else
-            asm("vcmpltpd %1, %2, %%k1\n\tkmovb %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
+            asm("vcmpneqpd %1, %2, %%k1\n\tkmovb %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
         return bits;
     }
 #endif
-    return lane_bits(x > simd::Pack<T, N>(T(0)));
+    return lane_bits(x != simd::Pack<T, N>(T(0)));
 }
 template <class T>
-std::uint32_t positive_bits(const Single<T>& x) {
-    return x.v > T(0);
+std::uint32_t nonzero_bits(const Single<T>& x) {
+    return x.v != T(0);
 }
 
 /// Lane i of x where bit i is set, else 0.

@@ -68,7 +68,9 @@ inline Isa isa() { return detail::current_isa().load(std::memory_order_relaxed);
 /// only.
 class ScopedIsa {
 public:
-    explicit ScopedIsa(Isa limit) : previous_(isa()) { detail::current_isa() = std::min(previous_, limit); }
+    [[nodiscard]] explicit ScopedIsa(Isa limit) : previous_(isa()) {
+        detail::current_isa() = std::min(previous_, limit);
+    }
     ~ScopedIsa() { detail::current_isa() = previous_; }
     ScopedIsa(const ScopedIsa&) = delete;
     ScopedIsa& operator=(const ScopedIsa&) = delete;

@@ -52,7 +52,7 @@ struct PooledCells {
     template <class Pack>
     GRADUS_INLINE void keep(Pack best, Pack winner, T* value, T* code) const {
         if (relu) {
-            winner = select(best > Pack(T(0)), winner, Pack(T(no_winner)));
+            winner = select(best <= Pack(T(0)), Pack(T(no_winner)), winner);  // NaN passes the relu
             best = max(best, Pack(T(0)));
         }
         best.store(value);

@@ -13,7 +13,8 @@ struct BceWithLogitsOptions {
 };
 
 /// −w (q t log σ(x) + (1 − t) log(1 − σ(x))), binary cross-entropy of σ = sigmoid. q is pos_weight: above 1
-/// it makes up for rare positives. Sigmoid and logarithm are one step, exact for logits of any size. dx = w
+/// it makes up for rare positives. Sigmoid and logarithm are one step, exact for logits of any size,
+/// infinite ones too. dx = w
 /// ((1 − t) σ(x) − q t σ(−x)) · dy, which is (σ(x) − t) dy without weights; over the number of elements for
 /// `mean` (weights do not count) x and t of one shape; the result is one number, or of that shape with
 /// `none`. Throws ShapeError if the shapes do not fit.
@@ -34,7 +35,10 @@ Variable<T> bce_with_logits(const Variable<T>& x, const Tensor<T>& target,
             using simd::exp, simd::log1p, simd::select;  // max would spoil the tangent of a Dual at 0
             const V above = select(v > V(0), v, V(0)), below = select(v > V(0), V(0), V(-v));
             const V small = log1p(exp(-(above + below)));
-            return V((V(1) - t) * (above + small) + q * t * (below + small));
+            const V negative = V(1) - t,
+                    positive = q * t;  // what has no share adds nothing, were it infinite
+            return V(select(negative == V(0), V(0), V(negative * (above + small))) +
+                     select(positive == V(0), V(0), V(positive * (below + small))));
         },
         []<class V>(const V& dy, const V& v, const V& t, const V& q) GRADUS_INLINE_LAMBDA {
             using simd::exp, simd::select;

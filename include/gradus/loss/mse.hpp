@@ -18,7 +18,7 @@ Variable<T> mse(const Variable<T>& x, const Tensor<T>& target, const MseOptions&
         "mse", x, target, options.reduction,
         []<class V>(const V& v, const V& t) GRADUS_INLINE_LAMBDA { return V((v - t) * (v - t)); },
         []<class V>(const V& dy, const V& v, const V& t)
-            GRADUS_INLINE_LAMBDA { return V(V(2) * (v - t) * dy); });
+            GRADUS_INLINE_LAMBDA { return V(V(2) * ((v - t) * dy)); });
 }
 
 }  // namespace gradus

@@ -18,14 +18,14 @@ struct SmoothL1Options {
 template <class T>
 Variable<T> smooth_l1(const Variable<T>& x, const Tensor<T>& target, const SmoothL1Options& options = {}) {
     if (!(options.beta >= 0)) detail::fail<ValueError>("smooth_l1", "beta must be at least 0", options.beta);
-    if (options.beta == 0) return detail::absolute_error("smooth_l1", x, target, options.reduction);
     const T beta = T(options.beta);
+    if (beta == T(0)) return detail::absolute_error("smooth_l1", x, target, options.reduction);
     return detail::pairwise_loss(
         "smooth_l1", x, target, options.reduction,
         [beta]<class V>(const V& v, const V& t) GRADUS_INLINE_LAMBDA {
             using simd::abs, simd::select;
             const V d = v - t, size = abs(d);
-            return V(select(size < V(beta), V(V(0.5) * d * d / V(beta)), V(size - V(0.5) * V(beta))));
+            return V(select(size < V(beta), V(V(0.5) * d * (d / V(beta))), V(size - V(0.5) * V(beta))));
         },
         [beta]<class V>(const V& dy, const V& v, const V& t) GRADUS_INLINE_LAMBDA {
             using simd::max, simd::min;

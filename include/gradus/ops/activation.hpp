@@ -12,10 +12,30 @@ template <class T>
 Dual<T> sigmoid(const Dual<T>& x) {
     using simd::sigmoid;
     const T y = sigmoid(x.value);
-    return detail::chain(x, y, T(y * (T(1) - y)));
+    return detail::chain(x, y, T(y * sigmoid(T(-x.value))));
 }
 
-/// max(x, 0), NaN for NaN.       dx = dy where y > 0, else 0
+/// The value and derivative of gelu, and of that derivative, for numbers and packs in kernels/functions.hpp.
+template <class T>
+Dual<T> gelu(const Dual<T>& x) {
+    using simd::gelu, simd::gelu_slope;
+    return detail::chain(x, T(gelu(x.value)), T(gelu_slope(x.value)));
+}
+template <class T>
+Dual<T> gelu_slope(const Dual<T>& x) {
+    using simd::gelu_slope, std::exp;
+    const T square = x.value * x.value, density = T(0.39894228040143268) * T(exp(T(-0.5) * square));
+    return detail::chain(x, T(gelu_slope(x.value)), T((T(2) - square) * density));
+}
+/// exp(factor x²) for a constant factor.
+template <class T>
+Dual<T> exp_of_square(const Dual<T>& factor, const Dual<T>& x) {
+    using simd::exp_of_square;
+    const T y = exp_of_square(factor.value, x.value);
+    return detail::chain(x, y, T(T(2) * factor.value * x.value * y));
+}
+
+/// max(x, 0), NaN for NaN.       dx = dy where y > 0 or NaN (as in PyTorch), else 0
 template <class T>
 Variable<T> relu(Variable<T> x) {
     if (Variable<T> y = detail::fused("relu", x); y.defined()) return y;
@@ -27,14 +47,15 @@ Variable<T> relu(Variable<T> x) {
         },
         []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA {
             using simd::select;
-            return V(select(y > V(0), dy, V(0)));
+            return V(select(y <= V(0), V(0), dy));
         });
 }
 
-/// x for x > 0, else slope · x.       dx = dy or slope · dy
+/// x for x > 0, else slope · x; with slope 0 it is relu.       dx = dy or slope · dy
 /// Source: Maas et al., "Rectifier nonlinearities improve neural network acoustic models", 2013.
 template <class T>
 Variable<T> leaky_relu(const Variable<T>& x, std::type_identity_t<T> slope = T(0.01)) {
+    if (slope == T(0)) return relu(x);  // 0 · inf would be NaN
     return detail::elementwise(
         "leaky_relu", x,
         [slope]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
@@ -63,25 +84,24 @@ Variable<T> elu(const Variable<T>& x, std::type_identity_t<T> alpha = T(1)) {
         });
 }
 
-/// x · Φ(x), with Φ the normal distribution function.       dx = dy · (Φ(x) + x φ(x))
+/// x · Φ(x), with Φ the normal distribution function; −0 at −inf.       dx = dy · (Φ(x) + x φ(x))
 /// Source: Hendrycks & Gimpel, "Gaussian error linear units", 2016 (the exact form, with erf).
 template <class T>
 Variable<T> gelu(const Variable<T>& x) {
     return detail::elementwise(
         "gelu", x,
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::erf;
-            return V(V(0.5) * v * (V(1) + erf(v * V(T(0.70710678118654752)))));  // 1/√2
+            using simd::gelu;
+            return V(gelu(v));
         },
         []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::erf, simd::exp;
-            const V cdf = V(0.5) * (V(1) + erf(v * V(T(0.70710678118654752))));
-            const V density = V(T(0.39894228040143268)) * exp(V(-0.5) * v * v);  // 1/√(2π)
-            return V(dy * (cdf + v * density));
+            using simd::gelu_slope;
+            return V(dy * gelu_slope(v));
         });
 }
 
-/// 1 / (1 + e⁻ˣ).       dx = dy · y (1 − y)
+/// 1 / (1 + e⁻ˣ).       dx = dy · y (1 − y), so 0 where y is rounded to 1: the slope at the result, with
+/// which losses of the result, such as bce, go together; bce_with_logits needs no such care
 template <class T>
 Variable<T> sigmoid(Variable<T> x) {
     return detail::elementwise_by_result(
@@ -93,24 +113,46 @@ Variable<T> sigmoid(Variable<T> x) {
         []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy * y * (V(1) - y)); });
 }
 
-/// x · sigmoid(x), also called swish.       dx = dy · s (1 + x (1 − s)),  s = sigmoid(x)
+namespace detail {
+
+/// The parts of x · sigmoid(x): e = root² = e^(−size), of which e alone may be no normal number where the
+/// result still is one.
+template <class V>
+struct SiluParts {
+    GRADUS_INLINE explicit SiluParts(const V& x) {
+        using simd::exp, simd::select;  // min and abs would spoil the tangent of a Dual
+        const V positive = select(x > V(0), x, V(-x));
+        size = select(positive > V(2000), V(2000), positive);  // e is 0 long before
+        root = exp(V(-0.5) * size);
+        e = root * root;
+        share = V(1) / (V(1) + e);
+    }
+    V size, root, e, share;
+};
+
+}  // namespace detail
+
+/// x · sigmoid(x), also called swish; −0 at −inf.       dx = dy · s (1 + x (1 − s)),  s = sigmoid(x)
 /// Source: Elfwing et al., "Sigmoid-weighted linear units", 2018.
 template <class T>
 Variable<T> silu(const Variable<T>& x) {
     return detail::elementwise(
         "silu", x,
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::sigmoid;
-            return V(v * sigmoid(v));
+            using simd::select;
+            const detail::SiluParts<V> p(v);
+            return V(select(v > V(0), V(v * p.share), V(-(p.size * p.root) * p.root * p.share)));
         },
         []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::sigmoid;
-            const V s = sigmoid(v);
-            return V(dy * s * (V(1) + v * (V(1) - s)));
+            using simd::select;
+            const detail::SiluParts<V> p(v);
+            const V above = p.share * (V(1) + p.size * p.e * p.share);
+            const V below = p.root * p.share * (V(1) - p.size * p.share) * p.root;
+            return V(dy * select(v > V(0), above, below));
         });
 }
 
-/// tanh x.       dx = dy · (1 − y²)
+/// tanh x.       dx = dy · (1 − y²), so 0 where y is rounded to ±1
 template <class T>
 Variable<T> tanh(Variable<T> x) {
     return detail::elementwise_by_result(
@@ -132,8 +174,8 @@ Variable<T> erf(const Variable<T>& x) {
             return V(erf(v));
         },
         []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::exp;
-            return V(dy * V(T(1.1283791670955126)) * exp(-(v * v)));  // 2/√π
+            using simd::exp_of_square;
+            return V(dy * (V(T(1.1283791670955126)) * exp_of_square(T(-1), v)));  // 2/√π
         });
 }
 
@@ -153,6 +195,8 @@ Variable<T> softplus(const Variable<T>& x) {
 }
 
 /// exp(xᵢ) / Σⱼ exp(xⱼ) along one axis, without overflow.       dx = y (dy − Σ dy·y)
+/// Infinities are limits: −inf gives 0; +inf takes all, and several share it equally, as ties do in max. NaN
+/// where all are −inf: nothing is left to share between.
 template <class T>
 Variable<T> softmax(const Variable<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("softmax", axis);
@@ -162,13 +206,14 @@ Variable<T> softmax(const Variable<T>& x, int axis = -1) {
 }
 
 /// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy −
-/// eʸ Σ dy
+/// eʸ Σ dy. Infinities as in softmax: −inf gives −inf.
 template <class T>
 Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("log_softmax", axis);
     const auto p = kernels::softmax_parts(x.value(), a);
-    const auto difference = []<class V>(const V& v, const V& largest, const V& log_sum)
-                                GRADUS_INLINE_LAMBDA { return V((v - largest) - log_sum); };
+    const auto difference = []<class V>(const V& v, const V& largest, const V& log_sum) GRADUS_INLINE_LAMBDA {
+        return V(kernels::below_largest<T>(v, largest) - log_sum);
+    };
     return record(
         "log_softmax",
         kernels::map("log_softmax", kernels::vectorized(difference), x.value(), p.largest, p.log_sums),

@@ -39,6 +39,33 @@ Variable<T> elementwise_by_result(const char* name, Variable<T> x, const F& f, c
                   }));
 }
 
+/// dy · q / b, which overflows or underflows on the way only where the result does. No gradient makes none,
+/// however large q is.
+template <class V>
+GRADUS_INLINE V scaled_ratio(const V& dy, const V& q, const V& b) {
+    using simd::abs, simd::is_nan, simd::select;
+    const auto swaps = abs(q) > abs(dy);
+    const V large = select(swaps, q, dy), small = select(swaps, dy, q);
+    const auto shrinks = abs(b) > V(1);
+    const V ratio = select(shrinks, large, small) / b * select(shrinks, small, large);
+    return select((dy == V(0)) & is_nan(ratio), V(dy / b), ratio);
+}
+
+/// −dy · a / b², the gradient of the denominator.
+struct DenominatorSlope : kernels::Vectorized {
+    template <class V>
+    GRADUS_INLINE V operator()(const V& dy, const V& a, const V& b) const {
+        return -scaled_ratio(dy, V(a / b), b);  // b² may overflow where b does not
+    }
+};
+
+/// A number with the range to spare for the steps between: double for float.
+inline double widened(float x) { return static_cast<double>(x); }
+template <class T>
+const T& widened(const T& x) {
+    return x;
+}
+
 }  // namespace detail
 
 /// a + b.       da = dy       db = dy
@@ -86,12 +113,14 @@ Variable<T> mul(const Variable<T>& a, std::type_identity_t<T> b) {
     return record("mul", a.value() * b, wrt(a, [b](const Tensor<T>& dy) { return dy * b; }));
 }
 
-/// a / b, element by element.       da = dy / b       db = −dy · a / b²
+/// a / b, element by element.       da = dy / b       db = −dy · a / b², computed without b²
 template <class T>
 Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
     const Tensor<T>&A = a.value(), &B = b.value();
     return record("div", A / B, wrt(a, [B = B](const Tensor<T>& dy) { return dy / B; }),
-                  wrt(b, [A = A, B = B](const Tensor<T>& dy) { return -(dy * A / (B * B)); }));
+                  wrt(b, [A = A, B = B](const Tensor<T>& dy) {
+                      return kernels::map("div", detail::DenominatorSlope(), dy, A, B);
+                  }));
 }
 template <class T>
 Variable<T> div(const Variable<T>& a, std::type_identity_t<T> b) {
@@ -102,7 +131,8 @@ template <class T>
 Variable<T> div(std::type_identity_t<T> s, const Variable<T>& b) {
     return detail::elementwise(
         "div", b, [s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(V(s) / x); },
-        [s]<class V>(const V& dy, const V& x) GRADUS_INLINE_LAMBDA { return V(-(dy * V(s) / (x * x))); });
+        [s]<class V>(const V& dy, const V& x)
+            GRADUS_INLINE_LAMBDA { return detail::DenominatorSlope()(dy, V(s), x); });
 }
 
 /// −x.       dx = −dy
@@ -123,16 +153,19 @@ Variable<T> exp(const Variable<T>& x) {
         []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy * y); });
 }
 
-/// eˣ − 1, accurate near 0.       dx = dy · (y + 1)
+/// eˣ − 1, accurate near 0.       dx = dy · eˣ
 template <class T>
 Variable<T> expm1(const Variable<T>& x) {
-    return detail::elementwise_by_result(
+    return detail::elementwise(
         "expm1", x,
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
             using simd::expm1;
             return V(expm1(v));
         },
-        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy * (y + V(1))); });
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::exp;  // y + 1 would lose its digits where y is nearly -1
+            return V(dy * exp(v));
+        });
 }
 
 /// The natural logarithm: −inf at 0, NaN below.       dx = dy / x
@@ -176,7 +209,7 @@ template <class T>
 Variable<T> square(const Variable<T>& x) {
     return detail::elementwise(
         "square", x, []<class V>(const V& v) GRADUS_INLINE_LAMBDA { return V(v * v); },
-        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA { return V(V(2) * v * dy); });
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA { return V(V(2) * (v * dy)); });
 }
 
 /// |x|.       dx = dy · sign(x), 0 at 0
@@ -235,11 +268,17 @@ requires std::is_arithmetic_v<N> Variable<T> pow(const Variable<T>& x, N n) {
     const auto e = static_cast<double>(n);
     return record("pow", kernels::map("pow", power(e), X), wrt(x, [X, e, power](const Tensor<T>& dy) {
                       if (e == 0) return zeros<T>(dy.shape());
-                      return dy * kernels::map("pow", power(e - 1), X) * T(e);
+                      const auto slope = [e](const T& d, const T& v) {
+                          using std::pow;
+                          return static_cast<T>(detail::widened(d) * (e * pow(detail::widened(v), e - 1)));
+                      };
+                      return kernels::map("pow", slope, dy, X);
                   }));
 }
 
-/// aᵇ, both varying.       da = dy · b · aᵇ⁻¹       db = dy · aᵇ · log a, 0 where a = 0 and b ≥ 0
+/// aᵇ, both varying.
+/// da = dy · b · aᵇ⁻¹, 0 where b = 0       db = dy · aᵇ · log a, 0 where a = 0 and b ≥ 0, and where a = inf
+/// and b < 0
 template <class T>
 Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
     const Tensor<T> A = a.value(), B = b.value();
@@ -250,65 +289,77 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
     const Tensor<T> y = kernels::map("pow", power, A, B);
     return record("pow", y,
                   wrt(a,
-                      [A, B, power](const Tensor<T>& dy) {
-                          const auto slope = [power](const T& x, const T& n) {
-                              return x == T(0) && n == T(0) ? T(0) : T(n * power(x, n - T(1)));
+                      [A, B](const Tensor<T>& dy) {
+                          const auto slope = [](const T& d, const T& x, const T& n) {
+                              using std::pow;
+                              const auto base = detail::widened(x), exponent = detail::widened(n);
+                              const auto by_base = exponent * pow(base, exponent - 1);
+                              return n == T(0) && simd::is_nan(by_base)
+                                         ? T(0)
+                                         : static_cast<T>(detail::widened(d) * by_base);
                           };
-                          return dy * kernels::map("pow", slope, A, B);
+                          return kernels::map("pow", slope, dy, A, B);
                       }),
                   wrt(b, [A, B, y](const Tensor<T>& dy) {
-                      const auto slope = [](const T& x, const T& n, const T& value) {
+                      const auto slope = [](const T& d, const T& x, const T& n, const T& value) {
                           using std::log;
-                          return x == T(0) && !(n < T(0)) ? T(0) : T(value * log(x));
+                          const bool is_flat = x == T(0) ? n >= T(0) : n < T(0) && value == T(0);
+                          return is_flat ? T(0) : T(d * (value * log(x)));
                       };
-                      return dy * kernels::map("pow", slope, A, B, y);
+                      return kernels::map("pow", slope, dy, A, B, y);
                   }));
 }
 
 namespace detail {
 
-/// The larger (or smaller) of two operands; a tie shares the gradient equally.
-template <class T, class F>
-Variable<T> extreme(const char* name, const Variable<T>& a, const Variable<T>& b, const F& f) {
-    const Tensor<T> A = a.value(), B = b.value(), y = kernels::map(name, vectorized(f), A, B);
-    const auto share = [name](const Tensor<T>& dy, const Tensor<T>& own, const Tensor<T>& other,
-                              const Tensor<T>& result) {
-        return kernels::map(
-            name,
-            vectorized([]<class V>(const V& d, const V& x, const V& o, const V& r) GRADUS_INLINE_LAMBDA {
-                using simd::select;
-                return V(select(x == o, V(d * V(0.5)), select(x == r, d, V(0))));
-            }),
-            dy, own, other, result);
+/// The larger (or smaller) of two operands; a tie shares the gradient equally. loses(x, o) says that x is
+/// certainly not the one: a comparison with NaN makes no loser.
+template <class T, class F, class Loses>
+Variable<T> extreme(const char* name, const Variable<T>& a, const Variable<T>& b, const F& f,
+                    const Loses& loses) {
+    const Tensor<T> A = a.value(), B = b.value();
+    const auto share = [name, loses](const Tensor<T>& dy, const Tensor<T>& own, const Tensor<T>& other) {
+        const auto slope = [loses]<class V>(const V& d, const V& x, const V& o) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(x == o, V(d * V(0.5)), V(select(loses(x, o), V(0), d))));
+        };
+        return kernels::map(name, vectorized(slope), dy, own, other);
     };
-    return record(name, y, wrt(a, [A, B, y, share](const Tensor<T>& dy) { return share(dy, A, B, y); }),
-                  wrt(b, [A, B, y, share](const Tensor<T>& dy) { return share(dy, B, A, y); }));
+    return record(name, kernels::map(name, vectorized(f), A, B),
+                  wrt(a, [A, B, share](const Tensor<T>& dy) { return share(dy, A, B); }),
+                  wrt(b, [A, B, share](const Tensor<T>& dy) { return share(dy, B, A); }));
 }
 
 }  // namespace detail
 
-/// The larger of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes
-/// there.
+/// The larger of a and b; where they are equal, each gets half of dy. NaN if either is NaN; then both get dy,
+/// as in PyTorch.
 template <class T>
 Variable<T> maximum(const Variable<T>& a, const Variable<T>& b) {
-    return detail::extreme("maximum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
-        using simd::is_nan, simd::max, simd::select;
-        return V(select(is_nan(y), y, max(x, y)));  // max alone keeps the NaN of x only
-    });
+    return detail::extreme(
+        "maximum", a, b,
+        []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
+            using simd::is_nan, simd::max, simd::select;
+            return V(select(is_nan(y), y, max(x, y)));  // max alone keeps the NaN of x only
+        },
+        []<class V>(const V& x, const V& other) GRADUS_INLINE_LAMBDA { return x < other; });
 }
 
-/// The smaller of a and b; where they are equal, each gets half of dy. NaN if either is NaN; no gradient goes
-/// there.
+/// The smaller of a and b; where they are equal, each gets half of dy. NaN if either is NaN; then both get
+/// dy, as in PyTorch.
 template <class T>
 Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
-    return detail::extreme("minimum", a, b, []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
-        using simd::is_nan, simd::min, simd::select;
-        return V(select(is_nan(y), y, min(x, y)));
-    });
+    return detail::extreme(
+        "minimum", a, b,
+        []<class V>(const V& x, const V& y) GRADUS_INLINE_LAMBDA {
+            using simd::is_nan, simd::min, simd::select;
+            return V(select(is_nan(y), y, min(x, y)));
+        },
+        []<class V>(const V& x, const V& other) GRADUS_INLINE_LAMBDA { return x > other; });
 }
 
-/// x limited to [low, high].       dx = dy where low ≤ x ≤ high, else 0.       Throws ValueError if low >
-/// high.
+/// x limited to [low, high]; NaN stays NaN.       dx = dy where low < x < high, else 0: also at the limits,
+/// as in PyTorch 2.15 (1.13 passes dy there), and at NaN.       Throws ValueError if low > high.
 template <class T>
 Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
     check<ValueError>(!(high < low), "clamp", "low is greater than high");
@@ -320,7 +371,7 @@ Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_i
         },
         [low, high]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
             using simd::select;
-            return V(select(v < V(low), V(0), select(v > V(high), V(0), dy)));
+            return V(select(v > V(low), V(select(v < V(high), dy, V(0))), V(0)));
         });
 }
 

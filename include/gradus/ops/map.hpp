@@ -27,8 +27,8 @@ Variable<T> map(const F& f, const Variable<T>& x, const Rest&... rest) {
         return [f, values](const Tensor<T>& dy) {
             const auto slope = [&f](const T& d, const auto&... at) {
                 std::array<Dual<T>, count> duals{Dual<T>(at)...};
-                duals[I].dual = T(1);
-                return T(d * std::apply([&f](const auto&... v) { return Dual<T>(f(v...)); }, duals).dual);
+                duals[I].dual = d;  // from the start: the slope alone may overflow where dy · slope does not
+                return std::apply([&f](const auto&... v) { return Dual<T>(f(v...)); }, duals).dual;
             };
             return std::apply([&](const auto&... v) { return kernels::map("map", slope, dy, v...); }, values);
         };

@@ -7,10 +7,10 @@
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
-#include <limits>
 #include <numbers>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/limits.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus::optim::schedule {
@@ -28,7 +28,7 @@ concept HasMomentum = requires(const S& s, Index step) {
 
 namespace detail {
 
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double infinity = gradus::detail::unbounded<double>;
 
 template <class Number>
 [[noreturn, gnu::cold, gnu::noinline]] void refuse(const char* policy, const char* rule, Number got) {

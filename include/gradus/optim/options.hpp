@@ -34,6 +34,13 @@ namespace detail {
                                         ": got ", gradus::detail::number_text(value)});
 }
 
+/// What is given for parameters and is no list of them: a model.
+template <class X>
+concept NotParameters = std::is_class_v<X> && !requires(X x) {
+    x.begin();
+}
+&&!requires(X x) { x.step(); };
+
 template <class Options>
 concept HasMomentumOption = requires(Options o) {
     o.momentum;

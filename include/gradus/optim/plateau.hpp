@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/limits.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus::optim {
@@ -58,9 +59,11 @@ public:
             if (!(value >= 0 && std::isfinite(value)))
                 gradus::detail::fail<ValueError>(
                     name, "threshold, min_lr and eps must be finite and not negative", value);
-        const double inf = std::numeric_limits<double>::infinity();
+        const double inf = gradus::detail::unbounded<double>;
         state_ = {o.lr, o.mode == Mode::min ? inf : -inf, 0, 0};
     }
+    template <std::size_t N>
+    explicit ReduceOnPlateau(gradus::detail::NoSuchOption<N>);
 
     /// The learning rate for the next epoch, after one that gave this metric.
     double operator()(double metric) {

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/limits.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/optim/plateau.hpp"
 
 namespace gradus {
@@ -41,9 +42,11 @@ public:
         if (!(options.min_delta >= 0 && std::isfinite(options.min_delta)))
             detail::fail<ValueError>("early_stopping", "min_delta must be finite and not negative",
                                      options.min_delta);
-        const double inf = std::numeric_limits<double>::infinity();
+        const double inf = detail::unbounded<double>;
         state_ = {options.mode == optim::Mode::min ? inf : -inf, -1, 0};
     }
+    template <std::size_t N>
+    explicit EarlyStopping(detail::NoSuchOption<N>);
 
     /// Takes the metric of one more epoch; true if training should stop.
     bool operator()(double metric) {

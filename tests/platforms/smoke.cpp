@@ -127,6 +127,14 @@ void errors() {
         text = refusal.what();
     }
     check("errors arrive as exceptions", text.find("[2, 3] and [4, 5]") != std::string::npos);
+
+    text = "";
+    try {
+        zeros({Index{1} << 18, Index{1} << 18, Index{1} << 18});  // 2⁵⁶ bytes are 0 in 32 bits
+    } catch (const std::bad_alloc& refusal) {
+        text = refusal.what();
+    }
+    check("too many bytes are refused", text.find("[262144, 262144, 262144]") != std::string::npos);
 }
 
 void files() {

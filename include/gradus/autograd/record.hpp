@@ -165,11 +165,11 @@ struct Recorded final : Node<T> {
         this->is_result = true;
     }
 
-    void count_inputs(BackwardWalk<T>& walk) override {
-        parts.for_each([&](auto& part) { part.count_inputs(walk); });
+    void count_inputs(BackwardWalk<T>& now) override {
+        parts.for_each([&](auto& part) { part.count_inputs(now); });
     }
-    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk, bool keep) override {
-        parts.for_each([&](auto& part) { part.pull_back(dy, walk); });
+    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& now, bool keep) override {
+        parts.for_each([&](auto& part) { part.pull_back(dy, now); });
         if (keep) return;
         parts.for_each([](auto& part) { part.release(); });
         this->released = true;

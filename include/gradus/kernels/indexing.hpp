@@ -127,7 +127,7 @@ void index_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>
         });
     for (const auto& often : runs.often) {
         const Tensor<T> total =
-            reduce<SumOf>(slice(sums, 1, often.first, often.runs), 1u << 1);  // [outer, 1, inner]
+            reduce<SumOf>(kernels::slice(sums, 1, often.first, often.runs), 1u << 1);  // [outer, 1, inner]
         slice_add(total, dx, axis, often.index);
     }
 }

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <limits>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
@@ -21,7 +21,7 @@ namespace gradus::kernels::detail::winograd {
 template <class T>
 GRADUS_INLINE simd::detail::IntOf<T> size_bits(T x) {
     using Int = simd::detail::IntOf<T>;
-    return std::bit_cast<Int>(x) & std::numeric_limits<Int>::max();
+    return gradus::detail::bit_cast<Int>(x) & std::numeric_limits<Int>::max();
 }
 
 /// out[i] = the largest size_bits of number i of all planes.
@@ -177,7 +177,7 @@ public:
     }
 
 private:
-    static T value(Int bits) { return std::bit_cast<T>(bits); }
+    static T value(Int bits) { return gradus::detail::bit_cast<T>(bits); }
     static Int least_beside(Int largest) { return size_bits(value(largest) / most_ratio); }
 
     /// The sizes of all channels, within the border.

@@ -26,7 +26,8 @@ namespace detail {
 [[gnu::cold]] inline void check_setting(const char* optimizer, const char* setting, double value,
                                         bool below_1 = false) {
     // as large as a float, in which the optimizer may compute
-    const bool good = value >= 0 && (below_1 ? value < 1 : value <= std::numeric_limits<float>::max());
+    const bool good =
+        value >= 0 && (below_1 ? value < 1 : value <= static_cast<double>(std::numeric_limits<float>::max()));
     if (good) return;
     gradus::detail::refuse<ValueError>({optimizer, ": ", setting, " must be ",
                                         below_1 ? "at least 0 and below 1" : "finite and not negative",

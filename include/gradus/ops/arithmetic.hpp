@@ -130,7 +130,8 @@ Variable<T> div(const Variable<T>& a, std::type_identity_t<T> b) {
 template <class T>
 Variable<T> div(std::type_identity_t<T> s, const Variable<T>& b) {
     return detail::elementwise(
-        "div", b, [s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(V(s) / x); },
+        "div", b,
+        [s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return kernels::detail::quotient(V(s), x); },
         [s]<class V>(const V& dy, const V& x)
             GRADUS_INLINE_LAMBDA { return detail::DenominatorSlope()(dy, V(s), x); });
 }

@@ -99,7 +99,7 @@ struct Pointwise {
             const Index runs = (pixels + run_terms - 1) / run_terms,
                         most = std::max<Index>(1, piece_runs / runs);
             add_pieces(s.batch * part / parts, s.batch * (part + 1) / parts, most, size, at(part, g),
-                       [&](Index begin, Index end, T* sums) { add_images(begin, end, g, padded, dy, sums); });
+                       [&](Index begin, Index end, T* to) { add_images(begin, end, g, padded, dy, to); });
         });
         for (Index part = 1; part < parts; ++part)
             for (Index i = 0; i < s.groups * size; ++i) dweight[i] += at(part, 0)[i];

@@ -53,8 +53,8 @@ struct DenominatorSlope : kernels::Vectorized {
         const V large = select(swaps, quotient, dy), small = select(swaps, dy, quotient);
         const V by_quotient = select(shrinks, large, small) / b * select(shrinks, small, large);
         using Limits = std::numeric_limits<T>;
-        const auto is_normal = (size >= V(T(Limits::min()))) & (size <= V(T(Limits::max())));
-        return -select(is_normal, by_quotient, V(dy / b * a / b));
+        const auto is_lost = ((size < V(T(Limits::min()))) & shrinks) | (size > V(T(Limits::max())));
+        return -select(is_lost, V(dy / b * a / b), by_quotient);
     }
 };
 

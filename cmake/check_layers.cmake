@@ -1,5 +1,5 @@
 # The rules that keep the folders layers:  cmake -DINCLUDE_DIR=include -P cmake/check_layers.cmake
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 
 set(rank_core 0)
 set(rank_kernels 1)

@@ -1,5 +1,5 @@
 # Shows that check_layers.cmake accepts a good tree and refuses bad ones, by the rule that is broken.
-cmake_minimum_required(VERSION 3.25)
+cmake_minimum_required(VERSION 3.22)
 
 set(tree ${WORK_DIR}/layers)
 set(spdx "// SPDX-License-Identifier: MIT\n")

@@ -13,6 +13,7 @@ foreach(list IN LISTS gradus_lists)
     list(APPEND sources ${source})
 endforeach()
 add_library(gradus_compiled STATIC EXCLUDE_FROM_ALL ${sources})
+set_target_properties(gradus_compiled PROPERTIES POSITION_INDEPENDENT_CODE ON)  # for plugins and shared libraries
 add_library(gradus::compiled ALIAS gradus_compiled)
 target_link_libraries(gradus_compiled PUBLIC gradus::gradus)
 target_compile_definitions(gradus_compiled PUBLIC GRADUS_COMPILED)

@@ -1,4 +1,4 @@
-# `cmake --install` lays out the headers and what find_package(gradus) needs.
+# `cmake --install` lays out the headers and what find_package(gradus) and pkg-config need.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -12,8 +12,22 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/gradus-config-version.cma
     COMPATIBILITY SameMinorVersion
     ARCH_INDEPENDENT)
 
-install(TARGETS gradus EXPORT gradus-targets FILE_SET HEADERS)
+install(DIRECTORY include/gradus DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.hpp" PATTERN "*.inc")
+install(TARGETS gradus EXPORT gradus-targets INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT gradus-targets NAMESPACE gradus:: DESTINATION ${package_dir})
 install(FILES ${PROJECT_BINARY_DIR}/gradus-config.cmake ${PROJECT_BINARY_DIR}/gradus-config-version.cmake
     cmake/compiled.cmake DESTINATION ${package_dir})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# For builds without CMake. The prefix is found from the file's own place, so what is installed can be moved.
+file(RELATIVE_PATH pkgconfig_to_prefix ${CMAKE_INSTALL_FULL_DATADIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+set(pkgconfig_includedir ${CMAKE_INSTALL_INCLUDEDIR})
+if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_INCLUDEDIR})
+    string(PREPEND pkgconfig_includedir "\${prefix}/")
+endif()
+set(pkgconfig_openmp "$<$<BOOL:${OpenMP_CXX_FOUND}>:-fopenmp>")  # g++ and clang know it, whatever compiles this
+set(pkgconfig_zlib $<BOOL:${ZLIB_FOUND}>)
+configure_file(cmake/gradus.pc.in ${PROJECT_BINARY_DIR}/gradus.pc.in @ONLY)
+file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/gradus.pc INPUT ${PROJECT_BINARY_DIR}/gradus.pc.in)
+install(FILES ${PROJECT_BINARY_DIR}/gradus.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)

@@ -73,7 +73,7 @@ void train(const MnistFlags& flags) {
             scores.add(loss.item(), gradus::accuracy(logits, labels), labels.numel());
         }
         std::printf("epoch %d: sum of losses %.4f\n", epoch, sum);
-        std::fflush(stdout);
+        flush_output();
         const Scores held =
             flags.early_stopping ? evaluate(net, held_back) : Scores{std::nan(""), std::nan("")};
         history.add(scores, held);

@@ -11,6 +11,8 @@
 #include "support/page.hpp"
 
 void write_book(const BookFlags& flags) {
+    const std::string path = flags.out + "/optimizers.html";
+    gradus::check_writable(path, "page");
     auto [train_set, val_set] = gradus::data::fashion_mnist(flags.data);
     const auto standardize = gradus::data::Standardize::per_feature(train_set.inputs);
     train_set = flags.limited(standardize(train_set));
@@ -86,9 +88,8 @@ void write_book(const BookFlags& flags) {
         "C = −log softmax(z)_{label},   averaged over the batch");
     add_training(page, {train_set, val_set}, flags);
 
-    page.write(flags.out + "/optimizers.html", "Written by examples/optimizers.cpp with seed " +
-                                                   std::to_string(flags.seed) +
-                                                   ". The same seed gives the same page.");
+    page.write(path, "Written by examples/optimizers.cpp with seed " + std::to_string(flags.seed) +
+                         ". The same seed gives the same page.");
 }
 
 int main(int argc, char** argv) {

@@ -2,14 +2,27 @@
 // The only source that includes CLI11, which takes the compiler longer than the rest of an example.
 #include "command_line.hpp"
 
+#include <iostream>
+
 #include <CLI/CLI.hpp>
 
 namespace {
 
+/// A number from low to high. (CLI::Range lets NaN pass.)
 template <class Number>
 void add_number(CLI::App& app, const char* name, Number& value, Number low, Number high,
                 const char* meaning) {
-    app.add_option(name, value, meaning)->check(CLI::Range(low, high))->capture_default_str();
+    const CLI::Range range(low, high);
+    const auto within = [=](std::string& text) -> std::string {
+        Number number = 0;
+        const bool is_number = CLI::detail::lexical_cast(text, number);
+        if (is_number && number >= low && number <= high) return "";
+        return "Value " + text + " not in range " + CLI::detail::to_string(low) + " to " +
+               CLI::detail::to_string(high);
+    };
+    app.add_option(name, value, meaning)
+        ->check(CLI::Validator(within, range.get_description()))
+        ->capture_default_str();
 }
 
 }  // namespace
@@ -51,6 +64,7 @@ int CommandLine::parse(int argc, char** argv) {
         app_->parse(argc, argv);
         return -1;
     } catch (const CLI::ParseError& error) {
-        return app_->exit(error) == 0 ? 0 : 2;
+        if (app_->exit(error) != 0) return 2;
+        return std::cout.flush() ? 0 : 1;  // --help
     }
 }

@@ -29,7 +29,8 @@ public:
 
     bool given(const char* name) const;
 
-    /// -1 to go on, or the exit code: 0 after --help, 2 for a wrong command line.
+    /// -1 to go on, or the exit code: 0 after --help (1 if it could not be printed), 2 for a wrong
+    /// command line.
     int parse(int argc, char** argv);
 
 private:

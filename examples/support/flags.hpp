@@ -66,8 +66,14 @@ struct Flags {
     }
 };
 
-/// Reads the flags, calls train(flags) and returns the exit code: 0, 1 if training fails, 2 for a wrong
-/// command line.
+/// Sends on what was printed. Throws IoError if it does not arrive: the output is closed or its disk full.
+inline void flush_output() {
+    if (std::fflush(stdout) != 0 || std::ferror(stdout))
+        throw gradus::IoError("output: cannot be written: is it closed, or its disk full?");
+}
+
+/// Reads the flags, calls train(flags) and returns the exit code: 0, 1 if training fails or its output does
+/// not arrive, 2 for a wrong command line.
 template <class F, class Train>
 int run_with_flags(int argc, char** argv, const char* what, F flags, const Train& train) {
     CommandLine line(what);
@@ -82,6 +88,7 @@ int run_with_flags(int argc, char** argv, const char* what, F flags, const Train
         if (flags.threads > 0) gradus::set_num_threads(flags.threads);
         if (!flags.out.empty()) std::filesystem::create_directories(flags.out);
         train(flags);
+        flush_output();
         return 0;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());

@@ -3,15 +3,12 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <gradus/core/error.hpp>
+#include <gradus/training/write_file.hpp>
 
 #include "style.hpp"
 #include "svg.hpp"
@@ -152,15 +149,7 @@ public:
             contents_ + "</ol></nav>\n<main>" + body_ + "</section></main>\n<footer><p>" +
             svg::escape(footer) + "</p></footer>\n<script>" + std::string(page_script) +
             "</script></body></html>\n";
-        const std::string temporary = path + ".tmp";
-        std::FILE* const file = std::fopen(temporary.c_str(), "w");
-        bool ok = file != nullptr;
-        if (ok) {
-            ok = std::fwrite(html.data(), 1, html.size(), file) == html.size();
-            ok = std::fclose(file) == 0 && ok;
-        }
-        if (!ok || std::rename(temporary.c_str(), path.c_str()) != 0)
-            throw gradus::IoError("page: " + path + ": cannot write: " + std::strerror(errno));
+        gradus::write_file(path, html, "page");
     }
 
 private:

@@ -48,22 +48,25 @@ Scores evaluate(Net& net, const gradus::data::Dataset<>& dataset) {
     return scores;
 }
 
-/// Keeps a record of every epoch, and all of them in history.csv in the folder --out if one is given.
+/// Keeps a record of every epoch, and all of them in history.csv in the folder --out if one is given. Whether
+/// that can be written shows before the training, not after its first epoch.
 class HistoryFile {
 public:
-    explicit HistoryFile(const Flags& flags) : folder_(flags.out) {}
+    explicit HistoryFile(const Flags& flags) : path_(flags.out.empty() ? "" : flags.out + "/history.csv") {
+        if (!path_.empty()) gradus::check_writable(path_, "--out");
+    }
 
     /// The epoch that ends now; it took the time since the one before.
     void add(const Scores& train, const Scores& val) {
         records_.push_back({train.loss, val.loss, train.score, val.score, epoch_.seconds()});
         epoch_ = {};
-        if (!folder_.empty()) write_history_csv(folder_ + "/history.csv", records_);
+        if (!path_.empty()) write_history_csv(path_, records_);
     }
 
     const std::vector<gradus::EpochRecord>& records() const { return records_; }
 
 private:
-    std::string folder_;
+    std::string path_;
     std::vector<gradus::EpochRecord> records_;
     Stopwatch epoch_;
 };
@@ -74,13 +77,14 @@ public:
     explicit Report(const Flags& flags) : epochs_(flags.epochs), history_(flags) {
         std::printf("%s, learning rate %g, schedule %s, batch %d\n", flags.optimizer.c_str(), flags.lr,
                     flags.schedule.c_str(), flags.batch);
+        flush_output();
     }
 
     void epoch(const Scores& train, const Scores& val) {
         history_.add(train, val);
         const auto& records = history_.records();
         std::puts(to_string(records.back(), static_cast<int>(records.size()), epochs_).c_str());
-        std::fflush(stdout);
+        flush_output();
     }
 
     double best_score() const {

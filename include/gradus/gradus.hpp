@@ -3,18 +3,27 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
+#include "gradus/core/language.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
 #include "gradus/core/bfloat16.hpp"
+#include "gradus/core/bits.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
+#include "gradus/core/fork.hpp"
+#include "gradus/core/limits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/ref_count.hpp"
 #include "gradus/core/reflect.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/core/version.hpp"
 
 #include "gradus/kernels/amx.hpp"
 #include "gradus/kernels/argmax.hpp"
@@ -46,6 +55,7 @@
 #include "gradus/kernels/isa.hpp"
 #include "gradus/kernels/layer_norm.hpp"
 #include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/matmul.hpp"
 #include "gradus/kernels/max_pool2d.hpp"
@@ -68,6 +78,7 @@
 #include "gradus/kernels/strided_copy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/kernels/winograd.hpp"
+#include "gradus/kernels/winograd_ranges.hpp"
 #include "gradus/kernels/winograd_tiles.hpp"
 #include "gradus/kernels/winograd_transforms.hpp"
 #include "gradus/kernels/winograd_weight_gradient.hpp"
@@ -83,6 +94,7 @@
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/comparison.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/conv_pool.hpp"
 #include "gradus/ops/dropout.hpp"
@@ -93,13 +105,16 @@
 #include "gradus/ops/matmul.hpp"
 #include "gradus/ops/norm.hpp"
 #include "gradus/ops/norm_relu.hpp"
+#include "gradus/ops/on_tensors.hpp"
 #include "gradus/ops/pool2d.hpp"
 #include "gradus/ops/reduce.hpp"
+#include "gradus/ops/remedies.hpp"
 #include "gradus/ops/slice.hpp"
 
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/batch_norm.hpp"
 #include "gradus/nn/conv2d.hpp"
+#include "gradus/nn/copy_values.hpp"
 #include "gradus/nn/dropout.hpp"
 #include "gradus/nn/embedding.hpp"
 #include "gradus/nn/flatten.hpp"
@@ -108,6 +123,7 @@
 #include "gradus/nn/linear.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/nn/pool2d.hpp"
+#include "gradus/nn/remedies.hpp"
 #include "gradus/nn/residual.hpp"
 #include "gradus/nn/sequential.hpp"
 #include "gradus/nn/summary.hpp"
@@ -124,7 +140,9 @@
 #include "gradus/loss/labels.hpp"
 #include "gradus/loss/mse.hpp"
 #include "gradus/loss/nll.hpp"
+#include "gradus/loss/on_tensors.hpp"
 #include "gradus/loss/reduction.hpp"
+#include "gradus/loss/remedies.hpp"
 #include "gradus/loss/smooth_l1.hpp"
 
 #include "gradus/optim/adagrad.hpp"
@@ -135,6 +153,7 @@
 #include "gradus/optim/optimizer.hpp"
 #include "gradus/optim/options.hpp"
 #include "gradus/optim/plateau.hpp"
+#include "gradus/optim/remedies.hpp"
 #include "gradus/optim/rmsprop.hpp"
 #include "gradus/optim/schedule.hpp"
 #include "gradus/optim/sgd.hpp"
@@ -143,6 +162,7 @@
 #include "gradus/data/idx.hpp"
 #include "gradus/data/loader.hpp"
 #include "gradus/data/mnist.hpp"
+#include "gradus/data/remedies.hpp"
 #include "gradus/data/transform.hpp"
 
 #include "gradus/training/early_stopping.hpp"
@@ -150,6 +170,7 @@
 #include "gradus/training/history.hpp"
 #include "gradus/training/lr_finder.hpp"
 #include "gradus/training/metrics.hpp"
+#include "gradus/training/write_file.hpp"
 
 // With the CMake target gradus::compiled, the common templates for float come from its library.
 #ifdef GRADUS_COMPILED
@@ -163,3 +184,5 @@
 #include "gradus/compiled/optim.inc"
 #undef GRADUS_EXTERN
 #endif
+
+#include "gradus/core/macros_back.inc"

@@ -112,6 +112,212 @@ TEST_CASE("backward: graphs that share a part") {
     CHECK(x.grad() == Tensor<>{32});
 }
 
+TEST_CASE("backward: from a part of a graph that was walked as a whole before") {
+    Variable<> x = leaf({1, 2});
+    const Tensor<> seed = ones({2});
+    const Variable<> a = x * x, b = x * x;
+    SECTION("a summand of a total") {
+        const Variable<> total = a + b;
+        total.backward({.seed = seed, .keep_graph = true});
+        for (const Variable<>& part : {a, b, a}) {
+            x.zero_grad();
+            part.backward({.seed = seed, .keep_graph = true});
+            CHECK(x.grad() == Tensor<>{2, 4});
+        }
+        x.zero_grad();
+        total.backward({.seed = seed});
+        CHECK(x.grad() == Tensor<>{4, 8});
+    }
+    SECTION("two losses, and the second once more") {
+        const Variable<> first = sum(a), second = sum(b);
+        (first + second).backward({.keep_graph = true});
+        second.backward();
+        CHECK(x.grad() == Tensor<>{6, 12});
+    }
+    SECTION("one of many inputs") {
+        std::vector<Variable<>> squares;
+        for (int i = 0; i < 5; ++i) squares.push_back(x * x);
+        const Variable<> joined = record("added", squares[0].value(),
+                                         wrt_each(squares, [](const Tensor<>& dy, Index) { return dy; }));
+        joined.backward({.seed = seed, .keep_graph = true});
+        for (const Variable<>& square : squares) square.backward({.seed = seed});
+        CHECK(x.grad() == Tensor<>{20, 40});
+    }
+    SECTION("after an exception in the walk as a whole") {
+        bool broken = true;
+        Variable<>(a).register_hook([&broken](const Tensor<>& gradient) {
+            if (broken) throw std::runtime_error("hook failed");
+            return gradient;
+        });
+        const Variable<> total = (b + a) + b;
+        CHECK_THROWS_AS(total.backward({.seed = seed, .keep_graph = true}), std::runtime_error);
+        broken = false;
+        for (const Variable<>& part : {b, a}) {
+            x.zero_grad();
+            part.backward({.seed = seed, .keep_graph = true});
+            CHECK(x.grad() == Tensor<>{2, 4});
+        }
+    }
+}
+
+TEST_CASE("backward: a walk within a walk of the same nodes is refused") {
+    Variable<> x = leaf({3}), y = x * x, z = y * 2.0f;
+    const auto refused = [](const char* operation) {
+        return Message(
+            std::string("backward: the gradient of this ") + operation +
+            " is still being computed by another backward(), whose hook or rule called this one or which "
+            "runs "
+            "on another thread; call this one after that has returned, or on a graph of its own that starts "
+            "from detach()ed values");
+    };
+    const auto walk = [](const Variable<>& from) { from.backward({.keep_graph = true}); };
+    bool nested = true;
+    SECTION("from a hook") {
+        y.register_hook([&](const Tensor<>& gradient) {
+            if (nested) {
+                CHECK_THROWS_MATCHES(walk(z), GraphError, refused("mul"));      // itself
+                CHECK_THROWS_MATCHES(walk(y), GraphError, refused("mul"));      // a part
+                CHECK_THROWS_MATCHES(walk(y + x), GraphError, refused("mul"));  // another result of it
+            }
+            return gradient;
+        });
+        walk(z);
+        CHECK(x.grad() == Tensor<>{12});
+    }
+    SECTION("from a hook that lets the refusal pass") {
+        y.register_hook([&](const Tensor<>& gradient) {
+            if (nested) walk(z);
+            return gradient;
+        });
+        CHECK_THROWS_MATCHES(walk(z), GraphError, refused("mul"));
+        CHECK_FALSE(x.has_grad());
+        nested = false;
+        walk(z);
+        walk(y);
+        CHECK(x.grad() == Tensor<>{18});
+    }
+    SECTION("from a rule") {
+        const auto token = std::make_shared<int>();
+        const Variable<> w = observed(z, token, [&] {
+            CHECK_THROWS_MATCHES(walk(z), GraphError, refused("mul"));
+            CHECK_THROWS_MATCHES(walk(y * y), GraphError, refused("mul"));
+        });
+        walk(w);
+        CHECK(x.grad() == Tensor<>{12});
+    }
+    SECTION("from a hook of a leaf that the inner graph would call again") {
+        x.register_hook([&](const Tensor<>& gradient) {
+            CHECK_THROWS_MATCHES(walk(x * x), GraphError, refused("leaf"));
+            return gradient;
+        });
+        walk(z);
+        CHECK(x.grad() == Tensor<>{12});
+        walk(x);
+        CHECK(x.grad() == Tensor<>{13});
+    }
+}
+
+TEST_CASE("backward: a hook or a rule may walk other nodes") {
+    Variable<> x = leaf({3}), w = leaf({5});
+    SECTION("of a graph that shares leaves") {
+        Variable<> y = x * w;
+        y.register_hook([&](const Tensor<>& gradient) {
+            (x * x).backward();
+            return gradient;
+        });
+        (y * y).backward();  // x²w²
+        CHECK(x.grad() == Tensor<>{2 * 3 * 25 + 6});
+        CHECK(w.grad() == Tensor<>{2 * 9 * 5});
+    }
+    SECTION("that the outer walk has left behind, or that hang on a value alone") {
+        Variable<> a = x * 2.0f, b = w * 3.0f;
+        b.retain_grad();
+        bool after_b = false;
+        a.register_hook([&](const Tensor<>& gradient) {
+            after_b = b.has_grad();
+            if (after_b) b.backward({.keep_graph = true});
+            (a.detach() * w).backward();
+            return gradient;
+        });
+        (b + a).backward({.keep_graph = true});
+        CHECK(x.grad() == Tensor<>{2});
+        CHECK(w.grad() == Tensor<>{after_b ? 12.0f : 9.0f});
+    }
+    SECTION("so a part of a graph can be computed again in its rule") {
+        const auto cubed = [](const Variable<>& v) { return v * v * v; };
+        const Variable<> y = record("recomputed", cubed(x.detach()).value(), wrt(x, [&](const Tensor<>& dy) {
+                                        const Variable<> again = leaf(x.value());
+                                        cubed(again).backward({.seed = dy});
+                                        return again.grad();
+                                    }));
+        (y * w).backward();
+        CHECK(x.grad() == Tensor<>{5 * 27});
+        CHECK(w.grad() == Tensor<>{27});
+    }
+}
+
+TEST_CASE("backward: hooks that change what the walk works on") {
+    Variable<> x = leaf({3}), w = leaf({5});
+    Variable<> y = x * w, z = y * y;
+    int calls = 0;
+    const auto count = [&calls](const Tensor<>& gradient) {
+        ++calls;
+        return gradient * 2.0f;
+    };
+    SECTION("a first hook of a leaf counts from the next backward on") {
+        HookHandle<float> handle = y.register_hook([&](const Tensor<>& gradient) {
+            x.register_hook(count);
+            w.register_hook(count);
+            return gradient;
+        });
+        z.backward({.keep_graph = true});
+        handle.remove();
+        CHECK(calls == 0);
+        CHECK(x.grad() == Tensor<>{150});
+        z.backward();
+        CHECK(calls == 2);
+        CHECK(x.grad() == Tensor<>{450});
+        CHECK(w.grad() == Tensor<>{270});
+    }
+    SECTION("a leaf loses its only hook, or gets a second one") {
+        HookHandle<float> handle = x.register_hook(count);
+        w.register_hook(count);
+        y.register_hook([&](const Tensor<>& gradient) {
+            handle.remove();
+            w.register_hook(count);
+            return gradient;
+        });
+        z.backward();
+        CHECK(calls == 2);
+        CHECK(x.grad() == Tensor<>{150});
+        CHECK(w.grad() == Tensor<>{360});
+    }
+    SECTION("the variables go, the values change, a leaf is frozen") {
+        y.register_hook([&](const Tensor<>& gradient) {
+            y = Variable<>();
+            z = Variable<>();
+            x.set_value(Tensor<>{100});  // the rules saved what it was
+            w.set_requires_grad(false);
+            return gradient;
+        });
+        z.backward();
+        CHECK(x.grad() == Tensor<>{150});
+        CHECK_FALSE(w.has_grad());
+    }
+    SECTION("gradients are retained, or forgotten") {
+        z.backward({.keep_graph = true});
+        z.register_hook([&](const Tensor<>& gradient) {
+            x.zero_grad();
+            y.retain_grad();
+            return gradient;
+        });
+        z.backward();
+        CHECK(y.grad() == Tensor<>{30});
+        CHECK(x.grad() == Tensor<>{150});
+        CHECK(w.grad() == Tensor<>{180});
+    }
+}
+
 TEST_CASE("backward: a seed stands for the gradient of what comes after") {
     const Variable<> x = leaf({{1, 2}, {3, 4}});
     Tensor<> seed{{1, 10}, {100, 1000}};

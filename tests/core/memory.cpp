@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/core/memory.hpp"
 
+#if defined(__unix__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -261,3 +268,32 @@ TEST_CASE("a size that no machine has is refused by the allocator", "[core][memo
     CHECK_THROWS_AS(BlockCache::take(huge), std::bad_alloc);
     CHECK_THROWS_AS(gradus::Tensor<double>::uninitialized({gradus::Index{1} << 55}), std::bad_alloc);
 }
+
+#if defined(__unix__)
+TEST_CASE("fork: the child can allocate while other threads of the parent do", "[core][memory]") {
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 2; ++t)
+        threads.emplace_back([&stop] {
+            while (!stop) {
+                const Block first(100'000), second(200'000);
+            }
+        });
+    int failures = 0;
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    while (failures == 0 && std::chrono::steady_clock::now() < end) {
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(10);  // ends a child that hangs
+            const Block first(100'000);
+            const gradus::Tensor<> second = gradus::ones({50'000});
+            _exit(second(49'999) == 1.0f && memory_stats().live >= 300'000 ? 0 : 1);
+        }
+        int status = -1;
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) ++failures;
+    }
+    stop = true;
+    for (std::thread& thread : threads) thread.join();
+    CHECK(failures == 0);
+}
+#endif

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/core/parallel.hpp"
 
+#if defined(__unix__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
 #include <atomic>
 #include <limits>
 #include <mutex>
@@ -164,6 +169,44 @@ TEST_CASE("set_num_threads refuses what makes no sense", "[core][parallel]") {
     CHECK(gradus::num_threads() == before);
     CHECK(before >= 1);
 }
+
+#ifdef _OPENMP
+TEST_CASE("OpenMP's number of threads is capped as that of set_num_threads", "[core][parallel]") {
+    int number = 0;
+    std::thread([&number] {  // the setting holds for the thread that makes it
+        const int before = gradus::detail::thread_limit().exchange(0);
+        omp_set_num_threads(65536);  // as OMP_NUM_THREADS=65536 does
+        number = gradus::num_threads();
+        gradus::detail::thread_limit() = before;
+    })
+        .join();
+    CHECK(number == 1024);
+}
+#endif
+
+#if defined(__unix__)
+TEST_CASE("fork: the child of a program that used several threads goes on with one", "[core][parallel]") {
+    const Threads limit(2);
+    CHECK(blocks_of(100, 10).size() == 10);
+    int failures = 0;
+    for (int round = 0; round < 20 && failures == 0; ++round) {
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(10);      // ends a child that hangs
+            Index sum = 0;  // no data race: there is one thread
+            parallel_for(100, 10, [&sum](Index begin, Index end) { sum += end - begin; });
+            gradus::set_num_threads(4);  // does not bring the others back
+            parallel_for(100, 10, [&sum](Index begin, Index end) { sum += end - begin; });
+            _exit(sum == 200 && gradus::num_threads() == 1 ? 0 : 1);
+        }
+        int status = -1;
+        if (child < 0 || waitpid(child, &status, 0) != child || status != 0) ++failures;
+        CHECK(blocks_of(100, 10).size() == 10);  // the parent has all its threads
+        CHECK(gradus::num_threads() == 2);
+    }
+    CHECK(failures == 0);
+}
+#endif
 
 #ifdef _OPENMP
 TEST_CASE("parallel_for: a loop that waits for other threads is followed by loops without them") {

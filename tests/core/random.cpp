@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -111,6 +113,37 @@ TEST_CASE("manual_seed makes a program repeat itself", "[core][random]") {
     CHECK(program() == first);
     gradus::manual_seed(12);
     CHECK_FALSE(gradus::rand({5}) == std::get<0>(first));
+}
+
+TEST_CASE("manual_seed beside draws of other threads: every stream is whole, and none comes twice",
+          "[core][random]") {
+    using Streams = std::vector<std::pair<std::uint64_t, std::uint64_t>>;  // seed and number
+    std::vector<Streams> drawn(2);
+    std::atomic<int> drawing{2};
+    gradus::manual_seed(0);
+    std::vector<std::thread> threads;
+    for (Streams& streams : drawn)
+        threads.emplace_back([&drawing, &streams] {
+            while (streams.size() < 100'000) {
+                const RandomStream next = gradus::default_generator().next();
+                streams.emplace_back(next.seed, next.stream);
+            }
+            --drawing;
+        });
+    std::uint64_t seeds = 0;
+    while (drawing > 0)
+        if (gradus::default_generator().position() >= 20) gradus::manual_seed(++seeds);
+    for (std::thread& thread : threads) thread.join();
+    Streams all = drawn[0];
+    all.insert(all.end(), drawn[1].begin(), drawn[1].end());
+    std::sort(all.begin(), all.end());
+    bool in_order = all.back().first <= seeds;  // of each seed that was seen: 0, 1, 2, ...
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        const bool same_seed = i > 0 && all[i].first == all[i - 1].first;
+        in_order = in_order && all[i].second == (same_seed ? all[i - 1].second + 1 : 0);
+    }
+    CHECK(in_order);
+    CHECK(gradus::default_generator().seed() == seeds);
 }
 
 TEST_CASE("the bits do not depend on the thread count", "[core][random]") {

@@ -71,3 +71,47 @@ TEST_CASE("arithmetic of tensors: refusals name the operation") {
     CHECK_THROWS_MATCHES(a < b, ShapeError, Message(text("less")));
     CHECK_THROWS_MATCHES(equal(a, b), ShapeError, Message(text("equal")));
 }
+
+namespace {
+
+template <class T>
+void check_integer_division() {
+    const T least = std::numeric_limits<T>::min(), most = std::numeric_limits<T>::max();
+    const Tensor<T> some{T(7), T(0), most};
+    CHECK(some / Tensor<T>{T(2), T(3), most} == Tensor<T>{T(3), T(0), T(1)});
+    CHECK_THROWS_AS(some / T(0), ValueError);
+    CHECK_THROWS_AS((some / Tensor<T>{T(1), T(1), T(0)}), ValueError);
+    CHECK_THROWS_AS((some / Tensor<T>{T(0)}), ValueError);  // broadcast
+    CHECK_THROWS_AS((Tensor<T>{T(1)} / Tensor<T>{{T(1)}, {T(0)}}), ValueError);
+    CHECK((Tensor<T>() / T(0)).numel() == 0);  // nothing is divided
+    if constexpr (std::is_signed_v<T>) {
+        CHECK_THROWS_AS((Tensor<T>{least} / T(-1)), ValueError);
+        CHECK_THROWS_AS((Tensor<T>{T(1), least} / Tensor<T>{T(-1), T(-1)}), ValueError);
+        CHECK((Tensor<T>{most, T(-7)} / T(-1)) == Tensor<T>{T(-most), T(7)});
+        CHECK((Tensor<T>{least} / T(1)) == Tensor<T>{least});
+        CHECK((-Tensor<T>{least}) == Tensor<T>{least});
+    } else {
+        CHECK((Tensor<T>{T(5)} / most) == Tensor<T>{T(0)});  // no −1 here
+    }
+    CHECK(Tensor<T>{most} + T(1) == Tensor<T>{least});
+    CHECK(Tensor<T>{least} - T(1) == Tensor<T>{most});
+    CHECK(Tensor<T>{most} * Tensor<T>{most} == Tensor<T>{T(1)});
+    CHECK(Tensor<T>{most} + Tensor<T>{most} == Tensor<T>{static_cast<T>(-2)});
+}
+
+}  // namespace
+
+TEST_CASE("arithmetic of tensors: integers at their limits wrap around, but for quotients") {
+    check_integer_division<Index>();
+    check_integer_division<std::int32_t>();
+    check_integer_division<std::int16_t>();
+    check_integer_division<std::int8_t>();
+    check_integer_division<std::uint8_t>();
+    check_integer_division<std::uint16_t>();
+    check_integer_division<std::uint64_t>();
+    CHECK_THROWS_MATCHES(
+        (Tensor<Index>{1} / Index{0}), ValueError,
+        Message("div: integers cannot hold the quotient; cast<float>() first?: got 1 and 0"));
+    const float infinity = std::numeric_limits<float>::infinity();
+    CHECK((Tensor<>{1} / 0.0f) == Tensor<>{infinity});  // floats go on
+}

@@ -9,13 +9,16 @@ TEST_CASE("build_info: says what this file was compiled with") {
     const BuildInfo info = build_info();
     CHECK(info.openmp);
     CHECK(info.threads == num_threads());
-    CHECK(info.version == std::string("0.1.0"));
+    CHECK(info.version == std::to_string(GRADUS_VERSION_MAJOR) + "." + std::to_string(GRADUS_VERSION_MINOR) +
+                              "." + std::to_string(GRADUS_VERSION_PATCH));
     CHECK(to_string(BuildInfo{"1.2.3", "g++ 12.2.0", true, true, "avx2", 2}) ==
           "gradus 1.2.3, g++ 12.2.0, optimised, OpenMP, avx2, at most 2 threads");
     CHECK(to_string(BuildInfo{"1.2.3", "g++ 12.2.0", true, true, "avx512", 2, "amx"}) ==
           "gradus 1.2.3, g++ 12.2.0, optimised, OpenMP, avx512, bfloat16 by amx, at most 2 threads");
     CHECK(to_string(BuildInfo{"1.2.3", "clang 14", false, false, "baseline", 1}) ==
           "gradus 1.2.3, clang 14, not optimised, no OpenMP, baseline, at most 1 thread");
+    CHECK(to_string(BuildInfo{"1.2.3", "g++ 12.2.0", true, true, "baseline", 2, "", "a reason"}) ==
+          "gradus 1.2.3, g++ 12.2.0, optimised, OpenMP, baseline (a reason), at most 2 threads");
     const simd::ScopedIsa scope(simd::Isa::baseline);
     CHECK(build_info().instructions == std::string("baseline"));
     CHECK(build_info().bfloat16 == std::string());

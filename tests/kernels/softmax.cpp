@@ -5,6 +5,7 @@
 
 #include "gradus/core/dual.hpp"
 #include "gradus/core/random.hpp"
+#include "gradus/kernels/layout.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -121,14 +122,76 @@ TEST_CASE("softmax kernel: rows and columns without a finite largest number") {
         const Tensor<> sums = parts.sums.reshape({4}), largest = parts.largest.reshape({4});
         CHECK(sums(0) == 0);  // nothing to subtract, and nothing that counts
         CHECK(largest(0) == 0);
-        CHECK(std::isnan(sums(1)));
+        CHECK(sums(1) == 1);  // nothing counts beside the infinity
+        CHECK(largest(1) == inf);
         CHECK(std::isnan(sums(2)));
         CHECK(sums(3) == 2);
         CHECK(largest(3) == 7);
     }
     const Tensor<> y = kernels::softmax(x, 1);
-    for (Index row = 0; row < 3; ++row) CHECK(std::isnan(y(row, 1)));
+    for (const Index row : {0, 2}) CHECK(std::isnan(y(row, 1)));
+    CHECK(y.rows(1, 2) == Tensor<>{{1, 0, 0}});
     CHECK(y.rows(3, 4) == Tensor<>{{0, 0.5f, 0.5f}});
+}
+
+TEST_CASE("softmax kernel: infinities take all, in rows and columns of any length and number type") {
+    const auto check = []<class T>(const T& inf) {
+        for (Index n = 2; n <= 40; ++n) {
+            Tensor<T> x = full<T>({n}, T(1e30));
+            x.mutable_data()[0] = -inf;
+            x.mutable_data()[n - 1] = inf;
+            Tensor<T> right = zeros<T>({n}), shared = right;
+            right.mutable_data()[n - 1] = T(1);
+            for (const Index i : {n / 2, n - 1}) shared.mutable_data()[i] = T(n == 1 ? 1 : 0.5);
+            INFO("n " << n);
+            const Tensor<T> columns = kernels::broadcast_to(x.reshape({n, 1}), {n, 19});
+            const Tensor<T> y = kernels::softmax(columns, 0);
+            CHECK(kernels::softmax(x, 0) == right);
+            CHECK(y == kernels::broadcast_to(right.reshape({n, 1}), {n, 19}));
+            const Tensor<T> dx = kernels::softmax_back(right, full<T>({n}, T(3)), 0);
+            CHECK(dx == zeros<T>({n}));
+            if (n < 3) continue;
+            x.mutable_data()[n / 2] = inf;
+            CHECK(kernels::softmax(x, 0) == shared);
+        }
+    };
+    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        const simd::ScopedIsa limit(isa);
+        check(static_cast<float>(infinity));
+        check(infinity);
+    }
+    check(Dual<double>(infinity, 0));
+}
+
+TEST_CASE("softmax kernel: long axes keep their digits") {
+    const Index n = 100'003;
+    Tensor<double> exact = Tensor<double>::uninitialized({n});
+    Tensor<> x = Tensor<>::uninitialized({n}), dy = full({n}, 0.1f);
+    double sum = 0, dot = 0;
+    for (Index i = 0; i < n; ++i) {
+        x.mutable_data()[i] = i == 7 ? 0 : -0.1f - 0.001f * static_cast<float>(i % 3);
+        sum += exact.mutable_data()[i] = std::exp(double{x.data()[i]});
+        dy.mutable_data()[i] += i % 2 == 0 ? 0.01f : 0;
+    }
+    for (Index i = 0; i < n; ++i) dot += exact.data()[i] / sum * double{dy.data()[i]};
+    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        const simd::ScopedIsa limit(isa);
+        INFO(simd::name(isa));
+        for (const Index columns : {1, 3}) {
+            const auto wide = [&](const Tensor<>& v) {
+                return kernels::broadcast_to(v.reshape({n, 1}), {n, columns});
+            };
+            const Tensor<> y = kernels::softmax(wide(x), 0), dx = kernels::softmax_back(y, wide(dy), 0);
+            double error = 0, slope_error = 0;
+            for (Index i = 0; i < n; ++i) {
+                const double share = exact.data()[i] / sum, slope = double{dy.data()[i]} - dot;
+                error = std::max(error, std::abs(double{y.data()[i * columns]} / share - 1));
+                slope_error = std::max(slope_error, std::abs(double{dx.data()[i * columns]} / share - slope));
+            }
+            CHECK(error < 1e-6);
+            CHECK(slope_error < 1e-7);  // of slopes around 0.1
+        }
+    }
 }
 
 TEST_CASE("softmax kernel: sizes of 0") {

@@ -290,19 +290,145 @@ TEST_CASE("winograd: a group is a convolution of its own") {
     }
 }
 
-TEST_CASE("winograd: what is not finite makes NaN of the tiles that see it, and of no others") {
-    const ConvSizes s = sizes(2, 3, 2, {12, 12}, 1);
+namespace {
+
+/// What conv2d and its gradients make of the operands.
+template <class T>
+Passes<T> convolved(const ConvSizes& s, const Operands<T>& o) {
+    const Tensor<T> padded = kernels::pad_images(s, o.x);
+    Passes<T> result{zeros<T>(s.y_shape()), kernels::conv2d_dx(s, o.dy, o.weight),
+                     kernels::conv2d_dw(s, padded, o.dy)};
+    kernels::conv2d(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    return result;
+}
+
+/// The largest error of an element, relative to the sum of the absolute values of its own products.
+template <class T>
+double error_of_each(const Tensor<T>& result, const Tensor<double>& sums, const Tensor<double>& sizes) {
+    double largest = 0;
+    for (Index i = 0; i < result.numel(); ++i) {
+        const double difference = std::abs(static_cast<double>(result.data()[i]) - sums.data()[i]);
+        if (!(difference <= largest * sizes.data()[i])) largest = difference / sizes.data()[i];
+    }
+    return largest;
+}
+
+/// Changes images of two dimensions: x to the left of a column, and some pixels.
+template <class T>
+void outliers(Tensor<T>& x, T factor, bool half) {
+    const Index height = x.size(2), width = x.size(3);
+    for (Index plane = 0; plane < x.size(0) * x.size(1); ++plane)
+        for (Index i = 0; i < height; ++i)
+            for (Index j = 0; j < width; ++j)
+                if (half ? j < width / 2 : plane % 17 == 3 && i == height / 2 && j == width / 3)
+                    x.mutable_data()[(plane * height + i) * width + j] *= factor;
+}
+
+const ConvSizes uneven_cases[] = {sizes(2, 32, 24, {13, 14}, 1), sizes(3, 24, 40, {12, 9}, 0),
+                                  sizes_5x5(2, 20, 17, {12, 16}, 2), sizes_5x5(2, 17, 20, {12, 12}, 0)};
+
+}  // namespace
+
+TEST_CASE("winograd: far from outliers, results are as accurate as elsewhere") {
+    for (const ConvSizes& s : uneven_cases)
+        for (const float factor : {1e3f, 1e4f, 1e8f, 1e15f})
+            for (const bool half : {false, true}) {
+                INFO("kernel " << to_string(s.kernel) << ", image " << to_string(s.image) << ", factor "
+                               << factor << (half ? ", half of the image" : ", one pixel"));
+                Operands<float> operands(s);
+                outliers(operands.x, factor, half);
+                const Definition forward(s, operands);
+                const Passes<float> of_x = convolved(s, operands);
+                CHECK(error_of_each(of_x.y, forward.sums.y, forward.sizes.y) < 1e-3);
+                CHECK(error(of_x.dweight, forward.sums.dweight, forward.sizes.dweight) < 2e-5);
+                operands = Operands<float>(s);
+                outliers(operands.dy, factor, half);
+                const Definition backward(s, operands);
+                const Passes<float> of_dy = convolved(s, operands);
+                CHECK(error_of_each(of_dy.dx, backward.sums.dx, backward.sizes.dx) < 1e-3);
+                CHECK(error(of_dy.dweight, backward.sums.dweight, backward.sizes.dweight) < 2e-5);
+            }
+}
+
+TEST_CASE("winograd: one large pixel three pixels away") {
+    const ConvSizes s = sizes(1, 32, 32, {16, 16}, 1);
     Operands<float> operands(s);
-    for (const float value :
-         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-        operands.x.mutable_at(0, 1, 6, 6) = value;  // in the window of the middle tile alone
-        const Tensor<> y = filtered(s, operands).y;
-        for (Index n = 0; n < 2; ++n)
-            for (Index k = 0; k < 2; ++k)
-                for (Index i = 0; i < 12; ++i)
-                    for (Index j = 0; j < 12; ++j)
-                        CHECK(std::isfinite(y.data()[((n * 2 + k) * 12 + i) * 12 + j]) ==
-                              (n != 0 || i / 4 != 1 || j / 4 != 1));
+    operands.x = ones(operands.x.shape());
+    operands.x.mutable_at(0, 7, 5, 6) = 1e8f;
+    operands.weight = full(s.weight_shape(), 0.01f);
+    operands.bias = zeros({32});
+    CHECK(convolved(s, operands).y(0, 3, 5, 9) == Approx(2.88));
+    operands.x = zeros(operands.x.shape());
+    operands.x.mutable_at(0, 7, 5, 6) = 1e38f;
+    operands.weight = full(s.weight_shape(), 1e-3f);
+    CHECK(convolved(s, operands).y(0, 3, 5, 6) == Approx(1e35));
+    CHECK(convolved(s, operands).y(0, 3, 5, 9) == 0);
+}
+
+TEST_CASE("winograd: what is not finite reaches what direct sums give it to, and nothing else") {
+    for (const ConvSizes& s : uneven_cases)
+        for (const float value :
+             {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+            INFO("kernel " << to_string(s.kernel) << ", value " << value);
+            const auto same = [](const Tensor<>& a, const Tensor<>& b) {
+                bool result = true;
+                for (Index i = 0; i < a.numel(); ++i) {
+                    const float x = a.data()[i], y = b.data()[i];
+                    result &= std::isnan(x) ? std::isnan(y) : std::isinf(x) ? x == y : std::isfinite(y);
+                }
+                return result;
+            };
+            Operands<float> operands(s);
+            operands.x.mutable_at(0, 1, 6, 6) = value;
+            CHECK(same(convolved(s, operands).y, direct(s, operands).y));
+            CHECK(same(convolved(s, operands).dweight, direct(s, operands).dweight));
+            operands = Operands<float>(s);
+            operands.dy.mutable_at(1, 2, 5, 4) = value;
+            CHECK(same(convolved(s, operands).dx, direct(s, operands).dx));
+            CHECK(same(convolved(s, operands).dweight, direct(s, operands).dweight));
+        }
+}
+
+TEST_CASE("winograd: an image with outliers does not change the others") {
+    ConvSizes groups = sizes(3, 16, 20, {12, 10}, 1);
+    groups.groups = 3;
+    for (const ConvSizes& s : {sizes(5, 24, 24, {13, 14}, 1), sizes_5x5(5, 17, 20, {12, 12}, 0), groups}) {
+        const Operands<float> even(s);
+        Operands<float> operands = even;
+        operands.x.mutable_at(1, 16, 3, 3) = 1e8f;  // in groups, of the second
+        operands.dy.mutable_at(1, s.groups == 1 ? 5 : 20, 3, 3) = 1e8f;
+        const Passes<float> before = convolved(s, even), after = convolved(s, operands);
+        for (Index n = 0; n < s.batch; ++n) {
+            CHECK((after.y.rows(n, n + 1) == before.y.rows(n, n + 1)) == (n != 1));
+            CHECK((after.dx.rows(n, n + 1) == before.dx.rows(n, n + 1)) == (n != 1));
+        }
+        if (s.groups == 1) continue;
+        const auto group = [&](const Tensor<>& x, Index g) {
+            return x.reshape({9, x.size(1) / 3, 12, 10}).rows(3 + g, 4 + g);
+        };
+        for (const Index g : {0, 2}) {
+            CHECK(group(after.y, g) == group(before.y, g));
+            CHECK(group(after.dx, g) == group(before.dx, g));
+        }
+    }
+}
+
+TEST_CASE("winograd: ordinary images are not taken for uneven") {
+    for (const ConvSizes& s : {sizes(20, 16, 64, {32, 32}, 1), sizes_5x5(20, 16, 32, {16, 16}, 2)}) {
+        Operands<float> operands(s);
+        for (float& value : operands.x.mutable_values()) value = std::max(0.0f, value - 1);  // most are zero
+        for (Index i = 0; i < operands.dy.numel(); ++i)
+            if (i * 7 % 11 > 2) operands.dy.mutable_data()[i] = 0;
+        const Tensor<> padded = kernels::pad_images(s, operands.x);
+        Passes<float> out{zeros(s.y_shape()), zeros(operands.x.shape()), zeros(s.weight_shape())};
+        for (const unsigned char mark : winograd::forward<float>(s, padded.data(), operands.weight.data(),
+                                                                 nullptr, {out.y.mutable_data()}))
+            CHECK(mark == 0);
+        for (const unsigned char mark : winograd::input_gradient<float>(
+                 s, {operands.dy.data()}, operands.weight.data(), out.dx.mutable_data()))
+            CHECK(mark == 0);
+        CHECK(winograd::weight_gradient<float>(s, padded.data(), {operands.dy.data()},
+                                               out.dweight.mutable_data())[0] == 0);
     }
 }
 

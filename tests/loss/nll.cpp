@@ -119,6 +119,9 @@ TEST_CASE("nll: where nothing counts") {
     CHECK(nll(leaf(x), {1, 1, 1}, {.reduction = Reduction::sum, .ignore_index = 1}).item() == 0);
     CHECK(nll(leaf({{-infinity, NaN}, {0, -3}}), {0, 1}, {.ignore_index = 0}).item() == 3);
     CHECK(nll(leaf({{-infinity, NaN}, {0, -3}}), {0, 1}).item() == infinity);
+    const auto weighted = [](const auto& v) { return nll(v, {0, 1}, {.weight = {0, 1}}); };
+    CHECK(weighted(leaf({{-infinity, NaN}, {0, -3}})).item() == 3);
+    check_numbers(gradient(weighted, {{-infinity, NaN}, {0, -3}}) + 0.0f, {{0, 0}, {0, -1}});
 }
 
 TEST_CASE("nll: refusals") {

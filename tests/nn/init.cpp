@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/nn/init.hpp"
 
+#include <algorithm>
+
+#include "gradus/autograd/parameter.hpp"
 #include "support/numbers.hpp"
 
 using namespace gradus;
@@ -343,4 +346,30 @@ TEST_CASE("init: what the special ones refuse") {
         Message("trunc_normal: [a, b] is so far from the mean that it holds no probability, in "
                 "standard deviations: got 50 and 51"));
     CHECK(matrix.value() == zeros({3, 4}));
+}
+
+TEST_CASE("init: trunc_normal of the draws at the ends of their range") {
+    // A generator whose very first word is below 2⁸, so that a float draw is 0: 442941 weights, one of which
+    // lay 38.5 standard deviations from the mean.
+    Variable<> weights = leaf(zeros({442941}));
+    Generator generator(33);
+    init::trunc_normal(weights, {.std = 0.02}, generator);
+    const auto [low, high] = std::minmax_element(weights.value().begin(), weights.value().end());
+    CHECK(*low > -0.02f * 5.5f);
+    CHECK(*high < 0.02f * 5.5f);
+}
+
+TEST_CASE("init: uniform draws above 0") {
+    using gradus::detail::above_zero;
+    CHECK(above_zero(0.0f) == 0x1p-25f);  // the middle of what 0 stands for
+    CHECK(above_zero(0x1p-24f) == 0x1p-24f);
+    CHECK(above_zero(1 - 0x1p-24f) == 1 - 0x1p-24f);
+    CHECK(above_zero(0.0) == 0x1p-54);
+    CHECK(above_zero(0x1p-53) == 0x1p-53);
+    // What trunc_normal makes of the ends, when its limits are too far off to matter.
+    const auto z = [](double u) { return init::detail::normal_quantile(u, -100, 100); };
+    CHECK(z(0x1p-25) == Approx(-5.41998317).epsilon(1e-8));  // by mpmath
+    CHECK(z(1 - 0x1p-24) == Approx(5.29470408).epsilon(1e-8));
+    CHECK(z(0x1p-54) == Approx(-8.29236108).epsilon(1e-8));
+    CHECK(z(1 - 0x1p-53) == Approx(8.2095).epsilon(0.01));  // one step below 1
 }

@@ -46,6 +46,27 @@ TEST_CASE("embedding: the padding row is looked up, but gets no gradient") {
     CHECK(gradient(f, weight) == Tensor<>{{1, 1}, {0, 0}, {1, 1}});
 }
 
+TEST_CASE("embedding: the gradient of a row that is used very often keeps its digits") {
+    const Index count = 2'000'000;
+    Tensor<Index> indices = full<Index>({count}, 1);
+    for (Index i = 0; i < count; i += 1000) indices.mutable_data()[i] = 2 + i / 1000 % 3;
+    const Tensor<> dy = full({count, 2}, 0.1f);
+    for (const Index padding : {-1, 1}) {
+        const Variable<> weight(zeros({6, 2}), {.requires_grad = true});
+        embedding(indices, weight, {.padding_idx = padding}).backward({.seed = dy});
+        for (const Index column : {0, 1}) {
+            const Tensor<> sums = weight.grad();
+            CHECK(sums(0, column) == 0);
+            if (padding < 0)
+                CHECK(sums(1, column) == Approx(1998000 * double{0.1f}).epsilon(1e-6));
+            else
+                CHECK(sums(1, column) == 0);
+            CHECK(sums(2, column) == Approx(667 * double{0.1f}).epsilon(1e-6));
+            CHECK(sums(5, column) == 0);
+        }
+    }
+}
+
 TEST_CASE("embedding: refusals") {
     const Variable<> weight(zeros({5, 2}));
     CHECK_THROWS_MATCHES(embedding({0, 4, 5}, weight), ValueError,

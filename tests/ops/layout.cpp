@@ -98,9 +98,9 @@ TEST_CASE("reshape refuses what does not fit") {
     const Index huge = Index{1} << 32;
     CHECK_THROWS_MATCHES(
         reshape(x, {huge, huge, -1}), ShapeError,
-        Message("shape: more elements than memory can address: got size 4294967296 at axis 1"));
+        Message("reshape: more elements than memory can address: got size 4294967296 at axis 1"));
     CHECK_THROWS_MATCHES(reshape(x, {1, 1, 1, 1, 1, 1, 1, 2, 3}), ShapeError,
-                         Message("shape: more than 8 axes; flatten or reshape first"));
+                         Message("reshape: more than 8 axes; flatten or reshape first"));
 }
 
 TEST_CASE("flatten joins the axes behind the batch") {
@@ -207,7 +207,7 @@ TEST_CASE("repeat puts copies one after another") {
         Message("repeat: more elements than memory can address: got [2] and [4611686018427387904]"));
     CHECK_THROWS_MATCHES(
         repeat(counted({1}), {huge}), ShapeError,
-        Message("shape: more elements than memory can address: got size 4611686018427387904 at axis 0"));
+        Message("repeat: more elements than memory can address: got size 4611686018427387904 at axis 0"));
     CHECK_THROWS_MATCHES(repeat(counted({2}), {1, 1, 1, 1, 1, 1, 1, 1, 1}), ShapeError,
-                         Message("shape: more than 8 axes; flatten or reshape first"));
+                         Message("repeat: more than 8 axes; flatten or reshape first"));
 }

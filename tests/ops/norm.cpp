@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/ops/norm.hpp"
 
+#include "gradus/kernels/layout.hpp"
 #include "gradus/ops/arithmetic.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
@@ -226,6 +227,23 @@ TEST_CASE("layer_norm: a mean that is large against the deviation, and NaN in on
             if (r < 5) CHECK(worst < 2e-6 * top);
             if (r == 5) CHECK(std::isnan(y(5, 0)));
         }
+    }
+}
+
+TEST_CASE("layer_norm: sums over very many rows keep their digits") {
+    for (const Index n : {1, 2, 5, 16, 40}) {
+        const Index rows = 1'000'000 / n;
+        Variable<> weight = leaf(ones({n})), bias = leaf(zeros({n}));
+        const Tensor<> row = arange(n), dy = full({rows, n}, 0.1f);
+        const Tensor<> x = kernels::broadcast_to(row, {rows, n});
+        layer_norm(leaf(x), weight, bias).backward({.seed = dy});
+        INFO("n " << n);
+        CHECK(bias.grad()(n - 1) == Approx(double{0.1f} * static_cast<double>(rows)).epsilon(3e-6));
+        const double last = static_cast<double>(n - 1), mean = last / 2,
+                     var = (static_cast<double>(n * n) - 1) / 12 + 1e-5;
+        CHECK(weight.grad()(n - 1) == Approx(0.1 * static_cast<double>(rows) * (last - mean) / std::sqrt(var))
+                                          .epsilon(3e-6)
+                                          .margin(1e-3));
     }
 }
 

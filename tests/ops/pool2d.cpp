@@ -183,9 +183,10 @@ TEST_CASE("pooling: refusals") {
         max_says("the kernel must be at least 1 and less than 2^31 cells: got [65536, 65536]"));
     CHECK_THROWS_MATCHES(
         max({.kernel = 2, .stride = -1}), ValueError,
-        max_says("the stride must be at least 1, or 0 for that of the kernel: got [-1, -1]"));
+        max_says(
+            "the stride must be at least 1 and less than 2^31, or 0 for that of the kernel: got [-1, -1]"));
     CHECK_THROWS_MATCHES(max({.kernel = 2, .dilation = {1, 0}}), ValueError,
-                         max_says("the dilation must be at least 1: got [1, 0]"));
+                         max_says("the dilation must be at least 1 and less than 2^31: got [1, 0]"));
     CHECK_THROWS_MATCHES(max({.kernel = {4, 3}, .padding = 2}), ValueError,
                          max_says("the padding must be from 0 to half the kernel: got [2, 2] and [4, 3]"));
     CHECK_THROWS_MATCHES(max({.kernel = 2, .padding = -1}), ValueError,

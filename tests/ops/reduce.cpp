@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/ops/reduce.hpp"
 
+#include "gradus/ops/arithmetic.hpp"
+
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -58,7 +60,12 @@ void for_each_reduction(const Visit& visit) {
     });
     visit("logsumexp",
           [](const auto& x, const Axes& axes, bool keep) { return logsumexp(x, axes, {.keepdim = keep}); });
+    visit("norm",
+          [](const auto& x, const Axes& axes, bool keep) { return norm(x, axes, {.keepdim = keep}); });
 }
+
+/// How far a sum is from the right one, relative to that.
+double error_of(double got, double right) { return std::abs(got - right) / std::abs(right); }
 
 const Tensor<> example{{1, 2, 3}, {4, 5, 9}};
 
@@ -180,7 +187,105 @@ TEST_CASE("reduce: logsumexp does not overflow") {
     check_numbers(logsumexp(leaf({{-infinity, -infinity}, {infinity, 0}, {-infinity, 3}}), 1).value(),
                   {-infinity, infinity, 3});
     check_numbers(gradient([](const auto& x) { return logsumexp(x); }, {-infinity, 0, -1000}), {0, 1, 0});
-    check_numbers(gradient([](const auto& x) { return logsumexp(x); }, {-infinity, -infinity}), {NaN, NaN});
+}
+
+TEST_CASE("reduce: the gradient of logsumexp at infinities is a limit") {
+    const auto rows = [](const auto& x) { return logsumexp(x, 1); };
+    const Tensor<> x{
+        {-infinity, -infinity}, {infinity, 0}, {-infinity, infinity}, {infinity, infinity}, {NaN, 0}};
+    check_numbers(rows(leaf(x)).value(), {-infinity, infinity, infinity, infinity, NaN});
+    check_numbers(gradient(rows, x), {{0, 0}, {1, 0}, {0, 1}, {0.5f, 0.5f}, {NaN, NaN}});
+    const auto columns = [](const auto& v) { return logsumexp(v, 0); };
+    check_numbers(gradient(columns, {{-infinity, infinity, 1}, {-infinity, 3, 1}}),
+                  {{0, 1, 0.5f}, {0, 0, 0.5f}});
+    check_numbers(gradient([](const auto& v) { return logsumexp(v); }, full({20, 30}, -infinity)),
+                  zeros({20, 30}));
+    // Far from 0 the digits stay, though the value itself has none behind the point.
+    check_numbers(gradient(rows, {{1e8f, 1e8f}}), {{0.5f, 0.5f}});
+
+    using D = Dual<double>;
+    const D inf(static_cast<double>(infinity), 0);
+    Variable<D> v(Tensor<D>{{-inf, -inf}, {inf, D(3, 1)}}, {.requires_grad = true});
+    logsumexp(v, 1).backward({.seed = ones<D>({2})});
+    for (const Index column : {0, 1}) CHECK(v.grad()(0, column).value == 0);
+    CHECK(v.grad()(1, 0).value == 1);
+    CHECK(v.grad()(1, 1).value == 0);
+    CHECK(v.grad()(1, 1).dual == 0);
+}
+
+TEST_CASE("reduce: norm by hand") {
+    const Tensor<> x{{3, -4, 0}, {0, 0, 0}, {5, 0, 12}};
+    CHECK(norm(leaf(x), 1).value() == Tensor<>{5, 0, 13});
+    CHECK(norm(leaf({2, -4, 4})).item() == 6);
+    check_numbers(gradient([](const auto& v) { return norm(v, 1); }, x),
+                  {{0.6f, -0.8f, 0}, {0, 0, 0}, {5 / 13.0f, 0, 12 / 13.0f}}, 1e-7f);
+    check_numbers(gradient([](const auto& v) { return norm(v); }, zeros({3})), zeros({3}));
+    CHECK(norm(leaf(zeros({2, 0})), 1).value() == Tensor<>{0, 0});
+    CHECK(norm(leaf(Tensor<>(full({}, -2)))).item() == 2);
+
+    Variable<Dual<double>> zero(zeros<Dual<double>>({2}), {.requires_grad = true});
+    zero.mutable_value().mutable_data()[0].dual = 1;
+    const auto y = norm(zero);
+    CHECK(y.item().dual == 0);
+    y.backward();
+    for (const auto& slope : zero.grad()) CHECK((slope.value == 0 && slope.dual == 0));
+}
+
+TEST_CASE("reduce: norm neither overflows nor vanishes") {
+    for (const float scale : {1e-45f, 1e-38f, 1e-30f, 1e-20f, 1.0f, 1e19f, 1e30f, 6e37f}) {
+        INFO("scale " << scale);
+        const Tensor<> x{3 * scale, 0, 4 * scale};
+        CHECK(norm(leaf(x)).item() == Approx(5 * scale).epsilon(scale < 1e-40f ? 1e-9 : 1e-6));
+        const double length = std::hypot(double{x(0)}, double{x(2)});
+        check_numbers(
+            gradient([](const auto& v) { return norm(v); }, x),
+            {static_cast<float>(double{x(0)} / length), 0, static_cast<float>(double{x(2)} / length)}, 1e-6f);
+    }
+    for (const double scale : {1e-320, 1e-200, 1.0, 1e200, 3e307})
+        CHECK(norm(Variable<double>(Tensor<double>{3 * scale, 4 * scale})).item() ==
+              Approx(5 * scale).epsilon(scale < 1e-300 ? 1e-3 : 1e-15));
+    CHECK(norm(leaf(full({1000, 1000}, 1e35f))).item() == Approx(1e38f));
+}
+
+TEST_CASE("reduce: norm of infinities and NaN") {
+    const Tensor<> x{{infinity, 1}, {-infinity, 3e38f}, {NaN, 1}, {NaN, infinity}, {-infinity, infinity}};
+    check_numbers(norm(leaf(x), 1).value(), {infinity, infinity, NaN, NaN, infinity});
+    const Tensor<> slope = gradient([](const auto& v) { return norm(v, 1); }, x);
+    check_numbers(slope.rows(0, 1), {{1, 0}}, 1e-30f);
+    check_numbers(slope.rows(4, 5), {{-std::sqrt(0.5f), std::sqrt(0.5f)}}, 1e-6f);
+    CHECK(std::isnan(slope(2, 0)));
+}
+
+TEST_CASE("reduce: long sums keep their digits") {
+    CHECK(sum(leaf(ones({1 << 25}))).item() == 1 << 25);
+    const float tenth = 0.1f;
+    const Tensor<> x = full({25'000'000}, tenth);
+    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        const simd::ScopedIsa scope(isa);
+        INFO(simd::name(isa));
+        CHECK(error_of(sum(leaf(x)).item(), 2.5e7 * double{tenth}) < 1e-6);
+        CHECK(error_of(mean(leaf(x)).item(), double{tenth}) < 1e-6);
+        for (const Index n : {1000, 8192, 9000, 100'000}) {  // along rows, columns and both
+            INFO("n " << n);
+            const double right = static_cast<double>(n) * double{tenth};
+            CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({7, n})), 1).value()(3), right) < 1e-6);
+            CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({n, 7})), 0).value()(3), right) < 1e-6);
+            CHECK(error_of(sum(leaf(x.rows(0, 6 * n).reshape({2, n, 3})), {0, 1}).value()(1), 2 * right) <
+                  1e-6);
+        }
+    }
+    CHECK(error_of(norm(leaf(x)).item(), 5000 * double{tenth}) < 1e-6);
+    CHECK(error_of(logsumexp(leaf(x)).item(), double{tenth} + std::log(2.5e7)) < 1e-6);
+    Generator generator(1);
+    const Tensor<> some = rand({1'280'000}, generator);
+    double right = 0, around = 0;
+    for (const float v : some) right += double{v}, around += double{v} - 0.5;
+    CHECK(error_of(sum(leaf(some)).item(), right) < 1e-6);
+    // Terms that cancel: the error is small against the sum of their sizes.
+    CHECK(std::abs(double{sum(leaf(some - 0.5f)).item()} - around) < 1e-7 * 0.25 * 1'280'000);
+    Variable<> bias = leaf(zeros({7}));
+    (leaf(zeros({1'000'000, 7})) + bias).backward({.seed = full({1'000'000, 7}, tenth)});
+    CHECK(error_of(bias.grad()(6), 1e6 * double{tenth}) < 1e-6);
 }
 
 TEST_CASE("reduce: argmax") {

@@ -97,6 +97,25 @@ TEST_CASE("clip_grad_norm: the same bits for any number of threads, in double, t
     CHECK(clip_grad_norm(std::vector<Variable<double>>{x}, 10) == std::sqrt(1 + 1e-6));
 }
 
+TEST_CASE("clip_grad_norm: squares neither overflow nor vanish") {
+    for (const double scale : {1e-300, 1e-200, 1e-30, 1.0, 1e30, 1e200, 2e307}) {
+        INFO("scale " << scale);
+        Variable<double> x(Tensor<double>{0, 0}, {.requires_grad = true});
+        x.set_grad({3 * scale, -4 * scale});
+        CHECK(clip_grad_norm(std::vector<Variable<double>>{x}, 2.5) == Approx(5 * scale).epsilon(1e-14));
+        if (scale < 1) continue;
+        CHECK(x.grad()(0) == Approx(1.5).epsilon(1e-6));
+        CHECK(x.grad()(1) == Approx(-2).epsilon(1e-6));
+    }
+    for (const float scale : {1e-30f, 1e30f}) {
+        const Leaves parameters = with_gradients();
+        Variable<>(parameters[0]).set_grad({3 * scale});
+        Variable<>(parameters[2]).set_grad({0, -4 * scale});
+        CHECK(clip_grad_norm(parameters, 2.5) == Approx(5 * double{scale}).epsilon(1e-6));
+        if (scale > 1) check_numbers(parameters[2].grad(), {0, -2}, 1e-6f);
+    }
+}
+
 TEST_CASE("clip_grad_value: every number by itself") {
     Leaves parameters{leaf(zeros({7})), leaf({1})};
     parameters[0].set_grad({-3, -2, -0.5f, NaN, 0.5f, infinity, -infinity});

@@ -198,6 +198,14 @@ TEST_CASE("schedule: one_cycle outside its steps keeps its ends") {
     CHECK(one_cycle({.max_lr = 0.4, .total_steps = 4, .pct_start = 0.25})(0) == 0.4);  // up in no step at all
 }
 
+TEST_CASE("schedule: one_cycle of no steps stays at its last value") {
+    const auto s = one_cycle({.max_lr = 1, .total_steps = 0, .div_factor = 4, .final_div_factor = 2});
+    for (const gradus::Index step : {-1, 0, 1, 100}) {
+        CHECK(s(step) == 0.125);
+        CHECK(s.momentum(step) == 0.95);
+    }
+}
+
 TEST_CASE("schedule: refusals of cycles") {
     const double nan = std::numeric_limits<double>::quiet_NaN();
     CHECK_REFUSES(cosine_restarts({.period = 1}), "cosine_restarts: lr must be finite and > 0: got 0");
@@ -220,7 +228,15 @@ TEST_CASE("schedule: refusals of cycles") {
                   "cyclic: momentum must be from 0 to below 1: got -1");
 
     CHECK_REFUSES(one_cycle({.total_steps = 1}), "one_cycle: max_lr must be finite and > 0: got 0");
-    CHECK_REFUSES(one_cycle({.max_lr = 1}), "one_cycle: total_steps must be at least 1: got 0");
+    CHECK_REFUSES(one_cycle({.max_lr = 1, .total_steps = -1}),
+                  "one_cycle: total_steps must not be negative: got -1");
+    const gradus::Index most = std::numeric_limits<gradus::Index>::max();
+    const std::string sum = "cyclic: step_size_up and step_size_down are too large to be added up: got ";
+    CHECK_REFUSES(cyclic({.max_lr = 1, .step_size_up = most}), sum + "9223372036854775807");
+    CHECK_REFUSES(cyclic({.max_lr = 1, .step_size_up = 1, .step_size_down = most}), sum + "1");
+    CHECK_REFUSES(cyclic({.max_lr = 1, .step_size_up = most / 2 + 1}), sum + "4611686018427387904");
+    CHECK(cyclic({.max_lr = 1, .step_size_up = most - 1, .step_size_down = 1})(most - 1) == 1);
+    CHECK(cyclic({.max_lr = 1, .step_size_up = most / 2})(most / 2) == 1);
     for (const double share : {-0.5, 1.5})
         CHECK_REFUSES(one_cycle({.max_lr = 1, .total_steps = 1, .pct_start = share}),
                       "one_cycle: pct_start must be from 0 to 1: got " + gradus::detail::number_text(share));

@@ -85,6 +85,18 @@ TEST_CASE("schedule: cosine") {
     CHECK(cosine({.lr = 0.1, .total_steps = 1})(1) == 0);
 }
 
+TEST_CASE("schedule: decays in no steps are over when they begin") {
+    for (const gradus::Index step :
+         {gradus::Index{-1}, gradus::Index{0}, gradus::Index{1}, gradus::Index{100},
+          std::numeric_limits<gradus::Index>::min(), std::numeric_limits<gradus::Index>::max()}) {
+        CHECK(cosine({.lr = 0.5, .total_steps = 0, .min_lr = 0.125})(step) == 0.125);
+        CHECK(polynomial({.lr = 0.5, .total_steps = 0, .end_lr = 0.125})(step) == 0.125);
+        CHECK(linear({.lr = 0.5, .total_steps = 0, .end_factor = 0.25})(step) == 0.125);
+        CHECK(multi_step({.lr = 0.5})(step) == 0.5);
+        CHECK(multi_step({.lr = 0.5, .milestones = {0}, .gamma = 0.25})(step) == 0.125);
+    }
+}
+
 TEST_CASE("schedule: refusals of decays") {
     const double nan = std::numeric_limits<double>::quiet_NaN(),
                  inf = std::numeric_limits<double>::infinity();
@@ -100,29 +112,29 @@ TEST_CASE("schedule: refusals of decays") {
     CHECK_REFUSES(step({.lr = 1}), "step: step_size must be at least 1: got 0");
     CHECK_REFUSES(step({.lr = 1, .step_size = 1, .gamma = 0}), "step: gamma must be finite and > 0: got 0");
     CHECK_REFUSES(multi_step({.milestones = {1}}), "multi_step: lr must be finite and > 0: got 0");
-    CHECK_REFUSES(multi_step({.lr = 1}), "multi_step: needs at least one milestone: got 0");
     CHECK_REFUSES(multi_step({.lr = 1, .milestones = {1}, .gamma = -1}),
                   "multi_step: gamma must be finite and > 0: got -1");
-    CHECK_REFUSES((Milestones{3, 5, 5}), "milestones: must be at least 1 and ascend: got 5 and 5");
-    CHECK_REFUSES((Milestones{5, 3}), "milestones: must be at least 1 and ascend: got 5 and 3");
-    CHECK_REFUSES((Milestones{0}), "milestones: must be at least 1 and ascend: got 0 and 0");
+    CHECK_REFUSES((Milestones{3, 5, 5}), "milestones: must be at least 0 and ascend: got 5 and 5");
+    CHECK_REFUSES((Milestones{5, 3}), "milestones: must be at least 0 and ascend: got 5 and 3");
+    CHECK_REFUSES((Milestones{-1}), "milestones: must be at least 0 and ascend: got -1 and -1");
     const std::vector<int> many = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
     CHECK(Milestones(many.begin(), many.end() - 1).reached(100) == 16);
     CHECK_REFUSES(Milestones(many.begin(), many.end()), "milestones: there can be at most 16: got 17");
     CHECK_REFUSES(exponential({.gamma = 0.9}), "exponential: lr must be finite and > 0: got 0");
     CHECK_REFUSES(exponential({.lr = 1}), "exponential: gamma must be finite and > 0: got 0");
     CHECK_REFUSES(polynomial({.total_steps = 1}), "polynomial: lr must be finite and > 0: got 0");
-    CHECK_REFUSES(polynomial({.lr = 1}), "polynomial: total_steps must be at least 1: got 0");
+    CHECK_REFUSES(polynomial({.lr = 1, .total_steps = -1}),
+                  "polynomial: total_steps must not be negative: got -1");
     CHECK_REFUSES(polynomial({.lr = 1, .total_steps = 1, .power = 0}),
                   "polynomial: power must be finite and > 0: got 0");
     CHECK_REFUSES(polynomial({.lr = 1, .total_steps = 1, .end_lr = -1}),
                   "polynomial: the lowest lr must be finite and >= 0: got -1");
     CHECK_REFUSES(linear({}), "linear: lr must be finite and > 0: got 0");
-    CHECK_REFUSES(linear({.lr = 1, .total_steps = -1}), "linear: total_steps must be at least 1: got -1");
+    CHECK_REFUSES(linear({.lr = 1, .total_steps = -1}), "linear: total_steps must not be negative: got -1");
     CHECK_REFUSES(linear({.lr = 1, .start_factor = -1}), "linear: factors must be finite and >= 0: got -1");
     CHECK_REFUSES(linear({.lr = 1, .end_factor = inf}), "linear: factors must be finite and >= 0: got inf");
     CHECK_REFUSES(cosine({.total_steps = 1}), "cosine: lr must be finite and > 0: got 0");
-    CHECK_REFUSES(cosine({.lr = 1}), "cosine: total_steps must be at least 1: got 0");
+    CHECK_REFUSES(cosine({.lr = 1, .total_steps = -1}), "cosine: total_steps must not be negative: got -1");
     CHECK_REFUSES(cosine({.lr = 1, .total_steps = 1, .min_lr = nan}),
                   "cosine: the lowest lr must be finite and >= 0: got nan");
 }

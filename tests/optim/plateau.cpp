@@ -69,6 +69,57 @@ TEST_CASE("plateau: NaN is no improvement") {
     CHECK(plateau.best() == 2);
 }
 
+TEST_CASE("plateau: a relative threshold is a share of the size of the best metric, whatever its sign") {
+    const auto rates = [](const ReduceOnPlateauOptions& options, const std::vector<double>& seen) {
+        ReduceOnPlateau plateau(options);
+        std::vector<double> result;
+        for (const double metric : seen) result.push_back(plateau(metric));
+        return result;
+    };
+    const std::vector<double> same(8, -1.0), waits = {1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01};
+    for (const Mode mode : {Mode::min, Mode::max})
+        for (const double threshold : {0.0, 1e-4, 0.5, 1.0, 2.0}) {
+            INFO(threshold);
+            const auto got = rates({.lr = 1, .mode = mode, .patience = 2, .threshold = threshold}, same);
+            for (std::size_t i = 0; i < waits.size(); ++i)
+                check_close(static_cast<Index>(i), got[i], waits[i]);
+        }
+    // By a tenth of |best|: -1.05 is not better than -1, -1.2 is; for scores, -0.95 is not, -0.8 is.
+    const ReduceOnPlateauOptions loss{.lr = 1, .patience = 0, .threshold = 0.1};
+    CHECK(rates(loss, {-1, -1.05}).back() == 0.1);
+    CHECK(rates(loss, {-1, -1.2}).back() == 1);
+    CHECK(rates(loss, {1, 0.95}).back() == 0.1);
+    CHECK(rates(loss, {1, 0.8}).back() == 1);
+    CHECK(rates(loss, {0, -1e-300}).back() == 1);
+    const ReduceOnPlateauOptions score{.lr = 1, .mode = Mode::max, .patience = 0, .threshold = 0.1};
+    CHECK(rates(score, {-1, -0.95}).back() == 0.1);
+    CHECK(rates(score, {-1, -0.8}).back() == 1);
+    CHECK(rates(score, {1, 1.05}).back() == 0.1);
+    CHECK(rates(score, {1, 1.2}).back() == 1);
+    CHECK(rates(score, {-1, 1e-300}).back() == 1);
+    // With a threshold of 1 a positive loss cannot become better by as much as itself, a negative one can.
+    CHECK(rates({.lr = 1, .patience = 0, .threshold = 1}, {-1, -2.5}).back() == 1);
+    CHECK(rates({.lr = 1, .patience = 0, .threshold = 1}, {1, 0.5}).back() == 0.1);
+    CHECK(rates({.lr = 1, .patience = 0, .threshold = 1}, {1, -0.5}).back() == 1);
+    // Infinities.
+    CHECK(rates({.lr = 1, .patience = 0}, {inf}).back() == 0.1);
+    CHECK(rates({.lr = 1, .patience = 0}, {-inf}).back() == 1);
+    CHECK(rates({.lr = 1, .patience = 0}, {-inf, -inf}).back() == 0.1);
+}
+
+TEST_CASE("plateau: refuses states that cannot be") {
+    ReduceOnPlateau plateau({.lr = 0.5});
+    const std::string name = "reduce_on_plateau: load_state: ";
+    const Index most = std::numeric_limits<Index>::max();
+    CHECK_REFUSES(plateau.load_state({0, 1, 0, 0}), name + "lr must be finite and > 0: got 0");
+    CHECK_REFUSES(plateau.load_state({NaN, 1, 0, 0}), name + "lr must be finite and > 0: got nan");
+    CHECK_REFUSES(plateau.load_state({1, NaN, 0, 0}), name + "the best metric is not a number: got nan");
+    CHECK_REFUSES(plateau.load_state({1, 1, most, 0}),
+                  name + "epochs must be from 0 to 2^53: got 9223372036854775807");
+    CHECK_REFUSES(plateau.load_state({1, 1, 0, -1}), name + "epochs must be from 0 to 2^53: got -1");
+    CHECK(plateau.lr() == 0.5);  // nothing was changed
+}
+
 TEST_CASE("plateau: a copy goes on by itself, and so does a saved state") {
     const ReduceOnPlateauOptions options{.lr = 0.1, .patience = 2, .cooldown = 1};
     for (std::size_t saved_at = 0; saved_at < metrics.size(); ++saved_at) {

@@ -64,14 +64,50 @@ TEST_CASE("schedule: combinations hand on the momentum of what they are made of"
     static_assert(!HasMomentum<Sequence<OneCycle, Cosine>>);
 }
 
+TEST_CASE("schedule: after no steps the next schedule follows at once") {
+    const auto then = one_cycle({.max_lr = 0.5, .total_steps = 10});
+    const auto warm = warmup({.steps = 0, .start = 9}, then);
+    const auto after = sequence(cosine({.lr = 9, .total_steps = 0}), 0, then);
+    const auto nested = sequence(warmup({.steps = 0}, cosine({.lr = 9, .total_steps = 0})), 0, warm);
+    for (const Index step : {Index{-1}, Index{0}, Index{1}, Index{5}, Index{9}, Index{100},
+                             std::numeric_limits<Index>::min(), std::numeric_limits<Index>::max()}) {
+        INFO(step);
+        CHECK(warm(step) == then(step));
+        CHECK(after(step) == then(step));
+        CHECK(nested(step) == then(step));
+        CHECK(warm.momentum(step) == then.momentum(step));
+    }
+    CHECK(linear_warmup({.lr = 0.5, .steps = 0, .start = 9})(0) == 0.5);
+    // A tenth of few steps is none.
+    const auto computed = [](Index total) {
+        return warmup({.steps = total / 10}, cosine({.lr = 0.5, .total_steps = total - total / 10}));
+    };
+    CHECK(computed(9)(0) == 0.5);
+    CHECK(computed(9)(9) == 0);
+    CHECK(computed(0)(0) == 0);
+}
+
+TEST_CASE("schedule: the largest lengths and steps") {
+    const Index most = std::numeric_limits<Index>::max();
+    const auto s = sequence(warmup({.steps = most}, constant({.lr = 1})), most, constant({.lr = 2}));
+    CHECK(s(0) == 0);
+    CHECK(s(most / 2) == Approx(0.5).epsilon(1e-12));
+    CHECK(s(most) == 2);
+    CHECK(warmup({.steps = most}, constant({.lr = 1}))(most) == 1);
+    CHECK(cosine({.lr = 1, .total_steps = most})(most / 2) == Approx(0.5).epsilon(1e-12));
+    CHECK(per_epoch(most, step({.lr = 1, .step_size = 1}))(most) == Approx(0.1));
+    CHECK(one_cycle({.max_lr = 1, .total_steps = most})(most) == Approx(1 / 25e4));
+    CHECK(cosine_restarts({.lr = 1, .period = most, .period_factor = most})(0) == 1);
+}
+
 TEST_CASE("schedule: refusals of combinators") {
     const auto c = constant({.lr = 1});
-    CHECK_REFUSES(warmup({}, c), "warmup: steps must be at least 1: got 0");
+    CHECK_REFUSES(warmup({.steps = -1}, c), "warmup: steps must not be negative: got -1");
     CHECK_REFUSES(warmup({.steps = 1, .start = -1}, c),
                   "warmup: the lowest lr must be finite and >= 0: got -1");
     CHECK_REFUSES(linear_warmup({.steps = 1}), "linear_warmup: lr must be finite and > 0: got 0");
-    CHECK_REFUSES(linear_warmup({.lr = 1}), "warmup: steps must be at least 1: got 0");
-    CHECK_REFUSES(sequence(c, 0, c), "sequence: the milestone must be at least 1: got 0");
+    CHECK_REFUSES(linear_warmup({.lr = 1, .steps = -1}), "warmup: steps must not be negative: got -1");
+    CHECK_REFUSES(sequence(c, -1, c), "sequence: the milestone must not be negative: got -1");
     CHECK_REFUSES(scale(0, c), "scale: the factor must be finite and > 0: got 0");
     CHECK_REFUSES(per_epoch(0, c), "per_epoch: steps_per_epoch must be at least 1: got 0");
 }

@@ -80,6 +80,29 @@ TEST_CASE("early_stopping: goes on from a saved state") {
     CHECK(resumed(2.5));
 }
 
+TEST_CASE("early_stopping: negative metrics") {
+    for (const optim::Mode mode : {optim::Mode::min, optim::Mode::max}) {
+        CHECK(stops_at(EarlyStopping({.patience = 2, .mode = mode}), {-1, -1, -1, -1}) == 2);
+        CHECK(stops_at(EarlyStopping({.patience = 2, .min_delta = 0.5, .mode = mode}),
+                       {-1, -1.4, -0.6, -1}) == 2);
+    }
+}
+
+TEST_CASE("early_stopping: refuses states that cannot be") {
+    EarlyStopping stop;
+    const Index most = std::numeric_limits<Index>::max();
+    const std::string name = "early_stopping: load_state: ";
+    CHECK_THROWS_MATCHES(stop.load_state({NaN, -1, 0}), ValueError,
+                         Message(name + "the best metric is not a number: got nan"));
+    CHECK_THROWS_MATCHES(stop.load_state({1, 0, most}), ValueError,
+                         Message(name + "epochs must be from 0 to 2^53: got 9223372036854775807"));
+    for (const Index best : {Index{-2}, Index{3}, most, std::numeric_limits<Index>::min()})
+        CHECK_THROWS_MATCHES(stop.load_state({1, best, 3}), ValueError,
+                             Message(name + "the best epoch must be one of the epochs: got " +
+                                     std::to_string(best) + " and 3"));
+    CHECK(stop.state().epochs == 0);
+}
+
 TEST_CASE("early_stopping: refusals") {
     CHECK_THROWS_MATCHES(EarlyStopping({.patience = 0}), ValueError,
                          Message("early_stopping: patience must be at least 1: got 0"));

@@ -79,7 +79,7 @@ TEST_CASE("history: as CSV, with all digits") {
     CHECK(content(path) == header +
                                "1,0.5,0.25,0.75,1,0.612\n"
                                "2,0.1,1e-20,1e+10,0.3333333333333333,12.000\n");
-    CHECK_FALSE(exists(path + ".tmp"));
+    CHECK_FALSE(exists(path + ".0.tmp"));
 }
 
 TEST_CASE("history: the CSV has decimal points in every locale") {
@@ -110,7 +110,7 @@ TEST_CASE("history: a path that cannot be written") {
         Message("write_history_csv: " + missing + ": cannot write: No such file or directory"));
     CHECK_THROWS_MATCHES(write_history_csv(folder.path(), {epoch_record}), IoError,
                          Message("write_history_csv: " + folder.path() + ": cannot write: Is a directory"));
-    CHECK_FALSE(exists(folder.path() + ".tmp"));
+    CHECK_FALSE(exists(folder.path() + ".0.tmp"));
     const std::string below_file = folder.write("file", "") + "/history.csv";
     CHECK_THROWS_MATCHES(write_history_csv(below_file, {epoch_record}), IoError,
                          Message("write_history_csv: " + below_file + ": cannot write: Not a directory"));
@@ -131,6 +131,6 @@ TEST_CASE("history: a disk without space leaves the old file") {
         }
         CHECK(text == "write_history_csv: " + path + ": cannot write: File too large");
         CHECK(content(path) == "old\n");
-        CHECK_FALSE(exists(path + ".tmp"));
+        CHECK_FALSE(exists(path + ".0.tmp"));
     }
 }

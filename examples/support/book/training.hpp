@@ -141,7 +141,7 @@ History trained(const std::string& name, const std::string& color, int shape, do
         history.val.push_back(evaluate(net, data.test));
         std::printf("%-8s epoch %d / %d: loss %.3f, validation score %.4f\n", name.c_str(), epoch + 1,
                     flags.epochs, scores.loss, history.val.back().score);
-        std::fflush(stdout);
+        flush_output();
     }
     return history;
 }

@@ -14,17 +14,21 @@ namespace detail {
 /// One walk from a result to its leaves. First it counts, for every node, how many contributions to its
 /// gradient will come; then it works through the nodes whose gradient is complete. Both passes use a list,
 /// not recursion, and visit each edge once, whatever the shape of the graph.
+///
+/// A node belongs to one walk at a time: from the moment when that counts it until its rule has been called.
+/// Hooks and rules may run walks of their own over other nodes.
 template <class T>
 class BackwardWalk {
 public:
     explicit BackwardWalk(bool keep_graph) : keep_graph_(keep_graph) {}
 
     void run(Node<T>& root, Tensor<T> seed) {
-        if (!is_counted(root)) return accumulate(root, std::move(seed));
+        if (!needs_sum(root)) return accumulate(root, std::move(seed));
         try {
-            count(root);
+            hold(root);
+            count();
             receive(root, std::move(seed));
-            ready_ = &root;
+            make_ready(root);
             while (ready_) finish(*std::exchange(ready_, ready_->next));
         } catch (...) {
             while (first_) {  // leave no trace: a later walk starts clean
@@ -38,7 +42,9 @@ public:
 
     /// Expects a contribution to the gradient of `input`.
     void expect(Node<T>& input) {
-        if (is_counted(input) && input.pending++ == 0) hold(input);
+        if (!needs_sum(input)) return;
+        if (!is_counted(input)) hold(input);
+        ++input.pending;
     }
 
     /// Takes a rule's contribution to the gradient of `input`.
@@ -63,21 +69,24 @@ public:
 
 private:
     /// A leaf takes its contributions as they come, unless a hook wants to see the sum.
-    static bool is_counted(const Node<T>& node) { return !node.is_leaf() || node.hooks; }
+    static bool needs_sum(const Node<T>& node) { return !node.is_leaf() || node.hooks; }
+
+    /// Whether the walk counts the contributions to a node. (A leaf that gets its first hook from a hook is
+    /// not counted before the next walk.)
+    bool is_counted(const Node<T>& node) const { return node.walk == this; }
 
     void count_down(Node<T>& input) {
-        if (--input.pending > 0) return;
-        input.next = ready_;
-        ready_ = &input;
+        if (--input.pending == 0) make_ready(input);
     }
+
+    void make_ready(Node<T>& node) { node.next = std::exchange(ready_, &node); }
 
     static Tensor<T>& begun(std::optional<Tensor<T>>& gradient, const Node<T>& node) {
         if (!gradient) gradient.emplace(zeros<T>(node.value.shape()));
         return *gradient;
     }
 
-    void count(Node<T>& root) {
-        hold(root);
+    void count() {
         for (Node<T>* node = first_; node; node = node->next_in_walk) {
             if (node->released)
                 throw GraphError(
@@ -89,6 +98,9 @@ private:
 
     /// Appends a node to the list of the walk, which holds it until it is finished.
     void hold(Node<T>& node) {
+        if (node.walk) [[unlikely]]
+            refuse_shared(node);
+        node.walk = this;
         node.references.add(Node<T>::holder);
         node.previous_in_walk = last_;
         node.next_in_walk = nullptr;
@@ -100,6 +112,7 @@ private:
     NodeRef<T> unlink(Node<T>& node) {
         (node.previous_in_walk ? node.previous_in_walk->next_in_walk : first_) = node.next_in_walk;
         (node.next_in_walk ? node.next_in_walk->previous_in_walk : last_) = node.previous_in_walk;
+        node.walk = nullptr;
         return NodeRef<T>(&node);
     }
 
@@ -127,7 +140,7 @@ private:
         node.drop_removed_hooks();
     }
 
-    static void receive(Node<T>& node, Tensor<T>&& gradient) {
+    void receive(Node<T>& node, Tensor<T>&& gradient) {
         if (!is_counted(node))
             accumulate(node, std::move(gradient));
         else if (node.incoming)
@@ -145,6 +158,14 @@ private:
             kernels::add_in_place(*node.grad, gradient);
         else
             node.grad.emplace(std::move(gradient));
+    }
+
+    [[noreturn, gnu::cold]] static void refuse_shared(const Node<T>& node) {
+        refuse<GraphError>(
+            {"backward: the gradient of this ", node.name,
+             " is still being computed by another backward(), whose hook or rule called this one "
+             "or which runs on another thread; call this one after that has returned, or on a "
+             "graph of its own that starts from detach()ed values"});
     }
 
     /// Sums a gradient over the axes along which the value was broadcast.

@@ -19,7 +19,7 @@ inline bool is_grad_enabled() { return detail::grad_enabled_flag(); }
 ///     { gradus::NoGrad guard;  accuracy = score(net(images), labels); }
 class [[nodiscard]] NoGrad {
 public:
-    NoGrad() : before_(detail::grad_enabled_flag()) { detail::grad_enabled_flag() = false; }
+    [[nodiscard]] NoGrad() : before_(detail::grad_enabled_flag()) { detail::grad_enabled_flag() = false; }
     ~NoGrad() { detail::grad_enabled_flag() = before_; }
     NoGrad(const NoGrad&) = delete;
     NoGrad& operator=(const NoGrad&) = delete;

@@ -46,6 +46,8 @@ struct Hook : Recycled {
 /// the result as a temporary, which nobody else can read, has it done together with its own.
 template <class T>
 struct Deferred : Recycled {
+    Deferred() = default;
+    Deferred(const Deferred&) = default;
     virtual ~Deferred() = default;
     virtual void compute(T* value) = 0;
     /// The result of this work and the operation after it in one (for a pooling: with its window); an
@@ -102,14 +104,16 @@ struct Node {
 
     RefCount references{reader};
     std::atomic<Deferred<T>*> deferred{nullptr};
-    Node* next = nullptr;  // in a list of nodes to be freed, or whose gradient is complete
+    Node* next = nullptr;                   // in a list of nodes to be freed, or whose gradient is complete
+    const BackwardWalk<T>* walk = nullptr;  // that counts this node and is not finished with it
     Node *previous_in_walk, *next_in_walk;
-    int pending = 0;                           // during a walk: contributions still to come
-    std::atomic_flag busy = ATOMIC_FLAG_INIT;  // a thread adds to the gradient or computes the value
+    int pending = 0;          // during a walk: contributions still to come
+    std::atomic_flag busy{};  // a thread adds to the gradient or computes the value
     bool requires_grad;
     bool is_result = false;
     bool released = false;
     bool retain_grad = false;
+    bool abandoned = false;  // the parameter that this was has another shape now, or is gone
     const char* name = "leaf";
     Hook<T>* hooks = nullptr;
     Tensor<T> value;                    // of deferred work: the memory that it will write

@@ -206,7 +206,7 @@ struct PartArgs {
 ///
 /// Where the result comes from a few elements of the input, rule(dy, dx) adds its contribution to dx instead:
 /// the sum so far, in the shape of the input. That costs no more than those elements, however many results
-/// there are; only the first one has zeros to write.
+/// there are; only the first one has zeros to write. Such a rule must not call backward().
 template <class T, class Rule>
 auto wrt(const Variable<T>& input, Rule&& rule) {
     using Part = detail::One<T, std::remove_cvref_t<Rule>>;

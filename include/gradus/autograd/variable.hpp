@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <optional>
+#include <string>
+#include <type_traits>
 #include <utility>
 
 #include "gradus/autograd/node.hpp"
+#include "gradus/core/print.hpp"
+#include "gradus/core/remedy.hpp"
+#include "gradus/kernels/arithmetic.hpp"
 
 namespace gradus {
 
@@ -52,6 +58,8 @@ public:
     Variable(Tensor<T> value) : Variable(std::move(value), VariableOptions{}) {}
     Variable(Tensor<T> value, VariableOptions options)
         : node_(detail::make_node<detail::Node<T>>(std::move(value), options.requires_grad)) {}
+    template <std::size_t N>
+    Variable(Tensor<T> value, detail::NoSuchOption<N>);
     explicit Variable(detail::ReaderRef<T> node) : node_(std::move(node)) {}
 
     Tensor<T> value() && { return std::as_const(*this).value(); }  // a temporary's value outlives it
@@ -66,6 +74,9 @@ public:
     Index numel() const { return shape().numel(); }
     Index size(int axis) const { return shape()[axis]; }
     T item() const { return value().item(); }
+
+    template <detail::Text remedy = "loss.item() is the number", class N>
+    requires std::is_arithmetic_v<N> operator N() const = delete;  // loss.item() is the number
 
     bool defined() const { return bool(node_); }  // false of a default-constructed or moved-from variable
     bool requires_grad() const { return node_ && node_->requires_grad; }
@@ -124,7 +135,9 @@ public:
     /// Keeps the gradient of an intermediate result, too.
     void retain_grad() { node().retain_grad = true; }
 
-    /// Calls hook(gradient) -> gradient once per backward(), when this value's gradient is complete.
+    /// Calls hook(gradient) -> gradient once per backward(), when this value's gradient is complete. A hook
+    /// may register and remove hooks (a leaf's first one is called from the next backward() on), change
+    /// leaves, let variables go, throw, and call backward() on another graph.
     template <class F>
     HookHandle<T> register_hook(F hook) {
         struct Holder final : detail::Hook<T> {
@@ -141,9 +154,15 @@ public:
     /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to
     /// theirs. Releases the history unless {.keep_graph = true}. Throws GraphError if nothing requires a
     /// gradient, if the value is not a single number and no seed is given, or if the history is gone. If a
-    /// rule or a hook throws, leaves keep what they got so far, and history already walked is gone. Graphs on
-    /// different threads may share leaves (without hooks), but one graph is walked by one thread at a time.
+    /// rule or a hook throws, leaves keep what they got so far, and history already walked is gone. A rule or
+    /// a hook may itself call backward(), but not on results (or leaves with hooks) that this one has yet to
+    /// finish: that is a GraphError. Graphs on different threads may share leaves (without hooks), but one
+    /// graph is walked by one thread at a time.
     void backward(BackwardOptions<T> options = {}) const;
+#ifndef __clang__  // which says without it that there is no such option
+    template <std::size_t N>
+    void backward(detail::NoSuchOption<N>) const;
+#endif
 
     /// The name of the operation that made this value; "leaf" for a leaf.
     const char* operation() const { return node().name; }
@@ -162,19 +181,27 @@ public:
     friend Variable operator-(const Variable& a, const Variable& b) { return sub(a, b); }
     friend Variable operator*(const Variable& a, const Variable& b) { return mul(a, b); }
     friend Variable operator/(const Variable& a, const Variable& b) { return div(a, b); }
-    friend Variable operator+(const Variable& a, T b) { return add(a, b); }
-    friend Variable operator-(const Variable& a, T b) { return add(a, -b); }
-    friend Variable operator*(const Variable& a, T b) { return mul(a, b); }
-    friend Variable operator/(const Variable& a, T b) { return div(a, b); }
-    friend Variable operator+(T a, const Variable& b) { return add(b, a); }
-    friend Variable operator-(T a, const Variable& b) { return add(neg(b), a); }
-    friend Variable operator*(T a, const Variable& b) { return mul(b, a); }
-    friend Variable operator/(T a, const Variable& b) { return div(a, b); }
     friend Variable operator-(const Variable& a) { return neg(a); }
     Variable& operator+=(const Variable& b) { return *this = *this + b; }
     Variable& operator-=(const Variable& b) { return *this = *this - b; }
     Variable& operator*=(const Variable& b) { return *this = *this * b; }
     Variable& operator/=(const Variable& b) { return *this = *this / b; }
+    template <detail::Number<T> N>
+    Variable& operator+=(N b) {
+        return *this = *this + b;
+    }
+    template <detail::Number<T> N>
+    Variable& operator-=(N b) {
+        return *this = *this - b;
+    }
+    template <detail::Number<T> N>
+    Variable& operator*=(N b) {
+        return *this = *this * b;
+    }
+    template <detail::Number<T> N>
+    Variable& operator/=(N b) {
+        return *this = *this / b;
+    }
 
 protected:
     void check_leaf(const char* operation) const {
@@ -189,5 +216,90 @@ template <class T>
 Variable(Tensor<T>) -> Variable<T>;
 template <class T>
 Variable(Tensor<T>, VariableOptions) -> Variable<T>;
+
+/// The value, as a tensor is written.
+template <class T>
+std::string to_string(const Variable<T>& x) {
+    return x.defined() ? to_string(x.value()) : "(no value)";
+}
+
+/// std::cout << x
+template <detail::OutputStream Stream, class T>
+Stream& operator<<(Stream& out, const Variable<T>& x) {
+    out << to_string(x);
+    return out;
+}
+
+// Operators with a number on either side, which is converted to the type of the values.
+
+template <class T, detail::Number<T> N>
+Variable<T> operator+(const Variable<T>& a, N b) {
+    return add(a, static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator+(N a, const Variable<T>& b) {
+    return add(b, static_cast<T>(a));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator-(const Variable<T>& a, N b) {
+    return add(a, -static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator-(N a, const Variable<T>& b) {
+    return add(neg(b), static_cast<T>(a));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator*(const Variable<T>& a, N b) {
+    return mul(a, static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator*(N a, const Variable<T>& b) {
+    return mul(b, static_cast<T>(a));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator/(const Variable<T>& a, N b) {
+    return div(a, static_cast<T>(b));
+}
+template <class T, detail::Number<T> N>
+Variable<T> operator/(N a, const Variable<T>& b) {
+    return div(static_cast<T>(a), b);
+}
+
+// What has no meaning, with what to write instead.
+
+namespace detail {
+
+template <class T>
+void variable_of(const Variable<T>&);
+
+/// A Variable, a Parameter, a Buffer.
+template <class X>
+concept AnyVariable = requires(const X& x) { variable_of(x); };
+
+template <class X>
+concept AnyTensor = requires { typename X::value_type; } && std::same_as<X, Tensor<typename X::value_type>>;
+
+template <class X>
+concept Differentiable = AnyVariable<X> || AnyTensor<X>;
+
+template <class A, class B>
+concept DifferInType = Differentiable<A> && Differentiable<B> && (AnyVariable<A> || AnyVariable<B>)&&  //
+    (!std::same_as<typename A::value_type, typename B::value_type>);
+
+}  // namespace detail
+
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator+(const A&, const B&) = delete;  // cast<float>(x.value())
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator-(const A&, const B&) = delete;  // cast<float>(x.value())
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator*(const A&, const B&) = delete;  // cast<float>(x.value())
+template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
+requires detail::DifferInType<A, B> void operator/(const A&, const B&) = delete;  // cast<float>(x.value())
+
+template <detail::Text remedy = "total += loss.item()", class N, class T>
+requires std::is_arithmetic_v<N> void operator+=(N& total, const Variable<T>& loss) = delete;  // total += loss.item()
+template <detail::Text remedy = "total -= loss.item()", class N, class T>
+requires std::is_arithmetic_v<N> void operator-=(N& total, const Variable<T>& loss) = delete;  // total -= loss.item()
 
 }  // namespace gradus

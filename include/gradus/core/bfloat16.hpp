@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <string>
 #include <type_traits>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/core/error.hpp"
 
 namespace gradus {
@@ -17,7 +17,7 @@ public:
     bfloat16() = default;
 
     explicit bfloat16(float value) {
-        const auto bits = std::bit_cast<std::uint32_t>(value);
+        const auto bits = detail::bit_cast<std::uint32_t>(value);
         const bool is_nan = (bits & 0x7fffffffu) > 0x7f800000u;
         const std::uint32_t rounded = is_nan ? bits | 0x400000u : bits + 0x7fffu + ((bits >> 16) & 1u);
         bits_ = static_cast<std::uint16_t>(rounded >> 16);
@@ -27,7 +27,7 @@ public:
     requires std::is_arithmetic_v<U>
     explicit bfloat16(U value) : bfloat16(static_cast<float>(value)) {}
 
-    operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits_) << 16); }
+    operator float() const { return detail::bit_cast<float>(static_cast<std::uint32_t>(bits_) << 16); }
 
 private:
     std::uint16_t bits_ = 0;

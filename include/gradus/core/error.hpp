@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "gradus/core/language.hpp"
+
 #include <concepts>
 #include <cstdio>
 #include <cstdlib>
 #include <initializer_list>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -14,7 +17,8 @@
 /// map.
 namespace gradus {
 
-/// Base of everything gradus throws. The text reads "operation: rule that was broken: what was given".
+/// Base of everything gradus throws but OutOfMemory. The text reads "operation: rule that was broken: what
+/// was given".
 class Error : public std::runtime_error {
 public:
     using std::runtime_error::runtime_error;
@@ -44,10 +48,26 @@ public:
     using Error::Error;
 };
 
+/// More memory than the system gives. It is a std::bad_alloc, so that handlers of that keep working, and
+/// therefore no gradus::Error: a class that is both has two std::exceptions in it, and a handler of those
+/// would not see it.
+class OutOfMemory : public std::bad_alloc {
+public:
+    explicit OutOfMemory(const std::string& text) : text_(text) {}
+    const char* what() const noexcept override { return text_.what(); }
+
+private:
+    std::runtime_error text_;  // whose text can be copied without memory
+};
+
 namespace detail {
 
 // Errors are put together out of line, from lists of their parts: the code around them stays small, and so do
 // compile times.
+
+/// What texts are written to: std::ostream, without its header.
+template <class Stream>
+concept OutputStream = requires(Stream& out, const std::string& text) { out << text; };
 
 /// A part of a text: text, or a whole number.
 struct TextPart {
@@ -104,6 +124,13 @@ namespace detail {
         if (std::strtof(text, nullptr) == static_cast<float>(value)) break;
     }
     return text;
+}
+
+/// Counters that come from outside, in saved states, may be as large as a double counts: no program gets
+/// there, and the next ones do not overflow. Throws ValueError otherwise.
+[[gnu::cold]] inline void check_count(const char* operation, std::string_view what, long long count) {
+    if (count < 0 || count > 1LL << 53)
+        refuse<ValueError>({operation, ": ", what, " must be from 0 to 2^53: got ", count});
 }
 
 template <class T>

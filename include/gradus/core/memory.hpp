@@ -15,6 +15,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "gradus/core/error.hpp"
+#include "gradus/core/fork.hpp"
 #include "gradus/core/ref_count.hpp"
 
 namespace gradus {
@@ -144,7 +146,7 @@ private:
     }
 
     struct Large {
-        std::atomic_flag busy = ATOMIC_FLAG_INIT;
+        std::atomic_flag busy{};
         std::array<Free*, classes - small_classes> heads{};
         std::array<int, classes - small_classes> waiting{};   // blocks of each class
         std::array<int, classes - small_classes> to_spare{};  // the fewest that waited in this round
@@ -185,6 +187,8 @@ private:
     };
     static Large& large() {
         static constinit Large cache;
+        [[maybe_unused]] static const bool held =
+            hold_at_fork([]() -> std::atomic_flag& { return cache.busy; });
         return cache;
     }
 
@@ -251,7 +255,8 @@ private:
         void* memory = ::operator new(bytes, alignment_of(bytes), std::nothrow);
         if (!memory) {
             release();
-            memory = ::operator new(bytes, alignment_of(bytes));
+            memory = ::operator new(bytes, alignment_of(bytes), std::nothrow);
+            if (!memory) refuse<OutOfMemory>({"memory: the system does not give ", bytes, " bytes"});
         }
 #if defined(MADV_HUGEPAGE)
         // A kernel may read a whole block with few entries of the page table; advice may be declined.

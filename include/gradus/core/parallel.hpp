@@ -10,6 +10,7 @@
 #include <omp.h>
 #endif
 
+#include "gradus/core/fork.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus {
@@ -20,13 +21,24 @@ inline std::atomic<int>& thread_limit() {
     return limit;
 }
 
+inline constexpr int most_threads = 1024;
+
+/// True in a child of a fork() that left the threads of a team behind: OpenMP would wait for them forever.
+inline std::atomic<bool>& team_lost() {
+    static std::atomic<bool> lost{false};
+    return lost;
+}
+
 }  // namespace detail
 
-/// How many threads gradus uses at most. The default is OpenMP's (OMP_NUM_THREADS, else the processors).
+/// How many threads gradus uses at most. The default is OpenMP's (OMP_NUM_THREADS, else the processors), up
+/// to 1024. The child of a fork() goes on with one thread if a loop ran on several before. (A program whose
+/// own OpenMP regions ran before calls set_num_threads(1) in the child.)
 inline int num_threads() {
 #ifdef _OPENMP
+    if (detail::team_lost().load(std::memory_order_relaxed)) return 1;
     const int limit = detail::thread_limit().load(std::memory_order_relaxed);
-    return limit > 0 ? limit : omp_get_max_threads();
+    return limit > 0 ? limit : std::min(omp_get_max_threads(), detail::most_threads);
 #else
     return 1;
 #endif
@@ -35,7 +47,7 @@ inline int num_threads() {
 /// Limits gradus to `count` threads; the program's own OpenMP settings stay as they are. Results do not
 /// depend on this number, bit for bit. Throws ValueError unless 1 <= count <= 1024.
 inline void set_num_threads(int count) {
-    if (count < 1 || count > 1024)
+    if (count < 1 || count > detail::most_threads)
         detail::fail<ValueError>("set_num_threads", "needs 1 to 1024 threads", count);
     detail::thread_limit().store(count, std::memory_order_relaxed);
 }
@@ -91,6 +103,8 @@ private:
 /// the same thread did in the loop before.
 inline void run_on_team(int threads, Index blocks, void (*run)(const void* body, Index block),
                         const void* body) {
+    [[maybe_unused]] static const bool noticed =
+        at_fork(nullptr, nullptr, [] { team_lost().store(true, std::memory_order_relaxed); });
     std::exception_ptr failure;
     std::atomic<bool> failed{false};
     std::atomic<Index> begun{0}, from_start{0}, from_end{0};

@@ -70,4 +70,11 @@ std::string to_string(const Tensor<T>& x) {
     return detail::print_levels(x.shape(), 0, at, abbreviate, number);
 }
 
+/// std::cout << x
+template <detail::OutputStream Stream, class T>
+Stream& operator<<(Stream& out, const Tensor<T>& x) {
+    out << to_string(x);
+    return out;
+}
+
 }  // namespace gradus

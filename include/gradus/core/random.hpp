@@ -10,7 +10,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "gradus/core/bits.hpp"
+#include "gradus/core/fork.hpp"
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/ref_count.hpp"
 #include "gradus/core/tensor.hpp"
 
 namespace gradus {
@@ -43,35 +46,50 @@ struct RandomStream {
 };
 
 /// Hands out streams: every random tensor takes the next one. Two generators with equal seeds give equal
-/// tensors.
+/// tensors. Several threads may draw from one, copy it and assign to it: each gets a stream of the old or of
+/// the new sequence, and none twice.
 class Generator {
 public:
-    explicit Generator(std::uint64_t seed = 0) : seed_(seed) {}
-    Generator(const Generator& other) : seed_(other.seed_), next_(other.next_.load()) {}
+    explicit Generator(std::uint64_t seed = 0) : next_{seed, 0} {}
+    Generator(const Generator& other) : next_(other.peek()) {}
     Generator& operator=(const Generator& other) {
-        seed_ = other.seed_;
-        next_ = other.next_.load();
+        const RandomStream next = other.peek();
+        const detail::SpinLock lock(busy_);
+        next_ = next;
         return *this;
     }
 
-    RandomStream next() { return {seed_, next_.fetch_add(1, std::memory_order_relaxed)}; }
+    RandomStream next() {
+        const detail::SpinLock lock(busy_);
+        return {next_.seed, next_.stream++};
+    }
 
-    std::uint64_t seed() const { return seed_; }
-    std::uint64_t position() const { return next_.load(); }  // streams handed out so far
+    std::uint64_t seed() const { return peek().seed; }
+    std::uint64_t position() const { return peek().stream; }  // streams handed out so far
 
 private:
-    std::uint64_t seed_;
-    std::atomic<std::uint64_t> next_{0};
+    friend Generator& default_generator();
+
+    RandomStream peek() const {
+        const detail::SpinLock lock(busy_);
+        return next_;
+    }
+
+    RandomStream next_;
+    mutable std::atomic_flag busy_;
 };
 
 /// The generator that is used where none is given. Draws from several threads are safe, but their order, and
 /// so their values, are then up to the scheduler: give each thread a Generator of its own.
 inline Generator& default_generator() {
     static Generator generator;
+    [[maybe_unused]] static const bool held =
+        detail::hold_at_fork([]() -> std::atomic_flag& { return generator.busy_; });
     return generator;
 }
 
-/// Restarts the default generator: the same program then draws the same numbers again.
+/// Restarts the default generator: the same program then draws the same numbers again. A draw on another
+/// thread comes before or after.
 inline void manual_seed(std::uint64_t seed) { default_generator() = Generator(seed); }
 
 namespace detail {
@@ -85,10 +103,18 @@ T unit_uniform(std::uint32_t high, std::uint32_t low) {
         return static_cast<T>(static_cast<double>((std::uint64_t{high} << 32 | low) >> 11) * 0x1p-53);
 }
 
+/// A draw of unit_uniform, for transforms that need a number above 0: 0 stands for all numbers below the
+/// least step, and becomes the middle of them. (1 is never drawn.)
+template <class T>
+T above_zero(T u) {
+    return u > 0 ? u : std::is_same_v<T, float> ? T(0x1p-25) : T(0x1p-54);
+}
+
 /// Fills a tensor from draw(words), which turns one Philox block into two elements.
 template <class T, class Draw>
-Tensor<T> random_tensor(const Shape& shape, const RandomStream& stream, const Draw& draw) {
-    Tensor<T> result = Tensor<T>::uninitialized(shape);
+Tensor<T> random_tensor(const char* operation, const Shape& shape, const RandomStream& stream,
+                        const Draw& draw) {
+    Tensor<T> result = Tensor<T>::uninitialized(shape, operation);
     T* out = result.mutable_data();
     const Index size = shape.numel();
     parallel_for((size + 1) / 2, parallel_grain / 8, [&](Index begin, Index end) {
@@ -112,7 +138,7 @@ Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_ide
     if (!(low <= high) || !std::isfinite(high - low))
         detail::fail<ValueError>("uniform", "needs low <= high, both finite and not too far apart", low,
                                  high);
-    return detail::random_tensor<T>(shape, generator.next(), [=](const auto& words) {
+    return detail::random_tensor<T>("uniform", shape, generator.next(), [=](const auto& words) {
         const T a = low + (high - low) * detail::unit_uniform<T>(words[0], words[1]);
         const T b = low + (high - low) * detail::unit_uniform<T>(words[2], words[3]);
         return std::array<T, 2>{a < high ? a : low, b < high ? b : low};  // rounding can reach `high`
@@ -127,7 +153,7 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_ide
     static_assert(std::is_floating_point_v<T>, "normal numbers are floating-point; cast<T>() them");
     if (!(std >= 0) || !std::isfinite(std) || !std::isfinite(mean))
         detail::fail<ValueError>("normal", "needs a finite mean and a finite std >= 0", mean, std);
-    return detail::random_tensor<T>(shape, generator.next(), [=](const auto& words) {
+    return detail::random_tensor<T>("normal", shape, generator.next(), [=](const auto& words) {
         const double u = 1.0 - detail::unit_uniform<double>(words[0], words[1]);  // (0, 1]: log is finite
         const double angle = 2.0 * std::numbers::pi * detail::unit_uniform<double>(words[2], words[3]);
         const double radius = std::sqrt(-2.0 * std::log(u));
@@ -159,10 +185,9 @@ inline Tensor<Index> permutation(Index count, const RandomStream& stream) {
     const auto below = [&](std::uint64_t bound) {
         for (;;) {
             const auto words = stream(draws++);
-            __extension__ using Wide = unsigned __int128;
-            const Wide product = Wide{std::uint64_t{words[0]} << 32 | words[1]} * bound;
-            if (static_cast<std::uint64_t>(product) >= (0 - bound) % bound)
-                return static_cast<std::uint64_t>(product >> 64);
+            const detail::Wide product =
+                detail::wide_product(std::uint64_t{words[0]} << 32 | words[1], bound);
+            if (product.low >= (0 - bound) % bound) return product.high;
         }
     };
     for (Index i = count - 1; i > 0; --i)

@@ -52,7 +52,8 @@ private:
 /// Holds a flag while it lives, unless the program has one thread when it begins.
 class SpinLock {
 public:
-    explicit SpinLock(std::atomic_flag& flag) noexcept : flag_(single_threaded() ? nullptr : &flag) {
+    [[nodiscard]] explicit SpinLock(std::atomic_flag& flag) noexcept
+        : flag_(single_threaded() ? nullptr : &flag) {
         while (flag_ && flag_->test_and_set(std::memory_order_acquire)) sched_yield();
     }
     ~SpinLock() {

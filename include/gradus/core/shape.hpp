@@ -2,10 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <iterator>
+#include <limits>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "gradus/core/error.hpp"
 
@@ -13,6 +18,49 @@ namespace gradus {
 
 /// Signed size and position type of the whole library, and the element type of labels.
 using Index = std::int64_t;
+
+namespace detail {
+
+// Sums and products of sizes that come from outside, which may be too large for an Index: they then stop at
+// `saturated`, which no shape takes.
+
+inline constexpr Index saturated = std::numeric_limits<Index>::max();
+
+/// a + b for sizes that are not negative.
+constexpr Index saturated_sum(Index a, Index b) {
+    Index sum = 0;
+    return __builtin_add_overflow(a, b, &sum) ? saturated : sum;
+}
+
+/// a · b for sizes that are not negative.
+constexpr Index saturated_product(Index a, Index b) {
+    Index product = 0;
+    return __builtin_mul_overflow(a, b, &product) ? saturated : product;
+}
+
+}  // namespace detail
+
+namespace detail {
+
+template <class List>
+using ItemOf = std::iter_value_t<decltype(std::begin(std::declval<const List&>()))>;
+
+/// A std::vector, array or span of numbers.
+template <class List>
+concept NumberList = requires(const List& list) {
+    std::end(list);
+    { std::size(list) } -> std::convertible_to<std::size_t>;
+    requires std::is_arithmetic_v<ItemOf<List>>;
+};
+
+/// Numbers that become T without the loss of a fraction.
+template <class List, class T>
+concept ListOf = NumberList<List> && !(std::is_integral_v<T> && std::is_floating_point_v<ItemOf<List>>);
+
+}  // namespace detail
+
+class Shape;
+std::string to_string(const Shape& shape);
 
 /// The sizes of a tensor's axes, outermost first: Shape{2, 3} is two rows of three. At most 8 axes.
 /// Throws ShapeError if a size is negative, there are too many axes, or there are more than 2⁵⁶ elements
@@ -24,9 +72,20 @@ public:
     Shape() = default;  // rank 0: the shape of one number
     Shape(std::initializer_list<Index> sizes) : Shape(sizes.begin(), sizes.end()) {}
 
+    /// The sizes in a std::vector, array or span.
+    template <detail::ListOf<Index> Sizes>
+    Shape(const Sizes& sizes) : Shape(std::begin(sizes), std::end(sizes)) {}
+
     template <std::input_iterator Iterator>
     [[gnu::noinline]] Shape(Iterator begin, Iterator end) {
         for (; begin != end; ++begin) push_back(static_cast<Index>(*begin));
+    }
+
+    /// The same, refused in the name of `operation`.
+    static Shape of(const char* operation, std::initializer_list<Index> sizes) {
+        Shape shape;
+        for (const Index size : sizes) shape.push_back(size, operation);
+        return shape;
     }
 
     int rank() const { return rank_; }
@@ -46,6 +105,12 @@ public:
         return true;
     }
 
+    template <detail::OutputStream Stream>
+    friend Stream& operator<<(Stream& out, const Shape& shape) {
+        out << to_string(shape);
+        return out;
+    }
+
     /// Makes it the shape [0].
     void become_empty() {
         rank_ = 1;
@@ -60,15 +125,15 @@ public:
         return axis < 0 ? axis + rank_ : axis;
     }
 
-    [[gnu::noinline]] void push_back(Index size) {
+    [[gnu::noinline]] void push_back(Index size, const char* operation = "shape") {
         if (rank_ == max_rank) [[unlikely]]
-            detail::refuse<ShapeError>("shape", "more than 8 axes; flatten or reshape first");
+            detail::refuse<ShapeError>(operation, "more than 8 axes; flatten or reshape first");
         if (size < 0) [[unlikely]]
-            detail::refuse<ShapeError>({"shape: a size is negative: got ", size, " at axis ", rank_});
-        Index total = numel_ > 0 ? numel_ : nonzero_product();
-        if (__builtin_mul_overflow(total, std::max<Index>(size, 1), &total) || total > max_numel) [[unlikely]]
+            detail::refuse<ShapeError>({operation, ": a size is negative: got ", size, " at axis ", rank_});
+        const Index before = numel_ > 0 ? numel_ : nonzero_product();
+        if (detail::saturated_product(before, std::max<Index>(size, 1)) > max_numel) [[unlikely]]
             detail::refuse<ShapeError>(
-                {"shape: more elements than memory can address: got size ", size, " at axis ", rank_});
+                {operation, ": more elements than memory can address: got size ", size, " at axis ", rank_});
         numel_ *= size;
         sizes_[rank_++] = size;
     }
@@ -127,6 +192,45 @@ private:
     detail::refuse<ShapeError>({operation, ": axis ", axis, " is out of range for shape ", to_string(*this)});
 }
 
+namespace detail {
+
+/// Numbers as the caller wrote them, for a message: "[2, -1]".
+template <class Numbers>
+struct Given {
+    const Numbers& numbers;
+
+    friend std::string to_string(const Given& given) {
+        std::string text = "[";
+        for (const auto& number : given.numbers)
+            text += (text.size() > 1 ? ", " : "") + std::to_string(number);
+        return text + "]";
+    }
+};
+
+/// The shape that has as many elements as another, where one size may be -1 and becomes what is left.
+[[gnu::cold]] inline Shape inferred_shape(const Shape& shape, std::initializer_list<Index> sizes) {
+    const Given<std::initializer_list<Index>> wanted{sizes};
+    Shape known;
+    int unknown = 0;
+    for (const Index size : sizes) {
+        if (size < -1)
+            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, wanted);
+        if (size == -1) ++unknown;
+        known.push_back(size == -1 ? 1 : size, "reshape");
+    }
+    if (unknown == 0) return known;
+    if (unknown > 1) fail<ShapeError>("reshape", "only one size can be -1", shape, wanted);
+    if (known.numel() == 0)
+        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, wanted);
+    if (shape.numel() % known.numel() != 0)
+        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, wanted);
+    Shape result;
+    for (const Index size : sizes) result.push_back(size == -1 ? shape.numel() / known.numel() : size);
+    return result;
+}
+
+}  // namespace detail
+
 /// The shape two operands share after NumPy broadcasting: axes are aligned at the end, and an axis of size 1
 /// (or a missing one) stretches to the other's size. Throws ShapeError in the name of `operation`.
 [[gnu::noinline]] inline Shape broadcast(const char* operation, const Shape& a, const Shape& b) {
@@ -137,7 +241,7 @@ private:
         const Index m = i < rank - a.rank() ? 1 : a[i - (rank - a.rank())];
         const Index n = i < rank - b.rank() ? 1 : b[i - (rank - b.rank())];
         if (m != n && m != 1 && n != 1) detail::fail<ShapeError>(operation, "shapes do not broadcast", a, b);
-        result.push_back(m == 1 ? n : m);
+        result.push_back(m == 1 ? n : m, operation);
     }
     return result;
 }

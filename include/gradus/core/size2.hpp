@@ -8,6 +8,9 @@
 
 namespace gradus {
 
+struct Size2;
+std::string to_string(const Size2& size);
+
 /// Height and width: of a kernel, a stride, a padding. A single number stands for both.
 ///
 ///     {.kernel = 3, .stride = {2, 1}}
@@ -22,7 +25,21 @@ struct Size2 {
 
     friend constexpr bool operator==(const Size2&, const Size2&) = default;
     constexpr Index area() const { return height * width; }
+
+    template <detail::OutputStream Stream>
+    friend Stream& operator<<(Stream& out, const Size2& size) {
+        out << to_string(size);
+        return out;
+    }
 };
+
+namespace detail {
+
+/// What can stand for height and width: a number or a Size2, but no braces, which are for options.
+template <class S>
+concept Extent = std::integral<S> || std::same_as<S, Size2>;
+
+}  // namespace detail
 
 /// "[3, 2]".
 [[gnu::cold]] inline std::string to_string(const Size2& size) {

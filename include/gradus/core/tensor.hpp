@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <limits>
+#include <new>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -14,10 +16,17 @@
 
 #include "gradus/core/error.hpp"
 #include "gradus/core/memory.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus {
 namespace detail {
+
+[[noreturn, gnu::cold]] inline void refuse_memory(const char* operation, const Shape& shape,
+                                                  std::uint64_t bytes) {
+    refuse<OutOfMemory>({operation, ": out of memory: ", to_string(shape), " needs ", bytes,
+                         " bytes; is a size larger than meant?"});
+}
 
 /// Shared memory behind tensors: a reference count and the bytes that follow it (or somebody else's bytes,
 /// borrowed).
@@ -106,6 +115,23 @@ void fill_copies(T* to, Index n, const T& value) {
         {operation, ": shape ", to_string(shape), " needs ", shape.numel(), " values: got ", count});
 }
 
+/// Reading an element, in a base class only because g++ prints its arguments where x(0, 1) is assigned to.
+template <class Tensor, class T, Text to_write>
+struct Elements {
+    template <std::integral... Is>
+    const T& operator()(Is... positions) const& {  // to write, x.mutable_at(0, 1) = 5
+        const Tensor& x = static_cast<const Tensor&>(*this);
+        return x.data()[x.offset({static_cast<Index>(positions)...})];
+    }
+    template <std::integral... Is>
+    T operator()(Is... positions) const&& {  // by value: the tensor goes
+        return (*this)(positions...);
+    }
+};
+
+template <class Tensor, class T>
+using ReadElements = Elements<Tensor, T, "x.mutable_at(0, 1) = 5 writes">;
+
 }  // namespace detail
 
 /// An n-dimensional array and a value: copying costs nothing, and a write through one copy is never seen by
@@ -117,7 +143,8 @@ void fill_copies(T* to, Index n, const T& value) {
 ///     float x = a(1, 0);                   // 3
 ///     a.mutable_at(1, 0) = 5;
 template <class T = float>
-class Tensor {
+class Tensor : public detail::ReadElements<Tensor<T>, T> {
+    friend detail::ReadElements<Tensor<T>, T>;
     static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>, "a tensor holds plain numbers");
 
 public:
@@ -157,15 +184,31 @@ public:
         std::copy(values.begin(), values.end(), mutable_data());
     }
 
+    /// The numbers of a std::vector, array or span [count], converted and copied.
+    template <detail::ListOf<T> Numbers>
+    explicit Tensor(const Numbers& numbers)
+        : Tensor(uninitialized({static_cast<Index>(std::size(numbers))})) {
+        std::transform(std::begin(numbers), std::end(numbers), mutable_data(),
+                       [](const auto& number) { return static_cast<T>(number); });
+    }
+
     /// A tensor that reads memory owned by the caller, without copying. The memory must outlive every tensor
     /// that shares it and stay unchanged meanwhile; writing to such a tensor copies first.
     static Tensor borrow(std::span<const T> values, const Shape& shape) {
         return Tensor(check_count("borrow", shape, values.size()), detail::Storage::borrow(values.data()));
     }
 
-    /// A tensor whose elements hold no particular values yet.
-    [[gnu::noinline]] static Tensor uninitialized(const Shape& shape) {
-        return Tensor(shape, detail::Storage(static_cast<std::size_t>(shape.numel()) * sizeof(T)));
+    /// A tensor whose elements hold no particular values yet. Throws OutOfMemory, in the name of `operation`,
+    /// if the system does not have the memory.
+    [[gnu::noinline]] static Tensor uninitialized(const Shape& shape, const char* operation = "tensor") {
+        const std::uint64_t bytes = static_cast<std::uint64_t>(shape.numel()) * sizeof(T);
+        try {
+            if constexpr (sizeof(std::size_t) < sizeof(bytes))
+                if (bytes > std::numeric_limits<std::size_t>::max() / 2) throw std::bad_alloc();
+            return Tensor(shape, detail::Storage(static_cast<std::size_t>(bytes)));
+        } catch (const std::bad_alloc&) {
+            detail::refuse_memory(operation, shape, bytes);
+        }
     }
 
     const Shape& shape() const { return shape_; }
@@ -190,15 +233,19 @@ public:
 
     /// The element at these positions, one per axis. Throws ShapeError if there are too many, too few or out
     /// of range.
-    template <std::integral... Is>
-    T operator()(Is... positions) const {
-        return data_[offset({static_cast<Index>(positions)...})];
-    }
+    using detail::ReadElements<Tensor<T>, T>::operator();
     template <std::integral... Is>
     T& mutable_at(Is... positions) {
         const Index at = offset({static_cast<Index>(positions)...});
         return mutable_data()[at];
     }
+
+    template <detail::Text remedy = "x(0, 1) is an element, x.rows(0, 1) a row", class I>
+    void operator[](I) const = delete;  // x(0, 1) is an element, x.rows(0, 1) a row
+
+    template <detail::Text remedy = "any(x) or all(x) of a condition, x.item() of one number", class N>
+    requires std::is_arithmetic_v<N>
+    operator N() const = delete;  // any(x), all(x) or x.item()
 
     /// The only element. Throws ShapeError if there is not exactly one.
     T item() const {
@@ -213,6 +260,10 @@ public:
         Tensor result(*this);
         result.shape_ = shape;
         return result;
+    }
+    /// The same where one size may be -1: it becomes what the element count leaves.
+    Tensor reshape(std::initializer_list<Index> sizes) const {
+        return reshape(detail::inferred_shape(shape_, sizes));
     }
 
     /// Rows [first, last) of the outermost axis; shares memory. Throws ShapeError if they are not all there.
@@ -305,17 +356,20 @@ private:
     Shape shape_;
 };
 
+template <detail::NumberList Numbers>
+Tensor(const Numbers&) -> Tensor<detail::ItemOf<Numbers>>;
+
 /// A tensor filled with `value`.
 template <class T = float>
 Tensor<T> full(const Shape& shape, std::type_identity_t<T> value) {
-    Tensor<T> result = Tensor<T>::uninitialized(shape);
+    Tensor<T> result = Tensor<T>::uninitialized(shape, "full");
     detail::fill_copies(result.mutable_data(), shape.numel(), value);
     return result;
 }
 
 template <class T = float>
 Tensor<T> zeros(const Shape& shape) {
-    Tensor<T> result = Tensor<T>::uninitialized(shape);
+    Tensor<T> result = Tensor<T>::uninitialized(shape, "zeros");
     std::memset(static_cast<void*>(result.mutable_data()), 0,
                 result.values().size_bytes());  // 0 has no bits set
     return result;
@@ -329,7 +383,7 @@ Tensor<T> ones(const Shape& shape) {
 /// 0, 1, ..., count - 1.
 template <class T = float>
 Tensor<T> arange(Index count) {
-    Tensor<T> result = Tensor<T>::uninitialized({count});
+    Tensor<T> result = Tensor<T>::uninitialized(Shape::of("arange", {count}), "arange");
     T* out = result.mutable_data();
     for (Index i = 0; i < count; ++i) out[i] = static_cast<T>(i);
     return result;
@@ -338,7 +392,7 @@ Tensor<T> arange(Index count) {
 /// `count` evenly spaced numbers from `first` to `last`, both included; `first` alone if count is 1.
 template <class T = float>
 Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, Index count) {
-    Tensor<T> result = Tensor<T>::uninitialized({count});
+    Tensor<T> result = Tensor<T>::uninitialized(Shape::of("linspace", {count}), "linspace");
     T* out = result.mutable_data();
     const T steps = static_cast<T>(std::max<Index>(count - 1, 1));
     for (Index i = 0; i < count; ++i) out[i] = first + (last - first) * static_cast<T>(i) / steps;
@@ -349,20 +403,38 @@ Tensor<T> linspace(std::type_identity_t<T> first, std::type_identity_t<T> last, 
 /// The identity matrix [size, size].
 template <class T = float>
 Tensor<T> eye(Index size) {
-    Tensor<T> result = zeros<T>({size, size});
+    Tensor<T> result = zeros<T>(Shape::of("eye", {size, size}));
     T* out = result.mutable_data();
     for (Index i = 0; i < size; ++i) out[i * size + i] = T(1);
     return result;
 }
 
-/// The same elements converted to another type (towards zero from floating point to integers, which must
-/// fit).
+namespace detail {
+
+/// Whether x, without what follows its point, is a number of the integer type `To`.
+template <class To>
+bool fits_integer(double x) {
+    using Limits = std::numeric_limits<To>;
+    const double beyond = 2.0 * static_cast<double>(To{1} << (Limits::digits - 1));  // the largest + 1
+    return x < beyond && (Limits::is_signed ? x >= -beyond || x + 1 > -beyond : x > -1);
+}
+
+}  // namespace detail
+
+/// The same elements converted to another type. From floating point to integers it goes towards zero; NaN and
+/// what is too large for the integers is a ValueError.
 template <class To, class From>
 Tensor<To> cast(const Tensor<From>& x) {
     if constexpr (std::is_same_v<To, From>) return x;
-    Tensor<To> result = Tensor<To>::uninitialized(x.shape());
+    Tensor<To> result = Tensor<To>::uninitialized(x.shape(), "cast");
     To* out = result.mutable_data();
-    for (const From& value : x) *out++ = static_cast<To>(value);
+    for (const From& value : x) {
+        if constexpr (std::is_integral_v<To> && !std::is_same_v<To, bool> && !std::is_integral_v<From>)
+            if (!detail::fits_integer<To>(static_cast<double>(value))) [[unlikely]]
+                detail::fail<ValueError>("cast", "a number does not fit the integers",
+                                         static_cast<double>(value));
+        *out++ = static_cast<To>(value);
+    }
     return result;
 }
 

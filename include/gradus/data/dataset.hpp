@@ -75,6 +75,10 @@ struct Dataset {
         return {detail::gather_rows(inputs, rows.data(), rows.numel()),
                 detail::gather_rows(labels, rows.data(), rows.numel())};
     }
+    template <gradus::detail::ListOf<Index> Rows>
+    Dataset subset(const Rows& rows) const {
+        return subset(Tensor<Index>(rows));
+    }
 };
 
 template <class T, class Label>

@@ -33,15 +33,14 @@ class InputFile {
 public:
     [[gnu::cold]] InputFile(const char* operation, const std::string& path)
         : operation_(operation), path_(path) {
-        struct stat status;
-        if (::stat(path.c_str(), &status) != 0) refuse_open();
+        Status status;
+        if (get_status(path.c_str(), &status) != 0) refuse_open();
         if (S_ISDIR(status.st_mode)) fail({"is a directory; name a file inside it"});
         if (!S_ISREG(status.st_mode))
             fail({"is a pipe, socket or device; copy what it holds into a file first"});
-        // Not blocking: if a pipe took the file's place since, opening it must not wait for a writer.
-        descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        descriptor_ = ::open(path.c_str(), how_to_open);
         if (descriptor_ < 0) refuse_open();
-        if (::fstat(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
+        if (get_status(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
     }
     InputFile(const InputFile&) = delete;
     InputFile& operator=(const InputFile&) = delete;
@@ -52,7 +51,7 @@ public:
         std::size_t done = 0;
         while (done < count) {
             const std::size_t part = std::min(count - done, std::size_t{1} << 30);  // Linux stops at 2 GiB
-            const ssize_t got = ::read(descriptor_, static_cast<char*>(to) + done, part);
+            const auto got = ::read(descriptor_, static_cast<char*>(to) + done, static_cast<Count>(part));
             if (got == 0) break;
             if (got > 0)
                 done += static_cast<std::size_t>(got);
@@ -64,9 +63,12 @@ public:
 
     std::uint64_t most_bytes() const { return size_; }  // that read() can deliver in all
 
-    bool is_gzip() const {
+    /// To be asked before anything is read.
+    bool is_gzip() {
         unsigned char start[2] = {0, 0};
-        return ::pread(descriptor_, start, 2, 0) == 2 && start[0] == 0x1f && start[1] == 0x8b;
+        const std::size_t count = read(start, sizeof start);
+        if (::lseek(descriptor_, 0, SEEK_SET) != 0) fail({"cannot be read twice: ", std::strerror(errno)});
+        return count == 2 && start[0] == 0x1f && start[1] == 0x8b;
     }
 
     [[noreturn]] void fail(std::initializer_list<TextPart> problem) const {
@@ -74,6 +76,21 @@ public:
     }
 
 private:
+#if defined(_WIN32)
+    static constexpr int how_to_open = O_RDONLY | O_BINARY | O_NOINHERIT;
+    using Count = unsigned;
+    using Status = struct _stat64;  // the other one cannot tell the size of a file of 2 GiB
+    static int get_status(const char* path, Status* status) { return ::_stat64(path, status); }
+    static int get_status(int descriptor, Status* status) { return ::_fstat64(descriptor, status); }
+#else
+    // Not blocking: if a pipe took the file's place since, opening it must not wait for a writer.
+    static constexpr int how_to_open = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+    using Count = std::size_t;
+    using Status = struct stat;
+    static int get_status(const char* path, Status* status) { return ::stat(path, status); }
+    static int get_status(int descriptor, Status* status) { return ::fstat(descriptor, status); }
+#endif
+
     [[noreturn]] void refuse_open() const {
         const int reason = errno;
         const char* fix = reason == ENOENT || reason == ENOTDIR ? "; check the path"
@@ -97,7 +114,7 @@ class GzipFile {
 public:
     explicit GzipFile(InputFile& file) : file_(file) {
         constexpr int gzip_only = 15 + 16;  // largest window, gzip header and trailer expected
-        if (inflateInit2(&stream_, gzip_only) != Z_OK) throw std::bad_alloc();
+        if (inflateInit2(&stream_, gzip_only) != Z_OK) refuse_memory();
     }
     GzipFile(const GzipFile&) = delete;
     GzipFile& operator=(const GzipFile&) = delete;
@@ -122,6 +139,11 @@ public:
     [[noreturn]] void fail(std::initializer_list<TextPart> problem) const { file_.fail(problem); }
 
 private:
+    [[noreturn]] static void refuse_memory() {
+        gradus::detail::refuse<OutOfMemory>(
+            {"zlib: out of memory: unpacking a gzip file needs about 40 KiB"});
+    }
+
     void inflate_some() {
         if (stream_.avail_in == 0) {
             stream_.next_in = input_;
@@ -143,7 +165,7 @@ private:
                 in_member_ = false;
                 return;
             case Z_MEM_ERROR:
-                throw std::bad_alloc();
+                refuse_memory();
             default:
                 fail({"the gzip stream is damaged: ", stream_.msg ? stream_.msg : "no progress",
                       "; copy or download the file again"});
@@ -228,7 +250,7 @@ template <class Source>
     const std::uint64_t header = sizeof magic + sizes_bytes;
     check_enough(std::max(source.most_bytes(), header) - header);
     Tensor<std::uint8_t> result = Tensor<std::uint8_t>::uninitialized(shape);
-    check_enough(source.read(result.mutable_data(), need));
+    check_enough(source.read(result.mutable_data(), static_cast<std::size_t>(need)));
     unsigned char extra;
     if (source.read(&extra, 1) != 0)
         source.fail({"extra data: ", to_string(shape), " needs ", need, " bytes: got more"});

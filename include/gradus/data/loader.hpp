@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/data/dataset.hpp"
 
@@ -49,6 +50,8 @@ public:
         batches_ = count / batch_ + (!options.drop_last && count % batch_ != 0);
         if (shuffle_) order_ = permutation(count, RandomStream{options.seed, stream(options.epoch)});
     }
+    template <std::size_t N>
+    Loader(Dataset<T, Label> dataset, gradus::detail::NoSuchOption<N>);
 
     class Iterator;
     struct End {};
@@ -110,5 +113,8 @@ private:
     Index batch_, batches_ = 0;
     bool shuffle_;
 };
+
+template <class T, class Label>
+Loader(Dataset<T, Label>, const LoaderOptions& = {}) -> Loader<T, Label>;
 
 }  // namespace gradus::data

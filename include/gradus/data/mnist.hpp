@@ -59,7 +59,8 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
     };
     add("GRADUS_DATA", "/");
     if (name == "fashion-mnist") places.push_back("/usr/share/datasets/fashion-mnist");  // Debian's package
-    if (!add("XDG_CACHE_HOME", "/gradus/")) add("HOME", "/.cache/gradus/");
+    if (!add("XDG_CACHE_HOME", "/gradus/") && !add("HOME", "/.cache/gradus/"))
+        add("LOCALAPPDATA", "/gradus/");
     return places;
 }
 

@@ -5,6 +5,10 @@
 #error "gradus/interop/eigen.hpp needs Eigen, 3.4 or later (Debian, Ubuntu: apt install libeigen3-dev)"
 #endif
 
+#include "gradus/core/language.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
 #include <Eigen/Core>
 #include <span>
 #include <type_traits>
@@ -120,3 +124,5 @@ template <class Derived>
 void borrow_eigen(const Eigen::PlainObjectBase<Derived>&&) = delete;  // the memory would be gone
 
 }  // namespace gradus
+
+#include "gradus/core/macros_back.inc"

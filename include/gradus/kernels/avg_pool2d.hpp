@@ -12,11 +12,15 @@
 namespace gradus::kernels {
 namespace detail {
 
-/// sums[j] = Σᵢ x[i * width + j].
+/// The sum of n > 0 neighbours.
 template <class T>
-void sum_rows(const T* x, Index rows, Index width, T* sums) {
-    for (Index j = 0; j < width; j += column_strip)
-        reduce_strip<SumOf>(x + j, rows, width, std::min(column_strip, width - j), sums + j);
+T sum_of_cells(const T* cells, Index n) {
+    T sum = cells[0];
+    if (n > sum_run)
+        reduce_rows<SumOf>(cells, 1, n, &sum);
+    else
+        for (Index j = 1; j < n; ++j) sum += cells[j];
+    return sum;
 }
 
 /// One plane, by sums of rows and then of columns.
@@ -25,11 +29,9 @@ void avg_windows(const PoolPlan& plan, const T* x, T* out, gradus::detail::Recyc
     const PoolAxis &rows = plan.rows, &columns = plan.columns;
     for (const PoolWindow& r : rows.windows) {
         const T* const in = x + (r.start + r.first) * columns.size;
-        sum_rows(in, r.last - r.first, columns.size, sums.data());
+        reduce_columns<SumOf>(in, 1, r.last - r.first, columns.size, sums.data());
         for (const PoolWindow& c : columns.windows) {
-            const T* const cells = sums.data() + c.start;
-            T sum = cells[c.first];
-            for (Index j = c.first + 1; j < c.last; ++j) sum += cells[j];
+            const T sum = sum_of_cells(sums.data() + c.start + c.first, c.last - c.first);
             *out++ = sum / static_cast<T>(r.extent * c.extent);
         }
     }

@@ -7,6 +7,7 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/bf16_pack.hpp"
 #include "gradus/kernels/bf16_unit.hpp"
+#include "gradus/kernels/long_sums.hpp"
 
 // Products of float operands that are rounded to bfloat16 on the way into the unit that multiplies them, or
 // are split into the sum of two such numbers: a · b = ah · bh + ah · bl + al · bh, without al · bl, which is
@@ -56,7 +57,8 @@ inline PixelWalk linear_walk(Index count, Index step) {
 inline constexpr Index bf16_resident_size = Index{1} << 21;
 
 /// C(i, j) at c[i · c_row + c_columns(j)] = bias + the sum over k of A(i, k) B(k, j). Every element adds up
-/// in the same order, whatever the number of threads.
+/// in the same order, whatever the number of threads. Up to piece_terms of them are one run in the unit's
+/// registers, longer than those of long_sums.hpp: rounding the operands costs more than that.
 struct Bf16Product {
     const Bf16Unit& unit;
     bool split;  // into two parts each
@@ -69,6 +71,7 @@ struct Bf16Product {
     const float* column_bias = nullptr;
     Index row_group = 8, column_group = 2;  // strips and panels of one task, even
     Index parts = 1;                        // of k, whose sums are added in the end; without bias
+    Index start = 0;                        // where k begins, in a piece of a longer sum
 
     /// A packed operand, or the place for a block of one.
     struct Packed {
@@ -110,26 +113,54 @@ struct Bf16Product {
     }
 
     void run() const {
-        if (parts == 1) return run_parts();
-        Tensor<float> memory = Tensor<float>::uninitialized({parts, a.count * b.count});
-        Bf16Product dense = *this;
-        dense.c = memory.mutable_data();
-        dense.c_row = b.count;
-        dense.c_columns = linear_walk(b.count, 1);
-        dense.run_parts();
+        const Index size = a.count * b.count;
+        if (depth > piece_terms) {
+            Tensor<float> memory = Tensor<float>::uninitialized({size});
+            add_pieces(Index{0}, depth, piece_terms, size, memory.mutable_data(),
+                       [this](Index begin, Index end, float* sums) {
+                           Bf16Product piece = dense(sums);
+                           piece.start = begin;
+                           piece.depth = end - begin;
+                           piece.parts = std::min(parts, (piece.depth - 1) / block_depth() + 1);
+                           piece.row_bias = piece.column_bias = nullptr;
+                           piece.run();
+                       });
+            write(memory.data(), 1);
+        } else if (parts > 1) {
+            Tensor<float> memory = Tensor<float>::uninitialized({parts, size});
+            dense(memory.mutable_data()).run_parts();
+            write(memory.data(), parts);
+        } else {
+            run_parts();
+        }
+    }
+
+private:
+    /// The same product to a matrix without gaps.
+    Bf16Product dense(float* sums) const {
+        Bf16Product product = *this;
+        product.c = sums;
+        product.c_row = b.count;
+        product.c_columns = linear_walk(b.count, 1);
+        return product;
+    }
+
+    /// C = bias + the sum of `count` such matrices.
+    void write(const float* sums, Index count) const {
         Index places[bf16_block_rows];
         for (Index i = 0; i < a.count; ++i)
             for (Index j = 0; j < b.count; ++j) {
                 if (j % bf16_block_rows == 0)
                     c_columns.run(j, std::min(bf16_block_rows, b.count - j), places);
-                const float* const at = dense.c + i * b.count + j;
+                const float* const at = sums + i * b.count + j;
                 float sum = at[0];
-                for (Index part = 1; part < parts; ++part) sum += at[part * a.count * b.count];
+                for (Index part = 1; part < count; ++part) sum += at[part * a.count * b.count];
+                if (row_bias) sum += row_bias[i];
+                if (column_bias) sum += column_bias[j];
                 c[i * c_row + places[j % bf16_block_rows]] = sum;
             }
     }
 
-private:
     void run_parts() const {
         Packed whole_a, whole_b;
         if (a.resident) pack_all(a, false, whole_a);
@@ -159,7 +190,7 @@ private:
         parallel_for(x.strips(), std::max<Index>(1, parallel_grain / work), [&](Index begin, Index end) {
             for (Index k = 0; k < depth; k += block_depth()) {
                 const Index at = begin * packed.stride + k * bf16_block_pairs / bf16_block_depth;
-                pack_bf16(unit, x, panel, begin, end - begin, k, std::min(block_depth(), depth - k),
+                pack_bf16(unit, x, panel, begin, end - begin, start + k, std::min(block_depth(), depth - k),
                           packed.high + at, packed.low ? packed.low + at : nullptr, packed.stride);
             }
         });
@@ -176,10 +207,10 @@ private:
         for (Index k = begin; k < end; k += block_depth()) {
             const Index count = std::min(block_depth(), end - k);
             if (!a.resident)
-                pack_bf16(unit, a, false, strip, strips, k, count, packed_a.high, packed_a.low,
+                pack_bf16(unit, a, false, strip, strips, start + k, count, packed_a.high, packed_a.low,
                           packed_a.stride);
             if (!b.resident)
-                pack_bf16(unit, b, true, panel, panels, k, count, packed_b.high, packed_b.low,
+                pack_bf16(unit, b, true, panel, panels, start + k, count, packed_b.high, packed_b.low,
                           packed_b.stride);
             const Index at = k * bf16_block_pairs / bf16_block_depth;
             const Index a_at = a.resident ? at + strip * packed_a.stride : 0;

@@ -64,7 +64,7 @@ inline const Bf16Unit* bf16_unit() {
 /// Puts another one in its place during its life, for tests. Nest them on one thread only.
 class ScopedBf16Unit {
 public:
-    explicit ScopedBf16Unit(const Bf16Unit& unit) : previous_(detail::forced_bf16_unit()) {
+    [[nodiscard]] explicit ScopedBf16Unit(const Bf16Unit& unit) : previous_(detail::forced_bf16_unit()) {
         detail::forced_bf16_unit() = &unit;
     }
     ~ScopedBf16Unit() { detail::forced_bf16_unit() = previous_; }

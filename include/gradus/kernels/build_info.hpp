@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/version.hpp"
 #include "gradus/kernels/bf16_unit.hpp"
 #include "gradus/kernels/isa.hpp"
 
@@ -24,13 +26,15 @@ namespace gradus {
 
 /// How the program was built, and what it runs on, as far as it matters for speed.
 struct BuildInfo {
-    const char* version = "0.1.0";
+    const char* version = GRADUS_VERSION;
     std::string compiler;
     bool optimized = false;
     bool openmp = false;
     const char* instructions = "baseline";  // of the kernels, chosen when the program starts
     int threads = 1;                        // that will be used at most
     const char* bfloat16 = "";              // what multiplies such numbers: "amx", "avx512_bf16" or nothing
+    std::string_view isa_limit =
+        simd::isa_limit;  // why `instructions` are few, if the compiler is the reason
 };
 
 inline BuildInfo build_info() {
@@ -57,6 +61,7 @@ inline BuildInfo build_info() {
     return std::string("gradus ") + info.version + ", " + info.compiler +
            (info.optimized ? ", optimised" : ", not optimised") +
            (info.openmp ? ", OpenMP, " : ", no OpenMP, ") + info.instructions +
+           (info.isa_limit.empty() ? "" : " (" + std::string(info.isa_limit) + ")") +
            (*info.bfloat16 ? std::string(", bfloat16 by ") + info.bfloat16 : "") + ", at most " +
            std::to_string(info.threads) + (info.threads == 1 ? " thread" : " threads");
 }

@@ -83,6 +83,49 @@ void for_each_product(const ConvSizes& s, const Visit& visit) {
     }
 }
 
+/// Calls compute(one, i, g) for each image i = n * groups + g that is marked, with the sizes of that
+/// convolution.
+template <class Compute>
+void for_marked(const ConvSizes& s, const winograd::Marks& marks, const Compute& compute) {
+    ConvSizes one = s;
+    one.batch = one.groups = 1;
+    for (Index i = 0; i < s.batch * s.groups; ++i)
+        if (marks[static_cast<std::size_t>(i)]) compute(one, i, i % s.groups);
+}
+
+/// Number i of x [batch, groups * channels, size], or [groups * out, in, kernel], as an array of its own.
+template <class T>
+Tensor<T> part_of(const Tensor<T>& x, Index parts, Index i) {
+    const Index planes = x.size(0) * x.size(1) / parts;
+    return x.reshape({parts, planes, x.size(2), x.size(3)}).rows(i, i + 1);
+}
+
+/// The images that Winograd's filtering has marked, by direct sums.
+template <class T>
+void conv2d_marked(const ConvSizes& s, const winograd::Marks& marks, const Tensor<T>& padded,
+                   const Tensor<T>& weight, const T* bias, T* y) {
+    for_marked(s, marks, [&](const ConvSizes& one, Index i, Index g) {
+        conv2d_packed(one, part_of(padded, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
+                      bias ? bias + g * s.out : nullptr, y + i * s.out * s.result.area());
+    });
+}
+
+template <class T>
+void conv2d_dx_winograd(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
+    const winograd::Marks marks = winograd::input_gradient<T>(s, {dy.data()}, weight.data(), dx);
+    for_marked(s, marks, [&](const ConvSizes& one, Index i, Index g) {
+        conv2d_dx_packed(one, part_of(dy, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
+                         dx + i * s.in * s.image.area());
+    });
+}
+
+template <class T>
+void conv2d_dw_winograd(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
+    const winograd::Marks marks = winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, dweight);
+    for (Index g = 0; g < s.groups; ++g)
+        if (marks[static_cast<std::size_t>(g)]) conv2d_dw_packed(s, padded, dy, g, dweight);
+}
+
 template <class T>
 inline constexpr bool has_packs = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
@@ -109,10 +152,14 @@ void conv2d(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& weight
     }
     if constexpr (detail::has_packs<T>) {
         if (detail::winograd::pays<T>(s))
-            return detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y});
+            return detail::conv2d_marked(
+                s, detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y}), padded, weight,
+                bias, y);
         if constexpr (std::is_same_v<T, float>)
             if (detail::RowWinograd<T>::suits(s))
-                return detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y);
+                return detail::conv2d_marked(
+                    s, detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y), padded,
+                    weight, bias, y);
         if (detail::Pointwise<T>::suits(s))
             return detail::Pointwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
         if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
@@ -136,7 +183,7 @@ Tensor<T> conv2d_dx(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& we
         if (detail::is_depthwise(s))
             detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
         else if (detail::winograd::pays<T>(s))
-            detail::winograd::input_gradient<T>(s, {dy.data()}, weight.data(), out);
+            detail::conv2d_dx_winograd(s, dy, weight, out);
         else if (detail::Pointwise<T>::suits(s))
             detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
         else if (detail::SpreadWindows<T>::pays(s))
@@ -170,7 +217,7 @@ Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>
         else if (detail::is_depthwise(s))
             detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
         else if (detail::winograd::pays<T>(s))
-            detail::winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, out);
+            detail::conv2d_dw_winograd(s, padded, dy, out);
         else if (detail::Pointwise<T>::suits_weight(s))
             detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
         else

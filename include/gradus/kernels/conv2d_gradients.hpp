@@ -6,6 +6,7 @@
 
 #include "gradus/kernels/gathered_product.hpp"
 #include "gradus/kernels/gradient_phases.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/pack_pixels.hpp"
 
 namespace gradus::kernels::detail {
@@ -55,10 +56,12 @@ void conv2d_dx_packed(const ConvSizes& s, const Tensor<T>& dy, const Tensor<T>& 
 }
 
 /// dweight as [taps, out] in panels: the work is split into blocks of taps, panels of output channels and, if
-/// these are few, parts of the pixels, whose sums are added in order.
+/// these are few, parts of the pixels, whose sums are added in order. A pass over pixels is a run of
+/// long_sums.hpp.
 template <class T>
 struct WeightGradient {
-    static constexpr Index pixels_per_pass = 512;  // a panel of so many output gradients stays in the cache
+    static constexpr Index pixels_per_pass =
+        run_terms;  // a panel of so many output gradients stays in the cache
 
     const ConvSizes& s;
     const T* padded;
@@ -102,31 +105,34 @@ struct WeightGradient {
         const PixelWalk from = window_walk(s, group);
         const std::array<T, static_cast<std::size_t>(max_tile_columns)> nothing{};
         std::array<Index, static_cast<std::size_t>(pixels_per_pass)> depths;
-        const Index begin = passes * part / parts * pixels_per_pass;
-        const Index end = std::min(pixels, passes * (part + 1) / parts * pixels_per_pass);
-        for (Index pixel = begin; pixel < end; pixel += pixels_per_pass) {
-            const Index depth = std::min(pixels_per_pass, end - pixel);
-            from.run(pixel, depth, depths.data());
-            pack(panel, pixel, depth, packed);
-            for (Index strip = first_strip; strip < last_strip; ++strip) {
-                Index rows[max_tile_rows];
-                const Index k = strip * tile.rows, count = std::min(tile.rows, s.taps() - k);
-                std::copy_n(taps + k, count, rows);
-                std::fill(rows + count, rows + tile.rows, rows[count - 1]);
-                RowTileArgs<T> args;
-                args.x = padded;
-                args.rows = rows;
-                args.depths = depths.data();
-                args.depth = depth;
-                args.b = packed;
-                args.c = c + k * tile.columns;
-                args.start = pixel == begin ? nothing.data() : args.c;
-                args.start_row = pixel == begin ? 0 : tile.columns;
-                args.count = count;
-                args.columns = s.out - panel * tile.columns;
-                simd::run<RowTile<T>>(&args);
+        const Index first_pass = passes * part / parts, last_pass = passes * (part + 1) / parts;
+        const Index top = first_strip * tile.rows * tile.columns;
+        const Index size = last_strip * tile.rows * tile.columns - top;
+        add_pieces(first_pass, last_pass, piece_runs, size, c + top, [&](Index first, Index last, T* to) {
+            for (Index pass = first; pass < last; ++pass) {
+                const Index pixel = pass * pixels_per_pass, depth = std::min(pixels_per_pass, pixels - pixel);
+                from.run(pixel, depth, depths.data());
+                pack(panel, pixel, depth, packed);
+                for (Index strip = first_strip; strip < last_strip; ++strip) {
+                    Index rows[max_tile_rows];
+                    const Index k = strip * tile.rows, count = std::min(tile.rows, s.taps() - k);
+                    std::copy_n(taps + k, count, rows);
+                    std::fill(rows + count, rows + tile.rows, rows[count - 1]);
+                    RowTileArgs<T> args;
+                    args.x = padded;
+                    args.rows = rows;
+                    args.depths = depths.data();
+                    args.depth = depth;
+                    args.b = packed;
+                    args.c = to + k * tile.columns - top;
+                    args.start = nothing.data();
+                    args.add = pass > first;
+                    args.count = count;
+                    args.columns = s.out - panel * tile.columns;
+                    simd::run<RowTile<T>>(&args);
+                }
             }
-        }
+        });
     }
 
     /// Output gradients [pixels, a panel of channels].
@@ -143,11 +149,16 @@ struct WeightGradient {
     }
 };
 
+/// What belongs to group g of dweight.
+template <class T>
+void conv2d_dw_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy, Index g, T* dweight) {
+    const Tensor<Index> taps = tap_offsets(s);
+    WeightGradient<T>{s, padded.data(), dy.data(), g, taps.data()}.run(dweight + g * s.out * s.taps());
+}
+
 template <class T>
 void conv2d_dw_packed(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
-    const Tensor<Index> taps = tap_offsets(s);
-    for (Index g = 0; g < s.groups; ++g)
-        WeightGradient<T>{s, padded.data(), dy.data(), g, taps.data()}.run(dweight + g * s.out * s.taps());
+    for (Index g = 0; g < s.groups; ++g) conv2d_dw_packed(s, padded, dy, g, dweight);
 }
 
 }  // namespace gradus::kernels::detail

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <type_traits>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/kernels/conv2d.hpp"
 #include "gradus/kernels/conv_pool_gradients.hpp"
 #include "gradus/kernels/pool_block.hpp"
@@ -112,6 +112,26 @@ struct ConvPoolForward {
     }
 };
 
+/// Where Winograd's filtering marked images, the same by way of direct sums.
+template <class T>
+void conv_pool_marked(const ConvPoolSizes& s, const winograd::Marks& marks, const Tensor<T>& padded,
+                      const Tensor<T>& weight, const T* bias, T* y, std::uint8_t* codes) {
+    for_marked(s.conv, marks, [&](const ConvSizes& one, Index n, Index) {
+        const PackedWeight<T> packed(one, weight.data(), bias);
+        const Tensor<Index> taps = tap_offsets(one);
+        const Index at = n * s.conv.out * s.pooled().area();
+        const ConvPoolSizes sizes{one, s.window, s.relu};
+        ConvPoolForward<T>{sizes,
+                           padded.data() + n * one.in * one.padded.area(),
+                           taps.data(),
+                           packed.panels,
+                           packed.bias_panels,
+                           y + at,
+                           codes + at}
+            .run();
+    });
+}
+
 }  // namespace detail
 
 /// y = max-pool(conv2d(x)), relu of it if s.relu, and for each number of y the position of the winner in its
@@ -119,11 +139,16 @@ struct ConvPoolForward {
 template <class T>
 void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y,
                std::uint8_t* codes) {
+    const auto direct_where = [&](const detail::winograd::Marks& marks) {
+        detail::conv_pool_marked(s, marks, padded, weight, bias, y, codes);
+    };
     if (detail::winograd::pays<T>(s.conv))
-        return detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s});
+        return direct_where(
+            detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s}));
     if constexpr (std::is_same_v<T, float>)
         if (detail::RowWinograd<T>::suits(s.conv))
-            return detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s);
+            return direct_where(
+                detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s));
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
     const Tensor<Index> taps = detail::tap_offsets(s.conv);
     detail::ConvPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, codes}
@@ -136,11 +161,19 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
                        const Tensor<T>& weight) {
     Tensor<T> dx =
         Tensor<T>::uninitialized({s.conv.batch, s.conv.in, s.conv.image.height, s.conv.image.width});
-    if (detail::winograd::pays<T>(s.conv))
-        detail::winograd::input_gradient<T>(s.conv, {dy.data(), codes.data(), &s}, weight.data(),
-                                            dx.mutable_data());
-    else
-        detail::ConvPoolBackward<T>{s}.input(weight.data(), dy.data(), codes.data(), dx.mutable_data());
+    T* const out = dx.mutable_data();
+    if (detail::winograd::pays<T>(s.conv)) {
+        const detail::winograd::Marks marks =
+            detail::winograd::input_gradient<T>(s.conv, {dy.data(), codes.data(), &s}, weight.data(), out);
+        detail::for_marked(s.conv, marks, [&](const ConvSizes& one, Index n, Index) {
+            const ConvPoolSizes sizes{one, s.window, s.relu};
+            const Index at = n * s.conv.out * s.pooled().area();
+            detail::ConvPoolBackward<T>{sizes}.input(weight.data(), dy.data() + at, codes.data() + at,
+                                                     out + n * s.conv.in * s.conv.image.area());
+        });
+    } else {
+        detail::ConvPoolBackward<T>{s}.input(weight.data(), dy.data(), codes.data(), out);
+    }
     return dx;
 }
 
@@ -154,18 +187,30 @@ Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Ten
     const Index most = std::max<Index>(1, parallel_grain / std::max<Index>(1, 4 * s.conv.batch * cells));
     parallel_for(s.conv.out, even_block(s.conv.out, most), [&](Index begin, Index end) {
         const Index size = (end - begin) * cells;
-        Tensor<T> memory = zeros<T>({size});
-        T* const sums = memory.mutable_data();
-        for (Index n = 0; n < s.conv.batch; ++n) {
-            const T* const numbers = dy.data() + (n * s.conv.out + begin) * cells;
-            const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
-            for (Index i = 0; i < size; ++i) {
-                const Int alive = -static_cast<Int>(winners[i] != no_winner);  // nobody could guess a branch
-                sums[i] += std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(numbers[i]) & alive));
+        Tensor<T> memory = Tensor<T>::uninitialized({size});
+        const auto add_images = [&](Index first, Index last, T* sums) {
+            std::fill_n(sums, size, T(0));
+            for (Index n = first; n < last; ++n) {
+                const T* const numbers = dy.data() + (n * s.conv.out + begin) * cells;
+                const std::uint8_t* const winners = codes.data() + (n * s.conv.out + begin) * cells;
+                for (Index i = 0; i < size; ++i) {
+                    const Int alive =
+                        -static_cast<Int>(winners[i] != no_winner);  // nobody could guess a branch
+                    sums[i] += gradus::detail::bit_cast<T>(
+                        static_cast<Int>(gradus::detail::bit_cast<Int>(numbers[i]) & alive));
+                }
             }
+        };
+        detail::add_pieces(Index{0}, s.conv.batch, detail::run_terms, size, memory.mutable_data(),
+                           add_images);
+        for (Index o = begin; o < end; ++o) {
+            const T* const sums = memory.data() + (o - begin) * cells;
+            detail::add_pieces(Index{0}, cells, detail::run_terms, Index{1}, out + o,
+                               [&](Index first, Index last, T* sum) {
+                                   *sum = T(0);
+                                   for (Index i = first; i < last; ++i) *sum += sums[i];
+                               });
         }
-        for (Index o = begin; o < end; ++o)
-            for (Index i = 0; i < cells; ++i) out[o] += sums[(o - begin) * cells + i];
     });
     return dbias;
 }
@@ -187,10 +232,10 @@ std::array<Tensor<T>, 2> conv_pool_dparameters(const ConvPoolSizes& s, const Ten
     if (!want[0]) return result;
     result[0] = Tensor<T>::uninitialized(s.conv.weight_shape());
     T *const dweight = result[0].mutable_data(), *const dbias = both ? result[1].mutable_data() : nullptr;
-    if (winograd)
-        detail::winograd::weight_gradient<T>(s.conv, padded.data(), {dy.data(), codes.data(), &s}, dweight);
-    else
-        backward.weight(padded.data(), dy.data(), codes.data(), dweight, dbias);
+    // Of the one group that there is.
+    const bool done = winograd && !detail::winograd::weight_gradient<T>(
+                                      s.conv, padded.data(), {dy.data(), codes.data(), &s}, dweight)[0];
+    if (!done) backward.weight(padded.data(), dy.data(), codes.data(), dweight, dbias);
     return result;
 }
 

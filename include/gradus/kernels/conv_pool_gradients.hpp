@@ -8,6 +8,7 @@
 
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/gathered_product.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/patch_sums.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 
@@ -160,18 +161,22 @@ private:
     void add_windows(const WindowSumArgs<T>& given, T* dweight, T* dbias) const {
         const Index images = std::max<Index>(1, (s.conv.batch + 15) / 16);  // per task
         const Index size = (given.total + 1) * lanes, tasks = (s.conv.batch + images - 1) / images;
-        Tensor<T> memory = zeros<T>({tasks * s.conv.out * size});
+        Tensor<T> memory = Tensor<T>::uninitialized({tasks * s.conv.out * size});
         T* const sums = memory.mutable_data();
         parallel_for(s.conv.batch, images, [&](Index begin, Index end) {
-            WindowSumArgs<T> args = given;
-            args.dy += begin * s.conv.out * cells;
-            args.codes += begin * s.conv.out * cells;
-            for (Index n = begin; n < end; ++n)
-                for (Index o = 0; o < s.conv.out; ++o, args.dy += cells, args.codes += cells) {
-                    args.image = given.image + n * image;
-                    args.out = sums + (begin / images * s.conv.out + o) * size;
-                    simd::run<WindowSum<T>>(static_cast<const WindowSumArgs<T>*>(&args));
-                }
+            add_pieces(begin, end, piece_runs, s.conv.out * size, sums + begin / images * s.conv.out * size,
+                       [&](Index first, Index last, T* to) {
+                           std::fill_n(to, s.conv.out * size, T(0));
+                           WindowSumArgs<T> args = given;
+                           args.dy += first * s.conv.out * cells;
+                           args.codes += first * s.conv.out * cells;
+                           for (Index n = first; n < last; ++n)
+                               for (Index o = 0; o < s.conv.out; ++o, args.dy += cells, args.codes += cells) {
+                                   args.image = given.image + n * image;
+                                   args.out = to + o * size;
+                                   simd::run<WindowSum<T>>(static_cast<const WindowSumArgs<T>*>(&args));
+                               }
+                       });
         });
         for (Index task = 1; task < tasks; ++task)
             for (Index i = 0; i < s.conv.out * size; ++i) sums[i] += sums[task * s.conv.out * size + i];
@@ -183,20 +188,29 @@ private:
 
     /// The gradients of a few filters at a time, from lists of the pixels that won.
     void add_lists(const WindowSumArgs<T>& given, T* dweight) const {
-        const Index filter = given.total * lanes;
-        const Index channels = std::max<Index>(1, s.conv.out / 16);  // per task
+        const Index filter = given.total * lanes, blocks = blocks_of_image();
+        const Index pass = std::max<Index>(1, 4096 / image) * blocks;  // of images that stay in the cache
+        const Index channels = std::max<Index>(1, s.conv.out / 16);    // per task
         parallel_for(s.conv.out, channels, [&](Index begin, Index end) {
-            Tensor<T> memory = zeros<T>({(end - begin) * filter});
+            Tensor<T> memory = Tensor<T>::uninitialized({(end - begin) * filter});
             T* const sums = memory.mutable_data();
-            for (Index n = 0; n < s.conv.batch; n += images_per_pass())
-                for (Index o = begin; o < end; ++o)
-                    add_list(given, n, std::min(s.conv.batch, n + images_per_pass()), o,
-                             sums + (o - begin) * filter);
+            add_pieces(Index{0}, s.conv.batch * blocks, piece_runs, memory.numel(), sums,
+                       [&](Index first, Index last, T* to) {
+                           std::fill_n(to, memory.numel(), T(0));
+                           for (Index block = first; block < last; block += pass)
+                               for (Index o = begin; o < end; ++o)
+                                   add_list(given, block, std::min(last, block + pass), o,
+                                            to + (o - begin) * filter);
+                       });
             for (Index o = begin; o < end; ++o) write_filter(sums + (o - begin) * filter, o, dweight);
         });
     }
 
-    /// Filter o, images [first, last).
+    /// The cells of an image are cut into blocks.
+    static constexpr Index block_cells = list_size / 2;
+    Index blocks_of_image() const { return (cells + block_cells - 1) / block_cells; }
+
+    /// Filter o, blocks [first, last).
     void add_list(const WindowSumArgs<T>& given, Index first, Index last, Index o, T* out) const {
         std::array<T, list_size + 1> scales;
         std::array<Index, list_size + 1> offsets;
@@ -206,18 +220,18 @@ private:
                                     static_cast<const Index*>(offsets.data()), given.image, given.total,
                                     given.vectors, lanes, out);
         };
-        for (Index n = first; n < last; ++n)
-            for (Index begin = 0; begin < cells; begin += list_size / 2) {
-                if (count > list_size / 2) flush();
-                const Index at = (n * s.conv.out + o) * cells;
-                for (Index cell = begin; cell < std::min(cells, begin + list_size / 2); ++cell) {
-                    const std::uint8_t code = given.codes[at + cell];
-                    scales[static_cast<std::size_t>(count)] = given.dy[at + cell];
-                    offsets[static_cast<std::size_t>(count)] =
-                        n * image + given.at_cell[cell] + given.at_code[code].offset;
-                    count += code != no_winner;
-                }
+        for (Index block = first; block < last; ++block) {
+            if (count > block_cells) flush();
+            const Index n = block / blocks_of_image(), begin = block % blocks_of_image() * block_cells;
+            const Index at = (n * s.conv.out + o) * cells;
+            for (Index cell = begin; cell < std::min(cells, begin + block_cells); ++cell) {
+                const std::uint8_t code = given.codes[at + cell];
+                scales[static_cast<std::size_t>(count)] = given.dy[at + cell];
+                offsets[static_cast<std::size_t>(count)] =
+                    n * image + given.at_cell[cell] + given.at_code[code].offset;
+                count += code != no_winner;
             }
+        }
         flush();
     }
 
@@ -229,9 +243,6 @@ private:
                     dweight[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx] =
                         sums[ky * run_vectors * lanes + kx * c.in + i];
     }
-
-    /// Images that stay in the first-level cache.
-    Index images_per_pass() const { return std::max<Index>(1, 4096 / image); }
 
     /// Pixels that won in some channels.
     struct Live {

@@ -5,6 +5,7 @@
 
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/conv_sizes.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/strided_copy.hpp"
 
@@ -24,17 +25,20 @@ struct FlatCorrelation {
     template <std::size_t Count, class Pack>
     GRADUS_INLINE static void block(const T* x, const T* w, const Index* offsets, Index taps, T bias,
                                     T* out) {
-        Pack sums[Count];
-        for (std::size_t v = 0; v < Count; ++v) sums[v] = Pack(bias);
-        for (Index tap = 0; tap < taps; ++tap) {
-            const Pack weight(w[tap]);
-            const T* const from = x + offsets[tap];
+        Pack sums[1][Count];
+        for (std::size_t v = 0; v < Count; ++v) sums[0][v] = Pack(bias);
+        add_runs(sums, taps, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
+            for (Index tap = begin; tap < begin + count; ++tap) {
+                const Pack weight(w[tap]);
+                const T* const from = x + offsets[tap];
 #pragma GCC unroll 4
-            for (std::size_t v = 0; v < Count; ++v)
-                sums[v] = fma(weight, Pack::load(from + static_cast<Index>(v) * Pack::size), sums[v]);
-        }
+                for (std::size_t v = 0; v < Count; ++v)
+                    sums[0][v] =
+                        fma(weight, Pack::load(from + static_cast<Index>(v) * Pack::size), sums[0][v]);
+            }
+        });
 #pragma GCC unroll 4
-        for (std::size_t v = 0; v < Count; ++v) sums[v].store(out + static_cast<Index>(v) * Pack::size);
+        for (std::size_t v = 0; v < Count; ++v) sums[0][v].store(out + static_cast<Index>(v) * Pack::size);
     }
 
     template <int Bytes>
@@ -43,9 +47,12 @@ struct FlatCorrelation {
         using Pack = simd::PackOf<T, Bytes>;
         if (n < Pack::size) {
             for (Index q = 0; q < n; ++q) {
-                T sum = bias;
-                for (Index tap = 0; tap < taps; ++tap) sum = simd::fma(w[tap], x[q + offsets[tap]], sum);
-                out[q] = sum;
+                T sum[1][1] = {{bias}};
+                add_runs(sum, taps, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
+                    for (Index tap = begin; tap < begin + count; ++tap)
+                        sum[0][0] = simd::fma(w[tap], x[q + offsets[tap]], sum[0][0]);
+                });
+                out[q] = sum[0][0];
             }
             return;
         }
@@ -64,17 +71,19 @@ template <class T>
 struct FlatDots {
     template <std::size_t Count, class Pack>
     GRADUS_INLINE static void block(const T* dy, const T* x, const Index* offsets, Index n, T* dw) {
-        Pack sums[Count];
+        Pack sums[1][Count];
 #pragma GCC unroll 9
-        for (std::size_t t = 0; t < Count; ++t) sums[t] = Pack(T(0));
-        for (Index q = 0; q < n; q += Pack::size) {
-            const Pack gradient = Pack::load(dy + q);
+        for (std::size_t t = 0; t < Count; ++t) sums[0][t] = Pack(T(0));
+        add_runs(sums, n / Pack::size, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
+            for (Index q = begin * Pack::size; q < (begin + count) * Pack::size; q += Pack::size) {
+                const Pack gradient = Pack::load(dy + q);
 #pragma GCC unroll 9
-            for (std::size_t t = 0; t < Count; ++t)
-                sums[t] = fma(gradient, Pack::load(x + q + offsets[t]), sums[t]);
-        }
+                for (std::size_t t = 0; t < Count; ++t)
+                    sums[0][t] = fma(gradient, Pack::load(x + q + offsets[t]), sums[0][t]);
+            }
+        });
 #pragma GCC unroll 9
-        for (std::size_t t = 0; t < Count; ++t) dw[t] += sum(sums[t]);
+        for (std::size_t t = 0; t < Count; ++t) dw[t] += sum(sums[0][t]);
     }
 
     template <int Bytes>
@@ -151,8 +160,8 @@ struct Depthwise {
                     const Index o = p % s.groups * s.out + m;
                     spread(dy + (p / s.groups * channels + o) * s.result.area(), side + reach);
                     simd::run<FlatCorrelation<T>>(static_cast<const T*>(side), weight + o * tap_count,
-                                                  static_cast<const Index*>(reversed.data()), tap_count, T(0),
-                                                  flat + reach, m == 0 ? sum : part);
+                                                  reversed.data(), tap_count, T(0), flat + reach,
+                                                  m == 0 ? sum : part);
                     for (Index q = 0; m > 0 && q < flat + reach; ++q) sum[q] += part[q];
                 }
                 simd::run<CopyRows<T>>(
@@ -169,17 +178,22 @@ struct Depthwise {
         constexpr Index lanes = 64 / static_cast<Index>(sizeof(T));
         const Index size = (flat + lanes - 1) / lanes * lanes;
         const Index run = std::min(8192 / plane, s.groups / 16);
-        std::fill_n(dweight, channels * tap_count, T(0));
         parallel_for(s.groups, std::max({Index{1}, run, block / s.batch}), [&](Index begin, Index end) {
             Tensor<T> memory = zeros<T>({size + plane + lanes});
             T *const side = memory.mutable_data(), *const padded = side + size;
-            for (Index n = 0; n < s.batch; ++n)
-                for (Index o = begin * s.out; o < end * s.out; ++o) {
-                    if (o % s.out == 0) pad_plane(x, n, o / s.out, padded);
-                    spread(dy + (n * channels + o) * s.result.area(), side);
-                    simd::run<FlatDots<T>>(static_cast<const T*>(side), static_cast<const T*>(padded),
-                                           taps.data(), tap_count, size, dweight + o * tap_count);
-                }
+            const Index top = begin * s.out, filters = (end - begin) * s.out;
+            add_pieces(Index{0}, s.batch, piece_runs, filters * tap_count, dweight + top * tap_count,
+                       [&](Index first, Index last, T* to) {
+                           std::fill_n(to, filters * tap_count, T(0));
+                           for (Index n = first; n < last; ++n)
+                               for (Index o = top; o < top + filters; ++o) {
+                                   if (o % s.out == 0) pad_plane(x, n, o / s.out, padded);
+                                   spread(dy + (n * channels + o) * s.result.area(), side);
+                                   simd::run<FlatDots<T>>(static_cast<const T*>(side),
+                                                          static_cast<const T*>(padded), taps.data(),
+                                                          tap_count, size, to + (o - top) * tap_count);
+                               }
+                       });
         });
     }
 

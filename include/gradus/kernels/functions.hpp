@@ -15,9 +15,9 @@
 // the other.
 //
 // The errors stated were measured over all 2^32 floats, on every instruction set, against a double reference;
-// one ulp is the distance of the floats around the true value. They do not hold under -ffast-math. Packs of
-// double take each lane through the standard library. Plain numbers do too: the same names, so that generic
-// code runs on them.
+// one ulp is the distance of the floats around the true value. Under -ffast-math they are a little larger,
+// and there are no denormals, infinities or NaN. Packs of double take each lane through the standard library.
+// Plain numbers do too: the same names, so that generic code runs on them.
 namespace gradus::simd {
 
 namespace detail {
@@ -63,7 +63,7 @@ GRADUS_INLINE Pack<float, N> split_exp(const Pack<float, N>& x, Pack<std::int32_
     const Pack<float, N> shifter = 0x1.8p23f, inverse = 0x1.715476p+0f;
     k = bits(fma(x, inverse, shifter)) - bits(shifter);
     const Pack<float, N> n = convert<float>(k);
-    r = fma(n, Pack<float, N>(-ln2_low), fma(n, Pack<float, N>(-ln2_high), x));
+    r = fma_as_written(n, Pack<float, N>(-ln2_low), fma_as_written(n, Pack<float, N>(-ln2_high), x));
     // Error 1.4e-8 of the value.
     return polynomial(r, 0x1.fffffep-2f, 0x1.5554aap-3f, 0x1.55579cp-5f, 0x1.122c2ep-7f, 0x1.6abe48p-10f);
 }
@@ -93,7 +93,7 @@ GRADUS_INLINE Pack<float, N> times_power_of_2(const Pack<float, N>& x, const Pac
     }
 #endif
     const Pack<std::int32_t, N> half = k >> 1;  // 2^k in two factors, each of which is a normal float
-    return x * power_of_2(half) * power_of_2(k - half);
+    return mul_as_written(mul_as_written(x, power_of_2(half)), power_of_2(k - half));
 }
 
 /// e^x - 1 for -20 <= x <= 89, not exact for |x| below 2^-25.
@@ -102,7 +102,8 @@ GRADUS_INLINE Pack<float, N> expm1_in_range(const Pack<float, N>& x) {
     Pack<std::int32_t, N> k;
     const Pack<float, N> rest = expm1_of_rest(x, k);
     const Pack<float, N> half_scale = power_of_2(k - 1);  // 2^128 is no float, but the result may be one
-    const Pack<float, N> half = fma(half_scale, rest, half_scale - 0.5f);
+    const Pack<float, N> half =
+        fma_as_written(half_scale, rest, sub_as_written(half_scale, Pack<float, N>(0.5f)));
     return half + half;
 }
 
@@ -130,7 +131,9 @@ GRADUS_INLINE Pack<float, N> log_of_parts(const Pack<float, N>& k, const Pack<fl
 template <int N>
 GRADUS_INLINE Pack<float, N> log_at_edges(const Pack<float, N>& x, const Pack<float, N>& y) {
     using Float = std::numeric_limits<float>;
-    const Pack<float, N> inside = select(x < Float::infinity(), y, x);
+    constexpr std::int32_t infinity = 0x7f800000;  // as bits: -ffinite-math-only knows no infinity
+    const auto finite = bits(x) < Pack<std::int32_t, N>(infinity);
+    const Pack<float, N> inside = select(Mask<float, N>(finite), y, x);
     return select(x > 0, inside, select(x == 0, -Float::infinity(), Float::quiet_NaN()));
 }
 
@@ -193,8 +196,8 @@ GRADUS_INLINE Pack<float, N> log(const Pack<float, N>& x) {
 /// ln(1 + x). Error below 1.6 ulp, near 0 too. -inf for -1, NaN for x < -1, -0 for -0.
 template <int N>
 GRADUS_INLINE Pack<float, N> log1p(const Pack<float, N>& x) {
-    const Pack<float, N> u = 1 + x;
-    const Pack<float, N> lost = x - (u - 1);  // what rounding took from u
+    const Pack<float, N> one(1.0f), u = add_as_written(one, x);
+    const Pack<float, N> lost = sub_as_written(x, sub_as_written(u, one));  // what rounding took from u
     Pack<std::int32_t, N> k;
     const Pack<float, N> m = detail::split_exponent(u, k);
     const Pack<float, N> scale = from_bits<float>((128 - k) << 23);  // 2^(1-k), or 0 where u is past 2^127

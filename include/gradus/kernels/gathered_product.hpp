@@ -5,6 +5,7 @@
 
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/gemm.hpp"
+#include "gradus/kernels/long_sums.hpp"
 
 // A convolution and both of its gradients are matrix products in which one operand is never written out: its
 // element (i, k) is x[rows[i] + depths[k]], a sum of an offset of the row and one of the column. For the
@@ -15,7 +16,7 @@
 
 namespace gradus::kernels::detail {
 
-/// A tile of a product: (i, j) = start[i * start_row + j] + sum over k of x[rows[i] + depths[k]] * b[k][j].
+/// A tile of a product: (i, j) = start[j] + sum over k of x[rows[i] + depths[k]] * b[k][j].
 template <class T>
 struct GatheredTile {
     const T* x;
@@ -24,7 +25,6 @@ struct GatheredTile {
     Index depth;
     const T* b;  // panel: (k, j) at b[k * tile_columns + j]
     const T* start;
-    Index start_row = 0;
 };
 
 /// sums[i][j] += sum over k of x[rows[i] + depths[k]] * b[k][j], in ascending k.
@@ -54,9 +54,10 @@ GRADUS_INLINE void compute(Pack (&sums)[Rows][Vectors], const GatheredTile<T>& t
     for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
         for (std::size_t v = 0; v < Vectors; ++v)
-            sums[i][v] = Pack::load(tile.start + static_cast<Index>(i) * tile.start_row +
-                                    static_cast<Index>(v) * Pack::size);
-    add_products(sums, tile.x, tile.rows, tile.depths, tile.depth, tile.b);
+            sums[i][v] = Pack::load(tile.start + static_cast<Index>(v) * Pack::size);
+    add_runs(sums, tile.depth, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
+        add_products(sums, tile.x, tile.rows, tile.depths + begin, count, tile.b + begin * 2 * Pack::size);
+    });
 }
 
 /// Kernel::tile in one of four sizes: all rows of a tile or 4, its whole width or half of it.
@@ -185,6 +186,7 @@ template <class T>
 struct RowTileArgs : GatheredTile<T> {
     T* c;  // (i, j) at c[i * tile_columns + j]
     Index count, columns;
+    bool add = false;  // c += the sums
 };
 
 /// A tile that stays as it is computed, row by row.
@@ -196,6 +198,15 @@ struct RowTile {
         using Pack = simd::Pack<T, static_cast<int>(lanes)>;
         Pack sums[Rows][Vectors];
         compute(sums, args);
+        if (args.add) {
+#pragma GCC unroll 14
+            for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Vectors; ++v)
+                    sums[i][v] =
+                        Pack::load(args.c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes) +
+                        sums[i][v];
+        }
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2

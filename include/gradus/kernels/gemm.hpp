@@ -8,6 +8,7 @@
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/gemm_tile.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/reduced_precision.hpp"
 
 namespace gradus::kernels {
@@ -34,6 +35,7 @@ struct VectorArgs {
     const T* bias;    // null: none
     Index bias_step;  // 0: one number for all
     T* c;
+    Index run;  // length of the runs that depth is summed in
 };
 
 template <class T>
@@ -69,13 +71,20 @@ struct VectorKernel {
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) start(args, j + v * Lanes, sum[v]);
         const T *x = args.x, *b = args.b.data + j;
-        for (Index k = 0; k < args.depth; ++k, x += args.x_step, b += args.b.row) {
-            const Pack factor(*x);
+        for (Index first = 0; first < args.depth; first += args.run) {
+            const Index last = std::min(args.depth, first + args.run);
+            for (Index k = first; k < last; ++k, x += args.x_step, b += args.b.row) {
+                const Pack factor(*x);
 #pragma GCC unroll 8
-            for (int v = 0; v < Vectors; ++v) sum[v] = fma(factor, Pack::load(b + v * Lanes), sum[v]);
+                for (int v = 0; v < Vectors; ++v) sum[v] = fma(factor, Pack::load(b + v * Lanes), sum[v]);
+            }
+#pragma GCC unroll 8
+            for (int v = 0; v < Vectors; ++v) {
+                T* const c = args.c + j + v * Lanes;
+                (first > 0 ? Pack::load(c) + sum[v] : sum[v]).store(c);
+                sum[v] = Pack(T(0));
+            }
         }
-#pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) sum[v].store(args.c + j + v * Lanes);
     }
 
     /// The columns of two vectors: from j and from j + second on. If that is 0 there is but one.
@@ -84,28 +93,36 @@ struct VectorKernel {
         using Pack = simd::Pack<T, Lanes>;
         const T* const b = args.b.data + j * args.b.column;
         const Index next = second * args.b.column;
-        Pack sum[2];
+        Pack sum[2], total[2];
         start(args, j, sum[0]);
         start(args, j + second, sum[1]);
-        Index k = 0;
-        for (; k + Lanes <= args.depth; k += Lanes) {
-            const T* const x = args.x + k * args.x_step;
+        for (Index first = 0; first < args.depth; first += args.run) {
+            const Index end = std::min(args.depth, first + args.run);
+            Index k = first;
+            for (; k + Lanes <= end; k += Lanes) {
+                const T* const x = args.x + k * args.x_step;
 #pragma GCC unroll 2
-            for (int v = 0; v < 2; ++v) {
-                if (v == 1 && second == 0) break;
-                Pack values[std::size_t{Lanes}];
-                PackKernel<T>::load_transposed(b + v * next + k, args.b.column, Lanes, values);
+                for (int v = 0; v < 2; ++v) {
+                    if (v == 1 && second == 0) break;
+                    Pack values[std::size_t{Lanes}];
+                    PackKernel<T>::load_transposed(b + v * next + k, args.b.column, Lanes, values);
 #pragma GCC unroll 16
-                for (int i = 0; i < Lanes; ++i) sum[v] = fma(Pack(x[i * args.x_step]), values[i], sum[v]);
+                    for (int i = 0; i < Lanes; ++i) sum[v] = fma(Pack(x[i * args.x_step]), values[i], sum[v]);
+                }
             }
+            const Index rest = end - k, last = end - Lanes;
+            for (int v = 0; v < 2; ++v) {  // what is left, compiled once
+                Pack values[std::size_t{Lanes}], part = sum[v];
+                if (rest > 0)
+                    PackKernel<T>::load_transposed(b + v * next + last, args.b.column, Lanes, values);
+                for (Index i = Lanes - rest; i < Lanes; ++i)
+                    part = fma(Pack(args.x[(last + i) * args.x_step]), values[i], part);
+                total[v] = first > 0 ? total[v] + part : part;
+                if (second == 0) break;
+            }
+            sum[0] = sum[1] = Pack(T(0));
         }
-        Pack total[2] = {sum[0], sum[1]};
-        const Index rest = args.depth - k, last = args.depth - Lanes;
-        for (int v = 0; v < 2; ++v) {  // what is left, compiled once
-            Pack values[std::size_t{Lanes}];
-            if (rest > 0) PackKernel<T>::load_transposed(b + v * next + last, args.b.column, Lanes, values);
-            for (Index i = Lanes - rest; i < Lanes; ++i)
-                total[v] = fma(Pack(args.x[(last + i) * args.x_step]), values[i], total[v]);
+        for (int v = 0; v < 2; ++v) {
             total[v].store(args.c + j + v * second);
             if (second == 0) break;
         }
@@ -116,10 +133,13 @@ struct VectorKernel {
 /// these into blocks. A task copies a part of one panel, so that tiles read consecutive memory, and
 /// multiplies all strips of one block with it. The strip and that part pass through the first-level cache;
 /// the block, as far as it meets that part, stays in the second. A is read in place if its rows are
-/// consecutive.
+/// consecutive. Elements are summed as long_sums.hpp says: up to run_terms numbers of k are one run, in more
+/// each pass is one.
 template <class T>
 struct Product {
     static constexpr Index max_depth = 400;  // of a pass, the part of a panel that is copied at once
+    static_assert(max_depth <= run_terms &&
+                  2 * max_depth > run_terms);  // more than a run is passes of >= half
     static constexpr Index panel_bytes = 128, block_bytes = 576 * 1024;
 
     Index m, n, k;
@@ -133,6 +153,7 @@ struct Product {
     // Strips have tile.rows rows, or one less if that adds up to m: a low strip would be slow.
     Index missing = strips * tile.rows - m, high_strips = missing <= strips ? strips - missing : strips;
     Index passes = (k + max_depth - 1) / max_depth, depth = (k + passes - 1) / passes;
+    Index run_depth = k <= run_terms ? k : depth;
     Index block_size = m * depth * static_cast<Index>(sizeof(T));
     Index blocks = std::min(strips, (block_size + block_bytes - 1) / block_bytes);
 
@@ -141,6 +162,7 @@ struct Product {
     }
 
     void run() const {
+        if (k > piece_terms) return run_pieces();
         if (!add && !row_bias && vector_times_matrix()) return;
         if (strips <= 4) return multiply(a, 0, 0, k);  // copying A would not pay
         // Rows whose distance is a multiple of 2 KB fall into the same few places of the first-level cache.
@@ -158,11 +180,29 @@ struct Product {
         }
     }
 
+    void run_pieces() const {
+        add_pieces(Index{0}, k, piece_terms, m * n, c, [this](Index begin, Index end, T* sums) {
+            Product piece{m,
+                          n,
+                          end - begin,
+                          {a.data + begin * a.column, a.row, a.column},
+                          {b.data + begin * b.row, b.row, b.column},
+                          nullptr,
+                          sums};
+            if (begin == 0) {
+                piece.bias = bias;
+                piece.add = add;
+                piece.row_bias = row_bias;
+            }
+            piece.run();
+        });
+    }
+
     bool vector_times_matrix() const {
         if (m > 1 && n > 1) return false;
         const Index size = m * n, lanes = tile.columns / 2;
-        VectorArgs<T> args{k, a.data, a.column, b, bias, 1, c};
-        if (m > 1) args = {k, b.data, b.row, a.transposed(), bias, 0, c};
+        VectorArgs<T> args{k, a.data, a.column, b, bias, 1, c, run_depth};
+        if (m > 1) args = {k, b.data, b.row, a.transposed(), bias, 0, c, run_depth};
         if (size < lanes || (args.b.column != 1 && (args.b.row != 1 || k < lanes))) return false;
         const Index parts = std::max<Index>(1, std::min(size / (8 * lanes), size * k / 8 / parallel_grain));
         parallel_for(parts, 1, [&](Index part, Index) {
@@ -199,7 +239,8 @@ struct Product {
         for (Index q = 0; q < k; q += depth) multiply(x, strip_size, q, std::min(k, q + depth));
     }
 
-    /// C += A · B for k in [from, to). A is x, or x for the first strip and so on every strip_size numbers.
+    /// What A · B adds to C for k in [from, to). A is x, or x for the first strip and so on every strip_size
+    /// numbers.
     void multiply(MatrixRef<T> x, Index strip_size, Index from, Index to) const {
         const Index tasks = panels * blocks;
         const Index work = std::max<Index>(1, m * (to - from) * tile.columns / 8 / blocks);
@@ -262,6 +303,7 @@ struct Product {
                           Index to, Index next, bool fresh) const {
         alignas(64) T packed[static_cast<std::size_t>(max_depth * panel_bytes) / sizeof(T)];
         alignas(64) T start[panel_bytes / sizeof(T)];
+        static constexpr T zeros[panel_bytes / sizeof(T)] = {};
         const Index column = panel * tile.columns, width = std::min(tile.columns, n - column);
         // In a panel of less than two vectors the second begins before the end of the first, and whole rows
         // are copied, with some columns of the panel before.
@@ -271,7 +313,7 @@ struct Product {
                   start + tile.columns, T(0));
         const bool whole_vectors = width >= tile.columns / 2;
         const bool in_place = strips == 1 && b.column == 1 && whole_vectors;  // copied to be read once
-        const Index step = in_place ? to - from : depth;
+        const Index step = in_place && to - from <= run_depth ? to - from : depth;
         for (Index q = from; q < to; q += step) {
             const T* const rows = b.data + q * b.row + (column - before) * b.column;
             TileArgs<T> args;
@@ -284,14 +326,22 @@ struct Product {
             args.c_row = n;
             args.columns = width;
             args.overlap = overlap;
-            args.bias = start + before;
-            args.bias_row = row_bias ? tile.columns : 0;
-            args.first = q == 0 && !add;
+            const bool new_run = q % run_depth == 0, new_sum = q == 0 && !add;
+            args.add = new_run && !new_sum;
+            args.start = (new_sum ? start : zeros) + before;
+            args.start_row = 0;
             for (Index s = first; s < last; ++s) {
                 const Index row = first_row(s);
-                if (row_bias) args.bias = row_bias + row * tile.columns;
+                if (new_sum && row_bias) {
+                    args.start = row_bias + row * tile.columns;
+                    args.start_row = tile.columns;
+                }
                 args.a = x.data + (strip_size > 0 ? s * strip_size : row * x.row) + q * x.column;
                 args.c = c + row * n + column;
+                if (!new_run) {
+                    args.start = args.c;
+                    args.start_row = n;
+                }
                 args.rows = first_row(s + 1) - row;
                 if (fresh)  // the tiles of later panels were fetched meanwhile
                     for (Index i = 0; i < args.rows; ++i)
@@ -309,12 +359,17 @@ template <class T>
 void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const T* bias, T* c) {
     parallel_for(
         m, std::max<Index>(1, parallel_grain / std::max<Index>(1, n * k)), [&](Index begin, Index end) {
+            const Index run = run_length(k);
             for (Index i = begin; i < end; ++i)
                 for (Index j = 0; j < n; ++j) {
-                    T sum = bias ? bias[j] : T(0);
-                    for (Index q = 0; q < k; ++q)
-                        sum = sum + a.data[i * a.row + q * a.column] * b.data[q * b.row + j * b.column];
-                    c[i * n + j] = sum;
+                    T total = T(0);
+                    for (Index first = 0; first == 0 || first < k; first += run) {
+                        T sum = first == 0 && bias ? bias[j] : T(0);
+                        for (Index q = first; q < std::min(k, first + run); ++q)
+                            sum = sum + a.data[i * a.row + q * a.column] * b.data[q * b.row + j * b.column];
+                        total = first == 0 ? sum : total + sum;
+                    }
+                    c[i * n + j] = total;
                 }
         });
 }
@@ -322,7 +377,8 @@ void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const
 }  // namespace detail
 
 /// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element starts from its bias
-/// and adds up k in ascending order, whatever the sizes, the order in memory and the thread count.
+/// and adds up k in an order that depends on k alone, not on m and n, the order in memory or the thread
+/// count: see long_sums.hpp, also for the error.
 template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
@@ -334,7 +390,10 @@ void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const
         if (k > 0) return detail::Product<T>{m, n, k, a, b, bias, c}.run();
         for (Index i = 0; i < m * n; ++i) c[i] = bias ? bias[i % n] : T(0);
     } else {
-        detail::gemm_plain(m, n, k, a, b, bias, c);
+        detail::add_pieces(Index{0}, k, detail::piece_terms, m * n, c, [&](Index begin, Index end, T* sums) {
+            detail::gemm_plain(m, n, end - begin, {a.data + begin * a.column, a.row, a.column},
+                               {b.data + begin * b.row, b.row, b.column}, begin == 0 ? bias : nullptr, sums);
+        });
     }
 }
 

@@ -49,10 +49,10 @@ struct TileArgs {
     Index c_row;
     Index rows, columns;  // what of the tile lies inside C
     Index overlap = 0;    // how many columns of B, C and bias the second vector shares with the first
-    const T* bias;        // a panel's width of it
-    bool first;           // first pass: start from bias, else from C
-    Index b_row = 0;      // 0: that of a panel, tile_columns
-    Index bias_row = 0;   // 0: the same bias for all rows
+    const T* start;       // what sums begin with: (i, j) at start[i * start_row + j], a panel's width, or C
+    Index start_row;
+    bool add = false;  // C += the sums, else C = the sums
+    Index b_row = 0;   // 0: that of a panel, tile_columns
     // What will be needed soon is fetched meanwhile: the lines of the first-level cache at ahead + k *
     // ahead_step and the lines behind them.
     const T* ahead = nullptr;
@@ -76,12 +76,11 @@ struct TileKernel {
         const T* a = args.a + first_row * args.a_row;
         const T* b = args.b;
         const Index b_row = args.b_row ? args.b_row : 2 * lanes, second = lanes - args.overlap;
-        const T* const start = args.first ? args.bias + first_row * args.bias_row : c;
-        const Index start_row = args.first ? args.bias_row : args.c_row;
+        const T* const start = args.start + first_row * args.start_row;
         Pack sum[Rows][Vectors];
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i) {
-            const T* const row = start + row_of(i) * start_row;
+            const T* const row = start + row_of(i) * args.start_row;
             sum[i][0] = Pack::load(row);
             if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + second);
         }
@@ -95,6 +94,14 @@ struct TileKernel {
                 const Pack x(a[row_of(i) * args.a_row]);
                 sum[i][0] = fma(x, b0, sum[i][0]);
                 if constexpr (Vectors == 2) sum[i][1] = fma(x, b1, sum[i][1]);
+            }
+        }
+        if (args.add) {
+#pragma GCC unroll 14
+            for (std::size_t i = 0; i < Rows; ++i) {
+                const T* const row = c + row_of(i) * args.c_row;
+                sum[i][0] = Pack::load(row) + sum[i][0];
+                if constexpr (Vectors == 2) sum[i][1] = Pack::load(row + second) + sum[i][1];
             }
         }
 #pragma GCC unroll 14
@@ -123,7 +130,12 @@ struct TileKernel {
         if (outside) {
             args.c = side;
             args.c_row = width;
-            if (!args.first) copy_rows(*given, given->c, given->c_row, side, width);
+            const bool from_c = args.start == given->c;
+            if (from_c || args.add) copy_rows(*given, given->c, given->c_row, side, width);
+            if (from_c) {
+                args.start = side;
+                args.start_row = width;
+            }
         }
         if (args.columns > width / 2)
             all_rows<2, Bytes>(args);

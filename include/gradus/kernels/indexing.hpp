@@ -2,12 +2,13 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "gradus/kernels/layout.hpp"
 
 // Reading and adding up elements at positions that a tensor of indices names. The callers in ops/ have
 // checked that every index is in range. What is added to one element is added in the order of the indices,
-// for any thread count.
+// for any thread count; where it is much, in runs that are added up in pairs.
 
 namespace gradus::kernels {
 namespace detail {
@@ -39,13 +40,49 @@ void for_each_index(const Shape& indices, const Shape& x, int indexed_axis, cons
     });
 }
 
+/// Additions to one element after which a new run begins.
+inline constexpr Index indexed_run = 512;
+
+/// Rows to which index_add() adds. An index that comes more often than a run is long, such as that of a
+/// padding token, has rows of its own behind those of x: one for each run, all in a line.
+struct RowsOfRuns {
+    struct Often {
+        Index index, first, runs;
+    };
+    std::vector<Index> row;  // of each position of the indices; empty if no index comes that often
+    std::vector<Often> often;
+    Index extra = 0;  // rows behind those of x
+
+    /// `but`, if it is an index, counts as none.
+    RowsOfRuns(const Tensor<Index>& indices, Index size, Index but) {
+        if (indices.numel() <= indexed_run) return;
+        std::vector<Index> hits(static_cast<std::size_t>(size));
+        for (const Index index : indices) ++hits[static_cast<std::size_t>(index)];
+        if (but >= 0) hits[static_cast<std::size_t>(but)] = 0;
+        std::vector<Index> next(hits.size(), -1);  // the place of the next hit, in rows times runs
+        for (std::size_t i = 0; i < hits.size(); ++i) {
+            if (hits[i] <= indexed_run) continue;
+            const Index runs = (hits[i] + indexed_run - 1) / indexed_run;
+            often.push_back({static_cast<Index>(i), extra, runs});
+            next[i] = extra * indexed_run;
+            extra += runs;
+        }
+        if (often.empty()) return;
+        row.reserve(static_cast<std::size_t>(indices.numel()));
+        for (const Index index : indices) {
+            Index& place = next[static_cast<std::size_t>(index)];
+            row.push_back(place < 0 ? index : size + place++ / indexed_run);
+        }
+    }
+};
+
 }  // namespace detail
 
 /// y[..., j, ...] = x[..., indices[j], ...] along an axis.
 template <class T>
 Tensor<T> index_select(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
     const Index count = indices.numel();
-    Tensor<T> y = Tensor<T>::uninitialized(x.shape().with(axis, count));
+    Tensor<T> y = Tensor<T>::uninitialized(x.shape().with(axis, count), "index_select");
     if (y.numel() == 0) return y;
     const Index outer = x.shape().span(0, axis), inner = x.shape().span(axis + 1, x.rank());
     const Index size = x.size(axis);
@@ -72,23 +109,33 @@ void index_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>
     const Index outer = shape.span(0, axis), size = shape[axis], inner = shape.span(axis + 1, shape.rank());
     const Index count = indices.numel();
     const Index width = std::min<Index>(inner, 64), strips = (inner + width - 1) / width;
-    T* const out = dx.mutable_data();
+    const detail::RowsOfRuns runs(indices, size, but);
+    const Index* const rows = runs.row.empty() ? indices.data() : runs.row.data();
+    Tensor<T> sums = zeros<T>({outer, runs.extra, inner});
+    T *const out = dx.mutable_data(), *const extra = sums.mutable_data();
     parallel_for(
         outer * strips, std::max<Index>(1, parallel_grain / (count * width)), [&](Index begin, Index end) {
             for (Index i = begin; i < end; ++i) {
                 const Index a = i / strips, column = i % strips * width, n = std::min(width, inner - column);
-                for (Index j = 0; j < count; ++j)
-                    if (const Index index = indices.data()[j]; index != but)
-                        detail::add_row(n, dy.data() + (a * count + j) * inner + column, 1,
-                                        out + (a * size + index) * inner + column, 1);
+                for (Index j = 0; j < count; ++j) {
+                    if (rows[j] == but) continue;
+                    T* const row = rows[j] < size ? out + (a * size + rows[j]) * inner
+                                                  : extra + (a * runs.extra + rows[j] - size) * inner;
+                    detail::add_row(n, dy.data() + (a * count + j) * inner + column, 1, row + column, 1);
+                }
             }
         });
+    for (const auto& often : runs.often) {
+        const Tensor<T> total =
+            reduce<SumOf>(slice(sums, 1, often.first, often.runs), 1u << 1);  // [outer, 1, inner]
+        slice_add(total, dx, axis, often.index);
+    }
 }
 
 /// y[i, j, k] = x[i, indices[i, j, k], k] for axis 1, and so on; y has the shape of the indices.
 template <class T>
 Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
-    Tensor<T> y = Tensor<T>::uninitialized(indices.shape());
+    Tensor<T> y = Tensor<T>::uninitialized(indices.shape(), "gather");
     if (y.numel() == 0) return y;
     const Index stride = x.shape().span(axis + 1, x.rank());
     const T* const in = x.data();
@@ -115,9 +162,10 @@ void scatter_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Inde
 template <class T>
 Tensor<T> one_hot(const Tensor<Index>& labels, Index classes) {
     Shape shape = labels.shape();
-    shape.push_back(classes);
-    Tensor<T> y = zeros<T>(shape);
+    shape.push_back(classes, "one_hot");
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "one_hot");
     T* out = y.mutable_data();
+    std::fill_n(out, y.numel(), T(0));
     for (const Index label : labels) {
         out[label] = T(1);
         out += classes;

@@ -20,9 +20,18 @@ constexpr const char* name(Isa isa) {
     return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "baseline";
 }
 
+/// Why this compiler may not use all that the processor offers; empty if it may.
+#if defined(_WIN32) && defined(__GNUC__) && !defined(__clang__)
+// It keeps vectors of 32 bytes on a stack that is aligned to 16, and the program crashes: GCC bug 54412.
+inline constexpr std::string_view isa_limit = "g++ cannot align wider vectors on Windows";
+#else
+inline constexpr std::string_view isa_limit = "";
+#endif
+
 namespace detail {
 
 inline Isa best_isa_of_processor() {
+    if (!isa_limit.empty()) return Isa::baseline;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -59,7 +68,9 @@ inline Isa isa() { return detail::current_isa().load(std::memory_order_relaxed);
 /// only.
 class ScopedIsa {
 public:
-    explicit ScopedIsa(Isa limit) : previous_(isa()) { detail::current_isa() = std::min(previous_, limit); }
+    [[nodiscard]] explicit ScopedIsa(Isa limit) : previous_(isa()) {
+        detail::current_isa() = std::min(previous_, limit);
+    }
     ~ScopedIsa() { detail::current_isa() = previous_; }
     ScopedIsa(const ScopedIsa&) = delete;
     ScopedIsa& operator=(const ScopedIsa&) = delete;

@@ -215,18 +215,20 @@ LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& 
                                           const NormStatistics<T>& norm, const Tensor<T>* weight,
                                           bool want_dx, bool want_affine) {
     const Index rows = norm.centre.numel();
-    const Index block = std::max<Index>(8, parallel_grain / std::max<Index>(n, 1));
+    // Rows whose sums are added up one by one; a thread takes several of these runs if rows are short.
+    const Index run = std::clamp<Index>(parallel_grain / std::max<Index>(n, 1), 8, 256);
+    const Index block = std::max(run, parallel_grain / std::max<Index>(n, 1) / run * run);
     LayerNormGradients<T> result;
     if (want_dx) result.dx = Tensor<T>::uninitialized(x.shape());
     if (want_affine) {
-        result.dweight = zeros<T>({(rows + block - 1) / block, n});
+        result.dweight = zeros<T>({(rows + run - 1) / run, n});
         result.dbias = zeros<T>(result.dweight.shape());
     }
     T* const dx = want_dx ? result.dx.mutable_data() : nullptr;
     T* const dweight = want_affine ? result.dweight.mutable_data() : nullptr;
     T* const dbias = want_affine ? result.dbias.mutable_data() : nullptr;
-    parallel_for(rows, block, [&](Index begin, Index end) {
-        const Index row = begin / block * n;
+    const auto backward = [&](Index begin, Index end) {
+        const Index row = begin / run * n;
         const detail::RowNormBackward<T> part{dy.data() + begin * n,
                                               x.data() + begin * n,
                                               weight ? weight->data() : nullptr,
@@ -239,6 +241,9 @@ LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& 
                                               n,
                                               detail::goes_past_cache<T>(rows, n)};
         detail::run_norm<detail::RowNormBackwardKernel<T>, T>(n, &part, end - begin);
+    };
+    parallel_for(rows, block, [&](Index begin, Index end) {
+        for (; begin < end; begin += run) backward(begin, std::min(end, begin + run));
     });
     return result;
 }

@@ -24,7 +24,7 @@ Tensor<T> permute(const Tensor<T>& x, std::span<const int> axes) {
     for (const int axis : axes) from[i++] = strides[axis];
     const StridedBox box(shape, from, Strides(shape));
     if (box.is_contiguous()) return x.reshape(shape);
-    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "permute");
     copy_box(box, x.data(), y.mutable_data());
     return y;
 }
@@ -49,7 +49,7 @@ Tensor<T> flip(const Tensor<T>& x, AxisSet axes) {
             from[axis] = -strides[axis];
             start += (x.size(axis) - 1) * strides[axis];
         }
-    Tensor<T> y = Tensor<T>::uninitialized(x.shape());
+    Tensor<T> y = Tensor<T>::uninitialized(x.shape(), "flip");
     copy_box(StridedBox(x.shape(), from, strides), x.data() + start, y.mutable_data());
     return y;
 }
@@ -58,7 +58,7 @@ Tensor<T> flip(const Tensor<T>& x, AxisSet axes) {
 template <class T>
 Tensor<T> broadcast_to(const Tensor<T>& x, const Shape& shape) {
     if (x.numel() == shape.numel()) return x.reshape(shape);
-    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "broadcast_to");
     if (y.numel() == 0) return y;
     const Strides strides(x.shape());
     Strides from;
@@ -75,7 +75,7 @@ Tensor<T> repeat(const Tensor<T>& x, std::span<const Index> times) {
     Shape shape;
     for (const Index count : times) shape.push_back(count * x.size(shape.rank()));
     if (shape == x.shape()) return x;
-    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "repeat");
     if (y.numel() == 0) return y;
     const Strides from(x.shape()), to(shape);
     StridedBox box;
@@ -108,13 +108,13 @@ template <class T>
 Tensor<T> slice(const Tensor<T>& x, int axis, Index begin, Index count, Index step = 1) {
     if (count == x.size(axis)) return x;
     const Shape shape = x.shape().with(axis, count);
-    if (shape.numel() == 0) return Tensor<T>::uninitialized(shape);
+    if (shape.numel() == 0) return Tensor<T>::uninitialized(shape, "slice");
     const Index inner = x.shape().span(axis + 1, x.rank());
     if (step == 1 && x.shape().span(0, axis) == 1)
         return x.reshape({x.size(axis), inner}).rows(begin, begin + count).reshape(shape);
     Strides from(x.shape());
     from[axis] *= step;
-    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "slice");
     copy_box(StridedBox(shape, from, Strides(shape)), x.data() + begin * inner, y.mutable_data());
     return y;
 }
@@ -147,7 +147,8 @@ void slice_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, Index begin, Index 
 template <class T>
 Tensor<T> pad(const Tensor<T>& x, const Shape& shape, std::span<const Index> before, T value) {
     if (x.shape() == shape) return x;
-    Tensor<T> y = full<T>(shape, value);
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "pad");
+    gradus::detail::fill_copies(y.mutable_data(), shape.numel(), value);
     if (x.numel() == 0) return y;
     const Strides to(shape);
     T* out = y.mutable_data();
@@ -160,7 +161,7 @@ Tensor<T> pad(const Tensor<T>& x, const Shape& shape, std::span<const Index> bef
 template <class T>
 Tensor<T> crop(const Tensor<T>& dy, const Shape& shape, std::span<const Index> before) {
     if (dy.shape() == shape) return dy;
-    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "pad");
     if (y.numel() == 0) return y;
     const Strides from(dy.shape());
     const T* in = dy.data();
@@ -174,9 +175,9 @@ template <class T>
 Tensor<T> concat(std::span<const Tensor<T>> xs, int axis) {
     if (xs.size() == 1) return xs[0];
     Index size = 0;
-    for (const Tensor<T>& x : xs) size += x.size(axis);
+    for (const Tensor<T>& x : xs) size = gradus::detail::saturated_sum(size, x.size(axis));
     const Shape shape = xs[0].shape().with(axis, size);
-    Tensor<T> y = Tensor<T>::uninitialized(shape);
+    Tensor<T> y = Tensor<T>::uninitialized(shape, "concat");
     if (y.numel() == 0) return y;
     const Strides to(shape);
     T* out = y.mutable_data();

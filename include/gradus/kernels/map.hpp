@@ -391,9 +391,10 @@ auto map([[maybe_unused]] const char* operation, const F& f, const Tensor<T>& x,
     using R = std::decay_t<decltype(f(std::declval<const T&>(), std::declval<const Ts&>()...))>;
     const bool same = ((xs.shape() == x.shape()) && ...);
     const auto operands = [&] { return std::array{detail::operand(x), detail::operand(xs)...}; };
-    Tensor<R> y = same ? Tensor<R>::uninitialized(x.shape())
-                       : Tensor<R>::uninitialized(
-                             detail::broadcast_all(operation, operands().data(), 1 + sizeof...(Ts)));
+    Tensor<R> y =
+        same ? Tensor<R>::uninitialized(x.shape(), operation)
+             : Tensor<R>::uninitialized(
+                   detail::broadcast_all(operation, operands().data(), 1 + sizeof...(Ts)), operation);
     if (!(same && detail::map_few<F, R, T, Ts...>(f, y, x.data(), xs.data()...)))
         detail::map_into<F, R, T, Ts...>(f, y.mutable_data(), y.shape(), operands());
     return y;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
+#include "gradus/core/bits.hpp"
 #include "gradus/core/shape.hpp"
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/simd.hpp"
 
 // Sums of scaled patches, whose vectors stay in registers: what the gradients of a fused convolution and
@@ -19,19 +20,23 @@ struct SparseSum {
     template <std::size_t Vectors, class Pack>
     GRADUS_INLINE static void add(Index count, const T* scales, const Index* offsets, const T* b,
                                   const Index* vectors, T* out) {
-        Pack sums[Vectors];
+        Pack sums[1][Vectors];
 #pragma GCC unroll 8
-        for (std::size_t v = 0; v < Vectors; ++v)
-            sums[v] = Pack::load(out + static_cast<Index>(v) * Pack::size);
-        for (Index i = 0; i < count; ++i) {
-            const Pack scale(scales[i]);
-            const T* const from = b + offsets[i];
+        for (std::size_t v = 0; v < Vectors; ++v) sums[0][v] = Pack(T(0));
+        add_runs(sums, count, [&](Index begin, Index some) GRADUS_INLINE_LAMBDA {
+            for (Index i = begin; i < begin + some; ++i) {
+                const Pack scale(scales[i]);
+                const T* const from = b + offsets[i];
 #pragma GCC unroll 8
-            for (std::size_t v = 0; v < Vectors; ++v)
-                sums[v] = fma(scale, Pack::load(from + vectors[v]), sums[v]);
+                for (std::size_t v = 0; v < Vectors; ++v)
+                    sums[0][v] = fma(scale, Pack::load(from + vectors[v]), sums[0][v]);
+            }
+        });
+#pragma GCC unroll 8
+        for (std::size_t v = 0; v < Vectors; ++v) {
+            T* const to = out + static_cast<Index>(v) * Pack::size;
+            (Pack::load(to) + sums[0][v]).store(to);
         }
-#pragma GCC unroll 8
-        for (std::size_t v = 0; v < Vectors; ++v) sums[v].store(out + static_cast<Index>(v) * Pack::size);
     }
 
     /// `total` vectors of `out` are consecutive, those of b lie at `vectors` behind each offset. They fill a
@@ -122,21 +127,21 @@ struct WindowSum {
     template <std::size_t Vectors, class Pack>
     GRADUS_INLINE static void add_vectors(const WindowSumArgs<T>& given) {
         const WindowSumArgs<T> args = given;
-        Pack even[Vectors + 1], odd[Vectors + 1];
+        Pack sums[2][Vectors + 1];
+#pragma GCC unroll 6
+        for (std::size_t v = 0; v <= Vectors; ++v) sums[0][v] = sums[1][v] = Pack(T(0));
+        add_runs(sums, args.cells / 2, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
+            for (Index cell = 2 * begin; cell < 2 * (begin + count); cell += 2) {
+                add_window<Vectors>(args, cell, sums[0]);
+                add_window<Vectors>(args, cell + 1, sums[1]);
+            }
+        });
+        if (args.cells % 2 == 1) add_window<Vectors>(args, args.cells - 1, sums[0]);
 #pragma GCC unroll 6
         for (std::size_t v = 0; v <= Vectors; ++v) {
-            even[v] = Pack::load(args.out + static_cast<Index>(v) * Pack::size);
-            odd[v] = Pack(T(0));
+            T* const to = args.out + static_cast<Index>(v) * Pack::size;
+            (Pack::load(to) + (sums[0][v] + sums[1][v])).store(to);
         }
-        Index cell = 0;
-        for (; cell + 2 <= args.cells; cell += 2) {
-            add_window<Vectors>(args, cell, even);
-            add_window<Vectors>(args, cell + 1, odd);
-        }
-        if (cell < args.cells) add_window<Vectors>(args, cell, even);
-#pragma GCC unroll 6
-        for (std::size_t v = 0; v <= Vectors; ++v)
-            (even[v] + odd[v]).store(args.out + static_cast<Index>(v) * Pack::size);
     }
 
     template <std::size_t Vectors, class Pack>
@@ -144,8 +149,8 @@ struct WindowSum {
                                          Pack (&sums)[Vectors + 1]) {
         using Int = simd::detail::IntOf<T>;
         const WinningPatch<T>& winner = args.at_code[args.codes[cell]];
-        const Pack scale(
-            std::bit_cast<T>(static_cast<Int>(std::bit_cast<Int>(args.dy[cell]) & winner.alive)));
+        const Pack scale(gradus::detail::bit_cast<T>(
+            static_cast<Int>(gradus::detail::bit_cast<Int>(args.dy[cell]) & winner.alive)));
         const T* const from = args.image + args.at_cell[cell] + winner.offset;
 #pragma GCC unroll 5
         for (std::size_t v = 0; v < Vectors; ++v)

@@ -85,7 +85,7 @@ struct Pointwise {
     }
 
     /// The images in a few parts, whose sums are added in order, if a product has too few panels to keep
-    /// threads busy.
+    /// threads busy. Within a part, a run of long_sums.hpp is at most the pixels of an image.
     void weight(const T* padded, const T* dy, T* dweight) const {
         const Index panels = (s.in + tile_sizes<T>().columns - 1) / tile_sizes<T>().columns;
         const Index parts = std::clamp<Index>(16 / (panels * s.groups), 1, s.batch), size = s.out * s.in;
@@ -96,7 +96,10 @@ struct Pointwise {
         };
         for_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
             const Index part = task / s.groups, g = task % s.groups;
-            add_images(s.batch * part / parts, s.batch * (part + 1) / parts, g, padded, dy, at(part, g));
+            const Index runs = (pixels + run_terms - 1) / run_terms,
+                        most = std::max<Index>(1, piece_runs / runs);
+            add_pieces(s.batch * part / parts, s.batch * (part + 1) / parts, most, size, at(part, g),
+                       [&](Index begin, Index end, T* sums) { add_images(begin, end, g, padded, dy, sums); });
         });
         for (Index part = 1; part < parts; ++part)
             for (Index i = 0; i < s.groups * size; ++i) dweight[i] += at(part, 0)[i];

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 
+#include "gradus/core/limits.hpp"
 #include "gradus/kernels/arithmetic.hpp"
 #include "gradus/kernels/packs_of_rows.hpp"
 
@@ -11,14 +14,15 @@ namespace gradus::kernels {
 
 namespace detail {
 
-/// The number that is beyond all others on this side: an infinity if T has one.
+/// The number that no other is beyond on this side: an infinity if T has one.
 template <class T>
 T extreme(int side) {
     using Limits = std::numeric_limits<T>;
+    using Number = decltype(Limits::max());  // of a Dual, its value
     if constexpr (Limits::is_integer)
         return side < 0 ? Limits::lowest() : Limits::max();
     else
-        return T(side * std::numeric_limits<double>::infinity());
+        return T(side < 0 ? -gradus::detail::unbounded<Number> : gradus::detail::unbounded<Number>);
 }
 
 }  // namespace detail
@@ -27,7 +31,9 @@ T extreme(int side) {
 // clang-format off
 struct SumOf : Vectorized {
     template <class T> static T start() { return T(0); }
-    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const { return a + b; }
+    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
+        return V(detail::modular(a) + detail::modular(b));
+    }
 };
 // The largest (smallest) number; NaN as soon as there is one.
 struct MaxOf : Vectorized {
@@ -51,6 +57,8 @@ namespace detail {
 /// Elements of a row that one accumulation covers: partial results are combined in order, for any thread
 /// count.
 inline constexpr Index row_block = 8192;
+/// Packs of a row that go into one accumulator before the next one begins.
+inline constexpr Index row_run = 32;
 
 /// y[r] = f over x[r * n + i]: lanes first, then across lanes, of as many rows as there are lanes.
 template <class F, class T>
@@ -70,9 +78,14 @@ struct RowKernel {
             for (Index row = 0; row < count; ++row, x += n) {
                 Pack total[4] = {start, start, start, start};
                 Index i = 0;
-                for (; i + 4 * lanes <= n; i += 4 * lanes)
+                while (i + 4 * lanes <= n) {  // sums of runs: their rounding errors do not grow with the row
+                    const Index run_end = std::min(n, i + row_run * 4 * lanes);
+                    Pack run[4] = {start, start, start, start};
+                    for (; i + 4 * lanes <= run_end; i += 4 * lanes)
 #pragma GCC unroll 4
-                    for (int k = 0; k < 4; ++k) total[k] = f(total[k], Pack::load(x + i + k * lanes));
+                        for (int k = 0; k < 4; ++k) run[k] = f(run[k], Pack::load(x + i + k * lanes));
+                    for (int k = 0; k < 4; ++k) total[k] = f(total[k], run[k]);
+                }
                 for (; i < packs.whole; i += lanes) total[0] = f(total[0], Pack::load(x + i));
                 if (packs.rest > 0)
                     total[1] = f(total[1], select(packs.own, packs.load_tail(x + i, end), start));
@@ -130,7 +143,12 @@ void reduce_few_rows(const T* x, Index rows, Index n, T* y) {
     } else {
         for (Index r = 0; r < rows; ++r) {
             T total = F::template start<T>();
-            for (Index i = 0; i < n; ++i) total = F{}(total, *x++);
+            for (Index i = 0; i < n;) {
+                const Index end = std::min(n, i + sum_run);
+                T run = F::template start<T>();
+                for (; i < end; ++i) run = F{}(run, *x++);
+                total = F{}(total, run);
+            }
             y[r] = total;
         }
     }
@@ -235,6 +253,18 @@ Tensor<T> sum_to(const Tensor<T>& x, const Shape& to) {
     for (int i = 0; i < x.rank(); ++i)
         if (i < extra || to[i - extra] != x.size(i)) axes |= 1u << i;
     return reduce<SumOf>(x, axes).reshape(to);
+}
+
+/// The power of two that brings a number of this size to [1, 2), or as near as its inverse is no denormal:
+/// numbers that it scales can be squared. An infinity counts as the largest number; 1 for 0 and NaN.
+template <class T>
+auto scale_to_1(const T& size) {
+    using Number = decltype(std::numeric_limits<T>::max());  // of a Dual, its value
+    using Limits = std::numeric_limits<Number>;
+    const auto number = static_cast<Number>(size);
+    if (!(number > Number(0))) return Number(1);
+    const int exponent = std::ilogb(std::min(number, Limits::max()));
+    return std::ldexp(Number(1), std::clamp(-exponent, Limits::min_exponent, Limits::max_exponent - 2));
 }
 
 /// y += x, of one shape.

@@ -8,6 +8,7 @@
 #include "gradus/kernels/conv_sizes.hpp"
 #include "gradus/kernels/pack_pixels.hpp"
 #include "gradus/kernels/pool_block.hpp"
+#include "gradus/kernels/winograd_ranges.hpp"
 #include "gradus/kernels/winograd_tiles.hpp"
 
 // Convolutions of 5 taps in a row and few input channels, by Winograd's algorithm F(4, 5) along rows alone: 8
@@ -135,9 +136,13 @@ public:
                (s.result.width + 3) / 4 * 16 <= s.result.width * 5;
     }
 
-    /// y = the convolution, or if `pool` is there, max-pooled, with the codes of conv_pool.
-    void forward(const T* padded, const T* weight, const T* bias, T* y, std::uint8_t* codes = nullptr,
-                 const ConvPoolSizes* pool = nullptr) const {
+    /// y = the convolution, or if `pool` is there, max-pooled, with the codes of conv_pool. Those of images
+    /// that are marked are not accurate.
+    winograd::Marks forward(const T* padded, const T* weight, const T* bias, T* y,
+                            std::uint8_t* codes = nullptr, const ConvPoolSizes* pool = nullptr) const {
+        winograd::Marks marks(static_cast<std::size_t>(s.batch));
+        winograd::Ranges<T> ranges(s.batch, 1, s.padded);
+        const Index window_taps = std::min(s.kernel.height, s.kernel.width);
         const Index window = pool ? pool->window.height : 1;
         const Index most = width - s.kernel.height + 1;  // rows that an array of values gives; at least 1
         const Index step =
@@ -156,7 +161,12 @@ public:
                 Tensor<T> side = Tensor<T>::uninitialized({step * row_pixels * width});
                 RowProductArgs<T> args{values.data(),       s.in, tiles, s.kernel.height, nullptr, 0, nullptr,
                                        side.mutable_data(), 0};
-                for (Index n = begin; n < end; ++n)
+                for (Index n = begin; n < end; ++n) {
+                    ranges.learn(0, n, 0, s.padded.height, padded + n * s.in * s.padded.area(), s.in);
+                    if (ranges.uneven(n, window_taps, 0, s.kernel.height - window_taps)) {
+                        marks[static_cast<std::size_t>(n)] = 1;
+                        continue;
+                    }
                     for (Index first = 0; first < rows; first += most / step * step) {
                         const Index last = std::min(rows, first + most / step * step);
                         read(padded + n * s.in * s.padded.area(), first, last, columns.mutable_data(),
@@ -176,7 +186,9 @@ public:
                                     write_rows(n, panel, row, args, places.data(), y);
                             }
                     }
+                }
             });
+        return marks;
     }
 
 private:

@@ -277,6 +277,32 @@ GRADUS_INLINE Pack<T, N> from_bits(const Pack<Int, N>& x) {
     return Pack<T, N>::wrap(reinterpret_cast<typename Pack<T, N>::Vector>(x.v));
 }
 
+// Sums and products that are rounded as they are written. -fassociative-math, a part of -ffast-math, lets a
+// compiler merge an operation with those around it, and so cancel what was added for the sake of the
+// rounding. Where that matters, all of the chain must be one of these.
+#if defined(__clang__)
+#define GRADUS_AS_WRITTEN(expression) _Pragma("clang fp reassociate(off)") return Pack<T, N>::wrap(expression)
+#else
+#define GRADUS_AS_WRITTEN(expression) return Pack<T, N>::wrap(__builtin_assoc_barrier(expression))
+#endif
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> add_as_written(const Pack<T, N>& a, const Pack<T, N>& b) {
+    GRADUS_AS_WRITTEN(a.v + b.v);
+}
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> sub_as_written(const Pack<T, N>& a, const Pack<T, N>& b) {
+    GRADUS_AS_WRITTEN(a.v - b.v);
+}
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> mul_as_written(const Pack<T, N>& a, const Pack<T, N>& b) {
+    GRADUS_AS_WRITTEN(a.v * b.v);
+}
+template <class T, int N>
+GRADUS_INLINE Pack<T, N> fma_as_written(const Pack<T, N>& a, const Pack<T, N>& b, const Pack<T, N>& c) {
+    GRADUS_AS_WRITTEN(a.v * b.v + c.v);
+}
+#undef GRADUS_AS_WRITTEN
+
 namespace detail {
 
 /// op of neighbours `Step` lanes apart: those of a where the lane's bit `Step` is 0, else those of b.
@@ -322,7 +348,9 @@ GRADUS_INLINE Pack<T, N> round(const Pack<T, N>& x) {
     // Numbers from 2^(digits - 1) on are whole, so adding that number rounds to whole numbers.
     constexpr T whole = T(1) / std::numeric_limits<T>::epsilon();
     const Pack<T, N> size = abs(x);
-    const Pack<T, N> rounded = from_bits<T>(bits((size + whole) - whole) | (bits(x) ^ bits(size)));
+    const Pack<T, N> sum = add_as_written(size, Pack<T, N>(whole));
+    const Pack<T, N> rounded =
+        from_bits<T>(bits(sub_as_written(sum, Pack<T, N>(whole))) | (bits(x) ^ bits(size)));
     return select(size < whole, rounded, x);
 }
 

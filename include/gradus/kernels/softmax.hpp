@@ -3,18 +3,32 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <type_traits>
 
 #include "gradus/kernels/functions.hpp"
 #include "gradus/kernels/map.hpp"
 #include "gradus/kernels/packs_of_rows.hpp"
 #include "gradus/kernels/past_cache.hpp"
+#include "gradus/kernels/reduce.hpp"
 
 // Softmax along one axis of x [outer, n, inner]: where that is the last axis (inner = 1) by rows, else by
 // columns in lanes. Either way a few of them at a time stay in the first-level cache for all passes, and what
-// is summed for one of them does not depend on the others.
+// is summed for one of them does not depend on the others. Sums are of runs (SumOfRuns), so long axes keep
+// their accuracy.
+//
+// Infinities are what numbers come to that grow without end. A class of -inf, one that is masked out, has the
+// share 0. A class of +inf has all; several have equal shares, as ties have in max(). Of a row of -inf alone
+// no limit exists, and softmax is NaN.
 
 namespace gradus::kernels {
+
+/// x − largest, where largest is at least x: 0 where both are +inf. T is the type of one number.
+template <class T, class V>
+GRADUS_INLINE V below_largest(const V& x, const V& largest) {
+    using simd::select;
+    return V(select(x > V(T(std::numeric_limits<T>::max())), V(0), V(x - largest)));
+}
+
 namespace detail {
 
 /// Where softmax leaves y = exp(x - largest) and, per row or column, the sum of it, the logarithm of the sum,
@@ -43,7 +57,7 @@ struct SoftmaxRows {
     GRADUS_INLINE static void run(const T* x, Index rows, Index n, SoftmaxOut<T> out) {
         using Pack = simd::PackOf<T, Bytes>;
         constexpr Index lanes = Pack::size;
-        constexpr T lowest = -std::numeric_limits<T>::infinity();
+        constexpr T lowest = -gradus::detail::unbounded<T>;
         const PacksOfRows<T, Bytes> packs(n);
         const T *const x_end = x + rows * n, *const y_end = out.y + rows * n;
         T* y = out.y;
@@ -64,9 +78,8 @@ struct SoftmaxRows {
             }
             const Pack top = simd::across(
                 each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return max(a, b); });
-            // From a row of all -inf nothing is subtracted: its sum is 0, its softmax NaN. A row with +inf is
-            // NaN in any case, by inf - inf.
-            const Pack shift = select(top > Pack(lowest), top, Pack(T(0)));
+            // From a row of all -inf nothing is subtracted: its sum is 0, its softmax NaN.
+            const Pack shift = select(top >= Pack(std::numeric_limits<T>::lowest()), top, Pack(T(0)));
             T numbers[std::size_t{lanes}];
             shift.store(numbers);
             // What will be divided waits where rows do not overlap: reading what two stores have written is
@@ -78,20 +91,22 @@ struct SoftmaxRows {
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
                 T* const to = exps + k * pitch;
-                Pack total(T(0));
+                Pack run(T(0));
+                SumOfRuns<Pack> total;
                 for (Index i = 0; i < n; i += lanes) {  // one body for all packs: exp is compiled once
                     const bool tail = i == packs.whole;
                     if (out.beyond_cache) {  // memory would wait while exp is computed
                         __builtin_prefetch(row + count * n + i);
                         if (waits && !out.past_cache) __builtin_prefetch(y + k * n + i, 1);
                     }
-                    Pack e = exp_of_negative((tail ? packs.load_tail(row + i, x_end) : Pack::load(row + i)) -
-                                             Pack(numbers[k]));
+                    const Pack v = tail ? packs.load_tail(row + i, x_end) : Pack::load(row + i);
+                    Pack e = exp_of_negative(below_largest<T>(v, Pack(numbers[k])));
                     tail ? packs.store_tail(e, to + i, exps_end) : e.store(to + i);
                     if (tail) e = select(packs.own, e, Pack(T(0)));
-                    total += e;
+                    run += e;
+                    if ((i + lanes) % (sum_run * lanes) == 0) total.add(run), run = Pack(T(0));
                 }
-                each[k] = total;
+                each[k] = total.total(run);
             }
             const Pack sum =
                 simd::across(each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA { return a + b; });
@@ -141,15 +156,19 @@ struct SoftmaxRowsBack {
             for (Pack& pack : each) pack = Pack(T(0));
             for (Index k = 0; k < count; ++k) {
                 const T *const a = y + k * n, *const b = dy + k * n;
-                Pack total(T(0));
-                for (Index i = 0; i < packs.whole; i += lanes)
-                    total = fma(Pack::load(a + i), Pack::load(b + i), total);
+                Pack run(T(0));
+                SumOfRuns<Pack> total;
+                for (Index i = 0; i < packs.whole;) {
+                    const Index run_end = std::min(packs.whole, i + sum_run * lanes);
+                    for (; i < run_end; i += lanes) run = fma(Pack::load(a + i), Pack::load(b + i), run);
+                    if (i < packs.whole) total.add(run), run = Pack(T(0));
+                }
                 if (packs.rest > 0) {
                     const Pack product =
                         packs.load_tail(a + packs.whole, y_end) * packs.load_tail(b + packs.whole, dy_end);
-                    total += select(packs.own, product, Pack(T(0)));
+                    run += select(packs.own, product, Pack(T(0)));
                 }
-                each[k] = total;
+                each[k] = total.total(run);
             }
             T dots[std::size_t{lanes}];
             simd::across(each, [](const Pack& a, const Pack& b) GRADUS_INLINE_LAMBDA {
@@ -211,25 +230,38 @@ private:
     }
 };
 
+/// Ends the runs of some columns and begins the next ones.
+template <class Pack, std::size_t N>
+GRADUS_INLINE void add_runs(SumOfRuns<Pack> (&sums)[N], Pack (&runs)[N], int count) {
+    for (int k = 0; k < count; ++k) {
+        sums[k].add(runs[k]);
+        runs[k] = Pack(typename Pack::Value(0));
+    }
+}
+
 template <class T, bool Divide>
 struct SoftmaxColumns {
     template <int Bytes>
     GRADUS_INLINE static void run(const T* x, Index n, Index inner, Index columns, SoftmaxOut<T> out) {
         using Pack = simd::PackOf<T, Bytes>;
-        constexpr T lowest = -std::numeric_limits<T>::infinity();
+        constexpr T lowest = -gradus::detail::unbounded<T>;
         for (PacksOfColumns<T, Bytes> packs(columns); !packs.done(); packs.next()) {
             Pack shift[packs.most], total[packs.most];
+            SumOfRuns<Pack> runs[packs.most];
             for (int k = 0; k < packs.count; ++k) shift[k] = Pack(lowest), total[k] = Pack(T(0));
             for (Index i = 0; i < n; ++i)
                 for (int k = 0; k < packs.count; ++k) shift[k] = max(packs.load(x + i * inner, k), shift[k]);
             for (int k = 0; k < packs.count; ++k)
-                shift[k] = select(shift[k] > Pack(lowest), shift[k], Pack(T(0)));
-            for (Index i = 0; i < n; ++i)
+                shift[k] = select(shift[k] >= Pack(std::numeric_limits<T>::lowest()), shift[k], Pack(T(0)));
+            for (Index i = 0; i < n; ++i) {
+                if (i > 0 && i % sum_run == 0) add_runs(runs, total, packs.count);
                 for (int k = 0; k < packs.count; ++k) {
-                    const Pack e = exp(packs.load(x + i * inner, k) - shift[k]);
+                    const Pack e = exp(below_largest<T>(packs.load(x + i * inner, k), shift[k]));
                     packs.store(e, out.y + i * inner, k);
                     total[k] += e;
                 }
+            }
+            for (int k = 0; k < packs.count; ++k) total[k] = runs[k].total(total[k]);
             if constexpr (Divide) {
                 for (int k = 0; k < packs.count; ++k) total[k] = 1 / total[k];
                 for (Index i = 0; i < n; ++i)
@@ -253,10 +285,14 @@ struct SoftmaxColumnsBack {
         using Pack = simd::PackOf<T, Bytes>;
         for (PacksOfColumns<T, Bytes> packs(columns); !packs.done(); packs.next()) {
             Pack dot[packs.most];
+            SumOfRuns<Pack> runs[packs.most];
             for (int k = 0; k < packs.count; ++k) dot[k] = Pack(T(0));
-            for (Index i = 0; i < n; ++i)
+            for (Index i = 0; i < n; ++i) {
+                if (i > 0 && i % sum_run == 0) add_runs(runs, dot, packs.count);
                 for (int k = 0; k < packs.count; ++k)
                     dot[k] = fma(packs.load(y + i * inner, k), packs.load(dy + i * inner, k), dot[k]);
+            }
+            for (int k = 0; k < packs.count; ++k) dot[k] = runs[k].total(dot[k]);
             for (Index i = 0; i < n; ++i)
                 for (int k = 0; k < packs.count; ++k)
                     packs.store(packs.load(y + i * inner, k) * (packs.load(dy + i * inner, k) - dot[k]),
@@ -269,12 +305,12 @@ struct SoftmaxColumnsBack {
 template <class T>
 void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) {
     using std::exp, std::log;
-    const T lowest = T(-std::numeric_limits<double>::infinity());
-    T top = lowest, sum(0);
+    T top = extreme<T>(-1);
     for (Index i = 0; i < n; ++i)
         if (x[i * inner] > top || top != top) top = x[i * inner];
-    if (!(top > lowest)) top = T(0);
-    for (Index i = 0; i < n; ++i) sum = sum + (out.y[i * inner] = exp(x[i * inner] - top));
+    if (!(top >= T(std::numeric_limits<T>::lowest()))) top = T(0);
+    const T sum = sum_in_runs<T>(
+        n, [&](Index i) { return out.y[i * inner] = exp(below_largest<T>(x[i * inner], top)); });
     if (out.sums)
         *out.sums = sum, *out.log_sums = log(sum), *out.largest = top;
     else
@@ -282,8 +318,7 @@ void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) 
 }
 template <class T>
 void softmax_column_back(const T* y, const T* dy, Index n, Index inner, T* dx) {
-    T dot(0);
-    for (Index i = 0; i < n; ++i) dot = dot + y[i * inner] * dy[i * inner];
+    const T dot = sum_in_runs<T>(n, [&](Index i) { return T(y[i * inner] * dy[i * inner]); });
     for (Index i = 0; i < n; ++i) dx[i * inner] = y[i * inner] * (dy[i * inner] - dot);
 }
 
@@ -343,8 +378,9 @@ void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
 
 }  // namespace detail
 
-/// exp(x - largest) along an axis, the sums of that and their logarithms, and the largest x. Softmax is exps
-/// / sums; its logarithm is (x - largest) - log_sums, in this order, which keeps all digits where x is large.
+/// exp(x - largest) along an axis, the sums of that and their logarithms, and the largest x (0 where all are
+/// -inf). Softmax is exps / sums; its logarithm is below_largest(x, largest) - log_sums, in this order, which
+/// keeps all digits where x is large.
 template <class T>
 struct SoftmaxParts {
     Tensor<T> exps, sums, log_sums, largest;  // of x's shape; the others have size 1 along the axis

@@ -112,7 +112,7 @@ struct SpreadWindows {
     /// channels, if there are enough of them, and finds few taps in each phase. This one adds up the more
     /// products in registers, the more output channels there are.
     static bool pays(const ConvSizes& s) {
-        if (s.batch * s.in * s.out == 0) return false;
+        if (s.batch * s.in * s.out == 0 || s.kernel.area() > run_terms) return false;  // one run per pixel
         const bool few = s.in < tile_sizes<T>().columns && s.out >= 2 * s.in;
         return few || (s.stride != Size2(1) && s.kernel != Size2(1) && s.out >= 16);
     }

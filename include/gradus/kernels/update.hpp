@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "gradus/core/parallel.hpp"
@@ -111,18 +113,18 @@ void for_update_blocks(const UpdateSegments<T>& segments, const void* rules, std
     });
 }
 
-/// The sum or the greatest of |x|, or of x², in double.
+/// The sum or the greatest of |x · scale|, or of its square, in double.
 template <class F, class T>
 struct LengthKernel {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index n, bool squared, double* result) {
+    GRADUS_INLINE static void run(const T* x, Index n, bool squared, double scale, double* result) {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(double));
         using Pack = simd::Pack<T, lanes>;
         using Wide = simd::Pack<double, lanes>;
         const F f;
         Wide total[4] = {0.0, 0.0, 0.0, 0.0};
         const auto add = [&](Wide& sum, const Pack& part) GRADUS_INLINE_LAMBDA {
-            const Wide wide = simd::convert<double>(part);
+            const Wide wide = simd::convert<double>(part) * Wide(scale);
             sum = f(sum, squared ? wide * wide : simd::abs(wide));
         };
         Index i = 0;
@@ -136,15 +138,15 @@ struct LengthKernel {
 };
 
 template <class F, class T>
-double length(const UpdateSegments<T>& segments, bool squared) {
+double length(const UpdateSegments<T>& segments, bool squared, double scale = 1) {
     gradus::detail::RecycledVector<double> parts(most_pieces(segments));
     const std::size_t count = for_update_pieces(segments, [&](Index i, const UpdatePiece& piece) {
         simd::run<LengthKernel<F, T>>(static_cast<const T*>(segments[piece.segment].arrays[0] + piece.begin),
-                                      piece.size, squared, &parts[static_cast<std::size_t>(i)]);
+                                      piece.size, squared, scale, &parts[static_cast<std::size_t>(i)]);
     });
     double total = 0;
     for (std::size_t i = 0; i < count; ++i) total = F{}(total, parts[i]);
-    return squared ? std::sqrt(total) : total;
+    return squared ? std::sqrt(total) / scale : total / scale;
 }
 
 }  // namespace detail
@@ -160,10 +162,17 @@ void update(const F* rules, const UpdateSegments<T>& segments) {
 }
 
 /// (Σ |x|ᵖ)^(1/p) over the first array of all segments, for p = 1, 2 or infinity (the greatest |x|): added up
-/// in double and in an order that depends on the sizes alone. NaN if there is one.
+/// in double and in an order that depends on the sizes alone. NaN if there is one. Squares neither overflow
+/// nor vanish.
 template <class T>
 double total_norm(const UpdateSegments<T>& segments, double p) {
-    return p > 2 ? detail::length<MaxOf>(segments, false) : detail::length<SumOf>(segments, p == 2);
+    if (p > 2) return detail::length<MaxOf>(segments, false);
+    const double norm = detail::length<SumOf>(segments, p == 2);
+    // Of floats, squares are always in the range of double.
+    if (p == 1 || std::is_same_v<T, float> || (norm > 1e-140 && norm < 1e150)) return norm;
+    const double greatest = detail::length<MaxOf>(segments, false);
+    if (!(greatest > 0 && greatest <= std::numeric_limits<double>::max())) return greatest;
+    return detail::length<SumOf>(segments, true, scale_to_1(greatest));
 }
 
 }  // namespace gradus::kernels

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/winograd_tiles.hpp"
 
 // Convolutions of 3 x 3 and 5 x 5 taps and stride 1 between many channels with a fraction of the
@@ -40,7 +41,7 @@ struct ProductArgs {
 
 /// Products that are added up one after the other. The sums of such runs are added up in turn: for 3 x 3 taps
 /// and many channels, that halves the error.
-inline constexpr Index run_length = 32;
+inline constexpr Index short_run = 32;
 
 /// The matrix products at all points, where the time goes.
 template <class T>
@@ -49,13 +50,13 @@ struct Products {
     GRADUS_INLINE static void tile(const ProductArgs<T>& args, const T* a, const T* b, T* c) {
         using Pack = simd::PackOf<T, Bytes>;
         constexpr Index lanes = Pack::size;
-        for (Index done = 0; done < args.depth; done += run_length) {
+        for (Index done = 0; done < args.depth; done += short_run) {
             Pack sum[Rows][Packs];
 #pragma GCC unroll 12
             for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
                 for (std::size_t v = 0; v < Packs; ++v) sum[i][v] = Pack(T(0));
-            const Index count = std::min(run_length, args.depth - done);
+            const Index count = std::min(short_run, args.depth - done);
             for (Index k = 0; k < count; ++k, a += args.a_column, b += 2 * lanes) {
                 Pack column[Packs];
 #pragma GCC unroll 2
@@ -295,6 +296,7 @@ struct Convolution {
 template <class T>
 bool pays(const ConvSizes& s) {
     if (s.stride != Size2(1) || s.dilation != Size2(1)) return false;
+    if (std::max(s.in, s.out) > short_run * run_terms) return false;  // too many short runs in a row
     const Index channels = std::min(s.in, s.out);
     if (s.kernel == Size2(3))
         return channels >= (s.result.area() < 64 ? 24 : 16) && std::min(s.result.height, s.result.width) >= 3;
@@ -321,39 +323,64 @@ void for_groups(const ConvSizes& s, const Visit& visit) {
     });
 }
 
-/// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null.
+/// The ranges of images, or of what is pooled of them, of a group.
+template <class T, class Code>
+Ranges<T> ranges_of(const PooledImages<const T, Code>& x, Index batch, Index channels, const Size2& size) {
+    return Ranges<T>(batch, ceil_div(channels, tile_sizes<T>().columns), x.codes ? x.pool->pooled() : size);
+}
+
+/// Marks the images of group g whose output gradients are uneven. The tiles that add to an input pixel read
+/// up to three pixels beyond the window that it sees.
+template <class T, class Code>
+void mark_gradients(const ConvSizes& s, const PooledImages<const T, Code>& dy, const Ranges<T>& ranges,
+                    Index g, Marks& marks) {
+    const Index cell = dy.codes ? std::max(dy.pool->window.height, dy.pool->window.width) : 1;
+    const Index taps = std::max<Index>(1, s.kernel.height / cell);
+    ranges.mark(taps, taps - 1, tile_size - 1, marks.data() + g, s.groups);
+}
+
+/// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null. The results of images that are marked
+/// are not accurate.
 template <class T>
-void forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias,
-             const PooledImages<T, std::uint8_t>& y) {
+Marks forward(const ConvSizes& s, const T* padded, const T* weight, const T* bias,
+              const PooledImages<T, std::uint8_t>& y) {
+    Marks marks(static_cast<std::size_t>(s.batch * s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
         using From = InputTransform<taps()>;
         using To = OutputTransform<taps()>;
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, From> windows{
-            {padded + g * s.in * s.padded.area()}, s.in, s.groups * s.in, s.padded, grid};
+        const PooledImages<const T, const std::uint8_t> x{padded + g * s.in * s.padded.area()};
+        Ranges<T> ranges = ranges_of(x, s.batch, s.in, s.padded);
+        const Windows<T, From> windows{x, s.in, s.groups * s.in, s.padded, grid, &ranges};
         const Patches<T, To> patches{
             group_at(y, g * s.out * s.result.area()), s.out, s.groups * s.out, s.result, {0, 0}, grid,
             bias ? bias + g * s.out : nullptr};
         const Weights<T> weights{weight + g * s.out * s.taps(), s.out, s.in, s.taps(), s.kernel.area()};
         Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        ranges.mark(s.kernel.height, 0, 0, marks.data() + g, s.groups);
     });
+    return marks;
 }
 
-/// dx, without the padding.
+/// dx, without the padding. Those of images that are marked are not accurate.
 template <class T>
-void input_gradient(const ConvSizes& s, const PooledImages<const T, const std::uint8_t>& dy, const T* weight,
-                    T* dx) {
+Marks input_gradient(const ConvSizes& s, const PooledImages<const T, const std::uint8_t>& dy, const T* weight,
+                     T* dx) {
+    Marks marks(static_cast<std::size_t>(s.batch * s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
         using From = OutputAdjoint<taps()>;
         using To = InputAdjoint<taps()>;
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, From> windows{group_at(dy, g * s.out * s.result.area()), s.out, s.groups * s.out,
-                                       s.result, grid};
+        const auto gradients = group_at(dy, g * s.out * s.result.area());
+        Ranges<T> ranges = ranges_of(gradients, s.batch, s.out, s.result);
+        const Windows<T, From> windows{gradients, s.out, s.groups * s.out, s.result, grid, &ranges};
         const Patches<T, To> patches{
             {dx + g * s.in * s.image.area()}, s.in, s.groups * s.in, s.image, s.before, grid};
         const Weights<T> weights{weight + g * s.out * s.taps(), s.in, s.out, s.kernel.area(), s.taps()};
         Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        mark_gradients(s, gradients, ranges, g, marks);
     });
+    return marks;
 }
 
 }  // namespace gradus::kernels::detail::winograd

@@ -7,6 +7,7 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/kernels/pack_pixels.hpp"
 #include "gradus/kernels/pool_block.hpp"
+#include "gradus/kernels/winograd_ranges.hpp"
 #include "gradus/kernels/winograd_transforms.hpp"
 
 // Winograd's filtering: from images to values of tiles at the points, and back. Both ways lead through a
@@ -91,6 +92,7 @@ struct Windows {
     PooledImages<const T, const std::uint8_t> x;
     Index channels, planes;  // planes: channels of an image, of which these are some
     Size2 size, grid;        // grid: windows of an image
+    Ranges<T>* ranges;       // learn what is read
     Index panel = tile_sizes<T>().columns;
     Index pitch = grid.width * tile_size + window - tile_size, line = pitch * panel;
     gradus::detail::RecycledVector<Index> at = places(window, size.width, pitch, panel);
@@ -99,6 +101,7 @@ struct Windows {
 
     /// The windows of `part`, those of panel p.
     void run(Index p, const Part& part, Spectrum<T> to) const {
+        learn_range(p, part);
         Tensor<T> memory = Tensor<T>::uninitialized({window * line});
         T* const band = memory.mutable_data();
         for (Index i = 0; i < window; ++i)
@@ -113,6 +116,20 @@ struct Windows {
                                   {to.data, points * to.point, to.point, to.tile}, grid.width, packs);
                 to.data += grid.width * to.tile;
             }
+    }
+
+    /// Rows of tiles share lines; each learns those where it begins, and the last one the rest.
+    void learn_range(Index p, const Part& part) const {
+        const Size2 plane = x.codes ? x.pool->pooled() : size;
+        const Index unit = x.codes ? x.pool->window.height : 1;
+        const auto first_line = [&](Index row) {
+            return row == grid.height ? plane.height
+                                      : std::min(plane.height, ceil_div(row * tile_size, unit));
+        };
+        for (Index image = part.image; image < part.image + part.images; ++image)
+            ranges->learn(p, image, first_line(part.row), first_line(part.row + part.rows),
+                          x.values + (image * planes + p * panel) * plane.area(),
+                          std::min(panel, channels - p * panel));
     }
 
     /// Lines top + kept ... of the image to the lines of the band from `kept` on.

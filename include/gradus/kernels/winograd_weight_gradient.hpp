@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "gradus/kernels/long_sums.hpp"
 #include "gradus/kernels/winograd.hpp"
 
 // The gradient of the weight by Winograd's filtering, dg = Gᵀ [Σ (A dy Aᵀ) . (Bᵀ d B)] G: at each point, the
@@ -17,6 +18,7 @@ struct WeightGradient {
     static constexpr Index side = static_cast<Index>(Points<Taps>::count), points = side * side;
     static constexpr Index taps = static_cast<Index>(Taps * Taps);
     static constexpr Index pass_tiles = 128;  // whose values stay in the cache
+    static constexpr Index most_passes = 16;  // of a piece of long_sums.hpp: at most 64 of our short runs
 
     const Windows<T, InputTransform<Taps>>& x;
     const Windows<T, OutputAdjoint<Taps>>& dy;
@@ -37,21 +39,33 @@ struct WeightGradient {
     gradus::detail::RecycledVector<Index> weight_at = places(1, part* taps, 0, panel);
 
     void run() const {
-        const Index tasks = parts * dy.panels();
+        const Index tasks = parts * dy.panels(), count = passes.count();
         Tensor<T> memory = Tensor<T>::uninitialized({points * v_point + dy.panels() * points * m_point});
         Tensor<T> sum_memory = Tensor<T>::uninitialized({single ? 0 : tasks * points * sum_point});
         T *const v = memory.mutable_data(), *const m = v + points * v_point;
-        T* const sums = sum_memory.mutable_data();
-        for (Index i = 0; i < passes.count(); ++i) {
-            const Part pass = passes[i];
-            transform_images(pass, v, m);
-            parallel_for(tasks, 1, [&](Index begin, Index end) {
-                for (Index task = begin; task < end; ++task)
-                    run_task(task / parts, task % parts, i == 0, i + 1 == passes.count(),
-                             pass.images * pass.rows * grid.width, v, m,
-                             single ? nullptr : sums + task * points * sum_point);
-            });
-        }
+        const bool pieces = count > most_passes;
+        add_pieces(Index{0}, count, most_passes, sum_memory.numel(), sum_memory.mutable_data(),
+                   [&](Index first, Index last, T* sums) {
+                       for (Index i = first; i < last; ++i) {
+                           const Part pass = passes[i];
+                           transform_images(pass, v, m);
+                           parallel_for(tasks, 1, [&](Index begin, Index end) {
+                               for (Index task = begin; task < end; ++task)
+                                   run_task(task / parts, task % parts, i == first, !pieces && i + 1 == count,
+                                            pass.images * pass.rows * grid.width, v, m,
+                                            single ? nullptr : sums + task * points * sum_point);
+                           });
+                       }
+                   });
+        if (pieces) write_all(tasks, sum_memory.data());
+    }
+
+    void write_all(Index tasks, const T* sums) const {
+        parallel_for(tasks, 1, [&](Index begin, Index end) {
+            Tensor<T> memory = Tensor<T>::uninitialized({part * taps * panel});
+            for (Index task = begin; task < end; ++task)
+                write(task / parts, task % parts, sums + task * points * sum_point, memory.mutable_data());
+        });
     }
 
     void transform_images(const Part& pass, T* v, T* m) const {
@@ -82,11 +96,13 @@ struct WeightGradient {
             points,    v + q * part,       v_point, 1,     v_tile, m + p * points * m_point, m_point, sum,
             sum_point, round_up(count, 4), tiles,   packs, first};
         simd::run<Products<T>>(&args);
-        if (last) write(p, q, sum, count, packs, memory.mutable_data() + (sums ? 0 : points * sum_point));
+        if (last) write(p, q, sum, memory.mutable_data() + (sums ? 0 : points * sum_point));
     }
 
-    void write(Index p, Index q, const T* sum, Index count, Index packs, T* pixels) const {
+    void write(Index p, Index q, const T* sum, T* pixels) const {
         constexpr Index n = static_cast<Index>(Taps);
+        const Index count = std::min(part, x.channels - q * part);
+        const Index packs = packs_of(dy.channels - p * panel, panel);
         transform<WeightAdjoint<Taps>, T>({sum, side * sum_point, sum_point, panel},
                                           {pixels, n * panel, panel, taps * panel}, count, packs);
         const Pixels to{x.channels * taps, std::min(panel, dy.channels - p * panel), count * taps,
@@ -96,18 +112,30 @@ struct WeightGradient {
     }
 };
 
-/// dweight; there must be images.
+/// dweight; there must be images. Those of groups that are marked are not accurate.
 template <class T>
-void weight_gradient(const ConvSizes& s, const T* padded, const PooledImages<const T, const std::uint8_t>& dy,
-                     T* dweight) {
+Marks weight_gradient(const ConvSizes& s, const T* padded,
+                      const PooledImages<const T, const std::uint8_t>& dy, T* dweight) {
+    Marks marks(static_cast<std::size_t>(s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
         const Size2 grid = tiles_of(s.result);
-        const Windows<T, InputTransform<taps()>> from{
-            {padded + g * s.in * s.padded.area()}, s.in, s.groups * s.in, s.padded, grid};
-        const Windows<T, OutputAdjoint<taps()>> gradients{group_at(dy, g * s.out * s.result.area()), s.out,
-                                                          s.groups * s.out, s.result, grid};
-        WeightGradient<T, taps()>{from, gradients, s.batch, dweight + g * s.out * s.taps()}.run();
+        const PooledImages<const T, const std::uint8_t> x{padded + g * s.in * s.padded.area()};
+        const auto gradients = group_at(dy, g * s.out * s.result.area());
+        Ranges<T> x_ranges = ranges_of(x, s.batch, s.in, s.padded);
+        Ranges<T> dy_ranges = ranges_of(gradients, s.batch, s.out, s.result);
+        const Windows<T, InputTransform<taps()>> x_windows{x,        s.in, s.groups * s.in,
+                                                           s.padded, grid, &x_ranges};
+        const Windows<T, OutputAdjoint<taps()>> dy_windows{gradients, s.out, s.groups * s.out,
+                                                           s.result,  grid,  &dy_ranges};
+        WeightGradient<T, taps()>{x_windows, dy_windows, s.batch, dweight + g * s.out * s.taps()}.run();
+        Marks images(static_cast<std::size_t>(s.batch));
+        x_ranges.mark(s.kernel.height, 0, 0, images.data(), 1);
+        ConvSizes group = s;
+        group.groups = 1;
+        mark_gradients(group, gradients, dy_ranges, 0, images);
+        for (const unsigned char image : images) marks[static_cast<std::size_t>(g)] |= image;
     });
+    return marks;
 }
 
 }  // namespace gradus::kernels::detail::winograd

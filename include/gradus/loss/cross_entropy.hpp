@@ -23,16 +23,27 @@ namespace detail {
 /// Σ −q log softmax(x) over the classes, for targets q that broadcast to the scores: [batch, 1, inner].
 template <class T>
 Tensor<T> soft_losses(const ClassSoftmax<T>& p, const Tensor<T>& q) {
-    const auto term = []<class V>(const V& x, const V& largest, const V& log_sum, const V& share)
-                          GRADUS_INLINE_LAMBDA {
-                              using simd::select;  // a class that cannot be and has not to be costs nothing
-                              return V(select(share == V(0), V(0), V(share * ((largest - x) + log_sum))));
-                          };
+    const auto term = []<class V>(const V& x, const V& largest, const V& log_sum,
+                                  const V& share) GRADUS_INLINE_LAMBDA {
+        using simd::select;  // a class that cannot be and has not to be costs nothing
+        return V(select(share == V(0), V(0), V(share * (log_sum - kernels::below_largest<T>(x, largest)))));
+    };
     return kernels::reduce<kernels::SumOf>(
         kernels::map("cross_entropy", vectorized(term), p.x, p.largest, p.log_sums, q), 1u << 1);
 }
 
-/// exps · factor − q · dy: its gradient, where factor is dy Σ q / sums.
+/// dy Σ q / sums: 0 where there are no targets, even if there are no classes left either.
+template <class T>
+Tensor<T> soft_factor(const Tensor<T>& dy, const Tensor<T>& q, const Tensor<T>& sums) {
+    return kernels::map(
+        "cross_entropy",
+        [](const T& d, const T& share, const T& sum) {
+            return share == T(0) && sum == T(0) ? T(0) : T(d * share / sum);
+        },
+        dy, kernels::reduce<kernels::SumOf>(q, 1u << 1), sums);
+}
+
+/// exps · factor − q · dy: its gradient.
 template <class T>
 Tensor<T> soft_gradient(const Tensor<T>& exps, const Tensor<T>& factor, const Tensor<T>& q,
                         const Tensor<T>& dy) {
@@ -47,6 +58,16 @@ T checked_smoothing(const CrossEntropyOptions<T>& options) {
         fail<ValueError>("cross_entropy", "label_smoothing must be at least 0 and less than 1",
                          options.label_smoothing);
     return T(options.label_smoothing);
+}
+
+/// Class numbers that are no integers are the usual mistake.
+[[noreturn, gnu::cold]] inline void refuse_probabilities(const Shape& logits, const Shape& given) {
+    const bool labels = logits.rank() >= 2 && given.numel() == logits.without(1).numel() && logits[1] != 1;
+    fail<ShapeError>("cross_entropy",
+                     labels ? "class numbers are a Tensor<Index> [batch, ...], so cast<Index>(labels) first; "
+                              "probabilities have the shape of the logits"
+                            : "needs logits [batch, classes, ...] and probabilities of the same shape",
+                     logits, given);
 }
 
 /// What smoothing adds to the target of each class: weight · smoothing / classes, [classes, 1].
@@ -65,19 +86,29 @@ struct LabelTargets {
     Tensor<T> spread;  // and what every class has beside that; empty without smoothing
     T spread_sum = T(0);
 
-    /// One term per position; 0 where the label is ignored, whatever the logits are.
+    /// The sum of the targets at position i, whose label is not ignored.
+    T share_of(Index i) const { return at_label * labels.weight(i) + spread_sum; }
+    /// False where there is nothing to learn: the label is ignored, or all its weights are 0.
+    bool counts(Index i) const { return !labels.ignores(i) && !(share_of(i) == T(0)); }
+
+    /// One term per position; 0 where nothing counts, whatever the logits are.
     Tensor<T> losses(const ClassSoftmax<T>& p) const {
         Tensor<T> result = Tensor<T>::uninitialized(p.sums.shape());
         T* const loss = result.mutable_data();
         const T *const x = p.x.data(), *const largest = p.largest.data(), *const log_sums = p.log_sums.data();
         const Index inner = labels.axis.inner, classes = spread.numel();
         labels.axis.for_each([&](Index i, Index first) {
-            const auto cost = [&](Index c) { return (largest[i] - x[first + c * inner]) + log_sums[i]; };
+            // A class that cannot be and has not to be costs nothing.
+            const auto cost = [&](Index c, const T& share) {
+                if (share == T(0)) return T(0);
+                return T(share * (log_sums[i] - kernels::below_largest<T>(x[first + c * inner], largest[i])));
+            };
             loss[i] = T(0);
             if (labels.ignores(i)) return;
-            for (Index c = 0; c < classes; ++c)  // a class that cannot be and has not to be costs nothing
-                if (spread.data()[c] != T(0)) loss[i] = loss[i] + spread.data()[c] * cost(c);
-            loss[i] = loss[i] + at_label * labels.weight(i) * cost(labels[i]);
+            if (classes > 0)
+                loss[i] = kernels::detail::sum_in_runs<T>(classes,
+                                                          [&](Index c) { return cost(c, spread.data()[c]); });
+            loss[i] = loss[i] + cost(labels[i], T(at_label * labels.weight(i)));
         });
         return result;
     }
@@ -89,13 +120,12 @@ struct LabelTargets {
         const Index step = dy.numel() == 1 ? 0 : 1, inner = labels.axis.inner, classes = spread.numel();
         const auto seed = [&, from = dy.data()](Index i) { return from[i * step] / divisor; };
         labels.axis.for_each([&](Index i, Index) {
-            if (!labels.ignores(i))
-                factor[i] = seed(i) * (at_label * labels.weight(i) + spread_sum) / sums.data()[i];
+            if (counts(i)) factor[i] = seed(i) * share_of(i) / sums.data()[i];
         });
         Tensor<T> result = exps * factors;
         T* const out = result.mutable_data();
         labels.axis.for_each([&](Index i, Index first) {
-            if (labels.ignores(i)) {  // 0 · NaN is not 0
+            if (!counts(i)) {  // 0 · NaN is not 0
                 for (Index c = 0; c < labels.axis.classes; ++c) out[first + c * inner] = T(0);
                 return;
             }
@@ -115,6 +145,9 @@ struct LabelTargets {
 /// weight. Softmax and logarithm are one step, so large logits do not overflow and unlikely classes keep
 /// their accuracy. With label_smoothing ε the label counts 1 − ε, and each class c adds ε w[c] / classes of
 /// its own −log softmax. `mean` is weighted: over the sum of w[label], so NaN if nothing counts.
+/// A class that is masked out by a logit of −inf costs nothing where its share of the target is 0, and
+/// infinitely much where it is not: at a label, or by smoothing (a class weight of 0 takes it out of that).
+/// Gradients are finite in both cases. What is ignored or has the weight 0 costs nothing whatever its logits.
 /// dlogits = w (softmax(logits) − one_hot(label)) · dy without smoothing, over that sum for `mean`
 /// logits [batch, classes] or [batch, classes, ...] (per pixel), labels [batch] or [batch, ...] in
 /// 0 ... classes − 1; the result is one number, or of the labels' shape with `none`.
@@ -158,9 +191,7 @@ requires std::same_as<T, U> Variable<T> cross_entropy(
     check<ValueError>(options.ignore_index < 0, "cross_entropy",
                       "ignore_index goes with labels; leave it out with probabilities");
     if (logits.rank() < 2 || !(probabilities.shape() == logits.shape()))
-        detail::fail<ShapeError>("cross_entropy",
-                                 "needs logits [batch, classes, ...] and probabilities of the same shape",
-                                 logits.shape(), probabilities.shape());
+        detail::refuse_probabilities(logits.shape(), probabilities.shape());
     const detail::ClassAxis axis(logits.shape());
     detail::check_class_weight("cross_entropy", options.weight, axis.classes);
     Tensor<T> q = probabilities.reshape(axis.scores());
@@ -171,13 +202,13 @@ requires std::same_as<T, U> Variable<T> cross_entropy(
     const T divisor = detail::divisor("cross_entropy", options.reduction, T(axis.positions()));
     const detail::ClassSoftmax<T> p(logits.value(), axis);
     const Tensor<T> losses = detail::soft_losses(p, q).reshape(logits.shape().without(1));
-    return record("cross_entropy", detail::reduced(losses, options.reduction, divisor),
-                  wrt(logits, [exps = p.exps, sums = p.sums, q, divisor, each,
-                               shape = logits.shape()](const Tensor<T>& dy) {
-                      const Tensor<T> seed = (dy / divisor).reshape(each ? sums.shape() : Shape{1, 1, 1});
-                      const Tensor<T> factor = seed * kernels::reduce<kernels::SumOf>(q, 1u << 1) / sums;
-                      return detail::soft_gradient(exps, factor, q, seed).reshape(shape);
-                  }));
+    return record(
+        "cross_entropy", detail::reduced(losses, options.reduction, divisor),
+        wrt(logits, [exps = p.exps, sums = p.sums, q, divisor, each,
+                     shape = logits.shape()](const Tensor<T>& dy) {
+            const Tensor<T> seed = (dy / divisor).reshape(each ? sums.shape() : Shape{1, 1, 1});
+            return detail::soft_gradient(exps, detail::soft_factor(seed, q, sums), q, seed).reshape(shape);
+        }));
 }
 
 }  // namespace gradus

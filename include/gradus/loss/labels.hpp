@@ -40,6 +40,17 @@ private:
     }
 };
 
+/// What labels of a wrong shape were meant to be.
+[[gnu::cold]] inline const char* label_remedy(const Shape& scores, const Shape& labels) {
+    if (scores.rank() < 2) return "";
+    const Shape right = scores.without(1);
+    if (labels.rank() == right.rank() + 1 && labels[-1] == 1 && labels.without(-1) == right)
+        return "; squeeze(labels, -1) first";
+    if (labels == scores.with(1, 1)) return "; squeeze(labels, 1) first";
+    if (labels == scores) return ", class numbers; argmax(labels, 1) of one-hot labels";
+    return "";
+}
+
 /// Throws ShapeError unless there is one weight per class.
 template <class T>
 void check_class_weight(const char* operation, const Tensor<T>& weight, Index classes) {
@@ -86,9 +97,8 @@ public:
         Index* const count = counts.mutable_data();
         for (Index i = 0; i < labels_.numel(); ++i)
             if (!ignores(i)) ++count[(*this)[i]];
-        T total(0);
-        for (Index c = 0; c < axis.classes; ++c) total = total + T(count[c]) * weight_.data()[c];
-        return total;
+        return kernels::detail::sum_in_runs<T>(axis.classes,
+                                               [&](Index c) { return T(T(count[c]) * weight_.data()[c]); });
     }
 
     const ClassAxis axis;
@@ -97,7 +107,8 @@ private:
     [[noreturn, gnu::cold]] static Shape refuse_shapes(const char* operation, const char* scores_name,
                                                        const Shape& scores, const Shape& labels) {
         fail<ShapeError>(operation,
-                         text_of({"needs ", scores_name, " [batch, classes, ...] and labels [batch, ...]"}),
+                         text_of({"needs ", scores_name, " [batch, classes, ...] and labels [batch, ...]",
+                                  label_remedy(scores, labels)}),
                          scores, labels);
     }
     [[noreturn, gnu::cold]] void refuse_label(const char* operation, Index i) const {

@@ -18,6 +18,7 @@ struct NllOptions {
 /// −w x[label] at every position: the negative log-likelihood of the right class, where x are logarithms of
 /// probabilities, such as log_softmax gives. `mean` is weighted: over the sum of w[label], so NaN if nothing
 /// counts.       dx = −w dy at the label, else 0; over that sum for `mean`
+/// A label of a class with x = −inf costs infinitely much, and nothing if its weight is 0.
 /// x [batch, classes] or [batch, classes, ...], labels [batch] or [batch, ...]; the result is one number, or
 /// of the labels' shape with `none`.
 /// Throws ShapeError if the shapes do not fit, ValueError for a label out of range.
@@ -31,7 +32,8 @@ Variable<T> nll(const Variable<T>& x, const Tensor<Index>& labels,
     T* const loss = losses.mutable_data();
     const T* const score = x.value().data();
     right.axis.for_each([&](Index i, Index first) {
-        loss[i] = right.ignores(i) ? T(0) : T(-right.weight(i) * score[first + right[i] * right.axis.inner]);
+        const bool counts = !right.ignores(i) && !(right.weight(i) == T(0));  // 0 · inf is not 0
+        loss[i] = counts ? T(-right.weight(i) * score[first + right[i] * right.axis.inner]) : T(0);
     });
     const bool each = options.reduction == Reduction::none;
     return record("nll", detail::reduced(losses, options.reduction, divisor),

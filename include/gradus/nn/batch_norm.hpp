@@ -5,6 +5,7 @@
 #include <string>
 
 #include "gradus/autograd/parameter.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/norm.hpp"
@@ -93,10 +94,14 @@ struct BatchNorm1d : detail::BatchNorm<T> {
 
     explicit BatchNorm1d(Index features, BatchNormOptions options = {})
         : detail::BatchNorm<T>(features, options) {}
+    template <std::size_t N>
+    BatchNorm1d(Index features, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, this->normalize(x, x.rank() == 2 || x.rank() == 3,
-                                            "[batch, features] or [batch, features, length]"));
+        return traced(this, [&] {
+            return this->normalize(x, x.rank() == 2 || x.rank() == 3,
+                                   "[batch, features] or [batch, features, length]");
+        });
     }
 };
 
@@ -107,9 +112,12 @@ struct BatchNorm2d : detail::BatchNorm<T> {
 
     explicit BatchNorm2d(Index features, BatchNormOptions options = {})
         : detail::BatchNorm<T>(features, options) {}
+    template <std::size_t N>
+    BatchNorm2d(Index features, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, this->normalize(x, x.rank() == 4, "[batch, features, height, width]"));
+        return traced(this,
+                      [&] { return this->normalize(x, x.rank() == 4, "[batch, features, height, width]"); });
     }
 };
 

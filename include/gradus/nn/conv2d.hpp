@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "gradus/autograd/parameter.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"
@@ -38,9 +39,16 @@ struct Conv2d {
           options{o.stride, o.padding, o.dilation, o.groups} {
         if (o.bias) bias.emplace(start({out}, in, o, generator));
     }
+    /// A kernel of this size, a number or a Size2, and all else by default.
+    template <gradus::detail::Extent Kernel>
+    Conv2d(Index in, Index out, Kernel kernel, Generator& generator = default_generator())
+        : Conv2d(in, out, Conv2dOptions{.kernel = kernel}, generator) {}
+    template <std::size_t N>
+    Conv2d(Index in, Index out, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options));
+        return traced(this,
+                      [&] { return bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options); });
     }
 
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }

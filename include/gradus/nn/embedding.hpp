@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gradus/autograd/parameter.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"
@@ -23,10 +24,16 @@ struct Embedding {
     [[gnu::cold]] Embedding(Index count, Index dim, EmbeddingOptions o = {},
                             Generator& generator = default_generator())
         : weight(start({count, dim}, o, generator)), options(o) {}
+    template <std::size_t N>
+    Embedding(Index count, Index dim, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Tensor<Index>& indices) const {
-        return traced(this, embedding(indices, static_cast<const Variable<T>&>(weight), options));
+        return traced(this,
+                      [&] { return embedding(indices, static_cast<const Variable<T>&>(weight), options); });
     }
+
+    template <gradus::detail::Text remedy = "cast<Index>(indices)", gradus::detail::WrongLabel<Index> L>
+    Variable<T> operator()(const Tensor<L>& indices) const = delete;  // cast<Index>(indices)
 
     auto fields() { return std::tuple(field("weight", weight)); }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "gradus/autograd/parameter.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/norm.hpp"
@@ -36,10 +37,14 @@ struct LayerNorm {
         weight.emplace(gradus::ones<T>(shape));
         bias.emplace(gradus::zeros<T>(shape));
     }
+    template <std::size_t N>
+    LayerNorm(const Shape& shape, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, weight ? layer_norm(x, *weight, *bias, {.eps = eps})
-                                   : layer_norm(x, normalized, {.eps = eps}));
+        return traced(this, [&] {
+            return weight ? layer_norm(x, *weight, *bias, {.eps = eps})
+                          : layer_norm(x, normalized, {.eps = eps});
+        });
     }
 
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }

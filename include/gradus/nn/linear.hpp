@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gradus/autograd/parameter.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/nn/init.hpp"
 #include "gradus/nn/trace.hpp"
@@ -31,9 +32,11 @@ struct Linear {
         : weight(start({out, in}, in, generator)) {
         if (options.bias) bias.emplace(start({out}, in, generator));
     }
+    template <std::size_t N>
+    Linear(Index in, Index out, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, bias ? linear(x, weight, *bias) : linear(x, weight));
+        return traced(this, [&] { return bias ? linear(x, weight, *bias) : linear(x, weight); });
     }
 
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }

@@ -195,6 +195,8 @@ Variable<T> softplus(const Variable<T>& x) {
 }
 
 /// exp(xᵢ) / Σⱼ exp(xⱼ) along one axis, without overflow.       dx = y (dy − Σ dy·y)
+/// Infinities are limits: −inf gives 0; +inf takes all, and several share it equally, as ties do in max. NaN
+/// where all are −inf: nothing is left to share between.
 template <class T>
 Variable<T> softmax(const Variable<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("softmax", axis);
@@ -204,13 +206,14 @@ Variable<T> softmax(const Variable<T>& x, int axis = -1) {
 }
 
 /// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy −
-/// eʸ Σ dy
+/// eʸ Σ dy. Infinities as in softmax: −inf gives −inf.
 template <class T>
 Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("log_softmax", axis);
     const auto p = kernels::softmax_parts(x.value(), a);
-    const auto difference = []<class V>(const V& v, const V& largest, const V& log_sum)
-                                GRADUS_INLINE_LAMBDA { return V((v - largest) - log_sum); };
+    const auto difference = []<class V>(const V& v, const V& largest, const V& log_sum) GRADUS_INLINE_LAMBDA {
+        return V(kernels::below_largest<T>(v, largest) - log_sum);
+    };
     return record(
         "log_softmax",
         kernels::map("log_softmax", kernels::vectorized(difference), x.value(), p.largest, p.log_sums),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -62,24 +63,29 @@ namespace detail {
     s.in = weight[1];
     s.out = weight[0] / o.groups;
     s.kernel = kernel;
-    s.stride = o.stride;
-    s.dilation = o.dilation;
     s.image = {x[2], x[3]};
-    const Size2 reach{o.dilation.height * (kernel.height - 1), o.dilation.width * (kernel.width - 1)};
+    const Size2 reach{saturated_product(o.dilation.height, kernel.height - 1),
+                      saturated_product(o.dilation.width, kernel.width - 1)};
     s.before = o.padding;
-    s.padded = {x[2] + 2 * o.padding.height, x[3] + 2 * o.padding.width};
+    s.padded = {saturated_sum(x[2], saturated_product(2, o.padding.height)),
+                saturated_sum(x[3], saturated_product(2, o.padding.width))};
     if (o.padding.same) {
         if (o.stride != Size2(1))
             fail<ValueError>("conv2d", "padding \"same\" needs stride 1; give the padding as a number",
                              o.stride);
         s.before = {reach.height / 2, reach.width / 2};
-        s.padded = {x[2] + reach.height, x[3] + reach.width};
+        s.padded = {saturated_sum(x[2], reach.height), saturated_sum(x[3], reach.width)};
     }
     if (s.padded.height <= reach.height || s.padded.width <= reach.width)
         fail<ShapeError>("conv2d", "the kernel (with dilation) is larger than the padded image",
-                         Size2(reach.height + 1, reach.width + 1), s.padded);
+                         Size2(saturated_sum(reach.height, 1), saturated_sum(reach.width, 1)), s.padded);
+    static_cast<void>(Shape::of("conv2d", {x[0], x[1], s.padded.height, s.padded.width}));
+    // What is longer than the image leads to the same pixels, and products of it would overflow.
+    s.stride = {std::min(o.stride.height, s.padded.height), std::min(o.stride.width, s.padded.width)};
+    s.dilation = {std::min(o.dilation.height, s.padded.height), std::min(o.dilation.width, s.padded.width)};
     s.result = {(s.padded.height - reach.height - 1) / o.stride.height + 1,
                 (s.padded.width - reach.width - 1) / o.stride.width + 1};
+    static_cast<void>(Shape::of("conv2d", {x[0], weight[0], s.result.height, s.result.width}));
     return s;
 }
 
@@ -88,7 +94,7 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
                    const Conv2dOptions& options, Rest... rest) {
     const kernels::ConvSizes s = conv2d_sizes(x.shape(), weight.shape(), options);
     const Tensor<T> X = kernels::pad_images(s, x.value()), W = weight.value();
-    Variable<T> y = record("conv2d", Tensor<T>::uninitialized(s.y_shape()),
+    Variable<T> y = record("conv2d", Tensor<T>::uninitialized(s.y_shape(), "conv2d"),
                            wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_dx(s, dy, W); }),
                            wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_dw(s, X, dy); }),
                            std::move(rest)...);

@@ -16,40 +16,6 @@
 namespace gradus {
 namespace detail {
 
-/// Numbers as the caller wrote them, for a message: "[2, -1]".
-template <class Numbers>
-struct Given {
-    const Numbers& numbers;
-
-    friend std::string to_string(const Given& given) {
-        std::string text = "[";
-        for (const auto& number : given.numbers)
-            text += (text.size() > 1 ? ", " : "") + std::to_string(number);
-        return text + "]";
-    }
-};
-
-inline Shape inferred_shape(const Shape& shape, std::initializer_list<Index> sizes) {
-    const Given<std::initializer_list<Index>> wanted{sizes};
-    Shape known;
-    int unknown = 0;
-    for (const Index size : sizes) {
-        if (size < -1)
-            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, wanted);
-        if (size == -1) ++unknown;
-        known.push_back(size == -1 ? 1 : size);
-    }
-    if (unknown == 0) return known;
-    if (unknown > 1) fail<ShapeError>("reshape", "only one size can be -1", shape, wanted);
-    if (known.numel() == 0)
-        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, wanted);
-    if (shape.numel() % known.numel() != 0)
-        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, wanted);
-    Shape result;
-    for (const Index size : sizes) result.push_back(size == -1 ? shape.numel() / known.numel() : size);
-    return result;
-}
-
 /// The shape with one axis more, which becomes axis `axis`; -1 puts it last.
 inline Shape with_new_axis(const char* operation, const Shape& shape, int axis, Index size) {
     if (axis < -shape.rank() - 1 || axis > shape.rank())
@@ -57,8 +23,8 @@ inline Shape with_new_axis(const char* operation, const Shape& shape, int axis, 
                          " is out of range for shape " + to_string(shape) + " and one axis more");
     const int target = axis < 0 ? axis + shape.rank() + 1 : axis;
     Shape result(shape.begin(), shape.begin() + target);
-    result.push_back(size);
-    for (int i = target; i < shape.rank(); ++i) result.push_back(shape[i]);
+    result.push_back(size, operation);
+    for (int i = target; i < shape.rank(); ++i) result.push_back(shape[i], operation);
     return result;
 }
 
@@ -82,13 +48,14 @@ inline Shape repeated_shape(const Shape& shape, const std::vector<Index>& times)
     const Given<std::vector<Index>> given{times};
     const int extra = static_cast<int>(times.size()) - shape.rank();
     if (extra < 0) fail<ShapeError>("repeat", "needs a count for every axis", shape, given);
-    Shape result;
+    Shape result, repeated;
     for (const Index count : times) {
         if (count < 0) fail<ValueError>("repeat", "a count is negative", given);
         const Index size = result.rank() < extra ? 1 : shape[result.rank() - extra];
-        Index product = 0;
-        if (__builtin_mul_overflow(count, size, &product))
+        const Index product = saturated_product(count, size);
+        if (product == saturated)
             fail<ShapeError>("repeat", "more elements than memory can address", shape, given);
+        repeated.push_back(product, "repeat");
         result.push_back(size);
     }
     return result;

@@ -113,9 +113,9 @@ Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized, const Vari
     const std::array<Variable<T>, 3> inputs{x, affine ? *weight : Variable<T>(),
                                             affine ? *bias : Variable<T>()};
     return record("layer_norm", std::move(y),
-                  wrt_jointly(inputs, [X, W, n, norm = std::move(norm), affine, normalized](
+                  wrt_jointly(inputs, [X, W, n, saved = std::move(norm), affine, normalized](
                                           const Tensor<T>& dy, const std::array<bool, 3>& want) {
-                      const auto parts = kernels::layer_norm_backward(dy, X, n, norm, affine ? &W : nullptr,
+                      const auto parts = kernels::layer_norm_backward(dy, X, n, saved, affine ? &W : nullptr,
                                                                       want[0], want[1] || want[2]);
                       const auto total = [&](bool wanted, const Tensor<T>& blocks) {
                           return wanted ? kernels::reduce<kernels::SumOf>(blocks, 1u).reshape(normalized)

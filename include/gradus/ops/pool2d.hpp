@@ -52,24 +52,34 @@ inline void check_pool_sizes(const char* operation, const PoolSizes& s) {
     if (!within(s.kernel, 1, limit) || s.kernel.area() >= limit) [[unlikely]]
         fail<ValueError>(operation, "the kernel must be at least 1 and less than 2^31 cells", s.kernel);
     if (!within(s.stride, 0, limit)) [[unlikely]]
-        fail<ValueError>(operation, "the stride must be at least 1, or 0 for that of the kernel", s.stride);
+        fail<ValueError>(operation,
+                         "the stride must be at least 1 and less than 2^31, or 0 for that of the kernel",
+                         s.stride);
     if (!within(s.dilation, 1, limit)) [[unlikely]]
-        fail<ValueError>(operation, "the dilation must be at least 1", s.dilation);
+        fail<ValueError>(operation, "the dilation must be at least 1 and less than 2^31", s.dilation);
     if (!within(s.padding, 0, limit) || s.padding.height > s.kernel.height / 2 ||
         s.padding.width > s.kernel.width / 2) [[unlikely]]
         fail<ValueError>(operation, "the padding must be from 0 to half the kernel", s.padding, s.kernel);
 }
 
+/// There is a list of the windows along an axis: what would fill the memory is refused before it does.
+inline void check_window_count(const char* operation, Index count) {
+    if (count >= Index{1} << 31) [[unlikely]]
+        fail<ShapeError>(operation, "2^31 windows or more along one axis", count);
+}
+
 /// The windows along one axis; none if not one fits. As in PyTorch, a window of ceil_mode that would begin
 /// behind the input is left out.
-inline kernels::PoolAxis pool_axis(Index size, Index kernel, Index stride, Index padding, Index dilation,
-                                   const PoolSizes& s) {
+inline kernels::PoolAxis pool_axis(const char* operation, Index size, Index kernel, Index stride,
+                                   Index padding, Index dilation, const PoolSizes& s) {
     if (stride == 0) stride = kernel;
+    if (kernel == 1) dilation = 1;  // any is right, and products of a large one would overflow
     kernels::PoolAxis axis{size, kernel, stride, dilation, {}};
     const Index reach = (kernel - 1) * dilation + 1;
     const Index room = size + 2 * padding - reach + (s.ceil_mode ? stride - 1 : 0);
     Index count = room < 0 ? 0 : room / stride + 1;
     if (s.ceil_mode && (count - 1) * stride >= size + padding) --count;
+    check_window_count(operation, count);
     axis.windows.reserve(static_cast<std::size_t>(std::max<Index>(count, 0)));
     for (Index i = 0; i < count; ++i) {
         const Index start = i * stride - padding;
@@ -85,8 +95,8 @@ inline kernels::PoolPlan pool_plan(const char* operation, const Shape& x, const 
     check_planes(operation, x);
     check_pool_sizes(operation, s);
     kernels::PoolPlan plan{
-        pool_axis(x[2], s.kernel.height, s.stride.height, s.padding.height, s.dilation.height, s),
-        pool_axis(x[3], s.kernel.width, s.stride.width, s.padding.width, s.dilation.width, s)};
+        pool_axis(operation, x[2], s.kernel.height, s.stride.height, s.padding.height, s.dilation.height, s),
+        pool_axis(operation, x[3], s.kernel.width, s.stride.width, s.padding.width, s.dilation.width, s)};
     const auto fits = [](const kernels::PoolAxis& axis) {  // dilated, a window may miss a small input
         return !axis.windows.empty() &&
                std::all_of(axis.windows.begin(), axis.windows.end(),
@@ -142,14 +152,22 @@ Variable<T> avg_pool2d(const Variable<T>& x, const AvgPool2dOptions& options) {
 /// Means of windows that cover x [N, C, H, W] evenly, so that the result is [N, C, output]: row i is the mean
 /// of rows ⌊i H / output⌋ to ⌈(i + 1) H / output⌉.       dx += dy / cells for each cell of the window
 /// As torch.nn.functional.adaptive_avg_pool2d. Throws ShapeError unless x has four axes and at least one row
-/// and column, ValueError if the output has none.
+/// and column or if the output is too large, ValueError if it has none.
 template <class T>
 Variable<T> adaptive_avg_pool2d(const Variable<T>& x, Size2 output) {
-    detail::check_planes("adaptive_avg_pool2d", x.shape());
+    constexpr const char* name = "adaptive_avg_pool2d";
+    detail::check_planes(name, x.shape());
     if (output.height < 1 || output.width < 1) [[unlikely]]
-        detail::fail<ValueError>("adaptive_avg_pool2d", "the output must be at least 1", output);
+        detail::fail<ValueError>(name, "the output must be at least 1", output);
+    const Shape shape = Shape::of(name, {x.size(0), x.size(1), output.height, output.width});
+    detail::check_window_count(name, std::max(output.height, output.width));
+    // The result's memory is asked for before any work goes into the windows.
+    static_cast<void>(Tensor<T>::uninitialized(shape, name));
     const auto axis = [](Index size, Index results) {
         kernels::PoolAxis a{size, 0, 0, 1, {}};
+        a.windows.reserve(static_cast<std::size_t>(results));
+        if (detail::saturated_product(size, results) == detail::saturated) [[unlikely]]
+            detail::fail<ShapeError>(name, "too many results for an axis of this size", size, results);
         for (Index i = 0; i < results; ++i) {
             const Index start = i * size / results, count = ((i + 1) * size - 1) / results + 1 - start;
             a.windows.push_back({start, 0, count, count});
@@ -158,7 +176,7 @@ Variable<T> adaptive_avg_pool2d(const Variable<T>& x, Size2 output) {
     };
     kernels::PoolPlan plan{axis(x.shape()[2], output.height), axis(x.shape()[3], output.width)};
     Tensor<T> y = kernels::avg_pool2d(x.value(), plan);
-    return record("adaptive_avg_pool2d", std::move(y), wrt(x, [plan = std::move(plan)](const Tensor<T>& dy) {
+    return record(name, std::move(y), wrt(x, [plan = std::move(plan)](const Tensor<T>& dy) {
                       return kernels::avg_pool2d_back(dy, plan);
                   }));
 }

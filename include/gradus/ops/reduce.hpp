@@ -5,12 +5,14 @@
 #include <initializer_list>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/argmax.hpp"
 #include "gradus/kernels/layout.hpp"
 #include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/softmax.hpp"
 
 namespace gradus {
 
@@ -83,11 +85,17 @@ Variable<T> sum(const Variable<T>& x, const Axes& over = {}, ReduceOptions optio
 }
 
 /// The mean over the given axes: NaN of no elements.       dx = dy / count, repeated along them
+/// Of integers it is rounded towards zero; ValueError for none of them, or more than their type counts.
 template <class T>
 Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("mean", x.shape());
     const Shape shape = x.shape(), kept = detail::reduced_shape(shape, axes, true);
-    const T count = T(detail::reduced_count(shape, axes));
+    const Index elements = detail::reduced_count(shape, axes);
+    const T count = T(elements);
+    if constexpr (std::is_integral_v<T>)
+        if (elements == 0 || static_cast<Index>(count) != elements)
+            detail::fail<ValueError>("mean", "integers cannot be divided by the count; cast<float>() first?",
+                                     elements);
     const Tensor<T> total = kernels::reduce<kernels::SumOf>(x.value(), axes);
     return record("mean", (total / count).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
                   wrt(x, [shape, kept, count](const Tensor<T>& dy) {
@@ -148,33 +156,92 @@ Variable<T> var(const Variable<T>& x, const Axes& over = {}, VarOptions options 
                   }));
 }
 
-/// log Σ eˣ over the given axes, without overflow: −inf of no elements.       dx = dy · exp(x − y)
+/// log Σ eˣ over the given axes, without overflow: −inf of no elements.       dx = dy · softmax(x)
+/// Infinities are limits: −inf adds nothing; where all are −inf, so is the result, and the gradient is 0. The
+/// gradient goes to +inf alone; several share it equally, as ties do in max.
 template <class T>
 Variable<T> logsumexp(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("logsumexp", x.shape());
     const Tensor<T> X = x.value();
-    const Tensor<T> top = kernels::map(
+    const Tensor<T> largest = kernels::map(
         "logsumexp",
         [](const T& m) {
-            return m - m == T(0) ? m : T(0);  // an infinite maximum cannot be subtracted
+            return m < T(std::numeric_limits<T>::lowest()) ? T(0) : m;  // −inf cannot be subtracted
         },
         kernels::reduce<kernels::MaxOf>(X, axes));
-    const auto exponential = [](const T& v, const T& shift) {
-        using std::exp;
-        return T(exp(v - shift));
+    const auto exponential = []<class V>(const V& v, const V& top) GRADUS_INLINE_LAMBDA {
+        using simd::exp;
+        return V(exp(kernels::below_largest<T>(v, top)));
     };
-    const Tensor<T> sums =
-        kernels::reduce<kernels::SumOf>(kernels::map("logsumexp", exponential, X, top), axes);
+    const Tensor<T> sums = kernels::reduce<kernels::SumOf>(
+        kernels::map("logsumexp", kernels::vectorized(exponential), X, largest), axes);
     const Tensor<T> y = kernels::map(
         "logsumexp",
-        [](const T& s, const T& shift) {
+        [](const T& s, const T& top) {
             using std::log;
-            return T(log(s) + shift);
+            return T(log(s) + top);
         },
-        sums, top);
+        sums, largest);
     return record("logsumexp", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
-                  wrt(x, [X, y, exponential](const Tensor<T>& dy) {
-                      return dy.reshape(y.shape()) * kernels::map("logsumexp", exponential, X, y);
+                  wrt(x, [X, largest, sums, exponential](const Tensor<T>& dy) {
+                      const Tensor<T> scale = kernels::map(
+                          "logsumexp", [](const T& d, const T& s) { return s == T(0) ? T(0) : T(d / s); },
+                          dy.reshape(sums.shape()), sums);
+                      return kernels::map("logsumexp", kernels::vectorized(exponential), X, largest) * scale;
+                  }));
+}
+
+namespace detail {
+
+/// x of which nothing overflows when it is squared: an infinity counts as the largest number.
+template <class T>
+Tensor<T> scaled_for_squares(const Tensor<T>& x, const Tensor<T>& scale) {
+    return kernels::map("norm", kernels::vectorized([]<class V>(const V& v, const V& s) GRADUS_INLINE_LAMBDA {
+                            using simd::max, simd::min;
+                            const V highest{T(std::numeric_limits<T>::max())};
+                            return V(max(min(v, highest), V(-highest)) * s);
+                        }),
+                        x, scale);
+}
+
+}  // namespace detail
+
+/// The Euclidean norm √Σ x² over the given axes, without overflow or underflow: 0 of no elements.
+/// dx = dy · x / norm, and 0 where the norm is 0. Of an infinity the norm is infinite and the gradient ±dy;
+/// several share it as equal numbers do. Other norms are sum(abs(x)) and max(abs(x)). As
+/// torch.linalg.vector_norm with ord 2.
+template <class T>
+Variable<T> norm(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
+    const auto axes = over.in("norm", x.shape());
+    const Tensor<T> X = x.value();
+    const auto size = []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+        using simd::abs;
+        return V(abs(v));
+    };
+    const Tensor<T> largest =
+        kernels::reduce<kernels::MaxOf>(kernels::map("norm", kernels::vectorized(size), X), axes);
+    const Tensor<T> scale = kernels::map(
+        "norm", [](const T& m) { return T(kernels::scale_to_1(m)); }, largest);
+    const Tensor<T> scaled = detail::scaled_for_squares(X, scale);
+    const Tensor<T> root = kernels::map(
+        "norm",
+        [](const T& sum) {
+            using std::sqrt;
+            return sum == T(0) ? T(0) : T(sqrt(sum));  // the tangent of a Dual is 0 there
+        },
+        kernels::reduce<kernels::SumOf>(scaled * scaled, axes));
+    const Tensor<T> y = kernels::map(
+        "norm",
+        [](const T& r, const T& s, const T& m) {
+            return m > T(std::numeric_limits<T>::max()) ? m : T(r / s);
+        },
+        root, scale, largest);
+    return record("norm", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
+                  wrt(x, [X, scale, root](const Tensor<T>& dy) {
+                      return kernels::map(
+                          "norm",
+                          [](const T& v, const T& r, const T& d) { return r == T(0) ? T(0) : T(v / r * d); },
+                          detail::scaled_for_squares(X, scale), root, dy.reshape(root.shape()));
                   }));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <exception>
 #include <initializer_list>
 #include <string>
 #include <type_traits>
@@ -22,6 +23,20 @@ inline Index checked_position(const char* which, Index position, int axis, Index
                          " is out of range for axis " + std::to_string(axis) + " of size " +
                          std::to_string(size));
     return position < 0 ? position + size : position;
+}
+
+/// Refuses at once what would fill the memory piece by piece: an axis may be long in an empty tensor.
+template <class Pieces>
+void reserve_pieces(Pieces& pieces, Index count) {
+    constexpr Index most = Index{1} << 31;
+    if (count > most)
+        fail<ValueError>("split", "more than 2^31 pieces; is the size of a piece too small?", count);
+    try {
+        pieces.reserve(static_cast<std::size_t>(count));
+    } catch (const std::exception&) {  // bad_alloc, length_error
+        refuse<OutOfMemory>(
+            {"split: out of memory for ", count, " pieces; is the size of a piece too small?"});
+    }
 }
 
 template <class T>
@@ -80,6 +95,7 @@ std::vector<Variable<T>> split(const Variable<T>& x, Index size, int axis = 0) {
     if (size < 1) detail::fail<ValueError>("split", "the size of a piece must be positive", size);
     const Index total = x.size(axis);
     std::vector<Variable<T>> pieces;
+    detail::reserve_pieces(pieces, total / size + (total % size != 0));
     Index begin = 0;
     do {
         const Index count = std::min(size, total - begin);
@@ -119,7 +135,8 @@ Variable<T> concat(const std::vector<Variable<T>>& inputs, int axis = 0) {
     axis = inputs[0].shape().normalize_axis("concat", axis);
     const std::vector<Tensor<T>> values = detail::matching_values("concat", inputs, axis);
     std::vector<Index> begins{0};
-    for (const Tensor<T>& value : values) begins.push_back(begins.back() + value.size(axis));
+    for (const Tensor<T>& value : values)
+        begins.push_back(detail::saturated_sum(begins.back(), value.size(axis)));
     return record("concat", kernels::concat<T>(values, axis),
                   wrt_each(inputs, [axis, begins](const Tensor<T>& dy, Index i) {
                       const Index* const begin = begins.data() + i;
@@ -175,13 +192,13 @@ Variable<T> pad(const Variable<T>& x, const std::vector<PadWidth>& widths,
         if (width.before < 0 || width.after < 0)
             detail::fail<ValueError>("pad", "a width is negative; slice() cuts off", width.before,
                                      width.after);
-        Index size = x.size(axis);
-        if (__builtin_add_overflow(size, width.before, &size) ||
-            __builtin_add_overflow(size, width.after, &size))
+        const Index size =
+            detail::saturated_sum(x.size(axis), detail::saturated_sum(width.before, width.after));
+        if (size == detail::saturated)
             detail::fail<ShapeError>("pad", "more elements than memory can address", width.before,
                                      width.after);
         before.push_back(width.before);
-        shape.push_back(size);
+        shape.push_back(size, "pad");
     }
     return record("pad", kernels::pad<T>(x.value(), shape, before, value),
                   wrt(x, [from = x.shape(), before](const Tensor<T>& dy) {

@@ -54,6 +54,12 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit Adagrad(std::vector<NamedParameter<T>> parameters, const AdagradOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit Adagrad(const Model& net, const AdagradOptions& options = {}) = delete;  // nn::parameters(net)
+    template <std::size_t N>
+    Adagrad(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    Adagrad(std::vector<NamedParameter<T>> parameters, gradus::detail::NoSuchOption<N>);
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
@@ -79,5 +85,10 @@ private:
         [](const AdagradOptions&, std::size_t kind) { return kind == 0; },
         [](const AdagradOptions& o) { return o.initial_accumulator_value.value; }};
 };
+
+template <class T>
+Adagrad(std::vector<Variable<T>>, const AdagradOptions& = {}) -> Adagrad<T>;
+template <class T>
+Adagrad(std::vector<NamedParameter<T>>, const AdagradOptions& = {}) -> Adagrad<T>;
 
 }  // namespace gradus::optim

@@ -58,11 +58,14 @@ struct AdamRule {
     }
 };
 
+/// 1 − βᵗ, with all its digits also where β is nearly 1.
+inline double one_minus_power(double beta, double t) { return -std::expm1(t * std::log(beta)); }
+
 template <class T, class Options>
 AdamRule<T> adam_rule(const Options& o, Index step, bool decoupled) {
     const double t = static_cast<double>(step);
-    const double correction1 = o.bias_correction ? 1 - std::pow(o.beta1.value, t) : 1;
-    const double root_correction2 = o.bias_correction ? std::sqrt(1 - std::pow(o.beta2.value, t)) : 1;
+    const double correction1 = o.bias_correction ? one_minus_power(o.beta1, t) : 1;
+    const double root_correction2 = o.bias_correction ? std::sqrt(one_minus_power(o.beta2, t)) : 1;
     return {penalties<T>(o, decoupled),
             T(o.beta1),
             T(1 - o.beta1),
@@ -106,6 +109,12 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit Adam(std::vector<NamedParameter<T>> parameters, const AdamOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit Adam(const Model& net, const AdamOptions& options = {}) = delete;  // nn::parameters(net)
+    template <std::size_t N>
+    Adam(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    Adam(std::vector<NamedParameter<T>> parameters, gradus::detail::NoSuchOption<N>);
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
@@ -122,6 +131,11 @@ private:
         [](const AdamOptions&) { return 0.0; }};
 };
 
+template <class T>
+Adam(std::vector<Variable<T>>, const AdamOptions& = {}) -> Adam<T>;
+template <class T>
+Adam(std::vector<NamedParameter<T>>, const AdamOptions& = {}) -> Adam<T>;
+
 /// Adam whose weight decay is no part of the gradient but shrinks the weights, before everything else:
 ///     w = w (1 − lr λ)
 /// Source: Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.
@@ -135,6 +149,12 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit AdamW(std::vector<NamedParameter<T>> parameters, const AdamWOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit AdamW(const Model& net, const AdamWOptions& options = {}) = delete;  // nn::parameters(net)
+    template <std::size_t N>
+    AdamW(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    AdamW(std::vector<NamedParameter<T>> parameters, gradus::detail::NoSuchOption<N>);
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
@@ -150,5 +170,10 @@ private:
         &detail::adam_uses<AdamWOptions>,
         [](const AdamWOptions&) { return 0.0; }};
 };
+
+template <class T>
+AdamW(std::vector<Variable<T>>, const AdamWOptions& = {}) -> AdamW<T>;
+template <class T>
+AdamW(std::vector<NamedParameter<T>>, const AdamWOptions& = {}) -> AdamW<T>;
 
 }  // namespace gradus::optim

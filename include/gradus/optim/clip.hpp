@@ -60,13 +60,13 @@ struct ClampRule {
 template <class T>
 double clip_grad_norm(const std::vector<Variable<T>>& parameters, double max_norm,
                       const ClipNormOptions& options = {}) {
-    constexpr double infinity = std::numeric_limits<double>::infinity();
+    constexpr double greatest = std::numeric_limits<double>::max();
     const double p = options.norm_type;
     check<ValueError>(max_norm >= 0, "clip_grad_norm", "max_norm must not be negative");
-    check<ValueError>(p == 1 || p == 2 || p == infinity, "clip_grad_norm",
+    check<ValueError>(p == 1 || p == 2 || p > greatest / 2, "clip_grad_norm",
                       "norm_type must be 1, 2 or infinity");
     const double norm = kernels::total_norm(detail::gradient_segments(parameters, false), p);
-    check<ValueError>(norm < infinity || !options.error_if_nonfinite, "clip_grad_norm",
+    check<ValueError>(norm <= greatest || !options.error_if_nonfinite, "clip_grad_norm",
                       "a gradient is infinite or NaN; is the learning rate too high?");
     const double factor = max_norm / (norm + 1e-6);
     if (factor >= 1) return norm;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "gradus/optim/decay_schedules.hpp"
 
@@ -90,6 +91,9 @@ constexpr Cyclic cyclic(Cyclic s) {
     detail::check(s.step_size_up >= 1, "cyclic", "step_size_up must be at least 1", s.step_size_up);
     detail::check(s.step_size_down >= 0, "cyclic", "step_size_down must be at least 1 (or 0: as up)",
                   s.step_size_down);
+    const Index down = s.step_size_down == 0 ? s.step_size_up : s.step_size_down;
+    detail::check(down <= std::numeric_limits<Index>::max() - s.step_size_up, "cyclic",
+                  "step_size_up and step_size_down are too large to be added up", s.step_size_up);
     detail::check_gamma("cyclic", s.gamma);
     for (const double momentum : {s.base_momentum, s.max_momentum})
         detail::check_momentum("cyclic", momentum);
@@ -124,6 +128,7 @@ private:
     /// From first to peak and, in one phase or two, to last. As in PyTorch, phases end between steps if
     /// pct_start says so: the peak itself may fall between two steps.
     double anneal(Index step, double first, double peak, double last) const {
+        if (total_steps == 0) return last;
         const double total = static_cast<double>(total_steps), end = total - 1;
         const double s = std::min(detail::from_zero(step), end);
         const double up_end = pct_start * total - 1;

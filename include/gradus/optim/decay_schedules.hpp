@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
-#include <limits>
 #include <numbers>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/limits.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus::optim::schedule {
@@ -27,7 +28,7 @@ concept HasMomentum = requires(const S& s, Index step) {
 
 namespace detail {
 
-inline constexpr double infinity = std::numeric_limits<double>::infinity();
+inline constexpr double infinity = gradus::detail::unbounded<double>;
 
 template <class Number>
 [[noreturn, gnu::cold, gnu::noinline]] void refuse(const char* policy, const char* rule, Number got) {
@@ -46,7 +47,7 @@ constexpr void check_low_lr(const char* policy, double lr) {
     check(lr >= 0 && lr < infinity, policy, "the lowest lr must be finite and >= 0", lr);
 }
 constexpr void check_total(const char* policy, Index steps) {
-    check(steps >= 1, policy, "total_steps must be at least 1", steps);
+    check(steps >= 0, policy, "total_steps must not be negative", steps);
 }
 constexpr void check_gamma(const char* policy, double gamma) {
     check(gamma > 0 && gamma < infinity, policy, "gamma must be finite and > 0", gamma);
@@ -54,9 +55,9 @@ constexpr void check_gamma(const char* policy, double gamma) {
 
 constexpr double from_zero(Index step) { return step < 0 ? 0 : static_cast<double>(step); }
 
-/// How much of `total` steps is over: 0 to 1.
+/// How much of `total` steps is over: 0 to 1, and of none all.
 constexpr double progress(Index step, Index total) {
-    return step >= total ? 1 : from_zero(step) / static_cast<double>(total);
+    return total == 0 || step >= total ? 1 : from_zero(step) / static_cast<double>(total);
 }
 
 /// From `start` to `end` along half a wave; t from 0 to 1.
@@ -125,7 +126,7 @@ constexpr Step step(Step s) {
     return s;
 }
 
-/// A short list of steps, ascending from 1 on, in place. Throws ValueError otherwise or beyond 16.
+/// A short list of steps, ascending from 0 on, in place. Throws ValueError otherwise or beyond 16.
 class Milestones {
 public:
     constexpr Milestones() = default;
@@ -134,20 +135,18 @@ public:
     constexpr Milestones(Iterator first, Iterator last) {
         for (; first != last; ++first) {
             detail::check(count_ < steps_.size(), "milestones", "there can be at most 16", count_ + 1);
-            const Index after = count_ == 0 ? 0 : steps_[count_ - 1];
+            const Index after = count_ == 0 ? -1 : steps_[count_ - 1];
             if (*first <= after)
-                gradus::detail::fail<ValueError>("milestones", "must be at least 1 and ascend", after,
+                gradus::detail::fail<ValueError>("milestones", "must be at least 0 and ascend", after,
                                                  *first);
             steps_[count_++] = *first;
         }
     }
 
-    constexpr bool empty() const { return count_ == 0; }
-
     /// How many are not after `step`.
     constexpr Index reached(Index step) const {
         Index n = 0;
-        for (std::size_t i = 0; i < count_ && steps_[i] <= step; ++i) ++n;
+        for (std::size_t i = 0; i < count_ && steps_[i] <= std::max<Index>(step, 0); ++i) ++n;
         return n;
     }
 
@@ -166,10 +165,9 @@ struct MultiStep {
     }
 };
 
-/// lr · gamma^(number of milestones reached), as PyTorch's MultiStepLR.
+/// lr · gamma^(number of milestones reached), as PyTorch's MultiStepLR. Without milestones, lr.
 constexpr MultiStep multi_step(MultiStep s) {
     detail::check_lr("multi_step", s.lr);
-    detail::check(!s.milestones.empty(), "multi_step", "needs at least one milestone", 0);
     detail::check_gamma("multi_step", s.gamma);
     return s;
 }

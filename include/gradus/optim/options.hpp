@@ -25,12 +25,20 @@ namespace detail {
 
 [[gnu::cold]] inline void check_setting(const char* optimizer, const char* setting, double value,
                                         bool below_1 = false) {
-    const bool good = value >= 0 && (below_1 ? value < 1 : value <= std::numeric_limits<double>::max());
+    // as large as a float, in which the optimizer may compute
+    const bool good = value >= 0 && (below_1 ? value < 1 : value <= std::numeric_limits<float>::max());
     if (good) return;
     gradus::detail::refuse<ValueError>({optimizer, ": ", setting, " must be ",
                                         below_1 ? "at least 0 and below 1" : "finite and not negative",
                                         ": got ", gradus::detail::number_text(value)});
 }
+
+/// What is given for parameters and is no list of them: a model.
+template <class X>
+concept NotParameters = std::is_class_v<X> && !requires(X x) {
+    x.begin();
+}
+&&!requires(X x) { x.step(); };
 
 template <class Options>
 concept HasMomentumOption = requires(Options o) {
@@ -53,6 +61,7 @@ template <class Options>
     check_setting(optimizer, "weight_decay", o.weight_decay);
     check_setting(optimizer, "l1", o.l1);
     check_setting(optimizer, "lr_scale", o.lr_scale);
+    check_setting(optimizer, "lr · lr_scale", o.lr * o.lr_scale);
 }
 
 /// The penalties on the size of the weights: those that are part of the gradient, and decoupled decay.

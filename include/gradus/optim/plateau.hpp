@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/limits.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/core/shape.hpp"
 
 namespace gradus::optim {
@@ -32,8 +33,8 @@ struct ReduceOnPlateauState {
 
 /// The learning rate that falls when a metric stops getting better: lr becomes max(factor · lr, min_lr) in
 /// the epoch number patience + 1 in a row whose metric is not better than the best so far. As PyTorch's
-/// ReduceLROnPlateau, so NaN is no improvement, and with ThresholdMode::rel and a best below 0 also slightly
-/// worse metrics are better.
+/// ReduceLROnPlateau, so NaN is no improvement; but with ThresholdMode::rel the share is one of |best|, where
+/// PyTorch takes slightly worse metrics for better ones if the best is below 0.
 ///
 ///     optim::ReduceOnPlateau plateau({.lr = 0.1, .patience = 5});
 ///     sgd.set_lr(plateau(validation_loss));  // after every epoch
@@ -58,9 +59,11 @@ public:
             if (!(value >= 0 && std::isfinite(value)))
                 gradus::detail::fail<ValueError>(
                     name, "threshold, min_lr and eps must be finite and not negative", value);
-        const double inf = std::numeric_limits<double>::infinity();
+        const double inf = gradus::detail::unbounded<double>;
         state_ = {o.lr, o.mode == Mode::min ? inf : -inf, 0, 0};
     }
+    template <std::size_t N>
+    explicit ReduceOnPlateau(gradus::detail::NoSuchOption<N>);
 
     /// The learning rate for the next epoch, after one that gave this metric.
     double operator()(double metric) {
@@ -87,14 +90,27 @@ public:
     double best() const { return state_.best; }  // an infinity before the first metric
 
     const State& state() const { return state_; }
-    void load_state(const State& state) { state_ = state; }
+    /// Goes on where the one that gave this state() was. Throws ValueError for what cannot be a state.
+    [[gnu::cold]] void load_state(const State& state) {
+        const char* const name = "reduce_on_plateau";
+        if (!(state.lr > 0 && std::isfinite(state.lr)))
+            gradus::detail::fail<ValueError>(name, "load_state: lr must be finite and > 0", state.lr);
+        if (std::isnan(state.best))
+            gradus::detail::fail<ValueError>(name, "load_state: the best metric is not a number", state.best);
+        for (const Index epochs : {state.bad_epochs, state.cooldown})
+            gradus::detail::check_count(name, "load_state: epochs", epochs);
+        state_ = state;
+    }
 
 private:
     bool is_better(double metric) const {
-        const bool relative = options_.threshold_mode == ThresholdMode::rel;
-        const double t = options_.threshold, best = state_.best;
-        if (options_.mode == Mode::min) return metric < (relative ? best * (1 - t) : best - t);
-        return metric > (relative ? best * (1 + t) : best + t);
+        const double t = options_.mode == Mode::min ? -options_.threshold : options_.threshold;
+        double least = state_.best;  // what must be beaten
+        if (options_.threshold_mode == ThresholdMode::abs)
+            least += t;
+        else if (std::isfinite(least))  // the first metric is better whatever the threshold is
+            least *= least < 0 ? 1 - t : 1 + t;
+        return options_.mode == Mode::min ? metric < least : metric > least;
     }
 
     ReduceOnPlateauOptions options_;

@@ -64,6 +64,12 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit RMSProp(std::vector<NamedParameter<T>> parameters, const RMSPropOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit RMSProp(const Model& net, const RMSPropOptions& options = {}) = delete;  // nn::parameters(net)
+    template <std::size_t N>
+    RMSProp(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    RMSProp(std::vector<NamedParameter<T>> parameters, gradus::detail::NoSuchOption<N>);
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
@@ -95,5 +101,10 @@ private:
         },
         [](const RMSPropOptions&) { return 0.0; }};
 };
+
+template <class T>
+RMSProp(std::vector<Variable<T>>, const RMSPropOptions& = {}) -> RMSProp<T>;
+template <class T>
+RMSProp(std::vector<NamedParameter<T>>, const RMSPropOptions& = {}) -> RMSProp<T>;
 
 }  // namespace gradus::optim

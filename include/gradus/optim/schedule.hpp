@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "gradus/optim/cyclic_schedules.hpp"
@@ -13,6 +14,7 @@
 ///
 /// A schedule is a small value without state: to resume training, ask for the next step. Any callable of a
 /// step is one, a lambda too. Steps before 0 count as 0; after its last step a schedule keeps its last value.
+/// Lengths may be 0, as computed ones sometimes are: such a schedule is over when it begins.
 /// Options are checked once, by the function that makes the schedule (ValueError). The policies are in
 /// decay_schedules.hpp and cyclic_schedules.hpp, what combines them is here, and docs/schedules.md compares
 /// them.
@@ -29,11 +31,12 @@ struct Warmup {
     Then then;
 
     constexpr double operator()(Index step) const {
+        step = std::max<Index>(step, 0);
         if (step >= options.steps) return then(step - options.steps);
         return options.start + (then(Index{0}) - options.start) * detail::progress(step, options.steps);
     }
     constexpr double momentum(Index step) const requires HasMomentum<Then> {
-        return then.momentum(step < options.steps ? Index{0} : step - options.steps);
+        return then.momentum(std::max<Index>(std::max<Index>(step, 0) - options.steps, 0));
     }
 };
 
@@ -42,7 +45,7 @@ struct Warmup {
 /// Source: Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017.
 template <Schedule Then>
 constexpr Warmup<Then> warmup(WarmupOptions options, Then then) {
-    detail::check(options.steps >= 1, "warmup", "steps must be at least 1", options.steps);
+    detail::check(options.steps >= 0, "warmup", "steps must not be negative", options.steps);
     detail::check_low_lr("warmup", options.start);
     return {options, std::move(then)};
 }
@@ -66,9 +69,11 @@ struct Sequence {
     Then then;
 
     constexpr double operator()(Index step) const {
+        step = std::max<Index>(step, 0);
         return step < milestone ? first(step) : then(step - milestone);
     }
     constexpr double momentum(Index step) const requires(HasMomentum<First>&& HasMomentum<Then>) {
+        step = std::max<Index>(step, 0);
         return step < milestone ? first.momentum(step) : then.momentum(step - milestone);
     }
 };
@@ -77,7 +82,7 @@ struct Sequence {
 /// SequentialLR of two; nest for more.
 template <Schedule First, Schedule Then>
 constexpr Sequence<First, Then> sequence(First first, Index milestone, Then then) {
-    detail::check(milestone >= 1, "sequence", "the milestone must be at least 1", milestone);
+    detail::check(milestone >= 0, "sequence", "the milestone must not be negative", milestone);
     return {std::move(first), milestone, std::move(then)};
 }
 

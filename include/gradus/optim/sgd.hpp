@@ -62,6 +62,12 @@ public:
         : Base(traits, std::move(parameters), options) {}
     explicit SGD(std::vector<NamedParameter<T>> parameters, const SGDOptions& options = {})
         : Base(traits, std::move(parameters), options) {}
+    template <gradus::detail::Text remedy = "nn::parameters(net)", detail::NotParameters Model>
+    explicit SGD(const Model& net, const SGDOptions& options = {}) = delete;  // nn::parameters(net)
+    template <std::size_t N>
+    SGD(std::vector<Variable<T>> parameters, gradus::detail::NoSuchOption<N>);
+    template <std::size_t N>
+    SGD(std::vector<NamedParameter<T>> parameters, gradus::detail::NoSuchOption<N>);
 
     /// Updates every parameter that has a gradient and is not frozen.
     void step() {
@@ -89,5 +95,10 @@ private:
         [](const SGDOptions& o, std::size_t kind) { return kind == 0 && o.momentum > 0; },
         [](const SGDOptions&) { return 0.0; }};
 };
+
+template <class T>
+SGD(std::vector<Variable<T>>, const SGDOptions& = {}) -> SGD<T>;
+template <class T>
+SGD(std::vector<NamedParameter<T>>, const SGDOptions& = {}) -> SGD<T>;
 
 }  // namespace gradus::optim

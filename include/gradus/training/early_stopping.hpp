@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/limits.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/optim/plateau.hpp"
 
 namespace gradus {
@@ -41,9 +42,11 @@ public:
         if (!(options.min_delta >= 0 && std::isfinite(options.min_delta)))
             detail::fail<ValueError>("early_stopping", "min_delta must be finite and not negative",
                                      options.min_delta);
-        const double inf = std::numeric_limits<double>::infinity();
+        const double inf = detail::unbounded<double>;
         state_ = {options.mode == optim::Mode::min ? inf : -inf, -1, 0};
     }
+    template <std::size_t N>
+    explicit EarlyStopping(detail::NoSuchOption<N>);
 
     /// Takes the metric of one more epoch; true if training should stop.
     bool operator()(double metric) {
@@ -62,7 +65,17 @@ public:
     bool improved() const { return state_.epochs > 0 && state_.best_epoch == state_.epochs - 1; }
 
     const State& state() const { return state_; }
-    void load_state(const State& state) { state_ = state; }
+    /// Goes on where the one that gave this state() was. Throws ValueError for what cannot be a state.
+    [[gnu::cold]] void load_state(const State& state) {
+        if (std::isnan(state.best))
+            detail::fail<ValueError>("early_stopping", "load_state: the best metric is not a number",
+                                     state.best);
+        detail::check_count("early_stopping", "load_state: epochs", state.epochs);
+        if (state.best_epoch < -1 || state.best_epoch >= state.epochs)
+            detail::fail<ValueError>("early_stopping", "load_state: the best epoch must be one of the epochs",
+                                     state.best_epoch, state.epochs);
+        state_ = state;
+    }
 
 private:
     EarlyStoppingOptions options_;

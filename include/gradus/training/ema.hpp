@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "gradus/core/remedy.hpp"
 #include "gradus/kernels/update.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/optim/optimizer.hpp"
@@ -48,6 +49,8 @@ public:
         optim::detail::check_setting("ema", "decay", options.decay, true);
         nn::eval(model_);
     }
+    template <std::size_t N>
+    Ema(const Model& model, detail::NoSuchOption<N>);
 
     /// Moves the average towards the model, in one pass. Throws ShapeError if it is no longer the same shape.
     void update(const Model& model) {
@@ -86,5 +89,8 @@ private:
     EmaOptions options_;
     Index updates_ = 0;
 };
+
+template <class Model>
+Ema(const Model&, const EmaOptions& = {}) -> Ema<Model>;
 
 }  // namespace gradus

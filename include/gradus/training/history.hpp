@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstring>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
-#include "gradus/core/error.hpp"
+#include "gradus/training/write_file.hpp"
 
 namespace gradus {
 
@@ -35,17 +34,25 @@ namespace detail {
 /// locale.
 inline std::string csv_number(double x, int decimals = -1) {
     char text[400];
+#if defined(_LIBCPP_VERSION) && _LIBCPP_VERSION < 14000  // has no std::to_chars for this (Emscripten 3.1.6)
+    if (decimals >= 0) std::snprintf(text, sizeof text, "%.*f", decimals, x);
+    for (int digits = 15; decimals < 0 && digits <= 17; ++digits) {
+        std::snprintf(text, sizeof text, "%.*g", digits, x);
+        if (std::strtod(text, nullptr) == x) break;
+    }
+    return text;
+#else
     const std::to_chars_result end =
         decimals < 0 ? std::to_chars(text, text + sizeof text, x)
                      : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
     return {text, end.ptr};
+#endif
 }
 
 }  // namespace detail
 
 /// Writes epoch,train_loss,val_loss,train_score,val_score,seconds, one line per epoch, with all digits. The
-/// file is replaced as a whole: a reader sees the old one or the new one. Throws IoError naming the path and
-/// the reason.
+/// file is replaced as a whole, as by write_file(). Throws IoError naming the path and the reason.
 inline void write_history_csv(const std::string& path, const std::vector<EpochRecord>& history) {
     std::string text = "epoch,train_loss,val_loss,train_score,val_score,seconds\n";
     for (std::size_t i = 0; i < history.size(); ++i) {
@@ -55,18 +62,7 @@ inline void write_history_csv(const std::string& path, const std::vector<EpochRe
             text.append(",").append(detail::csv_number(number));
         text.append(",").append(detail::csv_number(r.seconds, 3)).append("\n");
     }
-    const std::string temporary = path + ".tmp";
-    std::FILE* const file = std::fopen(temporary.c_str(), "w");
-    bool ok = file != nullptr;
-    if (ok) {
-        ok = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-        ok = std::fclose(file) == 0 && ok;
-    }
-    if (!ok || std::rename(temporary.c_str(), path.c_str()) != 0) {
-        const std::string reason = std::strerror(errno);
-        if (file) std::remove(temporary.c_str());
-        throw IoError("write_history_csv: " + path + ": cannot write: " + reason);
-    }
+    write_file(path, text, "write_history_csv");
 }
 
 }  // namespace gradus

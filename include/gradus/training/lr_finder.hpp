@@ -117,7 +117,7 @@ private:
 template <class Model, class Optimizer, class T>
 class TrainingGuard {
 public:
-    TrainingGuard(Model& net, Optimizer& optimizer)
+    [[nodiscard]] TrainingGuard(Model& net, Optimizer& optimizer)
         : net_(net),
           optimizer_(optimizer),
           net_before_(net),

@@ -182,6 +182,7 @@ std::map<std::string, Function<T>> functions() {
         {"log_softmax", [](In& in) { return log_softmax(in["x"]); }},
         {"sum", [](In& in) { return sum(in["x"], static_cast<int>(in.option("axis"))); }},
         {"mean", [](In& in) { return mean(in["x"], static_cast<int>(in.option("axis"))); }},
+        {"norm", [](In& in) { return norm(in["x"], static_cast<int>(in.option("axis"))); }},
         {"max", [](In& in) { return max(in["x"], static_cast<int>(in.option("axis"))); }},
         {"min", [](In& in) { return min(in["x"], static_cast<int>(in.option("axis"))); }},
         {"var", [](In& in) { return var(in["x"], static_cast<int>(in.option("axis"))); }},

@@ -248,6 +248,8 @@ def along(x, axis):
     mean = x.sum(axis) / Real(n)
     centered = x - keep(mean)
     result["var"] = ((centered**2).sum(axis) / Real(max(n - 1, 0)), 2 * centered / Real(n - 1) if n > 1 else nan * x)
+    y = np.sqrt((x * x).sum(axis))
+    result["norm"] = (y, where(keep(y) == 0, 0, x / keep(y)))
     if n:
         for name, f in (("max", np.max), ("min", np.min)):
             y = f(x, axis)
@@ -272,7 +274,7 @@ def reductions(dtype):
         "edges": ([[0.0, -0.0, 1e-40], [1e20, 1, 1e20], [-1e30, 1e30, 1], [3, 3, 2]], None),
     }
     for label, (values, shape) in samples.items():
-        for name in ["sum", "mean", "var", "max", "min", "logsumexp"]:
+        for name in ["sum", "mean", "norm", "var", "max", "min", "logsumexp"]:
             x = np.asarray(values, dtype=Real)
             if label == "empty" and name in ("max", "min"):
                 continue  # refused
@@ -289,7 +291,7 @@ def reductions(dtype):
         y, dx = along(x, 1)[name]
         c.result("y", y)
         c.result("dx", dx, 4, 1e-6)
-    for name in ["sum", "mean", "var", "max", "logsumexp"]:
+    for name in ["sum", "mean", "norm", "var", "max", "logsumexp"]:
         c = Case(name, dtype, axis=0)
         x = c.input("x", [0.1, 0.7, 0.3, 0.2], [1000000])
         y, dx = along(x, 0)[name]

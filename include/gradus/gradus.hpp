@@ -108,6 +108,7 @@
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/batch_norm.hpp"
 #include "gradus/nn/conv2d.hpp"
+#include "gradus/nn/copy_values.hpp"
 #include "gradus/nn/dropout.hpp"
 #include "gradus/nn/embedding.hpp"
 #include "gradus/nn/flatten.hpp"

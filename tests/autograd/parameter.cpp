@@ -53,10 +53,34 @@ TEST_CASE("parameter: assignment changes the value and keeps the identity") {
     CHECK(held_by_optimizer.value() == Tensor<>{7, 8});
     CHECK(b.value() == Tensor<>{3, 4});
 
-    const Parameter<> other_shape(Tensor<>{1, 2, 3});
-    CHECK_THROWS_MATCHES(a = other_shape, ShapeError,
+    CHECK_THROWS_MATCHES((a = Tensor<>{1, 2, 3}), ShapeError,
                          Message("set_value: the shape must stay: got [2] and [3]"));
     CHECK(a.value() == Tensor<>{7, 8});
+}
+
+TEST_CASE("parameter: assigning one of another shape makes it another parameter") {
+    Parameter<> a(Tensor<>{1, 2});
+    const Parameter<> b(Tensor<>{3, 4, 5});
+    a.set_grad({1, 1});
+    const Variable<> before = a;
+    a = b;
+    CHECK(a.value() == Tensor<>{3, 4, 5});
+    CHECK_FALSE(same_node(a, before));
+    CHECK_FALSE(same_node(a, b));
+    CHECK_FALSE(a.has_grad());
+    CHECK(before.value() == Tensor<>{1, 2});  // whoever holds the old one still reads it
+    CHECK_FALSE(before.has_grad());
+
+    Parameter<> frozen(Tensor<>{6});
+    frozen.set_requires_grad(false);
+    const Variable<> handle = frozen;
+    a = std::move(frozen);  // takes the identity of a temporary
+    CHECK(same_node(a, handle));
+    CHECK_FALSE(a.requires_grad());
+    Buffer<> running(zeros({2}));
+    running = Buffer<>(zeros({3}));
+    CHECK(running.shape() == Shape{3});
+    CHECK_FALSE(running.requires_grad());
 }
 
 TEST_CASE("parameter: assigning it to itself changes nothing") {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/nn/model.hpp"
 
+#include <any>
 #include <deque>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <variant>
 
@@ -14,8 +16,10 @@
 #include "gradus/nn/batch_norm.hpp"
 #include "gradus/nn/dropout.hpp"
 #include "gradus/nn/linear.hpp"
+#include "gradus/nn/pool2d.hpp"
 #include "gradus/nn/residual.hpp"
 #include "gradus/nn/sequential.hpp"
+#include "gradus/ops/conv2d.hpp"
 #include "support/numbers.hpp"
 
 using namespace gradus;
@@ -108,7 +112,7 @@ struct Layer {  // a base class for layers
 struct Undefined;
 
 template <class X>
-constexpr bool hidden = nn::detail::keeps_parameters_out_of_sight<X>();
+constexpr bool hidden = nn::detail::is_hidden<nn::detail::HiddenPart<std::tuple<X>>>;
 
 }  // namespace
 
@@ -193,7 +197,10 @@ TEST_CASE("model: a copy has weights of its own") {
     std::vector<Mlp> models;
     for (int i = 0; i < 5; ++i) models.push_back(net);
     CHECK(&models[3].fc1.weight.node() != &models[4].fc1.weight.node());
-    CHECK_THROWS_AS((net = Mlp{5}), ShapeError);  // of another size
+    net = Mlp{5};  // of another size: other parameters
+    CHECK(net.fc1.weight.shape() == Shape{5, 3});
+    CHECK(net(Variable<>(ones({1, 3}))).shape() == Shape{1, 2});
+    CHECK(handle.value() == zeros({4, 3}));
 }
 
 TEST_CASE("model: growing a vector of layers keeps their parameters' identity") {
@@ -289,11 +296,181 @@ TEST_CASE("model: structures that hide parameters from the walk are known") {
     CHECK(hidden<std::unique_ptr<nn::Sequential<nn::ReLU, nn::Residual<nn::Linear<>>>>>);
 }
 
+TEST_CASE("model: what cannot be looked into is known") {
+    class WithForward {
+    public:
+        explicit WithForward(Index width) : fc_(width, width) {}
+        Variable<> forward(const Variable<>& x) const { return fc_(x); }
+
+    private:
+        nn::Linear<> fc_;
+    };
+    class OfThree : WithForward {
+    public:
+        using WithForward::WithForward;
+        Variable<> operator()(const Variable<>& q, const Variable<>&, const Variable<>&) const { return q; }
+    };
+    class NotConst : WithForward {
+    public:
+        using WithForward::WithForward;
+        Variable<> operator()(const Variable<>& x) { return forward(x); }
+    };
+    class OfIndices : WithForward {
+    public:
+        using WithForward::WithForward;
+        Variable<> operator()(const Tensor<Index>& x) const { return forward(Variable<>(cast<float>(x))); }
+    };
+    class Switch {
+    public:
+        void turn() { training_ = p_ > 0; }
+
+    private:
+        float p_ = 0;
+        bool training_ = false;
+    };
+    struct Derived : Mlp {
+        nn::Linear<> more{1, 1};
+    };
+    struct DerivedFromLayer : nn::Linear<> {
+        DerivedFromLayer() : nn::Linear<>(1, 1) {}
+        nn::Dropout dropout;  // not in the fields() of the base class
+    };
+    struct SameAsLayer : nn::Linear<> {
+        SameAsLayer() : nn::Linear<>(1, 1) {}
+    };
+    struct WithReference {
+        nn::Linear<>& tied;
+        nn::Linear<> own{1, 1};
+    };
+    struct NoFields {  // not those of gradus::field
+        nn::Linear<> fc{1, 1};
+        auto fields() { return std::tie(fc); }
+    };
+    CHECK(hidden<WithForward>);
+    CHECK(hidden<OfThree>);
+    CHECK(hidden<NotConst>);
+    CHECK(hidden<OfIndices>);
+    CHECK(hidden<Switch>);
+    CHECK(hidden<Derived>);
+    CHECK(hidden<DerivedFromLayer>);
+    CHECK_FALSE(hidden<SameAsLayer>);
+    CHECK(hidden<WithReference>);
+    CHECK(hidden<NoFields>);
+    CHECK(hidden<nn::Linear<>*>);
+    CHECK(hidden<const Mlp*>);
+    CHECK(hidden<nn::Dropout*>);
+    CHECK(hidden<nn::Linear<>**>);
+    CHECK(hidden<Layer*>);
+    CHECK(hidden<std::vector<Mlp*>>);
+    CHECK(hidden<std::array<std::optional<WithForward>, 2>>);
+    CHECK(hidden<std::unique_ptr<nn::Dropout>>);  // nn::eval must reach it
+    CHECK(hidden<std::unique_ptr<Undefined>>);
+    CHECK(hidden<std::reference_wrapper<nn::Linear<>>>);
+    CHECK(hidden<std::function<float(float)>>);
+    CHECK(hidden<std::any>);
+    nn::Linear<> outside(1, 1);
+    const auto by_reference = [&](const Variable<>& x) { return outside(x); };
+    const auto by_value = [outside](const Variable<>& x) { return outside(x); };
+    CHECK(hidden<std::remove_const_t<decltype(by_reference)>>);
+    CHECK(hidden<std::remove_const_t<decltype(by_value)>>);
+    // which part it is
+    struct Inner {
+        std::vector<WithForward> list;
+    };
+    struct Outer {
+        nn::Linear<> fc{1, 1};
+        Inner inner;
+        std::any other;
+    };
+    STATIC_REQUIRE(std::is_same_v<nn::detail::HiddenPart<Outer>, nn::detail::Hidden<WithForward>>);
+    STATIC_REQUIRE(std::is_same_v<nn::detail::HiddenPart<Mlp>, nn::detail::InSight>);
+    STATIC_REQUIRE(std::is_same_v<nn::detail::HiddenPart<WithForward>, nn::detail::Hidden<WithForward>>);
+    STATIC_REQUIRE(std::is_same_v<nn::detail::HiddenPart<int>, nn::detail::Hidden<int>>);
+}
+
+TEST_CASE("model: what is ignored is looked into by nobody") {
+    class Vocabulary {
+    public:
+        Index of(const std::string& word) const { return words_.at(word); }
+
+    private:
+        std::map<std::string, Index> words_{{"step", 3}};
+    };
+    const Mlp big;
+    struct Student {
+        nn::Linear<> fc{3, 2};
+        nn::Ignored<const Mlp*> teacher;
+        nn::Ignored<Vocabulary> vocabulary;
+        nn::Ignored<std::function<Variable<>(const Variable<>&)>> activation;
+        nn::Ignored<Variable<>> shared;
+    };
+    Student net;
+    net.teacher = &big;
+    net.activation.value = [](const Variable<>& x) { return relu(x); };
+    net.shared.value = leaf({1});
+    CHECK(names(net) == Names{"fc.weight", "fc.bias"});
+    nn::eval(net);
+    CHECK(nn::buffers(net).empty());
+    const Variable<> x(ones({1, 3}));
+    CHECK((*net.teacher)(x).value() == big(x).value());
+    CHECK(net.teacher->hidden == 4);
+    CHECK(net.vocabulary->of("step") == 3);
+    CHECK(net.activation(Variable<>(Tensor<>{-1, 2})).value() == Tensor<>{0, 2});
+
+    nn::Linear<> tied(2, 2);
+    const nn::Sequential sequence(nn::Linear<>(2, 2), nn::Ignored([&](const auto& v) { return tied(v); }));
+    CHECK(names(sequence) == Names{"0.weight", "0.bias"});
+    CHECK(sequence(Variable<>(ones({1, 2}))).shape() == Shape{1, 2});
+}
+
+TEST_CASE("model: a member Variable that requires a gradient is refused; constants and results are not") {
+    struct Scaled {
+        nn::Linear<> fc{2, 2};
+        std::vector<Variable<>> scales{Variable<>(ones({2}))};
+    };
+    Scaled net;
+    CHECK(names(net) == Names{"fc.weight", "fc.bias"});
+    net.scales.push_back(net.fc(net.scales[0]));  // a hidden state, say
+    CHECK(nn::parameter_count(net) == 6);
+    net.scales.push_back(leaf({1}));
+    const auto refusal = Message(
+        "model: scales.2 is a Variable that requires a gradient, and no optimizer would find it: declare it "
+        "as "
+        "Parameter<>, or as nn::Ignored<Variable<>> if the model does not own it");
+    CHECK_THROWS_MATCHES(nn::parameters(net), GraphError, refusal);
+    CHECK_THROWS_MATCHES(nn::named_parameters(net), GraphError, refusal);
+    CHECK_THROWS_MATCHES(nn::buffers(net), GraphError, refusal);
+    CHECK_THROWS_MATCHES(nn::train(net), GraphError, refusal);
+    CHECK_THROWS_MATCHES(nn::eval(net), GraphError, refusal);
+}
+
 TEST_CASE("model: structures without parameters are left alone") {
+    enum class Kind { a, b };
+    const float scale = 2;
+    const auto scaled = [scale](const Variable<>& x) { return x * scale; };  // has no room for a pointer
+    struct Options {
+        Size2 kernel = 3;
+        Kind kind = Kind::a;
+        std::optional<double> momentum;
+        std::string name = "x";
+    };
+    CHECK(names(nn::Sequential(nn::Linear<>(1, 1), scaled)) == Names{"0.weight", "0.bias"});
+    CHECK_FALSE(hidden<Options>);
+    CHECK_FALSE(hidden<Generator>);
+    CHECK_FALSE(hidden<std::mt19937>);
+    CHECK_FALSE(hidden<std::string_view>);
+    CHECK_FALSE(hidden<std::vector<bool>>);
+    CHECK_FALSE(hidden<std::vector<std::string>>);
+    CHECK_FALSE(hidden<const char*>);
+    CHECK_FALSE(hidden<const void*>);
+    CHECK_FALSE(hidden<Variable<> (*)(const Variable<>&)>);
+    CHECK_FALSE(hidden<double Options::*>);
+    CHECK_FALSE(hidden<std::greater<>>);
+    CHECK_FALSE(hidden<nn::MaxPool2d>);
+    CHECK_FALSE(hidden<gradus::Conv2dOptions>);
     CHECK_FALSE(hidden<std::string>);
     CHECK_FALSE(hidden<std::unique_ptr<int>>);
     CHECK_FALSE(hidden<std::shared_ptr<std::string>>);
-    CHECK_FALSE(hidden<std::unique_ptr<Undefined>>);
     CHECK_FALSE(hidden<std::unique_ptr<Chain>>);
     CHECK_FALSE(hidden<std::map<std::string, double>>);
     CHECK_FALSE(hidden<std::set<std::string>>);
@@ -307,14 +484,13 @@ TEST_CASE("model: structures without parameters are left alone") {
     CHECK_FALSE(hidden<Tensor<>>);
     CHECK_FALSE(hidden<Parameter<>>);
     CHECK_FALSE(hidden<Mlp>);
-    CHECK_FALSE(hidden<std::reference_wrapper<nn::Linear<>>>);  // what belongs to somebody else
 
     struct Fine {
         nn::Linear<> fc{1, 1};
         std::map<std::string, int> sizes;
         std::shared_ptr<std::string> note;
         std::variant<nn::ReLU, nn::Tanh> activation;
-        const Mlp* teacher = nullptr;
+        const float* table = nullptr;
         Shape shape{2, 3};
     };
     CHECK(names(Fine()) == Names{"fc.weight", "fc.bias"});

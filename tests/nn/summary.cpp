@@ -4,9 +4,11 @@
 #include "gradus/core/random.hpp"
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/batch_norm.hpp"
+#include "gradus/nn/conv2d.hpp"
 #include "gradus/nn/dropout.hpp"
 #include "gradus/nn/flatten.hpp"
 #include "gradus/nn/linear.hpp"
+#include "gradus/nn/pool2d.hpp"
 #include "gradus/nn/residual.hpp"
 #include "gradus/nn/sequential.hpp"
 #include "support/numbers.hpp"
@@ -64,6 +66,27 @@ TEST_CASE("summary: a sequence") {
           "total                            700\n");
 }
 
+TEST_CASE("summary: layers with a constructor, and none of another's parameters") {
+    const nn::Sequential net(nn::Conv2d<>(1, 2, {.kernel = 3}), nn::MaxPool2d({.kernel = 2}),
+                             nn::AvgPool2d({.kernel = 2}), nn::AdaptiveAvgPool2d({2, 1}), nn::Flatten(),
+                             nn::Linear<>(4, 1), nn::ReLU(), nn::ReLU(), nn::ReLU(), nn::ReLU(),
+                             nn::Linear<>(1, 2));  // "10" begins like "1"
+    CHECK(nn::summary(net, {1, 1, 18, 18}) ==
+          "layer  type                       output  parameters\n"
+          "0      Conv2d             [1, 2, 16, 16]          20\n"
+          "1      MaxPool2d            [1, 2, 8, 8]           0\n"
+          "2      AvgPool2d            [1, 2, 4, 4]           0\n"
+          "3      AdaptiveAvgPool2d    [1, 2, 2, 1]           0\n"
+          "4      Flatten                    [1, 4]           0\n"
+          "5      Linear                     [1, 1]           5\n"
+          "6      ReLU                       [1, 1]           0\n"
+          "7      ReLU                       [1, 1]           0\n"
+          "8      ReLU                       [1, 1]           0\n"
+          "9      ReLU                       [1, 1]           0\n"
+          "10     Linear                     [1, 2]           4\n"
+          "total                                             29\n");
+}
+
 TEST_CASE("summary: nested layers have their paths; the total knows what is no layer") {
     CHECK(nn::summary(Deep(), {1, 4}) ==
           "layer          type        output  parameters\n"
@@ -101,13 +124,35 @@ TEST_CASE("summary: records no history and leaves the model as it was") {
     CHECK(nn::detail::active_trace() == nullptr);
 }
 
-TEST_CASE("summary: a shape that does not fit comes out as the layer's error") {
-    CHECK_THROWS_MATCHES(
-        nn::summary(Mlp(), {1, 5}), ShapeError,
-        Message("linear: needs x [..., in] and weight [out, in]; flatten(x) first?: got [1, 5] and "
-                "[350, 784]"));
+TEST_CASE("summary: a shape that does not fit comes out as the layer's error, with its path") {
+    CHECK_THROWS_MATCHES(nn::summary(Mlp(), {1, 5}), ShapeError,
+                         Message("fc1: linear: needs x [..., in] and weight [out, in]: got [1, 5] and [350, "
+                                 "784]"));
     CHECK(is_grad_enabled());
     CHECK(nn::detail::active_trace() == nullptr);
+    std::vector<nn::Linear<>> chain;
+    for (Index i = 0; i < 10; ++i) chain.emplace_back(i == 6 ? 9 : 8, 8);
+    struct Ten {
+        std::vector<nn::Linear<>> fc;
+        Variable<> operator()(Variable<> x) const {
+            for (const auto& layer : fc) x = layer(x);
+            return x;
+        }
+    };
+    struct Outer {
+        nn::Sequential<nn::ReLU, Ten> body;
+        Variable<> operator()(const Variable<>& x) const { return body(x); }
+    };
+    const Outer net{nn::Sequential(nn::ReLU(), Ten{chain})};
+    CHECK_THROWS_MATCHES(
+        nn::summary(net, {2, 8}), ShapeError,
+        Message("body.1.fc.6: linear: needs x [..., in] and weight [out, in]: got [2, 8] and "
+                "[8, 9]"));
+    CHECK_THROWS_MATCHES(nn::summary(chain[0], {2, 7}), ShapeError,  // no path, no prefix
+                         Message("linear: needs x [..., in] and weight [out, in]: got [2, 7] and [8, 8]"));
+    CHECK_THROWS_MATCHES(nn::summary(nn::Sequential(nn::Linear<>(4, 2)), {1, 2, 2}), ShapeError,
+                         Message("0: linear: needs x [..., in] and weight [out, in]; flatten(x) first?: got "
+                                 "[1, 2, 2] and [2, 4]"));
 }
 
 TEST_CASE("summary: normalisation and dropout are not disturbed, and take a batch of one") {

@@ -68,3 +68,51 @@ TEST_CASE("trace: ends with an exception, too") {
     layer(x);
     CHECK(outer.entries().size() == 1);
 }
+
+namespace {
+
+/// Fails on what has two elements.
+struct Picky {
+    static constexpr const char* type = "Picky";
+    Variable<> operator()(const Variable<>& x) const {
+        return nn::traced(this, [&] {
+            if (x.numel() == 2) throw ValueError("picky: not two");
+            return x;
+        });
+    }
+};
+
+/// A layer of layers.
+struct Around {
+    static constexpr const char* type = "Around";
+    Picky inner;
+    Variable<> operator()(const Variable<>& x) const {
+        return nn::traced(this, [&] { return inner(x); });
+    }
+};
+
+}  // namespace
+
+TEST_CASE("trace: an error has the path of the innermost layer that is known, once") {
+    const Around net;
+    const Variable<> two(zeros({2})), three(zeros({3}));
+    CHECK_THROWS_MATCHES(net(two), ValueError, Message("picky: not two"));  // nobody listens
+    {
+        const nn::Trace trace;
+        CHECK_THROWS_MATCHES(net(two), ValueError, Message("picky: not two"));
+    }
+    {
+        const nn::Trace trace({{&net, "Around", "net"}, {&net.inner, "Picky", "net.inner"}});
+        for (int i = 0; i < 2; ++i)
+            CHECK_THROWS_MATCHES(net(two), ValueError, Message("net.inner: picky: not two"));
+        CHECK(trace.entries().empty());
+        net(three);
+        REQUIRE(trace.entries().size() == 2);
+        CHECK(trace.entries()[0].type == std::string("Picky"));
+        CHECK(*trace.name_of(&net, "Around") == "net");  // the first member has the same address
+        CHECK(*trace.name_of(&net, "Picky") == "net.inner");
+        CHECK(trace.name_of(&net, "ReLU") == nullptr);
+    }
+    const nn::Trace trace({{&net, "Around", "net"}});
+    CHECK_THROWS_MATCHES(net(two), ValueError, Message("net: picky: not two"));
+}

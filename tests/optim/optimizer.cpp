@@ -118,8 +118,103 @@ TEST_CASE("optimizer: zero_grad forgets the gradients of all groups") {
     CHECK_FALSE(a.has_grad());
     CHECK_FALSE(b.has_grad());
     CHECK(stranger.has_grad());
-    sgd.step();  // nothing to do
     CHECK(a.value() == Tensor<>{1});
+}
+
+TEST_CASE("optimizer: a step where no parameter has a gradient is refused") {
+    Variable<> a = leaf({1}), b = leaf({1});
+    SGD<> sgd({a}, {.lr = 1});
+    sgd.add_group({b}, {.lr = 1});
+    const auto refusal = Message(
+        "sgd: step: none of the 2 parameters has a gradient (or all are frozen): call backward() first, on a "
+        "loss that depends on them");
+    CHECK_THROWS_MATCHES(sgd.step(), GraphError, refusal);
+    b.set_grad({1});
+    sgd.step();  // one is enough
+    CHECK(b.value() == Tensor<>{0});
+    CHECK(a.value() == Tensor<>{1});
+    b.set_requires_grad(false);
+    CHECK_THROWS_MATCHES(sgd.step(), GraphError, refusal);
+    sgd.zero_grad();
+    CHECK_THROWS_MATCHES(sgd.step(), GraphError, refusal);
+    CHECK(sgd.state()[1].steps == 1);
+
+    CHECK_THROWS_MATCHES(optim::Adagrad<>(Leaves{a}).step(), GraphError,
+                         Message("adagrad: step: none of the 1 parameters has a gradient (or all are "
+                                 "frozen): call backward() first, on a loss that depends on them"));
+}
+
+TEST_CASE("optimizer: a layer that is replaced by one of the same shape is trained on") {
+    Net net;
+    SGD sgd(nn::named_parameters(net), {.lr = 1});
+    step(sgd);
+    nn::Linear<> other(2, 3);
+    net.fc1 = other;
+    step(sgd);
+    CHECK(net.fc1.weight.value() == other.weight.value() - 1.0f);
+    CHECK(net.fc1.bias->value() == other.bias->value() - 1.0f);
+    net.fc1 = nn::Linear<>(2, 3);  // and by a temporary
+    const Tensor<> before = net.fc1.weight.value();
+    step(sgd);
+    CHECK(net.fc1.weight.value() == before - 1.0f);
+}
+
+TEST_CASE("optimizer: a layer can be replaced by one of another shape, and the old optimizer says so") {
+    Net net;
+    SGD sgd(nn::named_parameters(net), {.lr = 1});
+    const auto backward = [&] {
+        net.fc2(net.fc1(Variable<>(ones({1, 2})))).backward({.seed = ones({1, 5})});
+    };
+    const auto refusal = [](const std::string& optimizer, const std::string& name) {
+        return Message(optimizer + ": step: parameter " + name +
+                       " is no longer in its model (a layer was replaced or removed, or the model is gone): "
+                       "make a new optimizer from nn::parameters(net)");
+    };
+    step(sgd);  // leaves gradients behind
+    net.fc2 = nn::Linear<>(3, 5);
+    backward();
+    const Tensor<> before = net.fc1.weight.value();
+    CHECK_THROWS_MATCHES(sgd.step(), GraphError, refusal("sgd", "fc2.weight"));
+    CHECK(net.fc1.weight.value() == before);  // nothing is written
+    sgd.zero_grad();
+    CHECK_THROWS_MATCHES(sgd.step(), GraphError, refusal("sgd", "fc2.weight"));
+
+    SGD fresh(nn::named_parameters(net), {.lr = 1});
+    fresh.zero_grad();
+    backward();
+    fresh.step();
+    CHECK(net.fc2.bias->value().shape() == Shape{5});
+    CHECK_FALSE(net.fc1.weight.value() == before);
+
+    SECTION("a bias that goes") {
+        net.fc1 = nn::Linear<>(2, 3, {.bias = false});
+        fresh.zero_grad();
+        backward();
+        CHECK_THROWS_MATCHES(fresh.step(), GraphError, refusal("sgd", "fc1.bias"));
+    }
+    SECTION("by copying, in a model, and by number") {
+        SGD unnamed(nn::parameters(net), {.lr = 1});
+        const Net other{{4, 3}, {3, 1, {.bias = false}}};
+        net = other;
+        CHECK_THROWS_MATCHES(unnamed.step(), GraphError, refusal("sgd", "0"));
+        CHECK(net.fc1.weight.value() == other.fc1.weight.value());
+    }
+    SECTION("one layer less in a list") {
+        std::vector<nn::Linear<>> list{nn::Linear<>(1, 1), nn::Linear<>(1, 1)};
+        optim::Adagrad adagrad(nn::named_parameters(list));
+        list.pop_back();
+        list[0].weight.set_grad({{1}});
+        CHECK_THROWS_MATCHES(adagrad.step(), GraphError, refusal("adagrad", "1.weight"));
+    }
+    SECTION("swapped layers keep their parameters") {
+        nn::Linear<> a(1, 2), b(3, 4);
+        SGD both({a.weight, *a.bias, b.weight, *b.bias}, {.lr = 1});
+        std::swap(a, b);
+        CHECK(a.weight.shape() == Shape{4, 3});
+        const Tensor<> start = a.weight.value();
+        step(both);
+        CHECK(a.weight.value() == start - 1.0f);
+    }
 }
 
 TEST_CASE("optimizer: state is one array per group, in the order of the parameters") {

@@ -110,6 +110,7 @@ struct Node {
     bool is_result = false;
     bool released = false;
     bool retain_grad = false;
+    bool abandoned = false;  // the parameter that this was has another shape now, or is gone
     const char* name = "leaf";
     Hook<T>* hooks = nullptr;
     Tensor<T> value;                    // of deferred work: the memory that it will write

@@ -9,8 +9,10 @@
 namespace gradus {
 namespace detail {
 
-/// A leaf with the meaning of a value: a copy has a value of its own, and assigning to it changes its value
-/// but not its identity, so an optimizer that holds it never holds a stale one.
+/// A leaf with the meaning of a value: a copy has a value of its own, and assigning one of the same shape
+/// changes its value but not its identity, so an optimizer that holds it goes on. Assigning another shape
+/// makes it another leaf. The old one is marked as abandoned, as it is when its owner goes, and an optimizer
+/// that still holds it, without a gradient, says so.
 template <class T>
 class OwnedLeaf : public Variable<T> {
 public:
@@ -21,26 +23,39 @@ public:
 
     OwnedLeaf& operator=(const OwnedLeaf& other) {
         if (this == &other) return *this;
-        if (this->node_)
+        if (takes(other.value()))
             this->set_value(other.value());
         else
-            static_cast<Variable<T>&>(*this) = Variable<T>(other.value(), {other.requires_grad()});
+            become(Variable<T>(other.value(), {other.requires_grad()}));
         return *this;
     }
     OwnedLeaf& operator=(OwnedLeaf&& other) {
         if (this == &other) return *this;
-        if (this->node_)
+        if (takes(other.value()))
             this->set_value(other.value());
         else
-            static_cast<Variable<T>&>(*this) = std::move(static_cast<Variable<T>&>(other));
+            become(std::move(other));
         return *this;
     }
-    ~OwnedLeaf() = default;
+    ~OwnedLeaf() { abandon(); }
 
     void operator+=(const Variable<T>&) = delete;  // would replace the leaf by a result: use set_value
     void operator-=(const Variable<T>&) = delete;
     void operator*=(const Variable<T>&) = delete;
     void operator/=(const Variable<T>&) = delete;
+
+private:
+    bool takes(const Tensor<T>& value) const { return this->node_ && this->shape() == value.shape(); }
+
+    void become(Variable<T>&& other) {
+        if (this->node_) this->zero_grad();  // nothing comes of it any more
+        abandon();
+        static_cast<Variable<T>&>(*this) = std::move(other);
+    }
+
+    void abandon() {
+        if (this->node_) this->node_->abandoned = true;
+    }
 };
 
 }  // namespace detail

@@ -176,8 +176,8 @@ concept HasFields = requires(T& x) {
 
 template <class T>
 constexpr bool can_tie() {
-    if constexpr (std::is_class_v<T> && std::is_aggregate_v<T>)
-        return !has_base<T>();
+    if constexpr (std::is_class_v<T> && std::is_aggregate_v<T>)  // no count: a field is a reference, say
+        return (field_count<T>() > 0 || std::is_empty_v<T>)&&!has_base<T>();
     else
         return false;
 }

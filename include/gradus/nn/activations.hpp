@@ -14,7 +14,7 @@ struct ReLU {
     static constexpr const char* type = "ReLU";
     template <class T>
     Variable<T> operator()(Variable<T> x) const {
-        return traced(this, relu(std::move(x)));
+        return traced(this, [&] { return relu(std::move(x)); });
     }
 };
 
@@ -23,7 +23,7 @@ struct LeakyReLU {
     double slope = 0.01;
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, leaky_relu(x, static_cast<T>(slope)));
+        return traced(this, [&] { return leaky_relu(x, static_cast<T>(slope)); });
     }
 };
 
@@ -32,7 +32,7 @@ struct ELU {
     double alpha = 1.0;
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, elu(x, static_cast<T>(alpha)));
+        return traced(this, [&] { return elu(x, static_cast<T>(alpha)); });
     }
 };
 
@@ -40,7 +40,7 @@ struct GELU {
     static constexpr const char* type = "GELU";
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, gelu(x));
+        return traced(this, [&] { return gelu(x); });
     }
 };
 
@@ -48,7 +48,7 @@ struct SiLU {
     static constexpr const char* type = "SiLU";
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, silu(x));
+        return traced(this, [&] { return silu(x); });
     }
 };
 
@@ -56,7 +56,7 @@ struct Sigmoid {
     static constexpr const char* type = "Sigmoid";
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, sigmoid(x));
+        return traced(this, [&] { return sigmoid(x); });
     }
 };
 
@@ -64,7 +64,7 @@ struct Tanh {
     static constexpr const char* type = "Tanh";
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, tanh(x));
+        return traced(this, [&] { return tanh(x); });
     }
 };
 
@@ -72,7 +72,7 @@ struct Softplus {
     static constexpr const char* type = "Softplus";
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, softplus(x));
+        return traced(this, [&] { return softplus(x); });
     }
 };
 
@@ -81,7 +81,7 @@ struct Softmax {
     int axis = -1;
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, softmax(x, axis));
+        return traced(this, [&] { return softmax(x, axis); });
     }
 };
 
@@ -90,7 +90,7 @@ struct LogSoftmax {
     int axis = -1;
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, log_softmax(x, axis));
+        return traced(this, [&] { return log_softmax(x, axis); });
     }
 };
 

@@ -98,8 +98,10 @@ struct BatchNorm1d : detail::BatchNorm<T> {
     BatchNorm1d(Index features, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, this->normalize(x, x.rank() == 2 || x.rank() == 3,
-                                            "[batch, features] or [batch, features, length]"));
+        return traced(this, [&] {
+            return this->normalize(x, x.rank() == 2 || x.rank() == 3,
+                                   "[batch, features] or [batch, features, length]");
+        });
     }
 };
 
@@ -114,7 +116,8 @@ struct BatchNorm2d : detail::BatchNorm<T> {
     BatchNorm2d(Index features, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, this->normalize(x, x.rank() == 4, "[batch, features, height, width]"));
+        return traced(this,
+                      [&] { return this->normalize(x, x.rank() == 4, "[batch, features, height, width]"); });
     }
 };
 

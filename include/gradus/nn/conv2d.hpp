@@ -47,7 +47,8 @@ struct Conv2d {
     Conv2d(Index in, Index out, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options));
+        return traced(this,
+                      [&] { return bias ? conv2d(x, weight, *bias, options) : conv2d(x, weight, options); });
     }
 
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }

@@ -18,7 +18,7 @@ struct Dropout {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, training ? dropout(x, p) : x);
+        return traced(this, [&] { return training ? dropout(x, p) : x; });
     }
 };
 

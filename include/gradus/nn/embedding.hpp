@@ -28,7 +28,8 @@ struct Embedding {
     Embedding(Index count, Index dim, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Tensor<Index>& indices) const {
-        return traced(this, embedding(indices, static_cast<const Variable<T>&>(weight), options));
+        return traced(this,
+                      [&] { return embedding(indices, static_cast<const Variable<T>&>(weight), options); });
     }
 
     template <gradus::detail::Text remedy = "cast<Index>(indices)", gradus::detail::WrongLabel<Index> L>

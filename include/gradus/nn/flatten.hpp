@@ -13,7 +13,7 @@ struct Flatten {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, flatten(x, start_axis));
+        return traced(this, [&] { return flatten(x, start_axis); });
     }
 };
 

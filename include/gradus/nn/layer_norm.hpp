@@ -41,8 +41,10 @@ struct LayerNorm {
     LayerNorm(const Shape& shape, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, weight ? layer_norm(x, *weight, *bias, {.eps = eps})
-                                   : layer_norm(x, normalized, {.eps = eps}));
+        return traced(this, [&] {
+            return weight ? layer_norm(x, *weight, *bias, {.eps = eps})
+                          : layer_norm(x, normalized, {.eps = eps});
+        });
     }
 
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }

@@ -36,7 +36,7 @@ struct Linear {
     Linear(Index in, Index out, gradus::detail::NoSuchOption<N>);
 
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, bias ? linear(x, weight, *bias) : linear(x, weight));
+        return traced(this, [&] { return bias ? linear(x, weight, *bias) : linear(x, weight); });
     }
 
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }

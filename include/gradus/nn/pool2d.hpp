@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <tuple>
 #include <utility>
 
 #include "gradus/core/remedy.hpp"
@@ -21,10 +22,11 @@ struct MaxPool2d {
     explicit MaxPool2d(Kernel kernel) : options{.kernel = kernel} {}
     template <std::size_t N>
     explicit MaxPool2d(gradus::detail::NoSuchOption<N>);
+    auto fields() { return std::tuple(); }
 
     template <class T>
     Variable<T> operator()(Variable<T> x) const {
-        return traced(this, max_pool2d(std::move(x), options));
+        return traced(this, [&] { return max_pool2d(std::move(x), options); });
     }
 };
 
@@ -38,10 +40,11 @@ struct AvgPool2d {
     explicit AvgPool2d(Kernel kernel) : options{.kernel = kernel} {}
     template <std::size_t N>
     explicit AvgPool2d(gradus::detail::NoSuchOption<N>);
+    auto fields() { return std::tuple(); }
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, avg_pool2d(x, options));
+        return traced(this, [&] { return avg_pool2d(x, options); });
     }
 };
 
@@ -51,10 +54,11 @@ struct AdaptiveAvgPool2d {
     Size2 output;
 
     explicit AdaptiveAvgPool2d(Size2 size) : output(size) {}
+    auto fields() { return std::tuple(); }
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, adaptive_avg_pool2d(x, output));
+        return traced(this, [&] { return adaptive_avg_pool2d(x, output); });
     }
 };
 
@@ -64,7 +68,7 @@ struct GlobalAvgPool2d {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, global_avg_pool2d(x));
+        return traced(this, [&] { return global_avg_pool2d(x); });
     }
 };
 
@@ -74,7 +78,7 @@ struct GlobalMaxPool2d {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, global_max_pool2d(x));
+        return traced(this, [&] { return global_max_pool2d(x); });
     }
 };
 

@@ -40,47 +40,53 @@ inline std::string with_thousands(Index number) {
 
 }  // namespace detail
 
+/// Every layer of a model (what has a `type`) with its path, in order of declaration: what a Trace takes.
+/// They are known by their addresses: the model must stay where it is.
+template <class Model>
+std::vector<NamedLayer> named_layers(const Model& model) {
+    GRADUS_CHECK_MODEL(Model);
+    std::vector<NamedLayer> layers;
+    detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
+        using Part = std::remove_cvref_t<decltype(part)>;
+        if constexpr (requires { Part::type; }) layers.push_back({&part, Part::type, path});
+    });
+    return layers;
+}
+
 /// A table of the layers that a forward pass on zeros of shape `input` calls, in that order: path, type,
 /// output shape and parameters. The pass runs on a copy, as after nn::eval: it draws no random numbers,
-/// changes no running statistics and takes a batch of one. Whatever the model throws for that shape comes out
-/// of here.
+/// changes no running statistics and takes a batch of one. What the model throws for that shape comes out of
+/// here, with the path of the layer in front.
 ///
 ///     layer  type      output  parameters
 ///     fc1    Linear  [1, 100]      78,500
 ///     total                        78,500
 template <class T = float, class Model>
 std::string summary(const Model& model, const Shape& input) {
+    GRADUS_CHECK_MODEL(Model);
     Model copy(model);  // shares the memory of the weights
     eval(copy);
     const NoGrad guard;
-    const Trace trace;
+    const Trace trace(named_layers(copy));
     static_cast<void>(std::as_const(copy)(Variable<T>(gradus::zeros<T>(input))));
 
-    struct Layer {
-        const void* address;
-        std::string_view type;
-        std::string path;
-        Index parameters;
+    const auto named = named_parameters<T>(model);
+    const auto count = [&](const std::string& path) {  // of the parameters at the path and below
+        Index sum = 0;
+        for (const auto& [name, parameter] : named)
+            if (path.empty() || (name.starts_with(path) && name[path.size()] == '.'))
+                sum += parameter.numel();
+        return detail::with_thousands(sum);
     };
-    std::vector<Layer> layers;
-    detail::walk_model(copy, [&](const std::string& path, auto& part) {
-        using Part = std::remove_cvref_t<decltype(part)>;
-        if constexpr (requires { Part::type; })
-            layers.push_back({&part, Part::type, path, parameter_count<T>(part)});
-    });
     std::vector<std::vector<std::string>> rows{{"layer", "type", "output", "parameters"}};
     for (const TraceEntry& entry : trace.entries()) {
-        const auto found = std::find_if(layers.begin(), layers.end(), [&](const Layer& layer) {
-            return layer.address == entry.layer && layer.type == entry.type;
-        });
-        const bool known = found != layers.end();
-        rows.push_back({!known                ? "?"
-                        : found->path.empty() ? "(model)"
-                                              : found->path,
-                        entry.type, to_string(entry.output),
-                        detail::with_thousands(known ? found->parameters : 0)});
+        const std::string* const path = trace.name_of(entry.layer, entry.type);
+        rows.push_back({!path           ? "?"
+                        : path->empty() ? "(model)"
+                                        : *path,
+                        entry.type, to_string(entry.output), path ? count(*path) : "0"});
     }
-    rows.push_back({"total", "", "", detail::with_thousands(parameter_count<T>(model))});
+    rows.push_back({"total", "", "", count("")});
     return detail::table(rows);
 }
 

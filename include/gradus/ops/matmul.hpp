@@ -58,8 +58,10 @@ namespace detail {
 template <class T>
 void check_linear(const Variable<T>& x, const Variable<T>& weight) {
     if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
-        fail<ShapeError>("linear", "needs x [..., in] and weight [out, in]; flatten(x) first?", x.shape(),
-                         weight.shape());
+        fail<ShapeError>("linear",
+                         x.rank() > 2 ? "needs x [..., in] and weight [out, in]; flatten(x) first?"
+                                      : "needs x [..., in] and weight [out, in]",
+                         x.shape(), weight.shape());
 }
 
 /// x · weightᵀ + bias; an undefined bias is none. One kind of node serves both.

@@ -54,7 +54,10 @@ struct OptimizerTraits {
     double (*start)(const Options&);  // what state begins with
 };
 
-/// What optimizers share: groups of parameters, each with options of its own. Copying an optimizer copies its
+/// What optimizers share: groups of parameters, each with options of its own. step() throws GraphError if no
+/// parameter has a gradient, and if one is no longer in its model: an assignment that changes the shape of a
+/// layer makes new parameters. Those that got no gradient are left alone, and so are frozen ones.
+/// Copying an optimizer copies its
 /// state and not the parameters: `auto saved = adam; ...; adam = saved;` goes back.
 template <class T, class OptionsOfIt>
 class Optimizer {
@@ -215,10 +218,12 @@ protected:
         add_group(std::move(parameters), options);
     }
 
-    /// Runs a rule over all parameters that have a gradient and are not frozen: make(options, step) gives it
+    /// Runs a rule over all parameters that have a gradient and are not frozen (GraphError if none has, or if
+    /// the model has let go of one): make(options, step) gives it
     /// for those that are updated for the step-th time, and rule(value, gradient, state...) updates a pack.
     template <class Rule, class Make>
     void update(const Make& make) {
+        check_step();
         gradus::detail::RecycledList<Rule> rules(parameters_.size());
         kernels::UpdateSegments<T> segments(parameters_.size());
         for (Group& group : groups_) {
@@ -249,6 +254,28 @@ protected:
 private:
     static bool takes_part(const Variable<T>& parameter) {
         return parameter.has_grad() && parameter.requires_grad();
+    }
+
+    void check_step() const {
+        bool any = false;
+        for (std::size_t i = 0; i < parameters_.size(); ++i) {
+            const Variable<T>& parameter = parameters_[i];
+            if (parameter.node().abandoned && !parameter.has_grad()) [[unlikely]]
+                refuse_abandoned(i);
+            any |= takes_part(parameter);
+        }
+        if (!any) [[unlikely]]
+            gradus::detail::refuse<GraphError>(
+                {traits_->name, ": step: none of the ", parameters_.size(),
+                 " parameters has a gradient (or all are frozen): call backward() first, on a loss that "
+                 "depends on them"});
+    }
+
+    [[noreturn, gnu::cold]] void refuse_abandoned(std::size_t place) const {
+        gradus::detail::refuse<GraphError>(
+            {traits_->name, ": step: parameter ", names()[place],
+             " is no longer in its model (a layer was replaced or removed, or the model is gone): make a new "
+             "optimizer from nn::parameters(net)"});
     }
 
     template <class Change>
@@ -358,15 +385,21 @@ private:
     [[noreturn, gnu::cold]] void refuse_pattern(std::string_view pattern) const {
         check<ValueError>(named_, traits_->name,
                           "configure needs paths; build the optimizer from nn::named_parameters(net)");
-        std::vector<std::string> names(parameters_.size());
+        const std::vector<std::string> all = names();
+        std::string known;
+        for (std::size_t i = 0; i < std::min<std::size_t>(all.size(), 4); ++i)
+            known += (i > 0 ? ", " : "") + all[i];
+        gradus::detail::refuse<ValueError>({traits_->name, ": configure: no parameter matches \"", pattern,
+                                            "\"; there are ", known, all.size() > 4 ? ", ..." : ""});
+    }
+
+    /// In the order in which the parameters were added.
+    [[gnu::cold]] std::vector<std::string> names() const {
+        std::vector<std::string> all(parameters_.size());
         for (const Group& group : groups_)
             for (std::size_t i = 0; i < group.names.size(); ++i)
-                names[static_cast<std::size_t>(group.places[i])] = group.names[i];
-        std::string known;
-        for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 4); ++i)
-            known += (i > 0 ? ", " : "") + names[i];
-        gradus::detail::refuse<ValueError>({traits_->name, ": configure: no parameter matches \"", pattern,
-                                            "\"; there are ", known, names.size() > 4 ? ", ..." : ""});
+                all[static_cast<std::size_t>(group.places[i])] = group.names[i];
+        return all;
     }
 
     const OptimizerTraits<Options>* traits_;

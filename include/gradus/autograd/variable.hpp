@@ -76,7 +76,7 @@ public:
     T item() const { return value().item(); }
 
     template <detail::Text remedy = "loss.item() is the number", class N>
-    requires std::is_arithmetic_v<N> operator N() const = delete;  // loss.item() is the number
+    requires std::is_floating_point_v<N> operator N() const = delete;  // loss.item() is the number
 
     bool defined() const { return bool(node_); }  // false of a default-constructed or moved-from variable
     bool requires_grad() const { return node_ && node_->requires_grad; }

@@ -34,11 +34,12 @@ namespace detail {
                                         ": got ", gradus::detail::number_text(value)});
 }
 
-/// What is given for parameters and is no list of them: a model.
+/// What is given for parameters and is neither a list of them, nor one, nor another optimizer: a model.
 template <class X>
 concept NotParameters = std::is_class_v<X> && !requires(X x) {
     x.begin();
 }
+&&!requires(X x) { x.backward(); }
 &&!requires(X x) { x.step(); };
 
 template <class Options>

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <complex>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
@@ -23,264 +22,21 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/core/print.hpp"
-#include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
-#include "gradus/ops/conv2d.hpp"
-#include "gradus/ops/indexing.hpp"
-#include "gradus/ops/layout.hpp"
-#include "gradus/ops/matmul.hpp"
-#include "gradus/ops/norm.hpp"
-#include "gradus/ops/pool2d.hpp"
 #include "gradus/ops/reduce.hpp"
-#include "gradus/ops/slice.hpp"
+#include "support/plain_operations.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
+using plain::Array;
+using plain::Arrays;
+using plain::at;
+using plain::Complex;
+using plain::Operation;
+using plain::Shapes;
+using plain::Variables;
 
 namespace {
-
-// ---- The operations, evaluated plainly ----
-
-using Complex = std::complex<double>;
-
-std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
-struct Array {
-    Shape shape;
-    std::vector<Complex> values;
-
-    explicit Array(const Shape& s) : shape(s), values(at(s.numel())) {}
-    Complex& operator[](Index i) { return values[at(i)]; }
-    const Complex& operator[](Index i) const { return values[at(i)]; }
-    Index numel() const { return shape.numel(); }
-};
-using Arrays = std::vector<Array>;
-
-/// How near an evaluation came to where a derivative jumps or explodes: such operations are not taken.
-double nearest_trouble = 1;
-void avoid(double distance) { nearest_trouble = std::min(nearest_trouble, std::abs(distance)); }
-
-/// The shape of a broadcast result, or nothing.
-std::optional<Shape> broadcast(const Shape& a, const Shape& b) {
-    std::vector<Index> sizes(at(std::max(a.rank(), b.rank())));
-    for (std::size_t i = 0; i < sizes.size(); ++i) {  // counted from the last axis
-        const int k = static_cast<int>(i);
-        const Index m = k < a.rank() ? a[a.rank() - 1 - k] : 1, n = k < b.rank() ? b[b.rank() - 1 - k] : 1;
-        if (m != n && m != 1 && n != 1) return {};
-        sizes[sizes.size() - 1 - i] = m == 1 ? n : m;
-    }
-    return Shape(sizes.begin(), sizes.end());
-}
-
-/// Which element of `from` stands at element i of the broadcast shape `to`.
-Index source(Index i, const Shape& to, const Shape& from) {
-    Index result = 0, stride = 1;
-    for (int axis = to.rank() - 1, own = from.rank() - 1; own >= 0; --axis, --own) {
-        if (from[own] > 1) result += i % to[axis] * stride;
-        i /= to[axis];
-        stride *= from[own];
-    }
-    return result;
-}
-
-Array zip(const Array& a, const Array& b, const auto& f) {
-    Array y(*broadcast(a.shape, b.shape));
-    for (Index i = 0; i < y.numel(); ++i)
-        y[i] = f(a[source(i, y.shape, a.shape)], b[source(i, y.shape, b.shape)]);
-    return y;
-}
-
-Array each(const Array& x, const auto& f) {
-    Array y(x.shape);
-    for (Index i = 0; i < y.numel(); ++i) y[i] = f(x[i]);
-    return y;
-}
-
-Array relu_of(const Array& x) {
-    return each(x, [](const Complex& v) {
-        avoid(v.real());
-        return v.real() > 0 ? v : Complex(0);
-    });
-}
-
-Array reshaped(Array x, const Shape& shape) {
-    x.shape = shape;
-    return x;
-}
-
-/// x [1, C, H, W] with weights [O, C, 2, 2], padding 1.
-Array convolved(const Array& x, const Array& w) {
-    const Index channels = x.shape[1], height = x.shape[2], width = x.shape[3];
-    Array y({1, w.shape[0], height + 1, width + 1});
-    for (Index o = 0, to = 0; o < y.shape[1]; ++o)
-        for (Index i = 0; i <= height; ++i)
-            for (Index j = 0; j <= width; ++j, ++to)
-                for (Index c = 0; c < channels; ++c)
-                    for (Index k = 0; k < 4; ++k) {
-                        const Index row = i - 1 + k / 2, column = j - 1 + k % 2;
-                        if (row >= 0 && row < height && column >= 0 && column < width)
-                            y[to] += w[(o * channels + c) * 4 + k] * x[(c * height + row) * width + column];
-                    }
-    return y;
-}
-
-/// The largest of each 2 × 2 window; odd rows and columns at the end are left out.
-Array pooled(const Array& x) {
-    const Index height = x.shape[2], width = x.shape[3];
-    Array y({1, x.shape[1], height / 2, width / 2});
-    for (Index c = 0, to = 0; c < y.shape[1]; ++c)
-        for (Index i = 0; i < y.shape[2]; ++i)
-            for (Index j = 0; j < y.shape[3]; ++j, ++to) {
-                std::vector<Complex> window;
-                for (const Index k : {0, 1, 2, 3})
-                    window.push_back(x[(c * height + 2 * i + k / 2) * width + 2 * j + k % 2]);
-                std::sort(window.begin(), window.end(),
-                          [](const Complex& a, const Complex& b) { return a.real() > b.real(); });
-                avoid(window[0].real() - window[1].real());
-                y[to] = window[0];
-            }
-    return y;
-}
-
-Array normalized(const Array& x) {
-    Array y(x.shape);
-    const Index size = x.shape[2] * x.shape[3];
-    for (Index first = 0; first < x.numel(); first += size) {
-        Complex mean = 0, var = 0;
-        for (Index i = 0; i < size; ++i) mean += x[first + i] / static_cast<double>(size);
-        for (Index i = 0; i < size; ++i)
-            var += (x[first + i] - mean) * (x[first + i] - mean) / static_cast<double>(size);
-        avoid(var.real());
-        for (Index i = 0; i < size; ++i) y[first + i] = (x[first + i] - mean) / std::sqrt(var + 1e-5);
-    }
-    return y;
-}
-
-// ---- The same operations as the library has them ----
-
-template <class T>
-using Variables = std::vector<Variable<T>>;
-using Shapes = std::vector<Shape>;
-
-template <class T>
-struct Operation {
-    const char* name;
-    std::size_t inputs;
-    bool (*fits)(const Shapes&);
-    Variable<T> (*library)(const Variables<T>&);
-    Array (*reference)(const Arrays&);
-};
-
-bool anything(const Shapes&) { return true; }
-bool broadcasts(const Shapes& s) { return broadcast(s[0], s[1]).has_value(); }
-bool is_image(const Shape& s) { return s.rank() == 4 && s[0] == 1 && s[2] >= 2 && s[3] >= 2; }
-bool is_list(const Shape& s) { return s.rank() > 0 && s.rank() < 4; }
-
-template <class T>
-const std::vector<Operation<T>>& operations() {
-    static const std::vector<Operation<T>> list{
-        {"add", 2, broadcasts, [](const Variables<T>& x) { return x[0] + x[1]; },
-         [](const Arrays& x) { return zip(x[0], x[1], [](auto a, auto b) { return a + b; }); }},
-        {"sub", 2, broadcasts, [](const Variables<T>& x) { return x[0] - x[1]; },
-         [](const Arrays& x) { return zip(x[0], x[1], [](auto a, auto b) { return a - b; }); }},
-        {"mul", 2, broadcasts, [](const Variables<T>& x) { return x[0] * x[1]; },
-         [](const Arrays& x) { return zip(x[0], x[1], [](auto a, auto b) { return a * b; }); }},
-        {"quotient", 2, broadcasts, [](const Variables<T>& x) { return x[0] / (x[1] * x[1] + T(1)); },
-         [](const Arrays& x) { return zip(x[0], x[1], [](auto a, auto b) { return a / (b * b + 1.0); }); }},
-        {"square", 1, anything, [](const Variables<T>& x) { return x[0] * x[0]; },
-         [](const Arrays& x) { return each(x[0], [](auto v) { return v * v; }); }},
-        {"tanh", 1, anything, [](const Variables<T>& x) { return tanh(x[0]); },
-         [](const Arrays& x) { return each(x[0], [](auto v) { return std::tanh(v); }); }},
-        {"relu", 1, anything, [](const Variables<T>& x) { return relu(x[0]); },
-         [](const Arrays& x) { return relu_of(x[0]); }},
-        {"affine", 1, anything, [](const Variables<T>& x) { return T(0.25) - x[0] * T(0.75); },
-         [](const Arrays& x) { return each(x[0], [](auto v) { return 0.25 - 0.75 * v; }); }},
-        {"mean", 1, anything, [](const Variables<T>& x) { return mean(x[0]); },
-         [](const Arrays& x) {
-             Array y{Shape{}};
-             for (const Complex& v : x[0].values) y[0] += v / static_cast<double>(x[0].numel());
-             return y;
-         }},
-        {"matmul", 2,
-         [](const Shapes& s) { return s[0].rank() == 2 && s[1].rank() == 2 && s[0][1] == s[1][1]; },
-         [](const Variables<T>& x) { return matmul(x[0], transpose(x[1])); },
-         [](const Arrays& x) {
-             const Index rows = x[0].shape[0], columns = x[1].shape[0], inner = x[0].shape[1];
-             Array y({rows, columns});
-             for (Index i = 0; i < rows * columns; ++i)
-                 for (Index k = 0; k < inner; ++k)
-                     y[i] += x[0][i / columns * inner + k] * x[1][i % columns * inner + k];
-             return y;
-         }},
-        {"flatten", 1, anything, [](const Variables<T>& x) { return reshape(x[0], Shape{x[0].numel()}); },
-         [](const Arrays& x) { return reshaped(x[0], Shape{x[0].numel()}); }},
-        // Adds its contribution to the gradient in place.
-        {"index_select", 1, [](const Shapes& s) { return is_list(s[0]); },
-         [](const Variables<T>& x) {
-             return index_select(x[0], 0, Tensor<Index>{0, x[0].size(0) - 1, 0});
-         },
-         [](const Arrays& x) {
-             const Index row = x[0].numel() / x[0].shape[0];
-             std::vector<Index> sizes(x[0].shape.begin(), x[0].shape.end());
-             sizes[0] = 3;
-             Array y(Shape(sizes.begin(), sizes.end()));
-             for (Index i = 0; i < y.numel(); ++i)
-                 y[i] = x[0][i / row == 1 ? x[0].numel() - row + i % row : i % row];
-             return y;
-         }},
-        // Any number of inputs with one rule.
-        {"concat", 2, [](const Shapes& s) { return is_list(s[0]) && s[0] == s[1]; },
-         [](const Variables<T>& x) {
-             return concat({x[0], x[1], x[0]});
-         },
-         [](const Arrays& x) {
-             std::vector<Index> sizes(x[0].shape.begin(), x[0].shape.end());
-             sizes[0] *= 3;
-             Array y(Shape(sizes.begin(), sizes.end()));
-             for (Index i = 0; i < y.numel(); ++i) y[i] = x[i / x[0].numel() == 1 ? 1 : 0][i % x[0].numel()];
-             return y;
-         }},
-        // A joint rule.
-        {"joint product", 2, [](const Shapes& s) { return s[0] == s[1]; },
-         [](const Variables<T>& x) {
-             return record(
-                 "joint product", x[0].value() * x[1].value(),
-                 wrt_jointly(
-                     std::array{x[0], x[1]}, [a = x[0].value(), b = x[1].value()](
-                                                 const Tensor<T>& dy, const std::array<bool, 2>& want) {
-                         return std::array{want[0] ? dy * b : Tensor<T>(), want[1] ? dy * a : Tensor<T>()};
-                     }));
-         },
-         [](const Arrays& x) { return zip(x[0], x[1], [](auto a, auto b) { return a * b; }); }},
-        // Work that the library defers, to do it together with what comes next.
-        {"convolution", 2,
-         [](const Shapes& s) {
-             return is_image(s[0]) && s[1] == Shape{2, 2, 2, 2};
-         },
-         [](const Variables<T>& x) { return conv2d(x[0], x[1], {.padding = 1}); },
-         [](const Arrays& x) { return convolved(x[0], x[1]); }},
-        {"convolution, pooling, relu", 2,
-         [](const Shapes& s) {
-             return is_image(s[0]) && s[1] == Shape{2, 2, 2, 2};
-         },
-         [](const Variables<T>& x) {
-             return relu(max_pool2d(conv2d(x[0], x[1], {.padding = 1}), MaxPool2dOptions{2}));
-         },
-         [](const Arrays& x) { return relu_of(pooled(convolved(x[0], x[1]))); }},
-        {"pooling", 1, [](const Shapes& s) { return is_image(s[0]); },
-         [](const Variables<T>& x) { return max_pool2d(x[0], MaxPool2dOptions{2}); },
-         [](const Arrays& x) { return pooled(x[0]); }},
-        {"norm", 1, [](const Shapes& s) { return is_image(s[0]); },
-         [](const Variables<T>& x) { return batch_norm(x[0]); },
-         [](const Arrays& x) { return normalized(x[0]); }},
-        {"norm, sum, relu", 2, [](const Shapes& s) { return is_image(s[0]) && s[0] == s[1]; },
-         [](const Variables<T>& x) { return relu(batch_norm(x[0]) + x[1]); },
-         [](const Arrays& x) {
-             return relu_of(zip(normalized(x[0]), x[1], [](auto a, auto b) { return a + b; }));
-         }},
-    };
-    return list;
-}
 
 // ---- The model: what backward() must do ----
 
@@ -528,7 +284,7 @@ private:
     }
 
     bool try_operation() {
-        const Operation<T>& operation = operations<T>()[below(operations<T>().size())];
+        const Operation<T>& operation = plain::operations<T>()[below(plain::operations<T>().size())];
         std::vector<std::size_t> inputs;
         Shapes shapes;
         Arrays arrays;
@@ -538,9 +294,9 @@ private:
             shapes.push_back(arrays.back().shape);
         }
         if (!operation.fits(shapes)) return false;
-        nearest_trouble = 1;
+        plain::nearest_trouble = 1;
         Value result{.value = operation.reference(arrays)};
-        if (nearest_trouble < 0.01 || result.value.numel() > 100) return false;
+        if (plain::nearest_trouble < 0.01 || result.value.numel() > 100) return false;
         for (const Complex& v : result.value.values)
             if (std::abs(v.real()) > 4) return false;
         const bool constant = chance(0.05);
@@ -669,18 +425,13 @@ private:
                 break;
             }
             default:
-                expect_refusal(root_);
-                if (variables_[from].defined()) expect_refusal(variables_[from]);
+                expect_nested_refusal(root_);
+                if (variables_[from].defined()) expect_nested_refusal(variables_[from]);
         }
     }
 
-    void expect_refusal(const Variable<T>& variable) {
-        try {
-            variable.backward({.seed = ones<T>(variable.shape()), .keep_graph = true});
-        } catch (const GraphError&) {
-            return;
-        }
-        throw Fault("a walk within a walk of the same values was not refused");
+    static void expect_nested_refusal(const Variable<T>& variable) {
+        expect_refusal(variable, {.seed = ones<T>(variable.shape()), .keep_graph = true});
     }
 
     void explode_at(std::size_t value) const {
@@ -690,106 +441,118 @@ private:
     // -- What happens between two walks, and the walks --
 
     void take_step() {
-        const auto untargeted = [](std::size_t, const Value& value) {
-            return !value.targeted && !value.dropped && value.requires_grad;
-        };
-        const auto untargeted_leaf = [](std::size_t, const Value& value) {
-            return value.is_leaf && !value.targeted && !value.dropped;
-        };
-        switch (below(16)) {
-            case 0:
-            case 1:
-            case 2:
-                return add_result();
-            case 3:
-            case 4:
-                if (const auto i = pick(untargeted)) {
-                    const std::size_t hook = new_hook(*i);
-                    register_hook(hook);
-                    model_.values[*i].hooks.push_back(hook);
-                    model_.hooks[hook].action = new_action(*i);
-                }
-                return;
-            case 5:
-                if (const auto i = pick(untargeted); i && has_live_hook(model_.values[*i])) {
-                    const std::size_t hook = live_hook(model_.values[*i]);
-                    handles_[hook]->remove();
-                    model_.hooks[hook].removed = true;
-                }
-                return;
-            case 6:
-                if (const auto i = pick(untargeted); i && !model_.values[*i].is_leaf) {
-                    if (chance(0.6)) {
-                        variables_[*i].retain_grad();
-                        model_.values[*i].retains = true;
-                    } else {
-                        variables_[*i] = Variable<T>();
-                        model_.values[*i].dropped = true;
-                    }
-                }
-                return;
-            case 7:
-            case 8:
-                if (const auto i = pick_input()) {
-                    variables_[*i].zero_grad();
-                    model_.values[*i].gradient.reset();
-                }
-                return;
-            case 9:
-                if (const auto i = pick(untargeted_leaf)) {
-                    const Tensor<T> value = numbers(variables_[*i].shape());
-                    variables_[*i].set_value(value);
-                    model_.values[*i].value = array_of(value);
-                }
-                return;
-            case 10:
-                if (const auto i = pick(untargeted_leaf)) {
-                    model_.values[*i].requires_grad = !model_.values[*i].requires_grad;
-                    variables_[*i].set_requires_grad(model_.values[*i].requires_grad);
-                }
-                return;
-            default:
-                return walk();
-        }
+        const std::size_t step = below(16);
+        if (step < 3) return add_result();
+        if (step < 5) return hook_a_value();
+        if (step < 6) return remove_a_hook();
+        if (step < 7) return chance(0.6) ? retain_a_gradient() : drop_a_variable();
+        if (step < 9) return forget_a_gradient();
+        if (step < 10) return change_a_leaf();
+        if (step < 11) return freeze_or_thaw_a_leaf();
+        walk();
+    }
+
+    static bool is_free(std::size_t, const Value& value) {
+        return !value.targeted && !value.dropped && value.requires_grad;
+    }
+    static bool is_free_result(std::size_t i, const Value& value) {
+        return is_free(i, value) && !value.is_leaf;
+    }
+    static bool is_free_leaf(std::size_t, const Value& value) { return value.is_leaf && !value.targeted; }
+
+    void hook_a_value() {
+        const auto i = pick(is_free);
+        if (!i) return;
+        const std::size_t hook = new_hook(*i);
+        register_hook(hook);
+        model_.values[*i].hooks.push_back(hook);
+        model_.hooks[hook].action = new_action(*i);
+    }
+
+    void remove_a_hook() {
+        const auto i = pick([&](std::size_t k, const Value& v) { return is_free(k, v) && has_live_hook(v); });
+        if (!i) return;
+        const std::size_t hook = live_hook(model_.values[*i]);
+        handles_[hook]->remove();
+        model_.hooks[hook].removed = true;
+    }
+
+    void retain_a_gradient() {
+        const auto i = pick(is_free_result);
+        if (!i) return;
+        variables_[*i].retain_grad();
+        model_.values[*i].retains = true;
+    }
+
+    void drop_a_variable() {
+        const auto i = pick(is_free_result);
+        if (!i) return;
+        variables_[*i] = Variable<T>();
+        model_.values[*i].dropped = true;
+    }
+
+    void forget_a_gradient() {
+        const std::size_t i = *pick_input();
+        variables_[i].zero_grad();
+        model_.values[i].gradient.reset();
+    }
+
+    void change_a_leaf() {
+        const auto i = pick(is_free_leaf);
+        if (!i) return;
+        const Tensor<T> value = numbers(variables_[*i].shape());
+        variables_[*i].set_value(value);
+        model_.values[*i].value = array_of(value);
+    }
+
+    void freeze_or_thaw_a_leaf() {
+        const auto i = pick(is_free_leaf);
+        if (!i) return;
+        Value& value = model_.values[*i];
+        value.requires_grad = !value.requires_grad;
+        variables_[*i].set_requires_grad(value.requires_grad);
     }
 
     void walk() {
         const std::size_t root = *pick_input();
-        const bool keep = chance(0.65);
         root_ = variables_[root];
-        BackwardOptions<T> options{.keep_graph = keep};
-        const bool seeded = root_.numel() != 1 || chance(0.5), forgotten = seeded && chance(0.03);
-        if (seeded && !forgotten) options.seed = numbers(root_.shape());
+        BackwardOptions<T> options{.keep_graph = chance(0.65)};
         std::vector<double> seed(at(root_.numel()), 1.0);
-        if (options.seed)
-            for (Index i = 0; i < root_.numel(); ++i)
-                seed[at(i)] = static_cast<double>(options.seed->data()[i]);
-
+        const bool seeded = root_.numel() != 1 || chance(0.5), forgotten = seeded && chance(0.03);
+        if (seeded && !forgotten) {
+            options.seed = numbers(root_.shape());
+            std::copy(options.seed->begin(), options.seed->end(), seed.begin());
+        }
         if ((forgotten && root_.numel() != 1) || model_.refuses(root)) {
-            bool refused = false;
-            try {
-                root_.backward(std::move(options));
-            } catch (const GraphError&) {
-                refused = true;
-            }
-            if (!refused) throw Fault("a walk that cannot be was not refused");
-        } else if (const auto at_value = chance(0.15) ? pick_bomb(root) : std::nullopt) {
-            bomb_ = at_value;
-            bool exploded = false;
-            try {
-                root_.backward(std::move(options));
-            } catch (const Bomb&) {
-                exploded = true;
-            }
+            expect_refusal(root_, options);
+        } else if ((bomb_ = chance(0.15) ? pick_bomb(root) : std::nullopt)) {
+            expect_explosion(options);
             bomb_.reset();
-            if (!exploded) throw Fault("a hook or rule was not called");
-            start_over(keep);
+            start_over(options.keep_graph);
         } else {
-            root_.backward(std::move(options));
-            model_.walk(root, seed, keep);
+            root_.backward(options);
+            model_.walk(root, seed, options.keep_graph);
         }
         root_ = Variable<T>();
         check_gradients();
+    }
+
+    static void expect_refusal(const Variable<T>& variable, const BackwardOptions<T>& options) {
+        try {
+            variable.backward(options);
+        } catch (const GraphError&) {
+            return;
+        }
+        throw Fault("a walk that cannot be was not refused");
+    }
+
+    void expect_explosion(const BackwardOptions<T>& options) const {
+        try {
+            root_.backward(options);
+        } catch (const Bomb&) {
+            return;
+        }
+        throw Fault("a hook or rule was not called");
     }
 
     /// A value that the walk reaches and whose hook or rule can throw.

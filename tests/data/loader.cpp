@@ -157,10 +157,23 @@ TEST_CASE("a loader keeps or drops a smaller last batch") {
             const Loader loader(numbered(c.count),
                                 {.batch = c.batch, .shuffle = shuffle, .drop_last = c.drop_last});
             CHECK(loader.size() == c.batches);
-            CHECK(static_cast<Index>(label_order(loader).size()) == c.examples);
+            if (c.batches > 0) CHECK(static_cast<Index>(label_order(loader).size()) == c.examples);
         }
     CHECK(Loader(Dataset<>()).size() == 0);
     CHECK(Loader(Dataset<>(), {.shuffle = true}).size() == 0);
+}
+
+TEST_CASE("a loop over no batches is refused") {
+    for (const bool shuffle : {false, true}) {
+        CHECK_THROWS_MATCHES(label_order(Loader(numbered(0), {.shuffle = shuffle})), ValueError,
+                             Message("loader: the dataset is empty"));
+        CHECK_THROWS_MATCHES(Loader(Dataset<>(), {.shuffle = shuffle}).begin(), ValueError,
+                             Message("loader: the dataset is empty"));
+        CHECK_THROWS_MATCHES(
+            label_order(Loader(numbered(2), {.batch = 3, .shuffle = shuffle, .drop_last = true})), ValueError,
+            Message("loader: there are no batches: drop_last leaves out all 2 examples, fewer than the batch "
+                    "of 3"));
+    }
 }
 
 TEST_CASE("a shuffled pass shows each example once, with its own label") {

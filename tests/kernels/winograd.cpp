@@ -224,6 +224,33 @@ TEST_CASE("winograd: the error stays near that of direct summation") {
     }
 }
 
+TEST_CASE("winograd: the gradient of the weight from few pixels is as good as from many") {
+    for (const Size2 kernel : {Size2(3), Size2(5)})
+        for (const Index batch : {1, 16})
+            for (Index size = 1; size <= 12; ++size) {
+                const Index padding = kernel.height / 2;
+                const ConvSizes s = kernel == Size2(3) ? sizes(batch, 24, 16, {size, size}, padding)
+                                                       : sizes_5x5(batch, 24, 16, {size, size}, padding);
+                INFO("kernel " << to_string(kernel) << ", batch " << batch << ", size " << size);
+                const Operands<float> operands(s);
+                const Tensor<> padded = kernels::pad_images(s, operands.x);
+                Tensor<> plain = zeros(s.weight_shape());
+                Tensor<double> exact = zeros<double>(s.weight_shape());
+                kernels::detail::conv2d_dw_packed(s, padded, operands.dy, plain.mutable_data());
+                kernels::detail::conv2d_dw_packed(s, cast<double>(padded), cast<double>(operands.dy),
+                                                  exact.mutable_data());
+                const auto squares = [&](const Tensor<>& result) {
+                    double sum = 0;
+                    for (Index i = 0; i < exact.numel(); ++i)
+                        sum += std::pow(static_cast<double>(result.data()[i]) - exact.data()[i], 2);
+                    return sum;
+                };
+                const double ratio =
+                    std::sqrt(squares(kernels::conv2d_dw(s, padded, operands.dy)) / squares(plain));
+                CHECK((squares(plain) == 0 || ratio < (kernel == Size2(3) ? 8 : 14)));
+            }
+}
+
 TEST_CASE("winograd: the same bits for any number of threads") {
     ConvSizes groups = sizes(5, 16, 20, {18, 17}, 1);
     groups.groups = 5;
@@ -462,7 +489,7 @@ TEST_CASE("winograd: used where it pays") {
         CHECK_FALSE(changed([](ConvSizes& c) { c.kernel = {3, 5}; }));
         CHECK_FALSE(changed([](ConvSizes& c) { c.kernel = {5, 3}; }));
     }
-    for (const ConvSizes& s : {sizes(3, 24, 33, {7, 6}, 1), sizes_5x5(2, 17, 33, {7, 12}, 2)}) {
+    for (const ConvSizes& s : {sizes(3, 24, 33, {7, 6}, 1), sizes_5x5(7, 17, 33, {7, 12}, 2)}) {
         const Operands<float> operands(s);
         const Passes<float> passes = filtered(s, operands);
         const Tensor<> padded = kernels::pad_images(s, operands.x);

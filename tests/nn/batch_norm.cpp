@@ -180,3 +180,21 @@ TEST_CASE("BatchNorm: a copy has statistics of its own; in a model, to a trace, 
     CHECK(std::string(trace.entries()[0].type) == "BatchNorm2d");
     CHECK(trace.entries()[0].layer == static_cast<const void*>(&net.bn));
 }
+
+TEST_CASE("batch norm layer: an empty batch changes no statistics") {  // as PyTorch
+    for (const bool track : {true, false}) {
+        const nn::BatchNorm2d<> norm(3, {.track_running_stats = track});
+        const Variable<> x = leaf(zeros({0, 3, 4, 4}));
+        const Variable<> y = norm(x);
+        CHECK(y.shape() == Shape{0, 3, 4, 4});
+        y.backward({.seed = zeros(y.shape())});
+        CHECK(norm.weight->grad() == zeros({3}));
+        CHECK(norm.bias->grad() == zeros({3}));
+        CHECK(x.grad().shape() == x.shape());
+        if (!track) continue;
+        CHECK(norm.running_mean->value() == zeros({3}));
+        CHECK(norm.running_var->value() == ones({3}));
+    }
+    CHECK(nn::BatchNorm1d<>(3)(Variable<>(zeros({0, 3}))).shape() == Shape{0, 3});
+    CHECK(nn::BatchNorm2d<>(3)(Variable<>(zeros({2, 3, 0, 4}))).shape() == Shape{2, 3, 0, 4});
+}

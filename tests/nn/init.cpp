@@ -373,3 +373,62 @@ TEST_CASE("init: uniform draws above 0") {
     CHECK(z(0x1p-54) == Approx(-8.29236108).epsilon(1e-8));
     CHECK(z(1 - 0x1p-53) == Approx(8.2095).epsilon(0.01));  // one step below 1
 }
+
+TEST_CASE("init: the fans of a grouped convolution") {
+    const Shape shape{8, 2, 3, 3};  // of 8 to 8 channels in 4 groups
+    CHECK(init::fans(shape, 4).in == 18);
+    CHECK(init::fans(shape, 4).out == 18);
+    CHECK(init::fans(shape).out == 72);
+    CHECK_THROWS_MATCHES(init::fans(shape, 3), ValueError,
+                         Message("init: the groups must divide the output channels: got 3 and 8"));
+    const auto first = [&](const auto& fill) {
+        Variable<> w(zeros(shape));
+        Generator generator(1);
+        fill(w, generator);
+        return w.value().data()[0];
+    };
+    const auto kaiming = [&](Index groups) {
+        return first([groups](auto& w, auto& g) {
+            init::kaiming_normal(w, {.mode = init::FanMode::fan_out, .groups = groups}, g);
+        });
+    };
+    CHECK(kaiming(4) == Approx(2 * kaiming(1)));  // a quarter of the fan
+    const auto xavier = [&](Index groups) {
+        return first([groups](auto& w, auto& g) { init::xavier_uniform(w, {.groups = groups}, g); });
+    };
+    CHECK(xavier(4) == Approx(xavier(1) * std::sqrt(90.0 / 36.0)));
+}
+
+TEST_CASE("init: orthogonal within each group") {
+    Variable<> w(zeros({6, 1, 2, 2}));  // depthwise: every output is a group
+    init::orthogonal(w, {.groups = 6});
+    for (Index i = 0; i < 6; ++i) {
+        double square = 0;
+        for (Index k = 0; k < 4; ++k)
+            square += double{w.value().data()[4 * i + k]} * w.value().data()[4 * i + k];
+        CHECK(square == Approx(1));
+    }
+    CHECK_THROWS_MATCHES(init::orthogonal(w, {.groups = 4}), ValueError,
+                         Message("orthogonal: the groups must divide the output channels: got 4 and 6"));
+}
+
+TEST_CASE("init: empty weights stay empty") {
+    for (const Shape& shape : {Shape{0, 3}, Shape{3, 0}, Shape{0, 0}}) {
+        Variable<> w(zeros(shape));
+        init::kaiming_uniform(w);
+        init::kaiming_normal(w);
+        init::kaiming_normal(w, {.mode = init::FanMode::fan_out});
+        init::xavier_uniform(w);
+        init::xavier_normal(w);
+        init::trunc_normal(w);
+        init::orthogonal(w);
+        init::sparse(w);
+        init::eye(w);
+        init::uniform(w, -1, 1);
+        init::normal(w, 0, 1);
+        CHECK(w.shape() == shape);
+    }
+    Variable<> kernel(zeros({0, 3, 3, 3}));
+    init::dirac(kernel);
+    CHECK(kernel.numel() == 0);
+}

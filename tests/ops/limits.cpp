@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "gradus/ops/arithmetic.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/indexing.hpp"
 #include "gradus/ops/layout.hpp"
@@ -196,6 +197,16 @@ TEST_CASE("limits: sums of integers wrap around") {
         CHECK(sum(Variable<Index>(x)).value().item() == -2);
         CHECK(sum(Variable<Index>(x.reshape({n, 1})), 0).value().item() == -2);
     }
+}
+
+TEST_CASE("limits: quotients of integers as variables") {
+    const Variable<Index> x(Tensor<Index>{7, 0});
+    check_refused([&] { x / Index{0}; });
+    check_refused([&] { Index{1} / x; });
+    check_refused([&] { x / x; });
+    check_refused([&] { Variable<Index>(Tensor<Index>{least}) / Index{-1}; });
+    CHECK((x / Index{2}).value() == Tensor<Index>{3, 0});
+    CHECK((Index{-7} / Variable<Index>(Tensor<Index>{2})).value() == Tensor<Index>{-3});
 }
 
 TEST_CASE("limits: the mean of integers") {

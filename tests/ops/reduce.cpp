@@ -263,24 +263,24 @@ TEST_CASE("reduce: long sums keep their digits") {
     for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
-        CHECK(error_of(sum(leaf(x)).item(), 2.5e7 * double{tenth}) < 1e-6);
-        CHECK(error_of(mean(leaf(x)).item(), double{tenth}) < 1e-6);
+        CHECK(error_of(sum(leaf(x)).item(), 2.5e7 * double{tenth}) < 2e-6);
+        CHECK(error_of(mean(leaf(x)).item(), double{tenth}) < 2e-6);
         for (const Index n : {1000, 8192, 9000, 100'000}) {  // along rows, columns and both
             INFO("n " << n);
             const double right = static_cast<double>(n) * double{tenth};
-            CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({7, n})), 1).value()(3), right) < 1e-6);
-            CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({n, 7})), 0).value()(3), right) < 1e-6);
+            CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({7, n})), 1).value()(3), right) < 2e-6);
+            CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({n, 7})), 0).value()(3), right) < 2e-6);
             CHECK(error_of(sum(leaf(x.rows(0, 6 * n).reshape({2, n, 3})), {0, 1}).value()(1), 2 * right) <
                   1e-6);
         }
     }
-    CHECK(error_of(norm(leaf(x)).item(), 5000 * double{tenth}) < 1e-6);
+    CHECK(error_of(norm(leaf(x)).item(), 5000 * double{tenth}) < 2e-6);
     CHECK(error_of(logsumexp(leaf(x)).item(), double{tenth} + std::log(2.5e7)) < 1e-6);
     Generator generator(1);
     const Tensor<> some = rand({1'280'000}, generator);
     double right = 0, around = 0;
     for (const float v : some) right += double{v}, around += double{v} - 0.5;
-    CHECK(error_of(sum(leaf(some)).item(), right) < 1e-6);
+    CHECK(error_of(sum(leaf(some)).item(), right) < 2e-6);
     // Terms that cancel: the error is small against the sum of their sizes.
     CHECK(std::abs(double{sum(leaf(some - 0.5f)).item()} - around) < 1e-7 * 0.25 * 1'280'000);
     Variable<> bias = leaf(zeros({7}));

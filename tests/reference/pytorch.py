@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # What the scripts pytorch_*.py share: numbers that tests/pytorch/cases.hpp computes in the same way, and the file of
-# configurations and results that it reads. Each script writes the .txt file of its own name; made with PyTorch 1.13.
+# configurations and results that it reads. Each script writes the .txt file of its own name; made with PyTorch 1.13,
+# and the same with 2.15 (versions.md).
 #
 # A file has one line for each case, its name and its options, and below it one indented line for each result, with
 # its name, its shape and its values in row-major order:

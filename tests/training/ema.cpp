@@ -88,8 +88,8 @@ TEST_CASE("ema: refusals") {
     larger.weight.mutable_value() = ones({3});
     longer.more.emplace_back(ones({1}));
     CHECK_THROWS_MATCHES(ema.update(larger), ShapeError,
-                         Message("ema: a parameter changed shape: got [3] and [2]"));
+                         Message("ema: a parameter changed shape; make a new Ema: got [3] and [2]"));
     CHECK_THROWS_MATCHES(ema.update(longer), ShapeError,
-                         Message("ema: the model has another number of parameters now"));
+                         Message("ema: the model has another number of parameters now; make a new Ema"));
     CHECK(ema.updates() == 0);
 }

@@ -73,7 +73,7 @@ private:
 
     /// Whether the walk counts the contributions to a node. (A leaf that gets its first hook from a hook is
     /// not counted before the next walk.)
-    bool is_counted(const Node<T>& node) const { return node.walk == this; }
+    bool is_counted(const Node<T>& node) const { return node.counted_by == this; }
 
     void count_down(Node<T>& input) {
         if (--input.pending == 0) make_ready(input);
@@ -98,9 +98,9 @@ private:
 
     /// Appends a node to the list of the walk, which holds it until it is finished.
     void hold(Node<T>& node) {
-        if (node.walk) [[unlikely]]
+        if (node.counted_by) [[unlikely]]
             refuse_shared(node);
-        node.walk = this;
+        node.counted_by = this;
         node.references.add(Node<T>::holder);
         node.previous_in_walk = last_;
         node.next_in_walk = nullptr;
@@ -112,7 +112,7 @@ private:
     NodeRef<T> unlink(Node<T>& node) {
         (node.previous_in_walk ? node.previous_in_walk->next_in_walk : first_) = node.next_in_walk;
         (node.next_in_walk ? node.next_in_walk->previous_in_walk : last_) = node.previous_in_walk;
-        node.walk = nullptr;
+        node.counted_by = nullptr;
         return NodeRef<T>(&node);
     }
 

@@ -104,8 +104,8 @@ struct Node {
 
     RefCount references{reader};
     std::atomic<Deferred<T>*> deferred{nullptr};
-    Node* next = nullptr;                   // in a list of nodes to be freed, or whose gradient is complete
-    const BackwardWalk<T>* walk = nullptr;  // that counts this node and is not finished with it
+    Node* next = nullptr;  // in a list of nodes to be freed, or whose gradient is complete
+    const BackwardWalk<T>* counted_by = nullptr;  // a walk that is not finished with this node
     Node *previous_in_walk, *next_in_walk;
     int pending = 0;          // during a walk: contributions still to come
     std::atomic_flag busy{};  // a thread adds to the gradient or computes the value

@@ -37,7 +37,7 @@ public:
             become(std::move(other));
         return *this;
     }
-    ~OwnedLeaf() { abandon(); }
+    [[gnu::noinline]] ~OwnedLeaf() { abandon(); }  // out of line: as above
 
     void operator+=(const Variable<T>&) = delete;  // would replace the leaf by a result: use set_value
     void operator-=(const Variable<T>&) = delete;

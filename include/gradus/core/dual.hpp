@@ -174,7 +174,7 @@ Dual<T> pow(const Dual<T>& x, const Dual<T>& n) {
     using std::isnan, std::log, std::pow;
     const T y = pow(x.value, n.value);
     const T by_base = n.value * T(pow(x.value, T(n.value - T(1))));
-    const bool is_flat = x.value == T(0) ? n.value >= T(0) : n.value < T(0) && y == T(0);
+    const bool is_flat = x.value == T(0) ? n.value >= T(0) : x.value > T(0) && n.value < T(0) && y == T(0);
     const T by_exponent = is_flat ? T(0) : T(y * T(log(x.value)));
     return {y, detail::scaled_tangent(n.value == T(0) && isnan(by_base) ? T(0) : by_base, x.dual) +
                    detail::scaled_tangent(by_exponent, n.dual)};

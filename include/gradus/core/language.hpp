@@ -7,12 +7,12 @@
 // The last draft before C++20 counts: g++ 10 and MSVC say so of -std=c++20.
 #if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) <= 201703L
 #error "gradus needs C++20: compile with -std=c++20 (CMake: target_compile_features(program PRIVATE cxx_std_20))"
-#include "gradus needs C++20: compile with -std=c++20"
+#include <gradus needs C++20: compile with -std=c++20>
 #endif
 
 #if defined(min) || defined(max)
 #error "gradus: min or max is a macro: define NOMINMAX before <windows.h>, or #undef them before this header"
-#include "gradus needs min and max: define NOMINMAX before <windows.h>"
+#include <gradus needs min and max: define NOMINMAX before the header of Windows>
 #endif
 
 // Every refusal is an exception, and loops on several threads hand it on.

@@ -104,7 +104,7 @@ private:
 inline void run_on_team(int threads, Index blocks, void (*run)(const void* body, Index block),
                         const void* body) {
     [[maybe_unused]] static const bool noticed =
-        at_fork(nullptr, nullptr, [] { team_lost().store(true, std::memory_order_relaxed); });
+        in_child_of_fork([] { team_lost().store(true, std::memory_order_relaxed); });
     std::exception_ptr failure;
     std::atomic<bool> failed{false};
     std::atomic<Index> begun{0}, from_start{0}, from_end{0};

@@ -34,7 +34,8 @@ struct LoaderOptions {
 ///
 /// The order is that of the dataset, or a permutation that is a pure function of (seed, epoch): to resume
 /// training at an epoch, ask for that epoch. Unshuffled batches share the dataset's memory; as with every
-/// tensor, writing to one leaves the dataset as it is. An empty dataset gives no batches.
+/// tensor, writing to one leaves the dataset as it is. A loop without a single batch is refused: ask size()
+/// first where a dataset may be empty.
 ///
 /// Throws ValueError if batch < 1 or epoch < 0, ShapeError if inputs and labels differ in number.
 template <class T = float, class Label = Index>
@@ -56,7 +57,13 @@ public:
     class Iterator;
     struct End {};
 
-    Iterator begin() const { return Iterator(*this); }
+    /// Throws ValueError if there are no batches: the dataset is empty, or all of it is left out by
+    /// drop_last.
+    Iterator begin() const {
+        if (batches_ == 0) [[unlikely]]
+            refuse_empty();
+        return Iterator(*this);
+    }
     End end() const { return {}; }
 
     Index size() const { return batches_; }  // number of batches
@@ -103,6 +110,12 @@ public:
     };
 
 private:
+    [[noreturn, gnu::cold]] void refuse_empty() const {
+        if (dataset_.size() == 0) gradus::detail::refuse<ValueError>("loader", "the dataset is empty");
+        gradus::detail::refuse<ValueError>({"loader: there are no batches: drop_last leaves out all ",
+                                            dataset_.size(), " examples, fewer than the batch of ", batch_});
+    }
+
     /// Apart from the small streams that a Generator hands out, should it have the same seed.
     static std::uint64_t stream(Index epoch) {
         return std::uint64_t{1} << 63 | static_cast<std::uint64_t>(epoch);

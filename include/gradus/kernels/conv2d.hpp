@@ -216,7 +216,7 @@ Tensor<T> conv2d_dw(const ConvSizes& s, const Tensor<T>& padded, const Tensor<T>
             std::fill_n(out, dweight.numel(), T(0));
         else if (detail::is_depthwise(s))
             detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
-        else if (detail::winograd::pays<T>(s))
+        else if (detail::winograd::pays_for_weight<T>(s))
             detail::conv2d_dw_winograd(s, padded, dy, out);
         else if (detail::Pointwise<T>::suits_weight(s))
             detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);

@@ -221,7 +221,7 @@ std::array<Tensor<T>, 2> conv_pool_dparameters(const ConvPoolSizes& s, const Ten
                                                const Tensor<std::uint8_t>& codes, const Tensor<T>& padded,
                                                const std::array<bool, 2>& want) {
     if (dy.numel() == 0) return {zeros<T>(s.conv.weight_shape()), zeros<T>({s.conv.out})};
-    const bool winograd = detail::winograd::pays<T>(s.conv);
+    const bool winograd = detail::winograd::pays_for_weight<T>(s.conv);
     const detail::ConvPoolBackward<T> backward{s};
     const bool both = want[0] && want[1] && !winograd && backward.short_patches();
     std::array<Tensor<T>, 2> result;

@@ -41,7 +41,7 @@ void for_each_index(const Shape& indices, const Shape& x, int indexed_axis, cons
 }
 
 /// Additions to one element after which a new run begins.
-inline constexpr Index indexed_run = 512;
+inline constexpr Index indexed_run = 256;
 
 /// Rows to which index_add() adds. An index that comes more often than a run is long, such as that of a
 /// padding token, has rows of its own behind those of x: one for each run, all in a line.
@@ -126,9 +126,8 @@ void index_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>
             }
         });
     for (const auto& often : runs.often) {
-        const Tensor<T> total =
-            reduce<SumOf>(kernels::slice(sums, 1, often.first, often.runs), 1u << 1);  // [outer, 1, inner]
-        slice_add(total, dx, axis, often.index);
+        const Tensor<T> total = reduce<SumOf>(kernels::slice(sums, 1, often.first, often.runs), 1u << 1);
+        slice_add(total.reshape(shape.with(axis, 1)), dx, axis, often.index);
     }
 }
 

@@ -55,10 +55,8 @@ struct MinOf : Vectorized {
 namespace detail {
 
 /// Elements of a row that one accumulation covers: partial results are combined in order, for any thread
-/// count.
-inline constexpr Index row_block = 8192;
-/// Packs of a row that go into one accumulator before the next one begins.
-inline constexpr Index row_run = 32;
+/// count. In an accumulator of a pack go 32 to 256 of them, and rounding errors do not grow with the row.
+inline constexpr Index row_block = 2048;
 
 /// y[r] = f over x[r * n + i]: lanes first, then across lanes, of as many rows as there are lanes.
 template <class F, class T>
@@ -78,14 +76,9 @@ struct RowKernel {
             for (Index row = 0; row < count; ++row, x += n) {
                 Pack total[4] = {start, start, start, start};
                 Index i = 0;
-                while (i + 4 * lanes <= n) {  // sums of runs: their rounding errors do not grow with the row
-                    const Index run_end = std::min(n, i + row_run * 4 * lanes);
-                    Pack run[4] = {start, start, start, start};
-                    for (; i + 4 * lanes <= run_end; i += 4 * lanes)
+                for (; i + 4 * lanes <= n; i += 4 * lanes)
 #pragma GCC unroll 4
-                        for (int k = 0; k < 4; ++k) run[k] = f(run[k], Pack::load(x + i + k * lanes));
-                    for (int k = 0; k < 4; ++k) total[k] = f(total[k], run[k]);
-                }
+                    for (int k = 0; k < 4; ++k) total[k] = f(total[k], Pack::load(x + i + k * lanes));
                 for (; i < packs.whole; i += lanes) total[0] = f(total[0], Pack::load(x + i));
                 if (packs.rest > 0)
                     total[1] = f(total[1], select(packs.own, packs.load_tail(x + i, end), start));
@@ -177,9 +170,11 @@ void reduce_rows(const T* x, Index outer, Index n, T* y) {
     Tensor<T> partial = Tensor<T>::uninitialized({outer * blocks});
     T* const out = partial.mutable_data();
     parallel_for(outer * blocks, parallel_grain / row_block, [&](Index begin, Index end) {
-        for (Index i = begin; i < end; ++i) {
-            const Index start = i % blocks * row_block;
-            reduce_few_rows<F>(x + i / blocks * n + start, 1, std::min(row_block, n - start), out + i);
+        // The blocks of one row lie together; the last one may be shorter.
+        for (Index i = begin, count; i < end; i += count) {
+            const Index block = i % blocks, size = std::min(row_block, n - block * row_block);
+            count = size < row_block ? 1 : std::min(end - i, n / row_block - block);
+            reduce_few_rows<F>(x + i / blocks * n + block * row_block, count, size, out + i);
         }
     });
     reduce_rows<F>(partial.data(), outer, blocks, y);

@@ -8,6 +8,7 @@
 #include "gradus/core/bits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/simd.hpp"
 

@@ -20,27 +20,24 @@ void nll(const Variable<T>&, const Tensor<L>&,  // cast<Index>(labels)
 
 // A target is a constant.
 
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void cross_entropy(const Variable<T>& x, const Variable<T>& target,
-                   const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void nll(const Variable<T>& x, const Variable<T>& target, const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void bce(const Variable<T>& x, const Variable<T>& target, const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void bce_with_logits(const Variable<T>& x, const Variable<T>& target,
-                     const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void mse(const Variable<T>& x, const Variable<T>& target, const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void l1(const Variable<T>& x, const Variable<T>& target, const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void smooth_l1(const Variable<T>& x, const Variable<T>& target,
-               const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void huber(const Variable<T>& x, const Variable<T>& target, const Options&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T, class... Options>
-void kl_div(const Variable<T>& x, const Variable<T>& target, const Options&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void cross_entropy(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void nll(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void bce(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void bce_with_logits(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void mse(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void l1(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void smooth_l1(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void huber(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T>
+void kl_div(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
 
 // With an option that there is not.
 

@@ -13,7 +13,7 @@ namespace gradus::nn {
 /// A table of `count` vectors [dim], looked up by index: a Tensor<Index> of any shape gives [indices...,
 /// dim]. The weight starts from N(0, 1); the row of padding_idx is 0 and gets no gradient. As
 /// torch.nn.Embedding.
-/// Throws ShapeError unless both sizes are at least 1, ValueError if padding_idx is not in [-1, count).
+/// Throws ShapeError if a size is negative, ValueError if padding_idx is not in [-1, count).
 template <class T = float>
 struct Embedding {
     static constexpr const char* type = "Embedding";
@@ -39,8 +39,6 @@ struct Embedding {
 
 private:
     static Tensor<T> start(const Shape& shape, const EmbeddingOptions& options, Generator& generator) {
-        if (shape[0] < 1 || shape[1] < 1)
-            gradus::detail::fail<ShapeError>("embedding", "needs at least one row and one column", shape);
         gradus::detail::check_embedding(shape, options);
         Tensor<T> weight = randn<T>(shape, generator);
         if (options.padding_idx >= 0)

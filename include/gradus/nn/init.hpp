@@ -39,14 +39,18 @@ struct Fans {
     Index in, out;
 };
 
-/// Inputs and outputs of one unit: of a weight [out, in, kernel...], in · |kernel| and out · |kernel|.
-/// Throws ShapeError below two axes.
-inline Fans fans(const Shape& shape) {
+/// Inputs and outputs of one unit: of a weight [out, in / groups, kernel...], in / groups · |kernel| and
+/// out / groups · |kernel|. Throws ShapeError below two axes, ValueError unless the groups divide the
+/// outputs.
+inline Fans fans(const Shape& shape, Index groups = 1) {
     if (shape.rank() < 2)
         gradus::detail::fail<ShapeError>(
             "init", "fans need a weight of two axes or more (use uniform, normal or constant)", shape);
+    if (groups < 1 || shape[0] % groups != 0)
+        gradus::detail::fail<ValueError>("init", "the groups must divide the output channels", groups,
+                                         shape[0]);
     const Index field = shape.span(2, shape.rank());
-    return {shape[1] * field, shape[0] * field};
+    return {shape[1] * field, shape[0] / groups * field};
 }
 
 template <class T>
@@ -77,6 +81,7 @@ void normal(Variable<T>& weight, double mean, double std, Generator& generator =
 
 struct XavierOptions {
     double gain = 1.0;
+    Index groups = 1;  // of the convolution that the weight belongs to
 };
 
 /// U(−a, a) with a = gain √(6 / (fan_in + fan_out)).
@@ -85,7 +90,8 @@ struct XavierOptions {
 template <class T>
 void xavier_uniform(Variable<T>& weight, XavierOptions options = {},
                     Generator& generator = default_generator()) {
-    const Fans fan = fans(weight.shape());
+    const Fans fan = fans(weight.shape(), options.groups);
+    if (weight.numel() == 0) return;
     const double a = options.gain * std::sqrt(6.0 / static_cast<double>(fan.in + fan.out));
     uniform(weight, -a, a, generator);
 }
@@ -94,7 +100,8 @@ void xavier_uniform(Variable<T>& weight, XavierOptions options = {},
 template <class T>
 void xavier_normal(Variable<T>& weight, XavierOptions options = {},
                    Generator& generator = default_generator()) {
-    const Fans fan = fans(weight.shape());
+    const Fans fan = fans(weight.shape(), options.groups);
+    if (weight.numel() == 0) return;
     normal(weight, 0.0, options.gain * std::sqrt(2.0 / static_cast<double>(fan.in + fan.out)), generator);
 }
 
@@ -102,13 +109,15 @@ struct KaimingOptions {
     FanMode mode = FanMode::fan_in;
     Nonlinearity nonlinearity = Nonlinearity::leaky_relu;
     double slope = 0.0;  // of the leaky relu; 0 is a relu
+    Index groups = 1;    // of the convolution that the weight belongs to
 };
 
 namespace detail {
 
 inline double kaiming_std(const Shape& shape, const KaimingOptions& options) {
-    const Fans fan = fans(shape);
+    const Fans fan = fans(shape, options.groups);
     const auto size = static_cast<double>(options.mode == FanMode::fan_in ? fan.in : fan.out);
+    if (shape.numel() == 0) return 0;  // nothing to fill
     return calculate_gain(options.nonlinearity, options.slope) / std::sqrt(size);
 }
 
@@ -197,6 +206,7 @@ template <class T>
 
 struct OrthogonalOptions {
     double gain = 1.0;
+    Index groups = 1;  // of the convolution that the weight belongs to
 };
 
 namespace detail {
@@ -229,8 +239,9 @@ inline double dot(const double* x, const double* y, Index n) {
 }  // namespace detail
 
 /// gain · a random matrix with orthogonal rows or columns (whichever are fewer) of length 1, all such
-/// matrices equally likely. The axes of a weight [out, in, kernel...] behind the first count as one. Throws
-/// ShapeError below two axes. Source: Saxe, McClelland & Ganguli, "Exact solutions to the nonlinear dynamics
+/// matrices equally likely. The axes of a weight [out, in / groups, kernel...] behind the first count as one;
+/// each group of outputs is a matrix of its own. Throws ShapeError below two axes, ValueError unless the
+/// groups divide the outputs. Source: Saxe, McClelland & Ganguli, "Exact solutions to the nonlinear dynamics
 /// of learning in deep linear neural networks", 2014.
 template <class T>
 [[gnu::cold]] void orthogonal(Variable<T>& weight, OrthogonalOptions options = {},
@@ -238,17 +249,23 @@ template <class T>
     const Shape& shape = weight.shape();
     if (shape.rank() < 2)
         gradus::detail::fail<ShapeError>("orthogonal", "needs a weight of two axes or more", shape);
-    const Index rows = shape[0], columns = shape.span(1, shape.rank());
+    if (options.groups < 1 || shape[0] % options.groups != 0)
+        gradus::detail::fail<ValueError>("orthogonal", "the groups must divide the output channels",
+                                         options.groups, shape[0]);
+    const Index rows = shape[0] / options.groups, columns = shape.span(1, shape.rank());
     const Index count = std::min(rows, columns), length = std::max(rows, columns);
-    Tensor<double> vectors = gradus::normal<double>({count, length}, 0, 1, generator);
-    double* const v = vectors.mutable_data();
-    detail::orthogonalize(v, count, length);
-    detail::orthogonalize(v, count, length);  // removes what rounding left of nearly parallel ones
     Tensor<T> result = Tensor<T>::uninitialized(shape);
     T* out = result.mutable_data();
-    for (Index i = 0; i < rows; ++i)
-        for (Index j = 0; j < columns; ++j)
-            *out++ = static_cast<T>(options.gain * (rows <= columns ? v[i * length + j] : v[j * length + i]));
+    for (Index group = 0; shape.numel() > 0 && group < options.groups; ++group) {
+        Tensor<double> vectors = gradus::normal<double>({count, length}, 0, 1, generator);
+        double* const v = vectors.mutable_data();
+        detail::orthogonalize(v, count, length);
+        detail::orthogonalize(v, count, length);  // removes what rounding left of nearly parallel ones
+        for (Index i = 0; i < rows; ++i)
+            for (Index j = 0; j < columns; ++j)
+                *out++ =
+                    static_cast<T>(options.gain * (rows <= columns ? v[i * length + j] : v[j * length + i]));
+    }
     weight.set_value(std::move(result));
 }
 

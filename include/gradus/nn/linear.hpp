@@ -19,7 +19,7 @@ struct LinearOptions {
 };
 
 /// y[..., out] = x[..., in] · weightᵀ + bias. Weight and bias start from U(−1/√in, 1/√in), as in PyTorch.
-/// Throws ShapeError unless both sizes are at least 1.
+/// Without inputs the bias starts from 0. Throws ShapeError if a size is negative.
 template <class T = float>
 struct Linear {
     static constexpr const char* type = "Linear";
@@ -43,8 +43,7 @@ struct Linear {
 
 private:
     static Tensor<T> start(const Shape& shape, Index in, Generator& generator) {
-        if (in < 1 || shape[0] < 1)
-            gradus::detail::fail<ShapeError>("linear", "needs at least one input and one output", shape);
+        if (in == 0) return gradus::zeros<T>(shape);
         const T bound = T(1) / static_cast<T>(std::sqrt(static_cast<double>(in)));
         return uniform<T>(shape, -bound, bound, generator);
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -39,23 +40,21 @@ Variable<T> elementwise_by_result(const char* name, Variable<T> x, const F& f, c
                   }));
 }
 
-/// dy · q / b, which overflows or underflows on the way only where the result does. No gradient makes none,
-/// however large q is.
-template <class V>
-GRADUS_INLINE V scaled_ratio(const V& dy, const V& q, const V& b) {
-    using simd::abs, simd::is_nan, simd::select;
-    const auto swaps = abs(q) > abs(dy);
-    const V large = select(swaps, q, dy), small = select(swaps, dy, q);
-    const auto shrinks = abs(b) > V(1);
-    const V ratio = select(shrinks, large, small) / b * select(shrinks, small, large);
-    return select((dy == V(0)) & is_nan(ratio), V(dy / b), ratio);
-}
-
-/// −dy · a / b², the gradient of the denominator.
+/// −dy · a / b², the gradient of the denominator, which overflows or underflows on the way only where the
+/// result does: b² is never formed, and of the factors the one comes first that the division brings nearer
+/// to 1.
+template <class T>
 struct DenominatorSlope : kernels::Vectorized {
     template <class V>
     GRADUS_INLINE V operator()(const V& dy, const V& a, const V& b) const {
-        return -scaled_ratio(dy, V(a / b), b);  // b² may overflow where b does not
+        using simd::abs, simd::select;
+        const V quotient = a / b, size = abs(quotient);
+        const auto swaps = size > abs(dy), shrinks = abs(b) > V(1);
+        const V large = select(swaps, quotient, dy), small = select(swaps, dy, quotient);
+        const V by_quotient = select(shrinks, large, small) / b * select(shrinks, small, large);
+        using Limits = std::numeric_limits<T>;
+        const auto is_lost = ((size < V(T(Limits::min()))) & shrinks) | (size > V(T(Limits::max())));
+        return -select(is_lost, V(dy / b * a / b), by_quotient);
     }
 };
 
@@ -119,7 +118,7 @@ Variable<T> div(const Variable<T>& a, const Variable<T>& b) {
     const Tensor<T>&A = a.value(), &B = b.value();
     return record("div", A / B, wrt(a, [B = B](const Tensor<T>& dy) { return dy / B; }),
                   wrt(b, [A = A, B = B](const Tensor<T>& dy) {
-                      return kernels::map("div", detail::DenominatorSlope(), dy, A, B);
+                      return kernels::map("div", detail::DenominatorSlope<T>(), dy, A, B);
                   }));
 }
 template <class T>
@@ -130,9 +129,10 @@ Variable<T> div(const Variable<T>& a, std::type_identity_t<T> b) {
 template <class T>
 Variable<T> div(std::type_identity_t<T> s, const Variable<T>& b) {
     return detail::elementwise(
-        "div", b, [s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return V(V(s) / x); },
+        "div", b,
+        [s]<class V>(const V& x) GRADUS_INLINE_LAMBDA { return kernels::detail::quotient(V(s), x); },
         [s]<class V>(const V& dy, const V& x)
-            GRADUS_INLINE_LAMBDA { return detail::DenominatorSlope()(dy, V(s), x); });
+            GRADUS_INLINE_LAMBDA { return detail::DenominatorSlope<T>()(dy, V(s), x); });
 }
 
 /// −x.       dx = −dy
@@ -286,8 +286,7 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
         using std::pow;
         return T(pow(x, n));
     };
-    const Tensor<T> y = kernels::map("pow", power, A, B);
-    return record("pow", y,
+    return record("pow", kernels::map("pow", power, A, B),
                   wrt(a,
                       [A, B](const Tensor<T>& dy) {
                           const auto slope = [](const T& d, const T& x, const T& n) {
@@ -300,13 +299,15 @@ Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
                           };
                           return kernels::map("pow", slope, dy, A, B);
                       }),
-                  wrt(b, [A, B, y](const Tensor<T>& dy) {
-                      const auto slope = [](const T& d, const T& x, const T& n, const T& value) {
-                          using std::log;
-                          const bool is_flat = x == T(0) ? n >= T(0) : n < T(0) && value == T(0);
-                          return is_flat ? T(0) : T(d * (value * log(x)));
+                  wrt(b, [A, B](const Tensor<T>& dy) {
+                      const auto slope = [](const T& d, const T& x, const T& n) {
+                          using std::log, std::pow;
+                          const auto base = detail::widened(x);
+                          const auto value = pow(base, detail::widened(n));
+                          const bool is_flat = x == T(0) ? n >= T(0) : x > T(0) && n < T(0) && value == 0;
+                          return is_flat ? T(0) : static_cast<T>(detail::widened(d) * (value * log(base)));
                       };
-                      return kernels::map("pow", slope, dy, A, B, y);
+                      return kernels::map("pow", slope, dy, A, B);
                   }));
 }
 

@@ -24,8 +24,8 @@ inline void check_embedding(const Shape& weight, const EmbeddingOptions& options
 }  // namespace detail
 
 /// A row of weight [count, dim] for each index: indices of any shape give [indices..., dim].
-/// dweight[i] = the sum of dy over all places of index i, added in their order (in runs of 512, where an index
-/// comes that often); 0 for padding_idx
+/// dweight[i] = the sum of dy over all places of index i, added in their order (in runs of 256, where an
+/// index comes that often); 0 for padding_idx.
 /// As torch.nn.functional.embedding. Throws ShapeError unless the weight is a matrix, ValueError if an index
 /// is not in [0, count) or padding_idx not in [-1, count).
 template <class T>

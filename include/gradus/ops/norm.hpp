@@ -69,7 +69,8 @@ void update_running(const Variable<T>& running, const Tensor<T>& batch, double m
 
 template <class T>
 Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const BatchNormOptions& options) {
-    const bool by_batch = options.training || !in.running_mean;
+    // Nothing to normalise has no statistics: the running ones stay.
+    const bool by_batch = (options.training || !in.running_mean) && x.numel() > 0;
     check_batch_norm(x.shape(), in, by_batch, options);
     const kernels::ChannelPlan plan(x.shape());
     kernels::NormStatistics<T> norm;
@@ -81,8 +82,11 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
             update_running(*in.running_var, batch.var, options.momentum, n / (n - 1));
         }
         norm = std::move(batch.norm);
-    } else {
+    } else if (in.running_mean) {
         norm = kernels::given_statistics(in.running_mean->value(), in.running_var->value(), options.eps);
+    } else {
+        const Shape channels{x.size(1)};
+        norm = kernels::given_statistics(zeros<T>(channels), ones<T>(channels), options.eps);
     }
     return record_batch_norm(NormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch),
                              Tensor<T>::uninitialized(x.shape()));

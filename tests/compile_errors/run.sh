@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Compiles the programs of a table and compares what the compiler says:
+#     run.sh g++ include tests/compile_errors/*.txt
+# Programs stand in a table one after another; their sections open with "## <what is wrong>". Lines before the code say
+#     <compiler>: <words>   that the first five lines of its output hold the words, outside of what they repeat of the
+#                           program; the compiler is g++, clang++ or both; there may be several
+#     compiles              that nothing is said
+#     flags: <flags>        what it is compiled with beside -std=c++20
+#     alone                 that the program is complete; others are the body of a function, after a line --- if there
+#                           is something in front of that function
+set -euo pipefail
+export LC_ALL=C
+readonly lines=5
+
+compiler=$1 include=$(realpath "$2")
+shift 2
+kind=g++
+"$compiler" --version | grep -qi clang && kind=clang++
+work=$(mktemp --directory)
+trap 'rm -rf "$work"' EXIT
+common=(-fsyntax-only -DGRADUS_NO_BUILD_NOTES -I "$include")
+
+# Compiled once for all of them. An error is reported as it would be with the header itself.
+once=()
+mkdir "$work/gradus"
+if [[ $kind == g++ ]]; then
+    "$compiler" -std=c++20 -w -DGRADUS_NO_BUILD_NOTES -I "$include" -x c++-header "$include/gradus/gradus.hpp" \
+        -o "$work/gradus/gradus.hpp.gch"
+    once=(-I "$work")
+else
+    "$compiler" -std=c++20 -w -DGRADUS_NO_BUILD_NOTES -I "$include" -x c++-header "$include/gradus/gradus.hpp" \
+        -o "$work/gradus.pch"
+    once=(-include-pch "$work/gradus.pch")
+fi
+
+# Sections into files: N.title, N.wants, N.flags, N.cpp.
+awk -v work="$work" -v kind="$kind" '
+function close_section() {
+    if (!count) return
+    program = work "/" count ".cpp"
+    if (alone) printf "%s", body > program
+    else {
+        print "#include <gradus/gradus.hpp>\n" \
+              "#include <array>\n#include <iostream>\n#include <sstream>\n#include <string>\n#include <vector>\n" \
+              "namespace nn = gradus::nn;\nnamespace optim = gradus::optim;\nnamespace data = gradus::data;\n" \
+              "using namespace gradus;\n" \
+              "struct Net {\n    nn::Linear<> fc{2, 2};\n" \
+              "    Variable<> operator()(Variable<> x) const { return fc(x); }\n};" > program
+        printf "%s", front > program
+        print "void program(Net&, Tensor<>&, Variable<>&, Tensor<Index>&, data::Dataset<>&, Variable<>&);\n" \
+              "void program([[maybe_unused]] Net& net, [[maybe_unused]] Tensor<>& x, [[maybe_unused]] Variable<>& v,\n" \
+              "             [[maybe_unused]] Tensor<Index>& labels, [[maybe_unused]] data::Dataset<>& points,\n" \
+              "             [[maybe_unused]] Variable<>& loss) {" > program
+        printf "%s", body > program
+        print "}" > program
+    }
+    close(program)
+    print title > (work "/" count ".title")
+    printf "%s", wants > (work "/" count ".wants")
+    print flags > (work "/" count ".flags")
+}
+/^## / {
+    close_section()
+    count++
+    title = substr($0, 4)
+    header = 1
+    alone = 0
+    front = body = wants = flags = ""
+    next
+}
+!count || /^# / { next }
+header && /^(g\+\+|clang\+\+|both): / {
+    who = $1; sub(/:$/, "", who)
+    if (who == "both" || who == kind) wants = wants "say " substr($0, length($1) + 2) "\n"
+    next
+}
+header && /^compiles$/ { wants = wants "nothing\n"; next }
+header && /^flags: / { flags = substr($0, 8); next }
+header && /^alone$/ { alone = 1; next }
+header && /^$/ { next }
+/^---$/ { front = body; body = ""; next }
+{ header = 0; body = body $0 "\n" }
+END { close_section() }' "$@"
+
+failures=0 programs=0
+for program in "$work"/[0-9]*.cpp; do
+    name=${program%.cpp}
+    [[ -s $name.wants ]] || continue
+    programs=$((programs + 1))
+    read -ra flags < "$name.flags" || true
+    how=("${once[@]}" -std=c++20)
+    [[ ${#flags[@]} -gt 0 && ${flags[*]} != -W* ]] && how=()
+    "$compiler" "${common[@]}" "${how[@]}" "${flags[@]}" "$program" > "$name.said" 2>&1 && status=0 || status=$?
+    # g++ repeats the program behind a number and a bar; clang++ as it is.
+    head -n $lines "$name.said" | grep -vE '^ +[0-9]* *\|' | grep -vxFf "$program" > "$name.first" || true
+    while read -r verb words; do
+        if [[ $verb == nothing ]]; then
+            [[ $status == 0 && ! -s $name.said ]] && continue
+            words="nothing at all"
+        else
+            grep -qF -- "$words" "$name.first" && continue
+        fi
+        failures=$((failures + 1))
+        echo "$(< "$name.title"): $kind does not say: $words"
+        head -n $lines "$name.said" | cut -c 1-300 | sed 's/^/    /'
+    done < "$name.wants"
+done
+echo "$kind: $programs programs, $failures failures"
+((programs > 0 && failures == 0))

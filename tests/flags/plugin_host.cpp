@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A program that loads plugins, each with a gradus of its own: tensors, gradients and errors pass between them.
+// A program that loads plugins, each with a gradus of its own: tensors, gradients and errors pass between
+// them.
 #include <dlfcn.h>
 
 #include <cstdio>

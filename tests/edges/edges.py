@@ -209,7 +209,7 @@ def elementwise(dtype):
     for name, (options, value, slope, *tolerances) in unary.items():
         y_ulp, dx_ulp, y_off, dx_off = tolerances + [4, 4, 0, 0][len(tolerances):]
         if name == "gelu" and dtype == "double":  # by erfc of x / √2, whose rounding shows in the tail
-            y_ulp = dx_ulp = 64
+            y_ulp = dx_ulp = 512
         c = Case(name, dtype, **options)
         x = c.input("x", points[dtype])
         c.result("y", value(x), y_ulp, y_off)
@@ -377,7 +377,7 @@ def products(dtype):
     c.result("y", np.zeros((0, 4, 1, 1)))
     c.result("dw", np.zeros((4, 2, 3, 3)))
     c = Case("conv2d", dtype)
-    x, w = c.input("x", [0.1], [1, 100, 100, 100]), c.input("w", [1], [1, 100, 100, 100])
+    x, w = c.input("x", [0.1], [1, 16, 62, 62]), c.input("w", [1], [1, 16, 62, 62])
     c.result("y", np.full((1, 1, 1, 1), x.sum()), long_sum)
 
 

@@ -111,6 +111,9 @@
 #include "gradus/ops/remedies.hpp"
 #include "gradus/ops/slice.hpp"
 
+// First, so that g++ has room for the reason among the lines that name where a refused model was included from.
+#include "gradus/nn/model.hpp"
+
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/batch_norm.hpp"
 #include "gradus/nn/conv2d.hpp"
@@ -121,7 +124,6 @@
 #include "gradus/nn/init.hpp"
 #include "gradus/nn/layer_norm.hpp"
 #include "gradus/nn/linear.hpp"
-#include "gradus/nn/model.hpp"
 #include "gradus/nn/pool2d.hpp"
 #include "gradus/nn/remedies.hpp"
 #include "gradus/nn/residual.hpp"

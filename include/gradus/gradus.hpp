@@ -111,7 +111,8 @@
 #include "gradus/ops/remedies.hpp"
 #include "gradus/ops/slice.hpp"
 
-// First, so that g++ has room for the reason among the lines that name where a refused model was included from.
+// First, so that g++ has room for the reason among the lines that name where a refused model was included
+// from.
 #include "gradus/nn/model.hpp"
 
 #include "gradus/nn/activations.hpp"

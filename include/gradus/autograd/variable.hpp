@@ -76,7 +76,8 @@ public:
     T item() const { return value().item(); }
 
     template <detail::Text remedy = "loss.item() is the number", class N>
-    requires std::is_floating_point_v<N> operator N() const = delete;  // loss.item() is the number
+    requires std::is_floating_point_v<N>
+    operator N() const = delete;  // loss.item() is the number
 
     bool defined() const { return bool(node_); }  // false of a default-constructed or moved-from variable
     bool requires_grad() const { return node_ && node_->requires_grad; }
@@ -274,32 +275,43 @@ void variable_of(const Variable<T>&);
 
 /// A Variable, a Parameter, a Buffer.
 template <class X>
-concept AnyVariable = requires(const X& x) { variable_of(x); };
+concept AnyVariable = requires(const X& x) {
+    variable_of(x);
+};
 
 template <class X>
-concept AnyTensor = requires { typename X::value_type; } && std::same_as<X, Tensor<typename X::value_type>>;
+concept AnyTensor = requires {
+    typename X::value_type;
+}
+&&std::same_as<X, Tensor<typename X::value_type>>;
 
 template <class X>
 concept Differentiable = AnyVariable<X> || AnyTensor<X>;
 
 template <class A, class B>
-concept DifferInType = Differentiable<A> && Differentiable<B> && (AnyVariable<A> || AnyVariable<B>)&&  //
+concept DifferInType = Differentiable<A> && Differentiable<B> &&(AnyVariable<A> || AnyVariable<B>)&&  //
     (!std::same_as<typename A::value_type, typename B::value_type>);
 
 }  // namespace detail
 
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
-requires detail::DifferInType<A, B> void operator+(const A&, const B&) = delete;  // cast<float>(x.value())
+requires detail::DifferInType<A, B>
+void operator+(const A&, const B&) = delete;  // cast<float>(x.value())
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
-requires detail::DifferInType<A, B> void operator-(const A&, const B&) = delete;  // cast<float>(x.value())
+requires detail::DifferInType<A, B>
+void operator-(const A&, const B&) = delete;  // cast<float>(x.value())
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
-requires detail::DifferInType<A, B> void operator*(const A&, const B&) = delete;  // cast<float>(x.value())
+requires detail::DifferInType<A, B>
+void operator*(const A&, const B&) = delete;  // cast<float>(x.value())
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
-requires detail::DifferInType<A, B> void operator/(const A&, const B&) = delete;  // cast<float>(x.value())
+requires detail::DifferInType<A, B>
+void operator/(const A&, const B&) = delete;  // cast<float>(x.value())
 
 template <detail::Text remedy = "total += loss.item()", class N, class T>
-requires std::is_arithmetic_v<N> void operator+=(N& total, const Variable<T>& loss) = delete;  // total += loss.item()
+requires std::is_arithmetic_v<N>
+void operator+=(N& total, const Variable<T>& loss) = delete;  // total += loss.item()
 template <detail::Text remedy = "total -= loss.item()", class N, class T>
-requires std::is_arithmetic_v<N> void operator-=(N& total, const Variable<T>& loss) = delete;  // total -= loss.item()
+requires std::is_arithmetic_v<N>
+void operator-=(N& total, const Variable<T>& loss) = delete;  // total -= loss.item()
 
 }  // namespace gradus

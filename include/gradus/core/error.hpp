@@ -67,7 +67,9 @@ namespace detail {
 
 /// What texts are written to: std::ostream, without its header.
 template <class Stream>
-concept OutputStream = requires(Stream& out, const std::string& text) { out << text; };
+concept OutputStream = requires(Stream& out, const std::string& text) {
+    out << text;
+};
 
 /// A part of a text: text, or a whole number.
 struct TextPart {

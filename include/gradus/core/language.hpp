@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What no header of the library can do without, said in one line. An #error alone would be followed by all that does
-// not compile; a header that is not there ends it.
+// What no header of the library can do without, said in one line. An #error alone would be followed by all
+// that does not compile; a header that is not there ends it.
 
 // The last draft before C++20 counts: g++ 10 and MSVC say so of -std=c++20.
 #if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) <= 201703L
-#error "gradus needs C++20: compile with -std=c++20 (CMake: target_compile_features(program PRIVATE cxx_std_20))"
+#error \
+    "gradus needs C++20: compile with -std=c++20 (CMake: target_compile_features(program PRIVATE cxx_std_20))"
 #include <gradus needs C++20: compile with -std=c++20>
 #endif
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <utility>
 
-#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/data/dataset.hpp"
 
 namespace gradus::data {

@@ -52,8 +52,8 @@ namespace detail {
 template <class N, class T>
 concept Fraction = std::is_integral_v<T> && std::is_floating_point_v<N>;
 
-/// A number that becomes T without the loss of a fraction. Operators deduce its type, so that they take neither what
-/// has to be converted to a number nor a Variable.
+/// A number that becomes T without the loss of a fraction. Operators deduce its type, so that they take
+/// neither what has to be converted to a number nor a Variable.
 template <class N, class T>
 concept Number = std::convertible_to<N, T> && !Fraction<N, T>;
 template <class N, class T>
@@ -275,33 +275,43 @@ Tensor<bool> operator>=(N s, const Tensor<T>& b) {
 
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
 requires(!std::same_as<A, B>) void operator+(const Tensor<A>&, const Tensor<B>&) = delete;  // cast<float>(x)
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator+(const Tensor<T>& a, N s) = delete;  // cast<float>(a) first: integers have no fractions
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator+(N s, const Tensor<T>& b) = delete;  // cast<float>(b) first: integers have no fractions
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
 requires(!std::same_as<A, B>) void operator-(const Tensor<A>&, const Tensor<B>&) = delete;  // cast<float>(x)
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator-(const Tensor<T>& a, N s) = delete;  // cast<float>(a) first: integers have no fractions
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator-(N s, const Tensor<T>& b) = delete;  // cast<float>(b) first: integers have no fractions
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
 requires(!std::same_as<A, B>) void operator*(const Tensor<A>&, const Tensor<B>&) = delete;  // cast<float>(x)
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator*(const Tensor<T>& a, N s) = delete;  // cast<float>(a) first: integers have no fractions
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator*(N s, const Tensor<T>& b) = delete;  // cast<float>(b) first: integers have no fractions
 template <detail::Text remedy = "cast<float>(x) makes both float", class A, class B>
 requires(!std::same_as<A, B>) void operator/(const Tensor<A>&, const Tensor<B>&) = delete;  // cast<float>(x)
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator/(const Tensor<T>& a, N s) = delete;  // cast<float>(a) first: integers have no fractions
-template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T, detail::Fraction<T> N>
+template <detail::Text remedy = "cast<float>(x) first: integers have no fractions", class T,
+          detail::Fraction<T> N>
 void operator/(N s, const Tensor<T>& b) = delete;  // cast<float>(b) first: integers have no fractions
 
 template <detail::Text remedy = "total += x.item()", class N, class T>
-requires std::is_arithmetic_v<N> void operator+=(N& total, const Tensor<T>& x) = delete;  // total += x.item()
+requires std::is_arithmetic_v<N>
+void operator+=(N& total, const Tensor<T>& x) = delete;  // total += x.item()
 template <detail::Text remedy = "total -= x.item()", class N, class T>
-requires std::is_arithmetic_v<N> void operator-=(N& total, const Tensor<T>& x) = delete;  // total -= x.item()
+requires std::is_arithmetic_v<N>
+void operator-=(N& total, const Tensor<T>& x) = delete;  // total -= x.item()
 
 /// True if the condition holds everywhere; of no elements, too.
 inline bool all(const Tensor<bool>& condition) {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/norm.hpp"
 

@@ -6,9 +6,9 @@
 #include <tuple>
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/conv2d.hpp"
 

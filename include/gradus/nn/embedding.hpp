@@ -2,9 +2,9 @@
 #pragma once
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/remedy.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/reflect.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/embedding.hpp"
 

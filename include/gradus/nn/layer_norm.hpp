@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/remedy.hpp"
 #include "gradus/core/reflect.hpp"
+#include "gradus/core/remedy.hpp"
 #include "gradus/nn/trace.hpp"
 #include "gradus/ops/norm.hpp"
 

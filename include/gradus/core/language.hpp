@@ -6,8 +6,7 @@
 
 // The last draft before C++20 counts: g++ 10 and MSVC say so of -std=c++20.
 #if (defined(_MSVC_LANG) ? _MSVC_LANG : __cplusplus) <= 201703L
-#error \
-    "gradus needs C++20: compile with -std=c++20 (CMake: target_compile_features(program PRIVATE cxx_std_20))"
+#error "gradus needs C++20: compile with -std=c++20 (CMake: target_compile_features(x PRIVATE cxx_std_20))"
 #include <gradus needs C++20: compile with -std=c++20>
 #endif
 

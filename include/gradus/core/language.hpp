@@ -18,5 +18,5 @@
 // Every refusal is an exception, and loops on several threads hand it on.
 #if !defined(__cpp_exceptions)
 #error "gradus reports errors by exceptions: compile the files that include it without -fno-exceptions"
-#include "gradus needs exceptions: compile the files that include it without -fno-exceptions"
+#include <gradus needs exceptions: compile the files that include it without -fno-exceptions>
 #endif

@@ -34,6 +34,7 @@ struct LargestOfPlanes {
     GRADUS_INLINE static void run(const T* planes, Index plane, Index channels, Index count, Int* out) {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         if (count < lanes) {
+            if constexpr (Bytes > 16) return run<Bytes / 2>(planes, plane, channels, count, out);
             std::fill_n(out, count, Int(0));
             for (Index c = 0; c < channels; ++c)
                 for (Index i = 0; i < count; ++i) out[i] = std::max(out[i], size_bits(planes[c * plane + i]));

@@ -47,7 +47,7 @@ const std::vector<Reference<AdagradOptions>> references = {
       {0.923689371427637, -1.3097093538279, 0.921587437106283}}},
 };
 
-const AdagradOptions all{
+const AdagradOptions every_option{
     .lr = 0.5, .lr_decay = 0.1, .weight_decay = 0.01, .initial_accumulator_value = 0.5, .l1 = 0.01};
 
 }  // namespace
@@ -77,16 +77,16 @@ TEST_CASE("adagrad: the sum begins with initial_accumulator_value") {
 TEST_CASE("adagrad: PyTorch gives the same over 20 steps") { check_references<Adagrad>(references); }
 
 TEST_CASE("adagrad: what has no gradient or is frozen stays, with its state") {
-    check_absent<Adagrad<>>(all);
+    check_absent<Adagrad<>>(every_option);
 }
 
 TEST_CASE("adagrad: a NaN in a gradient reaches its own weight and no other") {
     check_nan<Adagrad<>>(AdagradOptions{});
 }
 
-TEST_CASE("adagrad: the same bits for any number of threads") { check_threads<Adagrad<>>(all); }
+TEST_CASE("adagrad: the same bits for any number of threads") { check_threads<Adagrad<>>(every_option); }
 
-TEST_CASE("adagrad: state is saved and restored with the same bits") { check_state<Adagrad<>>(all); }
+TEST_CASE("adagrad: state is saved and restored with the same bits") { check_state<Adagrad<>>(every_option); }
 
 TEST_CASE("adagrad: refusals") {
     const auto make = [](AdagradOptions options) { Adagrad<> adagrad(Leaves<float>{leaf({1})}, options); };

@@ -80,7 +80,7 @@ const std::vector<Reference<AdamWOptions>> decoupled_references = {
       {0.940524796442805, -1.70093817217829, 2.32005849757154}}},
 };
 
-const AdamOptions all{.lr = 0.1, .weight_decay = 0.01, .amsgrad = true, .l1 = 0.01};
+const AdamOptions every_option{.lr = 0.1, .weight_decay = 0.01, .amsgrad = true, .l1 = 0.01};
 const AdamWOptions all_decoupled{.lr = 0.1, .weight_decay = 0.1, .amsgrad = true, .l1 = 0.01};
 
 }  // namespace
@@ -141,7 +141,7 @@ TEST_CASE("adam: PyTorch gives the same over 20 steps") {
 }
 
 TEST_CASE("adam: what has no gradient or is frozen stays, with its state and bias correction of its own") {
-    check_absent<Adam<>>(all);
+    check_absent<Adam<>>(every_option);
     check_absent<AdamW<>>(all_decoupled);
 }
 
@@ -152,13 +152,13 @@ TEST_CASE("adam: a NaN in a gradient reaches its own weight and no other") {
 
 TEST_CASE("adam: the same bits for any number of threads") {
     check_threads<Adam<>>(AdamOptions{});
-    check_threads<Adam<>>(all);
+    check_threads<Adam<>>(every_option);
     check_threads<AdamW<>>(all_decoupled);
 }
 
 TEST_CASE("adam: state is saved and restored with the same bits") {
     check_state<Adam<>>(AdamOptions{});
-    check_state<Adam<>>(all);
+    check_state<Adam<>>(every_option);
     check_state<AdamW<>>(all_decoupled);
 }
 

@@ -47,7 +47,7 @@ const std::vector<Reference<RMSPropOptions>> references = {
       {0.881956195076218, -1.99533280538191, 1.8317983643635}}},
 };
 
-const RMSPropOptions all{
+const RMSPropOptions every_option{
     .lr = 0.1, .alpha = 0.9, .weight_decay = 0.01, .momentum = 0.5, .centered = true, .l1 = 0.01};
 
 }  // namespace
@@ -90,7 +90,7 @@ TEST_CASE("rmsprop: a gradient that never changes has no variance, and rounding 
 TEST_CASE("rmsprop: PyTorch gives the same over 20 steps") { check_references<RMSProp>(references); }
 
 TEST_CASE("rmsprop: what has no gradient or is frozen stays, with its state") {
-    check_absent<RMSProp<>>(all);
+    check_absent<RMSProp<>>(every_option);
 }
 
 TEST_CASE("rmsprop: a NaN in a gradient reaches its own weight and no other") {
@@ -100,12 +100,12 @@ TEST_CASE("rmsprop: a NaN in a gradient reaches its own weight and no other") {
 
 TEST_CASE("rmsprop: the same bits for any number of threads") {
     check_threads<RMSProp<>>(RMSPropOptions{});
-    check_threads<RMSProp<>>(all);
+    check_threads<RMSProp<>>(every_option);
 }
 
 TEST_CASE("rmsprop: state is saved and restored with the same bits") {
     check_state<RMSProp<>>(RMSPropOptions{});
-    check_state<RMSProp<>>(all);
+    check_state<RMSProp<>>(every_option);
 }
 
 TEST_CASE("rmsprop: refusals") {

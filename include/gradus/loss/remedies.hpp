@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <concepts>
 #include <type_traits>
 
 #include "gradus/core/remedy.hpp"
@@ -18,26 +19,26 @@ template <detail::Text remedy = "cast<Index>(labels)", class T, detail::WrongLab
 void nll(const Variable<T>&, const Tensor<L>&,  // cast<Index>(labels)
          const std::type_identity_t<NllOptions<T>>& = {}) = delete;
 
-// A target is a constant.
+// A target is a constant. (U is deduced by itself, so that a list of labels in braces does not fit.)
 
-template <detail::Text remedy = "target.value()", class T>
-void cross_entropy(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void nll(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void bce(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void bce_with_logits(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void mse(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void l1(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void smooth_l1(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void huber(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
-template <detail::Text remedy = "target.value()", class T>
-void kl_div(const Variable<T>&, const Variable<T>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void cross_entropy(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void nll(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void bce(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void bce_with_logits(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void mse(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void l1(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void smooth_l1(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void huber(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
+template <detail::Text remedy = "target.value()", class T, std::same_as<T> U>
+void kl_div(const Variable<T>&, const Variable<U>&, const auto&...) = delete;  // target.value()
 
 // With an option that there is not.
 

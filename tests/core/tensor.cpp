@@ -122,7 +122,7 @@ TEST_CASE("full, zeros, ones, eye", "[core][tensor]") {
 TEST_CASE("arange and linspace", "[core][tensor]") {
     CHECK(arange(4) == Tensor<>{0, 1, 2, 3});
     CHECK(arange<Index>(0).shape() == Shape{0});
-    CHECK_THROWS_MATCHES(arange(-1), ShapeError, Message("shape: a size is negative: got -1 at axis 0"));
+    CHECK_THROWS_MATCHES(arange(-1), ShapeError, Message("arange: a size is negative: got -1 at axis 0"));
 
     CHECK(gradus::linspace(1, 2, 5) == Tensor<>{1, 1.25, 1.5, 1.75, 2});
     CHECK(gradus::linspace(2, -2, 3) == Tensor<>{2, 0, -2});

@@ -133,6 +133,10 @@ def not_negative(r):
     return r if r is None or mp.isnan(r.low) else Range(max(r.low, mp.mpf(0)), r.high)
 
 
+def same_kind(a, b):
+    return a is not None and b is not None and mp.isnan(a.low) == mp.isnan(b.low)
+
+
 def magnitude(g):
     if g is None or mp.isnan(g.low):
         return g
@@ -147,8 +151,10 @@ def rmsprop(n, o, step, w, g, state):
     state["square_avg"] = variance = s
     if o.get("centered"):
         a = state["grad_avg"] = n.held(over(lambda a, g: alpha * a + (1 - alpha) * g, state["grad_avg"], g))
-        square = n.held(over(lambda a: a * a, magnitude(a)))
-        variance = not_negative(n.held(over(lambda s, q: s - q, s, square)))
+        # With fma, the square is not rounded on its own, and then infinite - square is no NaN.
+        square = over(lambda a: a * a, magnitude(a))
+        rounded, fused = (over(lambda s, q: s - q, s, q) for q in (n.held(square), square))
+        variance = not_negative(n.held(rounded if same_kind(rounded, fused) else None))
     ratio = n.held(over(lambda g, v: divide(g, mp.sqrt(v) + eps), g, variance))
     b = ratio
     if mu:

@@ -27,8 +27,11 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 
     # What people give to programs that they hand out.
     add_flags_program(release platforms/smoke.cpp -O1 -flto -DNDEBUG -fno-rtti -fvisibility=hidden -ffunction-sections)
-    target_link_libraries(flags_release PRIVATE gradus::gradus)
-    target_link_options(flags_release PRIVATE -flto -static -Wl,--gc-sections)
+    # Not gradus::gradus: CMake would name the shared libgomp.
+    target_include_directories(flags_release PRIVATE ${PROJECT_SOURCE_DIR}/include)
+    target_compile_features(flags_release PRIVATE cxx_std_20)
+    target_compile_options(flags_release PRIVATE -fopenmp)
+    target_link_options(flags_release PRIVATE -fopenmp -flto -static -Wl,--gc-sections)
 endif()
 
 # Two plugins in one process, of which one takes the templates from gradus::compiled.

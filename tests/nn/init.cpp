@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/nn/init.hpp"
 
+#include "gradus/autograd/parameter.hpp"
 #include "support/numbers.hpp"
 
 using namespace gradus;

@@ -155,6 +155,9 @@ TEST_CASE("linear: refusals") {
     check_refusal({}, {4, 3}, "[] and [4, 3]");
     check_refusal({2, 3}, {3}, "[2, 3] and [3]");
     check_refusal({2, 3}, {1, 4, 3}, "[2, 3] and [1, 4, 3]");
+    CHECK_THROWS_MATCHES(linear(of({2, 1, 3}), of({4, 5})), ShapeError,  // of images, say
+                         Message("linear: needs x [..., in] and weight [out, in]; flatten(x) first?: got "
+                                 "[2, 1, 3] and [4, 5]"));
     const std::string biases = "linear: needs weight [out, in] and bias [out]: got [4, 3] and ";
     CHECK_THROWS_MATCHES(linear(of({2, 3}), of({4, 3}), of({3})), ShapeError, Message(biases + "[3]"));
     CHECK_THROWS_MATCHES(linear(of({2, 3}), of({4, 3}), of({1})), ShapeError, Message(biases + "[1]"));

@@ -11,7 +11,7 @@ function fail(message) {
     exit 1
 }
 
-function may_miss(line) { return line ~ /^(\/\/ (SPDX|Fits).*|int main\(\) \{|\}|)$/ }
+function may_miss(line) { return line ~ /^(\/\/ (SPDX|Fits).*|int main\(\) \{|return .*|\}|)$/ }
 
 { sub(/^ +/, "") }
 

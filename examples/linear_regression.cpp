@@ -25,6 +25,6 @@ int main() {
         if (step % 20 == 0) std::cout << "off by " << std::sqrt(loss.item()) << " km/s\n";
     }
     const float slope = line.weight.value().item(), intercept = line.bias->value().item();
-    std::cout << "slope " << slope << ", intercept " << intercept << std::endl;
-    return std::cout ? 0 : 1;  // closed, or on a full disk
+    std::cout << "slope " << slope << ", intercept " << intercept << "\n";
+    return std::cout.flush() ? 0 : 1;  // closed, or on a full disk
 }

@@ -82,20 +82,31 @@ header && /^$/ { next }
 { header = 0; body = body $0 "\n" }
 END { close_section() }' "$@"
 
-failures=0 programs=0
-for program in "$work"/[0-9]*.cpp; do
-    name=${program%.cpp}
-    [[ -s $name.wants ]] || continue
-    programs=$((programs + 1))
+compile() { # N: what is said goes to N.said, the exit status to N.status
+    local name=$1 flags how=("${once[@]}" -std=c++20) status=0
     read -ra flags < "$name.flags" || true
-    how=("${once[@]}" -std=c++20)
     [[ ${#flags[@]} -gt 0 && ${flags[*]} != -W* ]] && how=()
-    "$compiler" "${common[@]}" "${how[@]}" "${flags[@]}" "$program" > "$name.said" 2>&1 && status=0 || status=$?
+    "$compiler" "${common[@]}" "${how[@]}" "${flags[@]}" "$name.cpp" > "$name.said" 2>&1 || status=$?
+    echo $status > "$name.status"
+}
+
+names=()
+for program in "$work"/[0-9]*.cpp; do
+    [[ ! -s ${program%.cpp}.wants ]] || names+=("${program%.cpp}")
+done
+for name in "${names[@]}"; do
+    while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n; done
+    compile "$name" &
+done
+wait
+
+failures=0
+for name in "${names[@]}"; do
     # g++ repeats the program behind a number and a bar; clang++ as it is.
-    head -n $lines "$name.said" | grep -vE '^ +[0-9]* *\|' | grep -vxFf "$program" > "$name.first" || true
+    head -n $lines "$name.said" | grep -vE '^ +[0-9]* *\|' | grep -vxFf "$name.cpp" > "$name.first" || true
     while read -r verb words; do
         if [[ $verb == nothing ]]; then
-            [[ $status == 0 && ! -s $name.said ]] && continue
+            [[ $(< "$name.status") == 0 && ! -s $name.said ]] && continue
             words="nothing at all"
         else
             grep -qF -- "$words" "$name.first" && continue
@@ -105,5 +116,5 @@ for program in "$work"/[0-9]*.cpp; do
         head -n $lines "$name.said" | cut -c 1-300 | sed 's/^/    /'
     done < "$name.wants"
 done
-echo "$kind: $programs programs, $failures failures"
-((programs > 0 && failures == 0))
+echo "$kind: ${#names[@]} programs, $failures failures"
+((${#names[@]} > 0 && failures == 0))

@@ -131,7 +131,10 @@ TEST_CASE("nll: refusals") {
                        given);
     };
     CHECK_THROWS_MATCHES(nll(v, {0, 1, 2}), ShapeError, shapes("[2, 3] and [3]"));
-    CHECK_THROWS_MATCHES(nll(v, {{0}, {1}}), ShapeError, shapes("[2, 3] and [2, 1]"));
+    CHECK_THROWS_MATCHES(
+        nll(v, {{0}, {1}}), ShapeError,
+        Message("nll: needs log-probabilities [batch, classes, ...] and labels [batch, ...]; "
+                "squeeze(labels, -1) first: got [2, 3] and [2, 1]"));
     CHECK_THROWS_MATCHES(nll(leaf(zeros({2, 3, 4})), {0, 1}), ShapeError, shapes("[2, 3, 4] and [2]"));
     CHECK_THROWS_MATCHES(nll(leaf(zeros({3})), {0, 1, 2}), ShapeError, shapes("[3] and [3]"));
     CHECK_THROWS_MATCHES(nll(v, {0, 3}), ValueError,

@@ -75,8 +75,7 @@ public:
     Index size(int axis) const { return shape()[axis]; }
     T item() const { return value().item(); }
 
-    template <detail::Text remedy = "loss.item() is the number", class N>
-    requires std::is_floating_point_v<N>
+    template <detail::Text remedy = "loss.item() is the number", detail::RealOrCondition N>
     operator N() const = delete;  // loss.item() is the number
 
     bool defined() const { return bool(node_); }  // false of a default-constructed or moved-from variable

@@ -19,6 +19,11 @@ struct Text {
     }
 };
 
+/// What a tensor or variable is taken for where a number or a condition is meant. No integers: a list {x} of
+/// one of them would also fit every std::vector, as its size.
+template <class N>
+concept RealOrCondition = std::floating_point<N> || std::same_as<N, bool>;
+
 /// A tensor of indices of another type than that.
 template <class L, class... Meaningful>
 concept WrongLabel = (!std::same_as<L, Meaningful> && ...);

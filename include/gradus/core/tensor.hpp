@@ -243,8 +243,8 @@ public:
     template <detail::Text remedy = "x(0, 1) is an element, x.rows(0, 1) a row", class I>
     void operator[](I) const = delete;  // x(0, 1) is an element, x.rows(0, 1) a row
 
-    template <detail::Text remedy = "any(x) or all(x) of a condition, x.item() of one number", class N>
-    requires std::is_arithmetic_v<N>
+    template <detail::Text remedy = "any(x) or all(x) of a condition, x.item() of one number",
+              detail::RealOrCondition N>
     operator N() const = delete;  // any(x), all(x) or x.item()
 
     /// The only element. Throws ShapeError if there is not exactly one.

@@ -266,7 +266,7 @@ requires std::is_arithmetic_v<N> Variable<T> pow(const Variable<T>& x, N n) {
         };
     };
     const auto e = static_cast<double>(n);
-    return record("pow", kernels::map("pow", power(e), X), wrt(x, [X, e, power](const Tensor<T>& dy) {
+    return record("pow", kernels::map("pow", power(e), X), wrt(x, [X, e](const Tensor<T>& dy) {
                       if (e == 0) return zeros<T>(dy.shape());
                       const auto slope = [e](const T& d, const T& v) {
                           using std::pow;

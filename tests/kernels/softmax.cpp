@@ -170,10 +170,10 @@ TEST_CASE("softmax kernel: long axes keep their digits") {
     double sum = 0, dot = 0;
     for (Index i = 0; i < n; ++i) {
         x.mutable_data()[i] = i == 7 ? 0 : -0.1f - 0.001f * static_cast<float>(i % 3);
-        sum += exact.mutable_data()[i] = std::exp(double{x.data()[i]});
+        sum += exact.mutable_data()[i] = std::exp(static_cast<double>(x.data()[i]));
         dy.mutable_data()[i] += i % 2 == 0 ? 0.01f : 0;
     }
-    for (Index i = 0; i < n; ++i) dot += exact.data()[i] / sum * double{dy.data()[i]};
+    for (Index i = 0; i < n; ++i) dot += exact.data()[i] / sum * static_cast<double>(dy.data()[i]);
     for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(isa));
@@ -184,9 +184,10 @@ TEST_CASE("softmax kernel: long axes keep their digits") {
             const Tensor<> y = kernels::softmax(wide(x), 0), dx = kernels::softmax_back(y, wide(dy), 0);
             double error = 0, slope_error = 0;
             for (Index i = 0; i < n; ++i) {
-                const double share = exact.data()[i] / sum, slope = double{dy.data()[i]} - dot;
-                error = std::max(error, std::abs(double{y.data()[i * columns]} / share - 1));
-                slope_error = std::max(slope_error, std::abs(double{dx.data()[i * columns]} / share - slope));
+                const double share = exact.data()[i] / sum, slope = static_cast<double>(dy.data()[i]) - dot;
+                error = std::max(error, std::abs(static_cast<double>(y.data()[i * columns]) / share - 1));
+                slope_error = std::max(slope_error,
+                                       std::abs(static_cast<double>(dx.data()[i * columns]) / share - slope));
             }
             CHECK(error < 1e-6);
             CHECK(slope_error < 1e-7);  // of slopes around 0.1

@@ -156,8 +156,8 @@ TEST_CASE("bce_with_logits: infinite logits") {
     CHECK_THAT(loss.value().item(), WithinRel(0.65663084f, 1e-6f));
     check_numbers(x.grad(), {0, 0.36552929f}, 1e-7f);
 
-    const auto each = [](const Variable<>& v, float target, float positive = 1) {
-        return bce_with_logits(v, full(v.shape(), target),
+    const auto each = [](const Variable<>& v, float wanted, float positive = 1) {
+        return bce_with_logits(v, full(v.shape(), wanted),
                                {.reduction = Reduction::none, .pos_weight = full({1}, positive)});
     };
     const Tensor<> both{-infinity, infinity};

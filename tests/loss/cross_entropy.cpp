@@ -372,15 +372,16 @@ TEST_CASE("cross_entropy: many classes, long sums") {
     Tensor<> x = zeros({1, classes});
     for (Index i = 0; i < classes; ++i) x.mutable_data()[i] = -0.1f * static_cast<float>(i % 7);
     double total = 0, logits = 0;
-    for (const float v : x) total += std::exp(double{v}), logits += double{v};
+    for (const float v : x) total += std::exp(static_cast<double>(v)), logits += static_cast<double>(v);
     const double right = std::log(total) - 0.5 * logits / static_cast<double>(classes);
     CHECK(cross_entropy(leaf(x), Tensor<Index>{0}, {.label_smoothing = 0.5}).item() ==
           Approx(right).epsilon(1e-6));
-    Tensor<Index> labels = zeros<Index>({classes});
-    for (Index i = 0; i < classes; ++i) labels.mutable_data()[i] = i;
-    CHECK(detail::WeightedLabels<float>("nll", "scores", {1, classes, classes}, labels.reshape({1, classes}),
-                                        full({classes}, 0.1f), -100)
-              .total_weight() == Approx(double{0.1f} * static_cast<double>(classes)).epsilon(1e-6));
+    Tensor<Index> every_class = zeros<Index>({classes});
+    for (Index i = 0; i < classes; ++i) every_class.mutable_data()[i] = i;
+    CHECK(detail::WeightedLabels<float>("nll", "scores", {1, classes, classes},
+                                        every_class.reshape({1, classes}), full({classes}, 0.1f), -100)
+              .total_weight() ==
+          Approx(static_cast<double>(0.1f) * static_cast<double>(classes)).epsilon(1e-6));
 }
 
 TEST_CASE("cross_entropy: equal logits cost the logarithm of the number of classes") {

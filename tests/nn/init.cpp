@@ -392,11 +392,12 @@ TEST_CASE("init: the fans of a grouped convolution") {
             init::kaiming_normal(w, {.mode = init::FanMode::fan_out, .groups = groups}, g);
         });
     };
-    CHECK(double{kaiming(4)} == Approx(double{2 * kaiming(1)}));  // a quarter of the fan
+    CHECK(static_cast<double>(kaiming(4)) ==
+          Approx(static_cast<double>(2 * kaiming(1))));  // a quarter of the fan
     const auto xavier = [&](Index groups) {
         return first([groups](auto& w, auto& g) { init::xavier_uniform(w, {.groups = groups}, g); });
     };
-    CHECK(double{xavier(4)} == Approx(double{xavier(1)} * std::sqrt(90.0 / 36.0)));
+    CHECK(static_cast<double>(xavier(4)) == Approx(static_cast<double>(xavier(1)) * std::sqrt(90.0 / 36.0)));
 }
 
 TEST_CASE("init: orthogonal within each group") {
@@ -404,7 +405,7 @@ TEST_CASE("init: orthogonal within each group") {
     init::orthogonal(w, {.groups = 6});
     for (Index i = 0; i < 6; ++i) {
         double square = 0;
-        for (Index k = 0; k < 4; ++k) square += std::pow(double{w.value().data()[4 * i + k]}, 2);
+        for (Index k = 0; k < 4; ++k) square += std::pow(static_cast<double>(w.value().data()[4 * i + k]), 2);
         CHECK(square == Approx(1));
     }
     CHECK_THROWS_MATCHES(init::orthogonal(w, {.groups = 4}), ValueError,

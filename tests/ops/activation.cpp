@@ -164,21 +164,24 @@ TEST_CASE("activation: values and gradients keep their digits in the tails", "[o
         for (std::size_t i = 0; i < points.size(); ++i) {
             INFO(name << (sizeof(T) == 4 ? ", float" : ", double") << " at " << points[i]);
             const auto close = [&](T got, Real right, Real root) {
-                const Real least = std::numeric_limits<T>::min(), unit = std::numeric_limits<T>::epsilon();
+                const Real least = static_cast<Real>(std::numeric_limits<T>::min()),
+                           unit = static_cast<Real>(std::numeric_limits<T>::epsilon());
                 if (std::abs(right) < least) return std::abs(Real(got) - right) <= 64 * least * unit;
                 // Near its root, a slope is as good as the terms that cancel; x² in double costs digits.
                 const Real size =
                     std::abs(right) + (std::abs(Real(points[i]) - root) < Real(0.5) ? Real(0.3) : 0);
                 return std::abs(Real(got) - right) <= size * (sizeof(T) == 4 ? Real(1e-6) : Real(4e-13));
             };
-            if (!close(y.value().data()[i], exact.value(points[i]), 1000))
-                FAIL_CHECK("value " << y.value().data()[i] << " for " << exact.value(points[i]));
+            if (!close(y.value().data()[i], exact.value(static_cast<Real>(points[i])), 1000))
+                FAIL_CHECK("value " << y.value().data()[i] << " for "
+                                    << exact.value(static_cast<Real>(points[i])));
             const Real root = std::string(name) == "gelu"   ? -0.75L
                               : std::string(name) == "silu" ? -1.28L
                                                             : 1000;
             if (exact.slope_of_result && std::abs(Real(y.value().data()[i])) > Real(0.5)) continue;
-            if (!close(x.grad().data()[i], exact.slope(points[i]), root))
-                FAIL_CHECK("slope " << x.grad().data()[i] << " for " << exact.slope(points[i]));
+            if (!close(x.grad().data()[i], exact.slope(static_cast<Real>(points[i])), root))
+                FAIL_CHECK("slope " << x.grad().data()[i] << " for "
+                                    << exact.slope(static_cast<Real>(points[i])));
         }
     };
     for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {

@@ -257,10 +257,13 @@ TEST_CASE("arithmetic: special values") {
         check_numbers(a.grad(), {0, 0, -0.0f, 0, NaN});
         check_numbers(b.grad(), {NaN, infinity, 0, std::log(1e-40f), NaN});
         // x⁻⁰·⁹⁹ is past all floats, a hundredth of it is not.
-        const Tensor<> tiny{1e-39f}, expected{static_cast<float>(0.01 * std::pow(double{1e-39f}, -0.99))};
+        const Tensor<> tiny{1e-39f},
+            expected{static_cast<float>(0.01 * std::pow(static_cast<double>(1e-39f), -0.99))};
         check_close(gradient([](const auto& x) { return pow(x, 0.01); }, tiny), expected);
-        check_close(gradient([](const auto& x) { return pow(x, Variable<>(Tensor<>{0.01f})); }, tiny),
-                    {static_cast<float>(double{0.01f} * std::pow(double{1e-39f}, double{0.01f} - 1))});
+        check_close(
+            gradient([](const auto& x) { return pow(x, Variable<>(Tensor<>{0.01f})); }, tiny),
+            {static_cast<float>(static_cast<double>(0.01f) *
+                                std::pow(static_cast<double>(1e-39f), static_cast<double>(0.01f) - 1))});
     }
     SECTION("slopes neither overflow nor vanish on the way") {
         const auto by_denominator = [](const Tensor<>& a, const Tensor<>& b, const Tensor<>& dy) {

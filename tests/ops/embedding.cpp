@@ -58,10 +58,10 @@ TEST_CASE("embedding: the gradient of a row that is used very often keeps its di
             const Tensor<> sums = weight.grad();
             CHECK(sums(0, column) == 0);
             if (padding < 0)
-                CHECK(sums(1, column) == Approx(1998000 * double{0.1f}).epsilon(3e-6));
+                CHECK(sums(1, column) == Approx(1998000 * static_cast<double>(0.1f)).epsilon(3e-6));
             else
                 CHECK(sums(1, column) == 0);
-            CHECK(sums(2, column) == Approx(667 * double{0.1f}).epsilon(3e-6));
+            CHECK(sums(2, column) == Approx(667 * static_cast<double>(0.1f)).epsilon(3e-6));
             CHECK(sums(5, column) == 0);
         }
     }

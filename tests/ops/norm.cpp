@@ -238,7 +238,8 @@ TEST_CASE("layer_norm: sums over very many rows keep their digits") {
         const Tensor<> x = kernels::broadcast_to(row, {rows, n});
         layer_norm(leaf(x), weight, bias).backward({.seed = dy});
         INFO("n " << n);
-        CHECK(bias.grad()(n - 1) == Approx(double{0.1f} * static_cast<double>(rows)).epsilon(3e-6));
+        CHECK(bias.grad()(n - 1) ==
+              Approx(static_cast<double>(0.1f) * static_cast<double>(rows)).epsilon(3e-6));
         const double last = static_cast<double>(n - 1), mean = last / 2,
                      var = (static_cast<double>(n * n) - 1) / 12 + 1e-5;
         CHECK(weight.grad()(n - 1) == Approx(0.1 * static_cast<double>(rows) * (last - mean) / std::sqrt(var))

@@ -65,7 +65,10 @@ void for_each_reduction(const Visit& visit) {
 }
 
 /// How far a sum is from the right one, relative to that.
-double error_of(double got, double right) { return std::abs(got - right) / std::abs(right); }
+template <class T>
+double error_of(T got, double right) {
+    return std::abs(static_cast<double>(got) - right) / std::abs(right);
+}
 
 const Tensor<> example{{1, 2, 3}, {4, 5, 9}};
 
@@ -236,10 +239,11 @@ TEST_CASE("reduce: norm neither overflows nor vanishes") {
         INFO("scale " << scale);
         const Tensor<> x{3 * scale, 0, 4 * scale};
         CHECK(norm(leaf(x)).item() == Approx(5 * scale).epsilon(scale < 1e-40f ? 1e-9 : 1e-6));
-        const double length = std::hypot(double{x(0)}, double{x(2)});
-        check_numbers(
-            gradient([](const auto& v) { return norm(v); }, x),
-            {static_cast<float>(double{x(0)} / length), 0, static_cast<float>(double{x(2)} / length)}, 1e-6f);
+        const double length = std::hypot(static_cast<double>(x(0)), static_cast<double>(x(2)));
+        check_numbers(gradient([](const auto& v) { return norm(v); }, x),
+                      {static_cast<float>(static_cast<double>(x(0)) / length), 0,
+                       static_cast<float>(static_cast<double>(x(2)) / length)},
+                      1e-6f);
     }
     for (const double scale : {1e-320, 1e-200, 1.0, 1e200, 3e307})
         CHECK(norm(Variable<double>(Tensor<double>{3 * scale, 4 * scale})).item() ==
@@ -263,29 +267,29 @@ TEST_CASE("reduce: long sums keep their digits") {
     for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
-        CHECK(error_of(sum(leaf(x)).item(), 2.5e7 * double{tenth}) < 2e-6);
-        CHECK(error_of(mean(leaf(x)).item(), double{tenth}) < 2e-6);
+        CHECK(error_of(sum(leaf(x)).item(), 2.5e7 * static_cast<double>(tenth)) < 2e-6);
+        CHECK(error_of(mean(leaf(x)).item(), static_cast<double>(tenth)) < 2e-6);
         for (const Index n : {1000, 8192, 9000, 100'000}) {  // along rows, columns and both
             INFO("n " << n);
-            const double right = static_cast<double>(n) * double{tenth};
+            const double right = static_cast<double>(n) * static_cast<double>(tenth);
             CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({7, n})), 1).value()(3), right) < 2e-6);
             CHECK(error_of(sum(leaf(x.rows(0, 7 * n).reshape({n, 7})), 0).value()(3), right) < 2e-6);
             CHECK(error_of(sum(leaf(x.rows(0, 6 * n).reshape({2, n, 3})), {0, 1}).value()(1), 2 * right) <
                   1e-6);
         }
     }
-    CHECK(error_of(norm(leaf(x)).item(), 5000 * double{tenth}) < 2e-6);
-    CHECK(error_of(logsumexp(leaf(x)).item(), double{tenth} + std::log(2.5e7)) < 1e-6);
+    CHECK(error_of(norm(leaf(x)).item(), 5000 * static_cast<double>(tenth)) < 2e-6);
+    CHECK(error_of(logsumexp(leaf(x)).item(), static_cast<double>(tenth) + std::log(2.5e7)) < 1e-6);
     Generator generator(1);
     const Tensor<> some = rand({1'280'000}, generator);
     double right = 0, around = 0;
-    for (const float v : some) right += double{v}, around += double{v} - 0.5;
+    for (const float v : some) right += static_cast<double>(v), around += static_cast<double>(v) - 0.5;
     CHECK(error_of(sum(leaf(some)).item(), right) < 2e-6);
     // Terms that cancel: the error is small against the sum of their sizes.
-    CHECK(std::abs(double{sum(leaf(some - 0.5f)).item()} - around) < 1e-7 * 0.25 * 1'280'000);
+    CHECK(std::abs(static_cast<double>(sum(leaf(some - 0.5f)).item()) - around) < 1e-7 * 0.25 * 1'280'000);
     Variable<> bias = leaf(zeros({7}));
     (leaf(zeros({1'000'000, 7})) + bias).backward({.seed = full({1'000'000, 7}, tenth)});
-    CHECK(error_of(bias.grad()(6), 1e6 * double{tenth}) < 1e-6);
+    CHECK(error_of(bias.grad()(6), 1e6 * static_cast<double>(tenth)) < 1e-6);
 }
 
 TEST_CASE("reduce: argmax") {

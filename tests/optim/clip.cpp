@@ -111,7 +111,7 @@ TEST_CASE("clip_grad_norm: squares neither overflow nor vanish") {
         const Leaves parameters = with_gradients();
         Variable<>(parameters[0]).set_grad({3 * scale});
         Variable<>(parameters[2]).set_grad({0, -4 * scale});
-        CHECK(clip_grad_norm(parameters, 2.5) == Approx(5 * double{scale}).epsilon(1e-6));
+        CHECK(clip_grad_norm(parameters, 2.5) == Approx(5 * static_cast<double>(scale)).epsilon(1e-6));
         if (scale > 1) check_numbers(parameters[2].grad(), {0, -2}, 1e-6f);
     }
 }

@@ -53,8 +53,9 @@ struct DenominatorSlope : kernels::Vectorized {
         const V large = select(swaps, quotient, dy), small = select(swaps, dy, quotient);
         const V by_quotient = select(shrinks, large, small) / b * select(shrinks, small, large);
         using Limits = std::numeric_limits<T>;
-        const auto is_lost = ((size < V(T(Limits::min()))) & shrinks) | (size > V(T(Limits::max())));
-        return -select(is_lost, V(dy / b * a / b), by_quotient);
+        const V smallest = V(T(Limits::min())), largest = V(T(Limits::max())), by_factors = dy / b * a / b;
+        const V larger = select(shrinks, V(select(size < smallest, by_factors, by_quotient)), by_quotient);
+        return -select(size > largest, by_factors, larger);
     }
 };
 

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -14,6 +16,13 @@
 #ifdef GRADUS_WITH_ZLIB
 #include <zlib.h>
 #endif
+
+/// All bytes of a file.
+inline std::string content(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw std::runtime_error("cannot read " + path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
 
 /// A folder that exists as long as this object. Holds files only, no folders.
 class TemporaryFolder {

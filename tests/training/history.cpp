@@ -6,7 +6,6 @@
 #include <clocale>
 #include <csignal>
 #include <fstream>
-#include <iterator>
 #include <limits>
 
 #include "data/files.hpp"
@@ -15,12 +14,6 @@
 using namespace gradus;
 
 namespace {
-
-std::string content(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    REQUIRE(file);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 

@@ -9,7 +9,6 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
-#include <iterator>
 #include <set>
 #include <thread>
 #include <vector>
@@ -21,12 +20,6 @@
 using namespace gradus;
 
 namespace {
-
-std::string content(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    REQUIRE(file);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// The names of what is in a folder.
 std::set<std::string> files(const TemporaryFolder& folder) {

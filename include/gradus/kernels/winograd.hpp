@@ -19,9 +19,9 @@
 // The gradient of x takes the same way with the transposed transforms, dy for x and the channels exchanged.
 //
 // Sums over channels or tiles are made in runs of 32. The relative error of a result is then about 5e-7 for 3
-// x 3 taps (0.4 to 3 times that of direct summation; for the gradient of the weight, 2 to 6 times, the more
-// the fewer pixels there are) and 3e-6 for 5 x 5 taps (2 to 7 times; for the gradient of the weight, 6 to 12
-// times).
+// x 3 taps (0.4 to 3 times that of a sum in one chain; for the gradient of the weight, the root mean square
+// is 2 to 6 times that of direct sums, the more the fewer pixels there are) and 3e-6 for 5 x 5 taps (2 to 7
+// times; for the gradient of the weight, 6 to 12 times).
 //
 // That holds as long as what an output adds up is not much smaller than what its tile reads. Images where it
 // is, and those with infinity, NaN or numbers from 2^64 on, are computed by direct sums: winograd_ranges.hpp.

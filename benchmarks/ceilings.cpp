@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "gradus/core/parallel.hpp"
-#include "gradus/kernels/simd.hpp"
+#include "gradus/kernels/simd/vec.hpp"
 #include "support/context.hpp"
 
 namespace {
@@ -22,16 +22,16 @@ struct FmaChains {
 
     template <int Bytes>
     GRADUS_INLINE static float run(Index rounds, float a, float b) {
-        using Pack = gradus::simd::PackOf<float, Bytes>;
-        const Pack scale = a, shift = b;
-        Pack x[chains];
+        using Vec = gradus::simd::VecOf<float, Bytes>;
+        const Vec scale = a, shift = b;
+        Vec x[chains];
 #pragma GCC unroll 12
         for (int i = 0; i < chains; ++i) x[i] = static_cast<float>(i);
         for (Index round = 0; round < rounds; ++round) {
 #pragma GCC unroll 12
             for (int i = 0; i < chains; ++i) x[i] = fma(x[i], scale, shift);
         }
-        Pack total = x[0];
+        Vec total = x[0];
 #pragma GCC unroll 12
         for (int i = 1; i < chains; ++i) total += x[i];
         return sum(total);
@@ -60,11 +60,11 @@ void fma_peak(benchmark::State& state, Isa isa) {
 struct Triad {
     template <int Bytes>
     GRADUS_INLINE static void run(float* a, const float* b, const float* c, float scale, Index size) {
-        using Pack = gradus::simd::PackOf<float, Bytes>;
-        const Pack factor = scale;
+        using Vec = gradus::simd::VecOf<float, Bytes>;
+        const Vec factor = scale;
         Index i = 0;
-        for (; i + Pack::size <= size; i += Pack::size)
-            fma(factor, Pack::load(c + i), Pack::load(b + i)).store(a + i);
+        for (; i + Vec::size <= size; i += Vec::size)
+            fma(factor, Vec::load(c + i), Vec::load(b + i)).store(a + i);
         for (; i < size; ++i) a[i] = b[i] + scale * c[i];
     }
 };

@@ -2,7 +2,7 @@
 // Matrix products: the shapes of a training step and squares. Its peers are Eigen, built for this very
 // processor, and libtorch's BLAS (peers/).
 
-#include "gradus/kernels/gemm.hpp"
+#include "gradus/kernels/gemm/gemm.hpp"
 
 #include <string>
 

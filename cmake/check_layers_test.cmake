@@ -40,6 +40,13 @@ refuses(core "${start}#include \"gradus/gradus.hpp\"\n" "'#include \"gradus/grad
 refuses(ops "${start}  #pragma omp parallel\n" "#pragma omp belongs")
 refuses(ops "${start}#include <Eigen/Core>\n" "Eigen belongs")
 refuses(ops "${start}#include <iostream>\n" "<iostream> belongs")
+refuses(kernels/gemm "${start}#include \"gradus/kernels/conv/c.hpp\"\n"
+    "a header in kernels/gemm/ must not include one in kernels/conv/")
+refuses(kernels/pool "${start}#include \"gradus/kernels/norm/n.hpp\"\n"
+    "a header in kernels/pool/ must not include one in kernels/norm/")
+refuses(kernels/conv "${start}#include \"gradus/kernels/d.hpp\"\n"
+    "a header in kernels/conv/ must not include one in kernels//")
+refuses(kernels/cupboard "${start}" "the folder is no room of kernels/")
 refuses(misc "${start}" "the folder is no layer")
 refuses(ops "${spdx}" "#pragma once is missing")
 refuses(ops "#pragma once\n" "the first line must be")

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "gradus/core/parallel.hpp"
-#include "gradus/kernels/simd.hpp"
+#include "gradus/kernels/simd/vec.hpp"
 
 /// What all benchmark programs share: the context they report, and thread counts.
 namespace bench {

@@ -65,7 +65,7 @@ void check_extremes() {
 struct RoundKernel {
     template <int Bytes>
     GRADUS_INLINE static void run(const float* x, float* rounded, float* floored) {
-        const auto v = simd::PackOf<float, Bytes>::load(x);
+        const auto v = simd::VecOf<float, Bytes>::load(x);
         simd::round(v).store(rounded);
         simd::floor(v).store(floored);
     }

@@ -6,7 +6,8 @@
 #include "gradus/core/random.hpp"
 #include "support/test.hpp"
 
-/// Normalisation by its definition, in double, for the tests of kernels/batch_norm.hpp and layer_norm.hpp.
+/// Normalisation by its definition, in double, for the tests of kernels/norm/batch_norm.hpp and
+/// layer_norm.hpp.
 namespace norm_reference {
 
 using gradus::Generator;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/ops/norm.hpp"
 
-#include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/layout/permute.hpp"
 #include "gradus/ops/arithmetic.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "gradus/kernels/bf16_unit.hpp"
+#include "gradus/kernels/gemm/bf16_backend.hpp"
 #include "support/model_tiles.hpp"
 #include "support/tile_instructions.hpp"
 

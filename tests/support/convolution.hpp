@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "gradus/core/random.hpp"
-#include "gradus/kernels/conv_sizes.hpp"
+#include "gradus/kernels/conv/geometry.hpp"
 
 // What the tests of convolution kernels share.
 
@@ -16,11 +16,11 @@ using gradus::Index;
 using gradus::Shape;
 using gradus::Size2;
 using gradus::Tensor;
-using gradus::kernels::ConvSizes;
+using gradus::kernels::ConvGeometry;
 
-inline ConvSizes sizes(Index batch, Index groups, Index in, Index out, Size2 image, Size2 kernel,
-                       Size2 stride, Size2 before, Size2 after, Size2 dilation) {
-    ConvSizes s;
+inline ConvGeometry sizes(Index batch, Index groups, Index in, Index out, Size2 image, Size2 kernel,
+                          Size2 stride, Size2 before, Size2 after, Size2 dilation) {
+    ConvGeometry s;
     s.batch = batch;
     s.groups = groups;
     s.in = in;

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "gradus/kernels/bf16_tile.hpp"
+#include "gradus/kernels/gemm/bf16_microkernel.hpp"
 
 namespace bf16_units {
 
@@ -63,7 +63,7 @@ private:
     bool configured_ = false;
 };
 
-/// What kernels/amx.hpp does its work with: the model in place of instructions.
+/// What kernels/gemm/bf16_amx.hpp does its work with: the model in place of instructions.
 struct ModelTiles {
     static void configure() { TileRegisters::of_this_thread().configure(); }
     static void release() { TileRegisters::of_this_thread().release(); }

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "gradus/autograd/variable.hpp"
-#include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/reduce/reduce.hpp"
 
 namespace gradus {
 namespace detail {

@@ -6,8 +6,8 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/version.hpp"
-#include "gradus/kernels/bf16_unit.hpp"
-#include "gradus/kernels/isa.hpp"
+#include "gradus/kernels/gemm/bf16_backend.hpp"
+#include "gradus/kernels/simd/isa.hpp"
 
 // A build that is many times slower than it could be should not go unnoticed. The note appears when a file is
 // compiled; -DGRADUS_NO_BUILD_NOTES silences it.

@@ -5,10 +5,10 @@
 #include <string_view>
 
 #include "gradus/core/error.hpp"
-#include "gradus/kernels/bf16_conv2d.hpp"
-#include "gradus/kernels/bf16_gemm.hpp"
-#include "gradus/kernels/conv2d.hpp"
-#include "gradus/kernels/reduced_precision.hpp"
+#include "gradus/kernels/conv/bf16.hpp"
+#include "gradus/kernels/conv/conv2d.hpp"
+#include "gradus/kernels/gemm/bf16_gemm.hpp"
+#include "gradus/kernels/gemm/precision_hook.hpp"
 
 namespace gradus {
 namespace kernels::detail {
@@ -17,7 +17,7 @@ inline constexpr const char* precision_names[] = {"highest", "high", "medium"};
 
 /// Units that split numbers for less than float takes are far faster than float; of the others, Winograd's
 /// algorithm, in float, saves more.
-inline Bf16Choice bf16_choice_of(const ConvSizes& s) {
+inline Bf16Choice bf16_choice_of(const ConvGeometry& s) {
     const Bf16Choice choice = conv2d_choice(s);
     const bool fewer_products = winograd::pays<float>(s);
     return choice.unit && fewer_products && !choice.unit->split_pays ? Bf16Choice{nullptr, false} : choice;
@@ -30,19 +30,19 @@ inline constexpr ReducedPrecision in_bf16{
         if (choice.unit) gemm_bf16(choice, m, n, k, a, a_row, a_column, b, b_row, b_column, bias, c);
         return choice.unit != nullptr;
     },
-    [](const ConvSizes& s, const float* padded, const float* weight, const float* bias, float* y) {
+    [](const ConvGeometry& s, const float* padded, const float* weight, const float* bias, float* y) {
         const Bf16Choice choice = bf16_choice_of(s);
         if (choice.unit) conv2d_bf16(choice, s, padded, weight, bias, y);
         return choice.unit != nullptr;
     },
-    [](const ConvSizes& s, const Tensor<float>& dy, const Tensor<float>& weight, Tensor<float>& dx) {
+    [](const ConvGeometry& s, const Tensor<float>& dy, const Tensor<float>& weight, Tensor<float>& dx) {
         const Bf16Choice choice = bf16_choice_of(s);
-        if (choice.unit) dx = conv2d_dx_bf16(choice, s, dy, weight);
+        if (choice.unit) dx = conv2d_backward_input_bf16(choice, s, dy, weight);
         return choice.unit != nullptr;
     },
-    [](const ConvSizes& s, const Tensor<float>& padded, const Tensor<float>& dy, Tensor<float>& dweight) {
+    [](const ConvGeometry& s, const Tensor<float>& padded, const Tensor<float>& dy, Tensor<float>& dweight) {
         const Bf16Choice choice = bf16_choice_of(s);
-        if (choice.unit) dweight = conv2d_dw_bf16(choice, s, padded, dy);
+        if (choice.unit) dweight = conv2d_backward_weight_bf16(choice, s, padded, dy);
         return choice.unit != nullptr;
     }};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "gradus/kernels/softmax.hpp"
+#include "gradus/kernels/reduce/softmax.hpp"
 #include "gradus/loss/labels.hpp"
 
 namespace gradus::detail {

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/reduce/reduce.hpp"
 
 namespace gradus {
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "gradus/kernels/reduce.hpp"
-#include "gradus/kernels/softmax.hpp"
+#include "gradus/kernels/reduce/reduce.hpp"
+#include "gradus/kernels/reduce/softmax.hpp"
 #include "gradus/ops/arithmetic.hpp"
 
 namespace gradus {
 
-/// The value and derivative of the logistic function; kernels/functions.hpp has it for numbers and packs.
+/// The value and derivative of the logistic function; kernels/simd/math.hpp has it for numbers and vectors.
 template <class T>
 Dual<T> sigmoid(const Dual<T>& x) {
     using simd::sigmoid;
@@ -15,7 +15,8 @@ Dual<T> sigmoid(const Dual<T>& x) {
     return detail::chain(x, y, T(y * sigmoid(T(-x.value))));
 }
 
-/// The value and derivative of gelu, and of that derivative, for numbers and packs in kernels/functions.hpp.
+/// The value and derivative of gelu, and of that derivative, for numbers and vectors in
+/// kernels/simd/math.hpp.
 template <class T>
 Dual<T> gelu(const Dual<T>& x) {
     using simd::gelu, simd::gelu_slope;
@@ -202,7 +203,7 @@ Variable<T> softmax(const Variable<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("softmax", axis);
     const Tensor<T> y = kernels::softmax(x.value(), a);
     return record("softmax", y,
-                  wrt(x, [y, a](const Tensor<T>& dy) { return kernels::softmax_back(y, dy, a); }));
+                  wrt(x, [y, a](const Tensor<T>& dy) { return kernels::softmax_backward(y, dy, a); }));
 }
 
 /// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy −

@@ -3,8 +3,8 @@
 
 #include "gradus/autograd/variable.hpp"
 
-// Comparisons of which one side is a Variable, as those of tensors (kernels/arithmetic.hpp). They have no
-// gradient.
+// Comparisons of which one side is a Variable, as those of tensors (kernels/elementwise/arithmetic.hpp). They
+// have no gradient.
 
 namespace gradus {
 namespace detail {

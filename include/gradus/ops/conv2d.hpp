@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/conv2d.hpp"
-#include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/conv/conv2d.hpp"
+#include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/ops/conv_pool.hpp"
 
 namespace gradus {
@@ -37,8 +37,8 @@ struct Conv2dOptions {
 namespace detail {
 
 /// Checks everything and works out the sizes.
-[[gnu::cold]] inline kernels::ConvSizes conv2d_sizes(const Shape& x, const Shape& weight,
-                                                     const Conv2dOptions& o) {
+[[gnu::cold]] inline kernels::ConvGeometry conv2d_sizes(const Shape& x, const Shape& weight,
+                                                        const Conv2dOptions& o) {
     if (x.rank() != 4 || weight.rank() != 4)
         fail<ShapeError>("conv2d", "needs x [batch, in, height, width] and weight [out, in / groups, kh, kw]",
                          x, weight);
@@ -57,7 +57,7 @@ namespace detail {
     if (weight[1] != x[1] / o.groups)
         fail<ShapeError>("conv2d", "the weight is for another number of input channels", x, weight);
 
-    kernels::ConvSizes s;
+    kernels::ConvGeometry s;
     s.batch = x[0];
     s.groups = o.groups;
     s.in = weight[1];
@@ -92,12 +92,13 @@ namespace detail {
 template <class T, class... Rest>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                    const Conv2dOptions& options, Rest... rest) {
-    const kernels::ConvSizes s = conv2d_sizes(x.shape(), weight.shape(), options);
+    const kernels::ConvGeometry s = conv2d_sizes(x.shape(), weight.shape(), options);
     const Tensor<T> X = kernels::pad_images(s, x.value()), W = weight.value();
-    Variable<T> y = record("conv2d", Tensor<T>::uninitialized(s.y_shape(), "conv2d"),
-                           wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_dx(s, dy, W); }),
-                           wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_dw(s, X, dy); }),
-                           std::move(rest)...);
+    Variable<T> y =
+        record("conv2d", Tensor<T>::uninitialized(s.y_shape(), "conv2d"),
+               wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_backward_input(s, dy, W); }),
+               wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_backward_weight(s, X, dy); }),
+               std::move(rest)...);
     y.node().deferred.store(new DeferredConv2d<T>(s, x, weight, bias, X), std::memory_order_release);
     return y;
 }

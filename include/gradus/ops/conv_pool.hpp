@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/conv_pool.hpp"
+#include "gradus/kernels/conv/fused_pool.hpp"
 
 // A convolution whose output nobody has read yet, and what it becomes together with the max_pool2d and the
 // relu after it. Nobody calls this by name: the operations in ops/conv2d.hpp, ops/pool2d.hpp and
@@ -22,7 +22,7 @@ Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window,
 /// The convolution. It holds its inputs as variables, for the step that takes its place.
 template <class T>
 struct DeferredConv2d final : Deferred<T> {
-    DeferredConv2d(const kernels::ConvSizes& sizes, Variable<T> input, Variable<T> w, Variable<T> b,
+    DeferredConv2d(const kernels::ConvGeometry& sizes, Variable<T> input, Variable<T> w, Variable<T> b,
                    Tensor<T> padded_input)
         : s(sizes),
           x(std::move(input)),
@@ -36,7 +36,7 @@ struct DeferredConv2d final : Deferred<T> {
     void compute(T* y) override { kernels::conv2d(s, padded, weights, bias_data(), y); }
 
     Variable<T> followed_by(std::string_view operation, const Size2& window) override {
-        if constexpr (kernels::detail::has_packs<T>)
+        if constexpr (kernels::detail::has_vectors<T>)
             if (operation == "max_pool2d" && s.groups == 1 && s.dilation == Size2(1) && s.taps() > 0 &&
                 window.area() <= kernels::detail::max_window &&
                 !(s.kernel == Size2(3) && kernels::detail::winograd::pays<T>(s)))  // faster in three steps
@@ -46,7 +46,7 @@ struct DeferredConv2d final : Deferred<T> {
 
     const T* bias_data() const { return bias.defined() ? biases.data() : nullptr; }
 
-    kernels::ConvSizes s;
+    kernels::ConvGeometry s;
     Variable<T> x, weight, bias;
     Tensor<T> padded, weights, biases;  // as they were when conv2d was called
 };

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/dropout.hpp"
+#include "gradus/kernels/elementwise/dropout.hpp"
 
 namespace gradus {
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/indexing.hpp"
+#include "gradus/kernels/layout/gather_scatter.hpp"
 
 // Elements at positions that a tensor of indices names. An index is in [0, size): ValueError if not, and
 // negative ones do not count from the end. Indices have no gradient; where several name one element, its

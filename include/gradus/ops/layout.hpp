@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/layout.hpp"
+#include "gradus/kernels/layout/permute.hpp"
 
 // The same elements in another shape or order, or several times. What leaves their order in memory as it is
 // shares the memory; the rest copies. Negative axes count from the end; ShapeError if there is no such axis.

@@ -7,7 +7,7 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/core/dual.hpp"
-#include "gradus/kernels/map.hpp"
+#include "gradus/kernels/elementwise/map.hpp"
 
 namespace gradus {
 

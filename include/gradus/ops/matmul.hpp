@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/matmul.hpp"
+#include "gradus/kernels/gemm/batched.hpp"
 #include "gradus/ops/layout.hpp"
 
 namespace gradus {

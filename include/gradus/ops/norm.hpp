@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/layer_norm.hpp"
-#include "gradus/kernels/reduce.hpp"
+#include "gradus/kernels/norm/layer_norm.hpp"
+#include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/ops/norm_relu.hpp"
 
 namespace gradus {

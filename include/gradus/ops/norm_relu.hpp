@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/batch_norm.hpp"
+#include "gradus/kernels/norm/batch_norm.hpp"
 
 // A batch normalisation whose output nobody has read yet, and what it becomes together with the sum and the
 // relu after it: y = max(0, norm(x) + residual) in one pass. Nobody calls this by name: the operations in

@@ -6,8 +6,8 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/core/size2.hpp"
-#include "gradus/kernels/avg_pool2d.hpp"
-#include "gradus/kernels/max_pool2d.hpp"
+#include "gradus/kernels/pool/avg.hpp"
+#include "gradus/kernels/pool/max.hpp"
 
 // Pooling over height and width of x [batch, channels, height, width]. Batch and channels may be 0.
 
@@ -130,7 +130,7 @@ Variable<T> max_pool2d(Variable<T> x, const MaxPool2dOptions& options) {
     kernels::MaxPooled<T> pooled = kernels::max_pool2d(x.value(), plan);
     return record("max_pool2d", std::move(pooled.y),
                   wrt(x, [plan = std::move(plan), at = std::move(pooled.positions)](const Tensor<T>& dy) {
-                      return kernels::max_pool2d_back(dy, plan, at);
+                      return kernels::max_pool2d_backward(dy, plan, at);
                   }));
 }
 
@@ -145,7 +145,7 @@ Variable<T> avg_pool2d(const Variable<T>& x, const AvgPool2dOptions& options) {
         "avg_pool2d", x.shape(), {o.kernel, o.stride, o.padding, 1, o.ceil_mode, o.count_include_pad});
     Tensor<T> y = kernels::avg_pool2d(x.value(), plan);
     return record("avg_pool2d", std::move(y), wrt(x, [plan = std::move(plan)](const Tensor<T>& dy) {
-                      return kernels::avg_pool2d_back(dy, plan);
+                      return kernels::avg_pool2d_backward(dy, plan);
                   }));
 }
 
@@ -177,7 +177,7 @@ Variable<T> adaptive_avg_pool2d(const Variable<T>& x, Size2 output) {
     kernels::PoolPlan plan{axis(x.shape()[2], output.height), axis(x.shape()[3], output.width)};
     Tensor<T> y = kernels::avg_pool2d(x.value(), plan);
     return record(name, std::move(y), wrt(x, [plan = std::move(plan)](const Tensor<T>& dy) {
-                      return kernels::avg_pool2d_back(dy, plan);
+                      return kernels::avg_pool2d_backward(dy, plan);
                   }));
 }
 
@@ -190,7 +190,7 @@ Variable<T> global_avg_pool2d(const Variable<T>& x) {
     Tensor<T> y = kernels::reduce<kernels::SumOf>(x.value(), 0b1100).reshape({shape[0], shape[1]});
     for (T& value : y.mutable_values()) value /= static_cast<T>(shape[2] * shape[3]);
     return record("global_avg_pool2d", std::move(y), wrt(x, [shape](const Tensor<T>& dy) {
-                      return kernels::global_avg_pool2d_back(dy, shape);
+                      return kernels::global_avg_pool2d_backward(dy, shape);
                   }));
 }
 
@@ -203,7 +203,7 @@ Variable<T> global_max_pool2d(const Variable<T>& x) {
     detail::check_planes("global_max_pool2d", shape);
     const Tensor<T> y = kernels::reduce<kernels::MaxOf>(x.value(), 0b1100).reshape({shape[0], shape[1]});
     return record("global_max_pool2d", y, wrt(x, [x = x.value(), y](const Tensor<T>& dy) {
-                      return kernels::global_max_pool2d_back(dy, x, y);
+                      return kernels::global_max_pool2d_backward(dy, x, y);
                   }));
 }
 

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "gradus/autograd/record.hpp"
-#include "gradus/kernels/argmax.hpp"
-#include "gradus/kernels/layout.hpp"
-#include "gradus/kernels/reduce.hpp"
-#include "gradus/kernels/softmax.hpp"
+#include "gradus/kernels/layout/permute.hpp"
+#include "gradus/kernels/reduce/argmax.hpp"
+#include "gradus/kernels/reduce/reduce.hpp"
+#include "gradus/kernels/reduce/softmax.hpp"
 
 namespace gradus {
 

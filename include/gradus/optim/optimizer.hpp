@@ -11,7 +11,7 @@
 
 #include "gradus/autograd/parameter.hpp"
 #include "gradus/core/remedy.hpp"
-#include "gradus/kernels/update.hpp"
+#include "gradus/kernels/update/multi_tensor.hpp"
 #include "gradus/optim/options.hpp"
 
 /// Optimizers: built from a model's parameters, stepped after every backward().

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "gradus/core/error.hpp"
-#include "gradus/kernels/simd.hpp"
+#include "gradus/kernels/simd/vec.hpp"
 
 /// What the options of all optimizers share.
 namespace gradus::optim {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "gradus/core/remedy.hpp"
-#include "gradus/kernels/update.hpp"
+#include "gradus/kernels/update/multi_tensor.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/optim/optimizer.hpp"
 

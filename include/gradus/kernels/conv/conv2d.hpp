@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "gradus/kernels/conv/col2im.hpp"
+#include "gradus/kernels/conv/depthwise.hpp"
+#include "gradus/kernels/conv/implicit_gemm.hpp"
+#include "gradus/kernels/conv/implicit_gemm_backward.hpp"
+#include "gradus/kernels/conv/pointwise.hpp"
+#include "gradus/kernels/conv/winograd.hpp"
+#include "gradus/kernels/conv/winograd_1d.hpp"
+#include "gradus/kernels/conv/winograd_dw.hpp"
+#include "gradus/kernels/gemm/precision_hook.hpp"
+#include "gradus/kernels/layout/permute.hpp"
+
+namespace gradus::kernels {
+namespace detail {
+
+/// The weights of one group in panels [taps, tile_columns], and the bias [tile_columns] of each.
+template <class T>
+struct PackedWeight {
+    T* panels;
+    T* bias_panels;
+
+    PackedWeight(const ConvGeometry& s, const T* weight, const T* bias) {
+        const TileSizes tile = tile_sizes<T>();
+        const Index count = (s.out + tile.columns - 1) / tile.columns, depth = s.taps();
+        memory_ = Tensor<T>::uninitialized({count * tile.columns * (depth + 1)});
+        panels = memory_.mutable_data();
+        bias_panels = panels + count * tile.columns * depth;
+        parallel_for(count, std::max<Index>(1, parallel_grain / (depth * tile.columns)),
+                     [&](Index begin, Index end) {
+                         for (Index p = begin; p < end; ++p)
+                             simd::run<PackKernel<T>>(weight + p * tile.columns * depth, Index{1}, depth,
+                                                      depth, std::min(tile.columns, s.out - p * tile.columns),
+                                                      panels + p * tile.columns * depth);
+                     });
+        std::fill_n(bias_panels, count * tile.columns, T(0));
+        if (bias) std::copy_n(bias, s.out, bias_panels);
+    }
+
+private:
+    Tensor<T> memory_;
+};
+
+template <class T>
+void conv2d_packed(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
+                   T* y) {
+    const Tensor<Index> taps = tap_offsets(s);
+    for (Index g = 0; g < s.groups; ++g) {
+        const PackedWeight<T> packed(s, weight.data() + g * s.out * s.taps(),
+                                     bias ? bias + g * s.out : nullptr);
+        GatheredProduct<T>{padded.data(),
+                           window_offsets(s, g),
+                           s.batch * s.result.area(),
+                           taps.data(),
+                           s.taps(),
+                           packed.panels,
+                           packed.bias_panels,
+                           s.out,
+                           y,
+                           plane_offsets(s.result, s.groups * s.out, g * s.out),
+                           s.result.area()}
+            .run();
+    }
+}
+
+/// Calls visit(y, x, w) with the offsets of every product that makes up the result: the definition of the
+/// convolution, for numbers that have no vectors.
+template <class Visit>
+void for_each_product(const ConvGeometry& s, const Visit& visit) {
+    const OffsetGenerator to = plane_offsets(s.result, s.groups * s.out, 0);
+    const Tensor<Index> taps = tap_offsets(s);
+    for (Index g = 0; g < s.groups; ++g) {
+        const OffsetGenerator from = window_offsets(s, g);
+        for (Index pixel = 0; pixel < s.batch * s.result.area(); ++pixel)
+            for (Index o = 0; o < s.out; ++o)
+                for (Index k = 0; k < s.taps(); ++k)
+                    visit(to(pixel) + (g * s.out + o) * s.result.area(), from(pixel) + taps.data()[k],
+                          (g * s.out + o) * s.taps() + k);
+    }
+}
+
+/// Calls compute(one, i, g) for each image i = n * groups + g that is marked, with the sizes of that
+/// convolution.
+template <class Compute>
+void for_marked(const ConvGeometry& s, const winograd::Marks& marks, const Compute& compute) {
+    ConvGeometry one = s;
+    one.batch = one.groups = 1;
+    for (Index i = 0; i < s.batch * s.groups; ++i)
+        if (marks[static_cast<std::size_t>(i)]) compute(one, i, i % s.groups);
+}
+
+/// Number i of x [batch, groups * channels, size], or [groups * out, in, kernel], as an array of its own.
+template <class T>
+Tensor<T> part_of(const Tensor<T>& x, Index parts, Index i) {
+    const Index planes = x.size(0) * x.size(1) / parts;
+    return x.reshape({parts, planes, x.size(2), x.size(3)}).rows(i, i + 1);
+}
+
+/// The images that Winograd's filtering has marked, by direct sums.
+template <class T>
+void conv2d_marked(const ConvGeometry& s, const winograd::Marks& marks, const Tensor<T>& padded,
+                   const Tensor<T>& weight, const T* bias, T* y) {
+    for_marked(s, marks, [&](const ConvGeometry& one, Index i, Index g) {
+        conv2d_packed(one, part_of(padded, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
+                      bias ? bias + g * s.out : nullptr, y + i * s.out * s.result.area());
+    });
+}
+
+template <class T>
+void conv2d_dx_winograd(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
+    const winograd::Marks marks = winograd::input_gradient<T>(s, {dy.data()}, weight.data(), dx);
+    for_marked(s, marks, [&](const ConvGeometry& one, Index i, Index g) {
+        conv2d_dx_packed(one, part_of(dy, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
+                         dx + i * s.in * s.image.area());
+    });
+}
+
+template <class T>
+void conv2d_dw_winograd(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
+    const winograd::Marks marks = winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, dweight);
+    for (Index g = 0; g < s.groups; ++g)
+        if (marks[static_cast<std::size_t>(g)]) conv2d_dw_packed(s, padded, dy, g, dweight);
+}
+
+template <class T>
+inline constexpr bool has_vectors = std::is_same_v<T, float> || std::is_same_v<T, double>;
+
+}  // namespace detail
+
+/// x with the zeros around it that the convolution reads, unless that adds them itself.
+template <class T>
+Tensor<T> pad_images(const ConvGeometry& s, const Tensor<T>& x) {
+    if (s.padded == s.image || (detail::has_vectors<T> && detail::is_depthwise(s))) return x;
+    const Index before[] = {0, 0, s.before.height, s.before.width};
+    return pad<T>(x, {s.batch, s.groups * s.in, s.padded.height, s.padded.width}, before, T(0));
+}
+
+/// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation, j · stride + kx · dilation] w[o, c, ky,
+/// kx], x as from pad_images, bias may be null.
+template <class T>
+void conv2d(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
+    if constexpr (detail::has_vectors<T>)
+        if (detail::is_depthwise(s))
+            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
+    if constexpr (std::is_same_v<T, float>) {
+        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+            if (reduced->conv2d(s, padded.data(), weight.data(), bias, y)) return;
+    }
+    if constexpr (detail::has_vectors<T>) {
+        if (detail::winograd::pays<T>(s))
+            return detail::conv2d_marked(
+                s, detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y}), padded, weight,
+                bias, y);
+        if constexpr (std::is_same_v<T, float>)
+            if (detail::RowWinograd<T>::suits(s))
+                return detail::conv2d_marked(
+                    s, detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y), padded,
+                    weight, bias, y);
+        if (detail::Pointwise<T>::suits(s))
+            return detail::Pointwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
+        if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
+    }
+    for (Index i = 0; i < s.y_shape().numel(); ++i)
+        y[i] = bias ? bias[i / s.result.area() % (s.groups * s.out)] : T(0);
+    detail::for_each_product(
+        s, [&](Index to, Index from, Index w) { y[to] = y[to] + padded.data()[from] * weight.data()[w]; });
+}
+
+/// The gradient of x: dy spread over the windows.
+template <class T>
+Tensor<T> conv2d_backward_input(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight) {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
+            if (Tensor<T> dx; reduced->conv2d_backward_input(s, dy, weight, dx)) return dx;
+    }
+    if constexpr (detail::has_vectors<T>) {
+        Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
+        T* const out = dx.mutable_data();
+        if (detail::is_depthwise(s))
+            detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
+        else if (detail::winograd::pays<T>(s))
+            detail::conv2d_dx_winograd(s, dy, weight, out);
+        else if (detail::Pointwise<T>::suits(s))
+            detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
+        else if (detail::SpreadWindows<T>::pays(s))
+            detail::SpreadWindows<T>{s}.run(dy.data(), weight.data(), out);
+        else
+            detail::conv2d_dx_packed(s, dy, weight, out);
+        return dx;
+    }
+    Tensor<T> padded = zeros<T>({s.batch, s.groups * s.in, s.padded.height, s.padded.width});
+    T* const out = padded.mutable_data();
+    detail::for_each_product(
+        s, [&](Index to, Index from, Index w) { out[from] = out[from] + dy.data()[to] * weight.data()[w]; });
+    if (s.padded == s.image) return padded;
+    const Index before[] = {0, 0, s.before.height, s.before.width};
+    return crop<T>(padded, {s.batch, s.groups * s.in, s.image.height, s.image.width}, before);
+}
+
+/// The gradient of the weight.
+template <class T>
+Tensor<T> conv2d_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy) {
+    if constexpr (std::is_same_v<T, float>) {
+        const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed);
+        if (reduced && !detail::is_depthwise(s))
+            if (Tensor<T> dweight; reduced->conv2d_backward_weight(s, padded, dy, dweight)) return dweight;
+    }
+    if constexpr (detail::has_vectors<T>) {
+        Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+        T* const out = dweight.mutable_data();
+        if (s.taps() == 0 || dy.numel() == 0)
+            std::fill_n(out, dweight.numel(), T(0));
+        else if (detail::is_depthwise(s))
+            detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
+        else if (detail::winograd::pays_for_weight<T>(s))
+            detail::conv2d_dw_winograd(s, padded, dy, out);
+        else if (detail::Pointwise<T>::suits_weight(s))
+            detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
+        else
+            detail::conv2d_dw_packed(s, padded, dy, out);
+        return dweight;
+    }
+    Tensor<T> dweight = zeros<T>(s.weight_shape());
+    T* const out = dweight.mutable_data();
+    detail::for_each_product(
+        s, [&](Index to, Index from, Index w) { out[w] = out[w] + dy.data()[to] * padded.data()[from]; });
+    return dweight;
+}
+
+}  // namespace gradus::kernels

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "gradus/kernels/conv/geometry.hpp"
+#include "gradus/kernels/conv/implicit_gemm.hpp"
+#include "gradus/kernels/conv/sparse_accumulate.hpp"
+#include "gradus/kernels/layout/strided_copy.hpp"
+#include "gradus/kernels/reduce/pairwise_sum.hpp"
+
+namespace gradus::kernels::detail {
+
+/// What the backward pass knows of the geometry: images lie as [height, width, channels], so that a row of a
+/// patch is one run of numbers; runs are counted in vectors.
+template <class T>
+struct ConvPoolBackward {
+    const ConvPoolSizes& s;
+    Index run = s.conv.kernel.width * s.conv.in;  // numbers in a row of a patch
+    Index lanes = vector_lanes(run);
+    Index run_vectors = (run + lanes - 1) / lanes;
+    Index row = s.conv.padded.width * s.conv.in;  // numbers in a row of an image
+    Index image = s.conv.padded.height * row;
+    Index cells = s.pooled().area();
+
+    std::array<WinningPatch<T>, 256> winning_patches() const {
+        std::array<WinningPatch<T>, 256> patches{};
+        for (Index code = 0; code < s.window.area(); ++code)
+            patches[static_cast<std::size_t>(code)] = {
+                code / s.window.width * s.conv.stride.height * row +
+                    code % s.window.width * s.conv.stride.width * s.conv.in,
+                -1};
+        return patches;
+    }
+    Tensor<Index> cell_offsets() const {
+        Tensor<Index> offsets = Tensor<Index>::uninitialized({cells});
+        OffsetGenerator{s.pooled().height,
+                        s.pooled().width,
+                        0,
+                        0,
+                        s.window.height * s.conv.stride.height * row,
+                        s.window.width * s.conv.stride.width * s.conv.in}
+            .run(0, cells, offsets.mutable_data());
+        return offsets;
+    }
+
+    /// [batch, channels, height, width] with the channels last, and room for a vector that begins in the end.
+    Tensor<T> channels_last(const T* x) const {
+        const ConvGeometry& c = s.conv;
+        Tensor<T> result = Tensor<T>::uninitialized({c.batch * image + lanes});
+        T* const out = result.mutable_data();
+        const Shape shape{c.batch, c.in, c.padded.height, c.padded.width};
+        Strides to;
+        to[0] = image;
+        to[1] = 1;
+        to[2] = row;
+        to[3] = c.in;
+        copy_box(StridedBox(shape, Strides(shape), to), x, out);
+        std::fill_n(out + c.batch * image, lanes, T(0));
+        return result;
+    }
+
+    /// Whether weight() has the gradient of the bias, too.
+    bool short_patches() const {
+        return s.conv.kernel.height * run_vectors <= WindowSumArgs<T>::most_vectors;
+    }
+
+    /// dbias: only for short patches.
+    void weight(const T* padded, const T* dy, const std::uint8_t* codes, T* dweight, T* dbias) const {
+        const ConvGeometry& c = s.conv;
+        const Tensor<T> images = channels_last(padded);
+        const Index total = c.kernel.height * run_vectors;
+        Tensor<Index> vectors = Tensor<Index>::uninitialized({total});
+        for (Index i = 0; i < total; ++i)
+            vectors.mutable_data()[i] = i / run_vectors * row + i % run_vectors * lanes;
+        const Tensor<Index> at_cell = cell_offsets();
+        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
+        const WindowSumArgs<T> args{
+            dy,    codes, cells,  at_cell.data(), at_code.data(), images.data(), vectors.data(),
+            total, lanes, nullptr};
+        if (short_patches())
+            add_windows(args, dweight, dbias);
+        else
+            add_lists(args, dweight);
+    }
+
+    /// Writes dx [batch, in, image].
+    void input(const T* w, const T* dy, const std::uint8_t* codes, T* dx) const {
+        const ConvGeometry& c = s.conv;
+        const Index filter = c.kernel.height * run_vectors * lanes;  // of one output channel, rows padded
+        Tensor<T> memory = zeros<T>({c.out * filter});
+        T* const filters = memory.mutable_data();
+        for (Index o = 0; o < c.out; ++o)
+            for (Index i = 0; i < c.in; ++i)
+                for (Index ky = 0; ky < c.kernel.height; ++ky)
+                    for (Index kx = 0; kx < c.kernel.width; ++kx)
+                        filters[o * filter + ky * run_vectors * lanes + kx * c.in + i] =
+                            w[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx];
+        const Tensor<Index> at_cell = cell_offsets();
+        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
+        const Index images = std::max<Index>(1, 8192 / image);  // per task
+        parallel_for(c.batch, images, [&](Index begin, Index end) {
+            Tensor<T> side = zeros<T>({(end - begin) * image + lanes});
+            T* const gradient = side.mutable_data();
+            const Index most = (end - begin) * cells * c.out;
+            Tensor<T> scale_memory = Tensor<T>::uninitialized({most});
+            Tensor<Index> offset_memory = Tensor<Index>::uninitialized({most});
+            Tensor<Index> live_memory =
+                Tensor<Index>::uninitialized({3 * (end - begin) * cells * std::min(c.out, s.window.area())});
+            T* const scales = scale_memory.mutable_data();
+            Index *const offsets = offset_memory.mutable_data(), *live = live_memory.mutable_data();
+            Index count = 0;
+            for (Index n = begin; n < end; ++n)
+                for (Index cell = 0; cell < cells; ++cell) {
+                    const Index at = n * c.out * cells + cell;
+                    std::array<Index, 256>
+                        next{};  // how many won at each pixel, then where the next one goes
+                    for (Index o = 0; o < c.out; ++o) ++next[codes[at + o * cells]];
+                    for (Index code = 0; code < s.window.area(); ++code) {
+                        const Index winners = std::exchange(next[static_cast<std::size_t>(code)], count);
+                        if (winners == 0) continue;
+                        *live++ = (n - begin) * image + at_cell.data()[cell] +
+                                  at_code[static_cast<std::size_t>(code)].offset;
+                        *live++ = count;
+                        *live++ = winners;
+                        count += winners;
+                    }
+                    next[no_winner] = count;  // overwritten by the next cell
+                    for (Index o = 0; o < c.out; ++o) {
+                        const Index to = next[codes[at + o * cells]]++;
+                        scales[to] = dy[at + o * cells];
+                        offsets[to] = o * filter;
+                    }
+                }
+            add_filters({live_memory.data(), live, scales, offsets, gradient}, filters);
+            const Shape shape{end - begin, c.in, c.image.height, c.image.width};
+            Strides from;
+            from[0] = image;
+            from[1] = 1;
+            from[2] = row;
+            from[3] = c.in;
+            copy_box(StridedBox(shape, from, Strides(shape)),
+                     gradient + c.before.height * row + c.before.width * c.in,
+                     dx + begin * c.in * c.image.area());
+        });
+    }
+
+private:
+    static constexpr Index list_size = 512;
+
+    /// Two loads of half a register cost no more than one of a whole, and half of those cross a cache line.
+    static Index vector_lanes(Index run) {
+        const Index lanes = tile_sizes<T>().columns / 2;
+        return simd::isa() == simd::Isa::avx512 && run <= lanes / 2 ? lanes / 2 : lanes;
+    }
+
+    /// The gradients of all filters, a few images at a time, one after the other through all of dy.
+    void add_windows(const WindowSumArgs<T>& given, T* dweight, T* dbias) const {
+        const Index images = std::max<Index>(1, (s.conv.batch + 15) / 16);  // per task
+        const Index size = (given.total + 1) * lanes, tasks = (s.conv.batch + images - 1) / images;
+        Tensor<T> memory = Tensor<T>::uninitialized({tasks * s.conv.out * size});
+        T* const sums = memory.mutable_data();
+        parallel_for(s.conv.batch, images, [&](Index begin, Index end) {
+            add_pieces(begin, end, piece_runs, s.conv.out * size, sums + begin / images * s.conv.out * size,
+                       [&](Index first, Index last, T* to) {
+                           std::fill_n(to, s.conv.out * size, T(0));
+                           WindowSumArgs<T> args = given;
+                           args.dy += first * s.conv.out * cells;
+                           args.codes += first * s.conv.out * cells;
+                           for (Index n = first; n < last; ++n)
+                               for (Index o = 0; o < s.conv.out; ++o, args.dy += cells, args.codes += cells) {
+                                   args.image = given.image + n * image;
+                                   args.out = to + o * size;
+                                   simd::run<WindowSum<T>>(static_cast<const WindowSumArgs<T>*>(&args));
+                               }
+                       });
+        });
+        for (Index task = 1; task < tasks; ++task)
+            for (Index i = 0; i < s.conv.out * size; ++i) sums[i] += sums[task * s.conv.out * size + i];
+        for (Index o = 0; o < s.conv.out; ++o) {
+            write_filter(sums + o * size, o, dweight);
+            if (dbias) dbias[o] = sums[o * size + given.total * lanes];
+        }
+    }
+
+    /// The gradients of a few filters at a time, from lists of the pixels that won.
+    void add_lists(const WindowSumArgs<T>& given, T* dweight) const {
+        const Index filter = given.total * lanes, blocks = blocks_of_image();
+        const Index pass = std::max<Index>(1, 4096 / image) * blocks;  // of images that stay in the cache
+        const Index channels = std::max<Index>(1, s.conv.out / 16);    // per task
+        parallel_for(s.conv.out, channels, [&](Index begin, Index end) {
+            Tensor<T> memory = Tensor<T>::uninitialized({(end - begin) * filter});
+            T* const sums = memory.mutable_data();
+            add_pieces(Index{0}, s.conv.batch * blocks, piece_runs, memory.numel(), sums,
+                       [&](Index first, Index last, T* to) {
+                           std::fill_n(to, memory.numel(), T(0));
+                           for (Index block = first; block < last; block += pass)
+                               for (Index o = begin; o < end; ++o)
+                                   add_list(given, block, std::min(last, block + pass), o,
+                                            to + (o - begin) * filter);
+                       });
+            for (Index o = begin; o < end; ++o) write_filter(sums + (o - begin) * filter, o, dweight);
+        });
+    }
+
+    /// The cells of an image are cut into blocks.
+    static constexpr Index block_cells = list_size / 2;
+    Index blocks_of_image() const { return (cells + block_cells - 1) / block_cells; }
+
+    /// Filter o, blocks [first, last).
+    void add_list(const WindowSumArgs<T>& given, Index first, Index last, Index o, T* out) const {
+        std::array<T, list_size + 1> scales;
+        std::array<Index, list_size + 1> offsets;
+        Index count = 0;
+        const auto flush = [&] {
+            simd::run<SparseSum<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
+                                    static_cast<const Index*>(offsets.data()), given.image, given.total,
+                                    given.vectors, lanes, out);
+        };
+        for (Index block = first; block < last; ++block) {
+            if (count > block_cells) flush();
+            const Index n = block / blocks_of_image(), begin = block % blocks_of_image() * block_cells;
+            const Index at = (n * s.conv.out + o) * cells;
+            for (Index cell = begin; cell < std::min(cells, begin + block_cells); ++cell) {
+                const std::uint8_t code = given.codes[at + cell];
+                scales[static_cast<std::size_t>(count)] = given.dy[at + cell];
+                offsets[static_cast<std::size_t>(count)] =
+                    n * image + given.at_cell[cell] + given.at_code[code].offset;
+                count += code != no_winner;
+            }
+        }
+        flush();
+    }
+
+    void write_filter(const T* sums, Index o, T* dweight) const {
+        const ConvGeometry& c = s.conv;
+        for (Index i = 0; i < c.in; ++i)
+            for (Index ky = 0; ky < c.kernel.height; ++ky)
+                for (Index kx = 0; kx < c.kernel.width; ++kx)
+                    dweight[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx] =
+                        sums[ky * run_vectors * lanes + kx * c.in + i];
+    }
+
+    /// Pixels that won in some channels.
+    struct Live {
+        const Index *begin, *end;  // of each: where its patch begins, its first entry in the lists, how many
+        const T* scales;
+        const Index* offsets;
+        T* gradient;
+    };
+
+    /// patch[ky][...] += sum of scaled filters. A few vectors of all filters at a time, so that these stay in
+    /// the first-level cache; what lies beside a patch is left alone.
+    void add_filters(const Live& live, const T* filters) const {
+        constexpr Index block = 5;
+        const Index whole = run / lanes, rest = run % lanes;
+        for (Index ky = 0; ky < s.conv.kernel.height; ++ky)
+            for (Index first = 0; first < run_vectors; first += block) {
+                const Index total = std::min(block, whole - first);  // 0 if only the rest is left
+                std::array<Index, block + 1> vectors;
+                for (Index v = 0; v <= block; ++v)
+                    vectors[static_cast<std::size_t>(v)] = (ky * run_vectors + first + v) * lanes;
+                const bool ends = rest > 0 && first + block >= run_vectors;
+                for (const Index* pixel = live.begin; pixel < live.end; pixel += 3) {
+                    T* const to = live.gradient + pixel[0] + ky * row + first * lanes;
+                    const T* const scales = live.scales + pixel[1];
+                    const Index* const offsets = live.offsets + pixel[1];
+                    if (total > 0)
+                        simd::run<SparseSum<T>>(pixel[2], scales, offsets, filters, total,
+                                                static_cast<const Index*>(vectors.data()), lanes, to);
+                    if (!ends) continue;
+                    const Index last = whole - first;
+                    std::array<T, static_cast<std::size_t>(max_tile_columns)> side{};
+                    std::copy_n(to + last * lanes, rest, side.data());
+                    simd::run<SparseSum<T>>(pixel[2], scales, offsets, filters, Index{1},
+                                            static_cast<const Index*>(vectors.data() + last), lanes,
+                                            side.data());
+                    std::copy_n(side.data(), rest, to + last * lanes);
+                }
+            }
+    }
+};
+
+}  // namespace gradus::kernels::detail

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "gradus/kernels/conv/winograd_tiles.hpp"
+#include "gradus/kernels/reduce/pairwise_sum.hpp"
+
+// Convolutions of 3 x 3 and 5 x 5 taps and stride 1 between many channels with a fraction of the
+// multiplications; the formulas are in winograd_transforms.hpp. Images are cut into tiles of 4 x 4 outputs,
+// whose inputs overlap. Summed over input channels, the products at each point are a matrix product of tiles
+// and channels:
+//
+//     images  -> Windows           -> v [point, tile, channel] ------------.
+//     weights -> transform_weights -> u [panel, point, channel, width] ----+-> Products -> Patches -> images
+//
+// The gradient of x takes the same way with the transposed transforms, dy for x and the channels exchanged.
+//
+// Sums over channels or tiles are made in runs of 32. The relative error of a result is then about 5e-7 for 3
+// x 3 taps (0.4 to 3 times that of a sum in one chain; for the gradient of the weight, the root mean square
+// is 2 to 6 times that of direct sums, the more the fewer pixels there are) and 3e-6 for 5 x 5 taps (2 to 7
+// times; for the gradient of the weight, 6 to 12 times).
+//
+// That holds as long as what an output adds up is not much smaller than what its tile reads. Images where it
+// is, and those with infinity, NaN or numbers from 2^64 on, are computed by direct sums: winograd_ranges.hpp.
+
+namespace gradus::kernels::detail::winograd {
+
+template <class T>
+struct ProductArgs {
+    Index points;
+    const T* a;  // element (i, k) at point n: a[n * a_point + i * a_row + k * a_column]
+    Index a_point, a_row, a_column;
+    const T* b;  // (k, j): b[n * b_point + k * panel + j]
+    Index b_point;
+    T* c;  // (i, j): c[n * c_point + i * panel + j]
+    Index c_point;
+    Index rows;  // a multiple of 4
+    Index depth;
+    Index vectors;  // of b and c that hold channels, 1 or 2
+    bool first;     // c = a · b, else c += a · b
+};
+
+/// Products that are added up one after the other. The sums of such runs are added up in turn: for 3 x 3 taps
+/// and many channels, that halves the error.
+inline constexpr Index short_run = 32;
+
+/// The matrix products at all points, where the time goes.
+template <class T>
+struct Products {
+    template <std::size_t Rows, std::size_t Vecs, int Bytes>
+    GRADUS_INLINE static void tile(const ProductArgs<T>& args, const T* a, const T* b, T* c) {
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr Index lanes = Vec::size;
+        for (Index done = 0; done < args.depth; done += short_run) {
+            Vec sum[Rows][Vecs];
+#pragma GCC unroll 12
+            for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Vecs; ++v) sum[i][v] = Vec(T(0));
+            const Index count = std::min(short_run, args.depth - done);
+            for (Index k = 0; k < count; ++k, a += args.a_column, b += 2 * lanes) {
+                Vec column[Vecs];
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Vecs; ++v)
+                    column[v] = Vec::load(b + static_cast<Index>(v) * lanes);
+#pragma GCC unroll 12
+                for (std::size_t i = 0; i < Rows; ++i) {
+                    const Vec x(a[static_cast<Index>(i) * args.a_row]);
+#pragma GCC unroll 2
+                    for (std::size_t v = 0; v < Vecs; ++v) sum[i][v] = fma(x, column[v], sum[i][v]);
+                }
+            }
+            if (!args.first || done > 0) {
+#pragma GCC unroll 12
+                for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+                    for (std::size_t v = 0; v < Vecs; ++v)
+                        sum[i][v] =
+                            sum[i][v] +
+                            Vec::load(c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
+            }
+#pragma GCC unroll 12
+            for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 2
+                for (std::size_t v = 0; v < Vecs; ++v)
+                    sum[i][v].store(c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
+        }
+    }
+
+    template <int Bytes>
+    GRADUS_INLINE static void run(const ProductArgs<T>* args) {
+        args->vectors == 1 ? all_points<1, Bytes>(*args) : all_points<2, Bytes>(*args);
+    }
+
+    template <std::size_t Vecs, int Bytes>
+    GRADUS_INLINE static void all_points(const ProductArgs<T>& given) {
+        constexpr Index most = Bytes == 64 ? 12 : 6;     // rows that the registers hold
+        constexpr Index awkward = Bytes == 64 ? 16 : 8;  // better halved than cut into `most` and the rest
+        const ProductArgs<T> args = given;
+        for (Index n = 0; n < args.points; ++n) {
+            const T* a = args.a + n * args.a_point;
+            const T* const b = args.b + n * args.b_point;
+            T* c = args.c + n * args.c_point;
+            for (Index left = args.rows; left > 0;) {
+                Index rows = 4;
+                if (left >= most && left != awkward)
+                    tile<most, Vecs, Bytes>(args, a, b, c), rows = most;
+                else if (Vecs == 2 && Bytes == 64 && left >= 8)
+                    tile<8, Vecs, Bytes>(args, a, b, c), rows = 8;
+                else
+                    tile<4, Vecs, Bytes>(args, a, b, c);
+                left -= rows;
+                a += rows * args.a_row;
+                c += rows * tile_columns<T, Bytes>;
+            }
+        }
+    }
+};
+
+/// Room between matrices whose sizes are powers of two, so that they do not compete for the same cache lines.
+template <class T>
+inline constexpr Index gap = 64 / static_cast<Index>(sizeof(T));
+
+/// Weights [.., .., Taps, Taps] of which neither axis need be the output's.
+template <class T>
+struct Weights {
+    const T* data;
+    Index out, in;            // channels
+    Index out_step, in_step;  // distances
+};
+
+/// The images that `x` reads, times the weights, as `y` writes them. A pass transforms as many tiles as the
+/// second-level cache holds. It consists of blocks, whose products with one panel of weights are written
+/// before those of the next. None of the sums depends on where passes and blocks begin.
+template <class T, std::size_t Taps, class From, class To>
+struct Convolution {
+    static constexpr Index side = static_cast<Index>(Points<Taps>::count), points = side * side;
+    static constexpr Index taps = static_cast<Index>(Taps * Taps);
+    static constexpr Index pass_values = 294912 / points;  // of a pass, at each point
+    static constexpr Index chunk = Taps == 3 ? 96 : 32;    // input channels whose weights stay in the cache
+
+    const Windows<T, From>& x;
+    const Patches<T, To>& y;
+    Weights<T> weights;
+    Index batch;
+
+    Size2 grid = x.grid;
+    Index panel = x.panel;
+    Index block_tiles = (Taps == 3 ? 64 : 24) / (y.panels() > 1 ? 1 : 2);
+    Pieces blocks{{0, batch, 0, grid.height}, grid.width, block_tiles};
+    bool shared = blocks.count() > 1;  // one transform of the weights for all blocks
+    Index room = round_up(blocks.images * blocks.rows * grid.width, 4);  // tiles
+    Index pass_blocks = std::max<Index>(1, pass_values / (weights.in * room));
+    Index across = std::min(blocks.across, pass_blocks);  // blocks of a pass, side by side in the batch
+    Index down = std::min(blocks.down, std::max<Index>(1, pass_blocks / across));  // and below
+    Index v_tile = round_up(weights.in, panel) + gap<T>;
+    Index v_point = across * down * room * v_tile + gap<T>;
+    Index depth = shared ? weights.in : std::min(chunk, weights.in);  // of the weights at hand
+    Index u_point = depth * panel + gap<T>;
+    Index m_point = room * panel + gap<T>;
+    gradus::detail::RecycledVector<Index> weight_at = places(1, chunk* taps, 0, panel);
+
+    void run() const {
+        const bool carried = y.ordered() && down < blocks.down;  // from pass to pass
+        Tensor<T> memory = Tensor<T>::uninitialized({points * v_point});
+        Tensor<T> u_memory = Tensor<T>::uninitialized({shared ? y.panels() * points * u_point : 0});
+        Tensor<T> bands = Tensor<T>::uninitialized({carried ? across * y.panels() * y.band_size : 0});
+        T *const v = memory.mutable_data(), *const u = u_memory.mutable_data();
+        T* const band = bands.mutable_data();
+        if (shared) {
+            const Index chunks = ceil_div(weights.in, chunk);
+            parallel_for(y.panels() * chunks, 1, [&](Index begin, Index end) {
+                for (Index task = begin; task < end; ++task) {
+                    const Index p = task / chunks, c = task % chunks * chunk;
+                    transform_weights(p, c, std::min(chunk, weights.in - c),
+                                      u + p * points * u_point + c * panel);
+                }
+            });
+        }
+        for (Index image = 0; image < batch; image += across * blocks.images)
+            for (Index row = 0; row < grid.height; row += down * blocks.rows) {
+                const Pieces pass{{image, std::min(across * blocks.images, batch - image), row,
+                                   std::min(down * blocks.rows, grid.height - row)},
+                                  grid.width,
+                                  block_tiles,
+                                  std::min(blocks.rows, grid.height - row),
+                                  std::min(blocks.images, batch - image)};
+                transform_images(pass, v);
+                multiply(pass, v, u, carried ? band : nullptr);
+            }
+    }
+
+    /// v at (k, tile, c), in a room of its own for each block.
+    void transform_images(const Pieces& pass, T* v) const {
+        const Index piece_tiles = (block_tiles + 1) / 2;
+        const Index most = Pieces{pass[0], grid.width, piece_tiles}.count();
+        parallel_for(pass.count() * most * x.panels(), 1, [&](Index begin, Index end) {
+            for (Index task = begin; task < end; ++task) {
+                const Index p = task % x.panels(), i = task / x.panels() % most;
+                const Index block = task / x.panels() / most;
+                const Part part = pass[block];
+                const Pieces pieces{part, grid.width, piece_tiles};
+                if (i >= pieces.count()) continue;
+                T* const to = v + block * room * v_tile + p * panel;
+                x.run(p, pieces[i],
+                      {to + tiles_before(part, pieces[i], grid.width) * v_tile, v_point, v_tile});
+                if (i > 0) continue;
+                const Index tiles = part.images * part.rows * grid.width;
+                for (Index k = 0; k < points; ++k)
+                    for (Index row = tiles; row < round_up(tiles, 4); ++row)
+                        std::fill_n(to + k * v_point + row * v_tile, panel, T(0));
+            }
+        });
+    }
+
+    /// Each task multiplies and writes one panel of one block, or of all blocks of the same images if their
+    /// rows must stay in order.
+    void multiply(const Pieces& pass, const T* v, const T* u, T* bands) const {
+        const Index together = y.ordered() ? pass.down : 1, groups = pass.count() / together;
+        parallel_for(groups * y.panels(), 1, [&](Index begin, Index end) {
+            Tensor<T> memory = Tensor<T>::uninitialized(
+                {points * m_point + panel + (bands ? 0 : y.band_size) + (shared ? 0 : points * u_point)});
+            T *const m = memory.mutable_data(), *const added = m + points * m_point;
+            T* const own_u = added + panel;
+            T* const own_band = own_u + (shared ? 0 : points * u_point);
+            for (Index task = begin; task < end; ++task) {
+                const Index group = task / y.panels(), p = task % y.panels();
+                std::fill_n(added, panel, T(0));
+                if (y.bias) std::copy_n(y.bias + p * panel, std::min(panel, weights.out - p * panel), added);
+                for (Index block = group * together; block < (group + 1) * together; ++block) {
+                    const Part part = pass[block];
+                    sum_products(p, part.images * part.rows * grid.width, v + block * room * v_tile,
+                                 shared ? u + p * points * u_point : nullptr, own_u, m);
+                    y.run(p, part, {m, m_point, panel}, added, bands ? bands + task * y.band_size : own_band);
+                }
+            }
+        });
+    }
+
+    /// m = v · u, at each point. If `u` is null, the weights are transformed here.
+    void sum_products(Index p, Index tiles, const T* v, const T* u, T* own_u, T* m) const {
+        ProductArgs<T> args{points,  v,
+                            v_point, v_tile,
+                            1,       u ? u : own_u,
+                            u_point, m,
+                            m_point, round_up(tiles, 4),
+                            depth,   vecs_of(weights.out - p * panel, panel),
+                            true};
+        for (Index c = 0; c < weights.in; c += depth) {
+            args.a = v + c;
+            args.depth = std::min(depth, weights.in - c);
+            args.first = c == 0;
+            if (!u) transform_weights(p, c, args.depth, own_u);
+            simd::run<Products<T>>(static_cast<const ProductArgs<T>*>(&args));
+        }
+    }
+
+    /// u at (k, c - first, j) = the weight of input channel c and channel j of panel p at point k.
+    void transform_weights(Index p, Index first, Index count, T* u) const {
+        constexpr Index n = static_cast<Index>(Taps);
+        Tensor<T> memory = Tensor<T>::uninitialized({(chunk + 1) * taps * panel});
+        T* const pixels = memory.mutable_data();
+        const Index vectors = vecs_of(weights.out - p * panel, panel);
+        for (Index done = 0; done < count; done += chunk) {
+            const Index some = std::min(chunk, count - done);
+            read_weights(p, first + done, some, pixels);
+            transform<WeightTransform<Taps>, T>({pixels, n * panel, panel, taps * panel},
+                                                {u + done * panel, side * u_point, u_point, panel}, some,
+                                                vectors);
+        }
+    }
+
+    void read_weights(Index p, Index first, Index count, T* to) const {
+        const T* const from = weights.data + p * panel * weights.out_step + first * weights.in_step;
+        const Index channels = std::min(panel, weights.out - p * panel);
+        if (weights.in_step == taps) {
+            const Pixels pixels{weights.out_step, channels, count * taps, weight_at.data()};
+            return simd::run<ToLanes<T>>(from, pixels, to);
+        }
+        for (Index c = 0; c < count; ++c) {
+            // The rows lie so far apart that the processor does not foresee the next ones.
+            for (Index i = 0; i < channels * taps && first + c + 2 < weights.in; i += gap<T>)
+                __builtin_prefetch(from + (c + 2) * weights.in_step + i);
+            // What is too much is overwritten by the next.
+            const Index read = first + c + 1 < weights.in ? std::max(taps, panel / 2) : taps;
+            const Pixels pixels{weights.out_step, channels, read, weight_at.data()};
+            simd::run<ToLanes<T>>(from + c * weights.in_step, pixels, to + c * taps * panel);
+        }
+    }
+};
+
+/// Whether the convolution is one that these kernels compute, faster than the direct one as far as measured:
+/// with few channels the transforms take longer than the products they save, and a small result fills too
+/// little of its tiles. The number of images has no say, so that the result for one does not depend on the
+/// others: a single image whose result is one tile takes up to a quarter longer for 5 x 5 taps, forward, and
+/// a fraction of the time otherwise.
+template <class T>
+bool pays(const ConvGeometry& s) {
+    if (s.stride != Size2(1) || s.dilation != Size2(1)) return false;
+    if (std::max(s.in, s.out) > short_run * run_terms) return false;  // too many short runs in a row
+    const Index channels = std::min(s.in, s.out);
+    if (s.kernel == Size2(3))
+        return channels >= (s.result.area() < 64 ? 24 : 16) && std::min(s.result.height, s.result.width) >= 3;
+    return std::is_same_v<T, float> && s.kernel == Size2(5) && channels >= 16 &&
+           64 * tiles_of(s.result).area() <= 12 * s.result.area();
+}
+
+/// The same for the gradient of the weight. For 5 x 5 taps, its error is that of many additions, whatever
+/// their number: a direct sum of few terms is better by much.
+template <class T>
+bool pays_for_weight(const ConvGeometry& s) {
+    return pays<T>(s) && (s.kernel == Size2(3) || s.batch * s.result.area() >= run_terms);
+}
+
+/// The planes of a group of channels, the first number of which has that place. What is pooled has one group,
+/// at 0.
+template <class T, class Code>
+PooledImages<T, Code> group_at(const PooledImages<T, Code>& x, Index place) {
+    return {x.values + place, x.codes ? x.codes + place : nullptr, x.pool};
+}
+
+/// Calls visit(number of taps along one axis, group) for each group.
+template <class T, class Visit>
+void for_groups(const ConvGeometry& s, const Visit& visit) {
+    if (s.batch == 0) return;
+    for_products(s.groups, s.batch * s.result.area() * s.out * s.taps(), [&](Index g) {
+        if (s.kernel.height == 3)
+            visit(std::integral_constant<std::size_t, 3>(), g);
+        else if constexpr (std::is_same_v<T, float>)
+            visit(std::integral_constant<std::size_t, 5>(), g);
+    });
+}
+
+/// The ranges of images, or of what is pooled of them, of a group.
+template <class T, class Code>
+Ranges<T> ranges_of(const PooledImages<const T, Code>& x, Index batch, Index channels, const Size2& size) {
+    return Ranges<T>(batch, ceil_div(channels, tile_sizes<T>().columns), x.codes ? x.pool->pooled() : size);
+}
+
+/// Marks the images of group g whose output gradients are uneven. The tiles that add to an input pixel read
+/// up to three pixels beyond the window that it sees.
+template <class T, class Code>
+void mark_gradients(const ConvGeometry& s, const PooledImages<const T, Code>& dy, const Ranges<T>& ranges,
+                    Index g, Marks& marks) {
+    const Index cell = dy.codes ? std::max(dy.pool->window.height, dy.pool->window.width) : 1;
+    const Index taps = std::max<Index>(1, s.kernel.height / cell);
+    ranges.mark(taps, taps - 1, tile_size - 1, marks.data() + g, s.groups);
+}
+
+/// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null. The results of images that are marked
+/// are not accurate.
+template <class T>
+Marks forward(const ConvGeometry& s, const T* padded, const T* weight, const T* bias,
+              const PooledImages<T, std::uint8_t>& y) {
+    Marks marks(static_cast<std::size_t>(s.batch * s.groups));
+    for_groups<T>(s, [&](auto taps, Index g) {
+        using From = InputTransform<taps()>;
+        using To = OutputTransform<taps()>;
+        const Size2 grid = tiles_of(s.result);
+        const PooledImages<const T, const std::uint8_t> x{padded + g * s.in * s.padded.area()};
+        Ranges<T> ranges = ranges_of(x, s.batch, s.in, s.padded);
+        const Windows<T, From> windows{x, s.in, s.groups * s.in, s.padded, grid, &ranges};
+        const Patches<T, To> patches{
+            group_at(y, g * s.out * s.result.area()), s.out, s.groups * s.out, s.result, {0, 0}, grid,
+            bias ? bias + g * s.out : nullptr};
+        const Weights<T> weights{weight + g * s.out * s.taps(), s.out, s.in, s.taps(), s.kernel.area()};
+        Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        ranges.mark(s.kernel.height, 0, 0, marks.data() + g, s.groups);
+    });
+    return marks;
+}
+
+/// dx, without the padding. Those of images that are marked are not accurate.
+template <class T>
+Marks input_gradient(const ConvGeometry& s, const PooledImages<const T, const std::uint8_t>& dy,
+                     const T* weight, T* dx) {
+    Marks marks(static_cast<std::size_t>(s.batch * s.groups));
+    for_groups<T>(s, [&](auto taps, Index g) {
+        using From = OutputAdjoint<taps()>;
+        using To = InputAdjoint<taps()>;
+        const Size2 grid = tiles_of(s.result);
+        const auto gradients = group_at(dy, g * s.out * s.result.area());
+        Ranges<T> ranges = ranges_of(gradients, s.batch, s.out, s.result);
+        const Windows<T, From> windows{gradients, s.out, s.groups * s.out, s.result, grid, &ranges};
+        const Patches<T, To> patches{
+            {dx + g * s.in * s.image.area()}, s.in, s.groups * s.in, s.image, s.before, grid};
+        const Weights<T> weights{weight + g * s.out * s.taps(), s.in, s.out, s.kernel.area(), s.taps()};
+        Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        mark_gradients(s, gradients, ranges, g, marks);
+    });
+    return marks;
+}
+
+}  // namespace gradus::kernels::detail::winograd

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <type_traits>
+
+#include "gradus/kernels/norm/channel_blocks.hpp"
+#include "gradus/kernels/norm/channel_sums.hpp"
+
+// Normalisation of each channel of [batch, channels, ...], alone or with the sum and the relu after it:
+// y = max(0, xhat · weight + bias + residual). What the relu let pass is kept as a mask of one bit per
+// element.
+
+namespace gradus::kernels {
+namespace detail {
+
+/// What the second pass multiplies and adds.
+template <class T>
+struct Coefficients {
+    const T *centre, *scale, *offset, *dy_scale;  // dy_scale: may be nullptr
+};
+
+/// The same as vectors. PerColumn: element i of each row has those of column i; else row r has those of its
+/// channel.
+template <class P, bool PerColumn>
+struct CoefficientVectors {
+    using T = typename P::Value;
+    Coefficients<T> from;
+    P centre, scale, offset, dy_scale;
+
+    GRADUS_INLINE explicit CoefficientVectors(const Coefficients<T>& c) : from(c) { dy_scale = P(T(0)); }
+
+    GRADUS_INLINE void move_to_row(Index r) {
+        if constexpr (!PerColumn) {
+            centre = P(from.centre[r]);
+            scale = P(from.scale[r]);
+            offset = P(from.offset[r]);
+            if (from.dy_scale) dy_scale = P(from.dy_scale[r]);
+        }
+    }
+    GRADUS_INLINE void move_to_column(Index i) {
+        if constexpr (PerColumn) {
+            centre = P::load(from.centre + i);
+            scale = P::load(from.scale + i);
+            offset = P::load(from.offset + i);
+            if (from.dy_scale) dy_scale = P::load(from.dy_scale + i);
+        }
+    }
+};
+
+/// y = (x − centre) · scale + offset; with `residual`, plus that; with `mask`, at least 0, and the bits of
+/// what is more are written.
+template <class T>
+struct Normalize {
+    const T *x, *residual;
+    T* y;
+    MaskWord* mask;
+    Coefficients<T> from;
+    bool past_cache;
+};
+
+template <class T, bool PerColumn>
+struct NormalizeKernel {
+    template <class P>
+    GRADUS_INLINE static void body(const Normalize<T>* work, const ChannelRun* run) {
+        if (work->mask)
+            work->residual ? rows<P, true, true>(*work, *run) : rows<P, true, false>(*work, *run);
+        else
+            work->residual ? rows<P, false, true>(*work, *run) : rows<P, false, false>(*work, *run);
+        if (work->past_cache) finish_past_cache();
+    }
+
+    template <class P, bool Masked, bool Added>
+    GRADUS_INLINE static void rows(const Normalize<T> a, const ChannelRun run) {
+        CoefficientVectors<P, PerColumn> c(a.from);
+        const bool past_cache = a.past_cache;
+        for (Index r = 0; r < run.rows; ++r) {
+            c.move_to_row(r);
+            const T* const x = a.x + r * run.stride;
+            const T* const residual = Added ? a.residual + r * run.stride : nullptr;
+            T* const y = a.y + r * run.stride;
+            MaskWord* const mask = Masked ? a.mask + r * run.mask_stride : nullptr;
+            for_words<P>(run.n, [&](Index word, Index first, int vectors) GRADUS_INLINE_LAMBDA {
+                std::uint32_t bits = 0;
+#pragma GCC unroll 4
+                for (int k = 0; k < vectors; ++k) {
+                    const Index i = first + k * P::size;
+                    c.move_to_column(i);
+                    P out = fma(P::load(x + i) - c.centre, c.scale, c.offset);
+                    if constexpr (Added) out += P::load(residual + i);
+                    if constexpr (Masked && std::is_floating_point_v<T>) {
+                        out = max(out, P(T(0)));
+                        bits |= nonzero_bits(out) << (k * P::size);
+                    }
+                    put(out, y + i, past_cache);
+                }
+                if constexpr (Masked) mask[word / mask_bits] = static_cast<MaskWord>(bits >> (word - first));
+            });
+        }
+    }
+};
+
+/// dx = g · dy_scale + offset + (x − centre) · scale, g being what the mask lets pass of dy, and
+/// dresidual = g. Without x the last term is left out; dx and dresidual may be nullptr.
+template <class T>
+struct Gradient {
+    GradientSource<T> in;
+    T *dx, *dresidual;
+    Coefficients<T> from;
+    bool past_cache;
+};
+
+template <class T, bool PerColumn>
+struct GradientKernel {
+    template <class P>
+    GRADUS_INLINE static void body(const Gradient<T>* work, Index rows, Index n) {
+        work->in.mask ? all_rows<P, true>(*work, rows, n) : all_rows<P, false>(*work, rows, n);
+        if (work->past_cache) finish_past_cache();
+    }
+
+    template <class P, bool Masked>
+    GRADUS_INLINE static void all_rows(const Gradient<T> a, Index rows, Index n) {
+        CoefficientVectors<P, PerColumn> c(a.from);
+        const bool past_cache = a.past_cache;
+        for (Index r = 0; r < rows; ++r) {
+            c.move_to_row(r);
+            const Index at = r * a.in.stride;
+            const SlopeOfRow<P, Masked> slope{a.in.dy + at,
+                                              Masked ? a.in.mask + r * a.in.mask_stride : nullptr};
+            const T* const x = a.in.x ? a.in.x + at : nullptr;
+            T* const dx = a.dx ? a.dx + at : nullptr;
+            T* const dresidual = a.dresidual ? a.dresidual + at : nullptr;
+            const auto step = [&](Index i, auto whole) GRADUS_INLINE_LAMBDA {
+                c.move_to_column(i);
+                const P g = slope(i, whole);
+                if (dresidual) put(g, dresidual + i, past_cache);
+                if (!dx) return;
+                P d = fma(g, c.dy_scale, c.offset);
+                if (x) d = fma(P::load(x + i) - c.centre, c.scale, d);
+                put(d, dx + i, past_cache);
+            };
+            Index i = 0;
+            for (; i + P::size <= n; i += P::size) step(i, std::true_type());
+            if (i < n) step(n - P::size, std::false_type());
+        }
+    }
+};
+
+template <class T>
+Coefficients<T> at_parameter(const Coefficients<T>& c, Index i) {
+    return {c.centre + i, c.scale + i, c.offset + i, c.dy_scale ? c.dy_scale + i : nullptr};
+}
+
+}  // namespace detail
+
+template <class T>
+struct BatchStatistics {
+    NormStatistics<T> norm;
+    Tensor<T> var;  // divided by the count
+};
+
+/// Mean and variance of every channel. Expects at least one value per channel.
+template <class T>
+BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan, double eps) {
+    using Wide = detail::Wide<T>;
+    const Index size = plan.partials();
+    Tensor<T> partial = Tensor<T>::uninitialized({3, size});
+    T *const m = partial.mutable_data(), *const d = m + size, *const q = d + size;
+    const auto moments = [&, in = x.data(), stride = plan.width()](const ChannelBlock& b) {
+        const Index i = b.partial;
+        if (plan.columns)
+            detail::run_norm<detail::ColumnMoments<T>, T>(b.n, in + b.at, b.rows, b.n, stride, m + i, d + i,
+                                                          q + i);
+        else
+            detail::run_norm<detail::PlaneMoments<T>, T>(b.n, in + b.at, b.channels, b.rows, b.n, stride,
+                                                         m + i, d + i, q + i);
+    };
+    const Shape shape{plan.channels};
+    BatchStatistics<T> result{
+        {Tensor<T>::uninitialized(shape), Tensor<T>::uninitialized(shape), Tensor<T>::uninitialized(shape)},
+        Tensor<T>::uninitialized(shape)};
+    T *const centre = result.norm.centre.mutable_data(), *const rstd = result.norm.rstd.mutable_data();
+    T *const shift = result.norm.shift.mutable_data(), *const var = result.var.mutable_data();
+    const Wide share = Wide(1) / Wide(static_cast<double>(plan.count()));
+    const auto combine = [=, &plan](Index begin, Index end) {
+        for (Index c = begin; c < end; ++c) {
+            Wide sum(0), squares(0);
+            plan.for_partials(c, [&](Index i, Index j) {
+                sum += Wide(static_cast<double>(plan.block_size(j))) * Wide(m[i]) + Wide(d[i]);
+            });
+            const Wide mean = sum * share;
+            plan.for_partials(c, [&](Index i, Index j) {
+                const Wide step = Wide(m[i]) - mean, n(static_cast<double>(plan.block_size(j)));
+                squares += Wide(q[i]) + step * (Wide(2) * Wide(d[i]) + n * step);
+            });
+            if (squares < Wide(0)) squares = Wide(0);  // by rounding
+            var[c] = static_cast<T>(squares * share);
+            detail::write_statistics<T>(mean, squares * share, eps, centre + c, rstd + c, shift + c);
+        }
+    };
+    plan.in_one_pass(moments, combine);
+    return result;
+}
+
+/// The same from a mean and a variance that are given.
+template <class T>
+NormStatistics<T> given_statistics(const Tensor<T>& mean, const Tensor<T>& var, double eps) {
+    NormStatistics<T> result{mean, Tensor<T>::uninitialized(mean.shape()), zeros<T>(mean.shape())};
+    T* const rstd = result.rstd.mutable_data();
+    for (Index c = 0; c < mean.numel(); ++c) {
+        T centre, shift;
+        detail::write_statistics<T>(detail::Wide<T>(mean.data()[c]), detail::Wide<T>(var.data()[c]), eps,
+                                    &centre, rstd + c, &shift);
+    }
+    return result;
+}
+
+/// What normalises a batch. weight and bias: both or neither.
+template <class T>
+struct BatchNorm {
+    ChannelPlan plan;
+    NormStatistics<T> norm;
+    const Tensor<T>*weight, *bias;
+};
+
+/// y = xhat · weight + bias, one of each per channel; plus the residual, if there is one. With a mask (of
+/// plan.mask_size() words) y is at least 0, and the mask gets the bits of what is more, or NaN.
+template <class T>
+void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T* y, detail::MaskWord* mask) {
+    const ChannelPlan& plan = b.plan;
+    const Index size = plan.parameters();
+    Tensor<T> numbers = Tensor<T>::uninitialized({3, size});
+    T* const out = numbers.mutable_data();
+    const T *const weight = b.weight ? b.weight->data() : nullptr, *const bias =
+                                                                       b.bias ? b.bias->data() : nullptr;
+    const T *const centre = b.norm.centre.data(), *const rstd = b.norm.rstd.data(),
+                   *const shift = b.norm.shift.data();
+    for (Index c = 0; c < plan.channels; ++c) {
+        const T w = weight ? weight[c] : T(1);
+        plan.spread(c, centre[c], out);
+        plan.spread(c, T(rstd[c] * w), out + size);
+        plan.spread(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
+    }
+    const detail::Coefficients<T> all{out, out + size, out + 2 * size, nullptr};
+    plan.for_runs([&, in = x.data(), past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](
+                      const ChannelRun& run) {
+        const detail::Normalize<T> work{in + run.at,
+                                        residual ? residual + run.at : nullptr,
+                                        y + run.at,
+                                        mask ? mask + run.mask : nullptr,
+                                        detail::at_parameter(all, run.parameter),
+                                        past_cache};
+        if (plan.columns)
+            detail::run_norm<detail::NormalizeKernel<T, true>, T>(run.n, &work, &run);
+        else
+            detail::run_norm<detail::NormalizeKernel<T, false>, T>(run.n, &work, &run);
+    });
+}
+
+struct BatchNormWant {
+    bool dx, affine, residual;
+};
+
+template <class T>
+struct BatchNormGradients {
+    Tensor<T> dx, dweight, dbias, dresidual;  // empty where not asked for
+};
+
+/// With g what the mask (or nullptr) lets pass of dy: dresidual = g, dbias = Σ g, dweight = Σ g · xhat and
+/// dx = weight · rstd · (g − mean(g) − xhat · mean(g · xhat)), or weight · rstd · g by given statistics.
+template <class T>
+BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>& dy, const Tensor<T>& x,
+                                          const detail::MaskWord* mask, bool by_batch,
+                                          const BatchNormWant& want) {
+    using Wide = detail::Wide<T>;
+    const ChannelPlan& plan = b.plan;
+    const Shape shape{plan.channels};
+    BatchNormGradients<T> result;
+    if (want.dx) result.dx = Tensor<T>::uninitialized(x.shape());
+    if (want.residual) result.dresidual = Tensor<T>::uninitialized(x.shape());
+    T* const dx = want.dx ? result.dx.mutable_data() : nullptr;
+    T* const dresidual = want.residual ? result.dresidual.mutable_data() : nullptr;
+    result.dweight = Tensor<T>::uninitialized(shape);
+    result.dbias = Tensor<T>::uninitialized(shape);
+    T *const dweight = result.dweight.mutable_data(), *const dbias = result.dbias.mutable_data();
+
+    const Index size = plan.partials(), parameters = plan.parameters();
+    Tensor<T> partial = Tensor<T>::uninitialized({2, size}),
+              numbers = Tensor<T>::uninitialized({4, parameters});
+    T *const s = partial.mutable_data(), *const p = s + size;
+    T *const centre = numbers.mutable_data(), *const scale = centre + parameters,
+             *const offset = scale + parameters, *const dy_scale = offset + parameters;
+    for (Index c = 0; c < plan.channels; ++c) plan.spread(c, b.norm.centre.data()[c], centre);
+
+    const bool sums = by_batch || want.affine;
+    const auto source = [&, g = dy.data(), in = x.data()](const auto& part, Index stride, Index mask_stride) {
+        return detail::GradientSource<T>{g + part.at, in + part.at, mask ? mask + part.mask : nullptr, stride,
+                                         mask_stride};
+    };
+    const auto add_up = [&](const ChannelBlock& block) {
+        if (!sums) return;
+        const detail::GradientSource<T> from = source(block, plan.width(), plan.mask_width());
+        const T* const c = centre + block.parameter;
+        T *const sum_dy = s + block.partial, *const sum_dy_x = p + block.partial;
+        if (plan.columns)
+            detail::run_norm<detail::ColumnSums<T>, T>(block.n, &from, block.rows, block.n, c, sum_dy,
+                                                       sum_dy_x);
+        else
+            detail::run_norm<detail::PlaneSums<T>, T>(block.n, &from, block.channels, block.rows, block.n, c,
+                                                      sum_dy, sum_dy_x);
+    };
+    const T share = T(1) / T(static_cast<double>(plan.count()));
+    const auto combine = [=, &plan, rstds = b.norm.rstd.data(), shifts = b.norm.shift.data(),
+                          weight = b.weight ? b.weight->data() : nullptr](Index begin, Index end) {
+        for (Index c = begin; c < end; ++c) {
+            const T rstd = rstds[c], shift = shifts[c];
+            Wide first(0), second(0);
+            if (sums)
+                plan.for_partials(c, [&](Index i, Index) {
+                    first += Wide(s[i]);
+                    second += Wide(p[i]);
+                });
+            dbias[c] = static_cast<T>(first);
+            dweight[c] = static_cast<T>(second * Wide(rstd) + first * Wide(shift));
+            const T a = weight ? T(rstd * weight[c]) : rstd, slope = -(a * dweight[c] * share);
+            plan.spread(c, a, dy_scale);
+            plan.spread(c, by_batch ? T(slope * rstd) : T(0), scale);
+            plan.spread(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
+        }
+    };
+    const detail::Coefficients<T> all{centre, scale, offset, dy_scale};
+    const auto apply =
+        [&, past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
+            if (!dx && !dresidual) return;
+            detail::Gradient<T> work{source(run, run.stride, run.mask_stride), dx ? dx + run.at : nullptr,
+                                     dresidual ? dresidual + run.at : nullptr,
+                                     detail::at_parameter(all, run.parameter), past_cache};
+            if (!by_batch) work.in.x = nullptr;
+            if (plan.columns)
+                detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
+            else
+                detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
+        };
+    plan.in_two_passes(add_up, combine, apply);
+    return result;
+}
+
+}  // namespace gradus::kernels

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <type_traits>
+
+#include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/scalar.hpp"
+#include "gradus/kernels/simd/stream_store.hpp"
+#include "gradus/kernels/simd/vec.hpp"
+
+// What batch_norm.hpp and layer_norm.hpp share. The result is never stored in its normalised form: the
+// backward pass takes that from x, the centre and the scale again.
+//
+// Statistics are taken block by block, in two passes over a block that fits the cache: first its mean m, then
+// the sum of the deviations from m (what rounding left of them) and of their squares. So a large mean costs
+// no digits of the variance. Blocks depend on the shape alone and are put together in their order, in double.
+
+namespace gradus::kernels {
+
+/// What normalises a channel or a row: xhat = (x − centre) · rstd + shift. The centre is the mean, rounded to
+/// T; shift makes up for the rounding, which shows where the mean is large.
+template <class T>
+struct NormStatistics {
+    Tensor<T> centre, rstd, shift;
+};
+
+namespace detail {
+
+/// What sums of many blocks are kept in.
+template <class T>
+using Wide = std::conditional_t<std::is_floating_point_v<T>, double, T>;
+
+/// Elements that are summed in T before the sum goes on in Wide.
+inline constexpr Index norm_block = 4096;
+
+/// Puts mean and variance into the form that kernels use.
+template <class T>
+void write_statistics(const Wide<T>& mean, const Wide<T>& var, double eps, T* centre, T* rstd, T* shift) {
+    using std::sqrt;
+    const Wide<T> r = Wide<T>(1) / sqrt(var + Wide<T>(eps));
+    *centre = static_cast<T>(mean);
+    *rstd = static_cast<T>(r);
+    *shift = static_cast<T>((Wide<T>(*centre) - mean) * r);
+}
+
+/// Rows of fewer elements are worked on one by one. No pack has more lanes.
+inline constexpr Index shortest_row = 16;
+
+/// Kernel::body<P>(args...) with P a pack of the chosen instruction set.
+template <class Kernel, class T>
+struct ForVectors {
+    template <int Bytes, class... Args>
+    GRADUS_INLINE static void run(Args... args) {
+        Kernel::template body<simd::VecOf<T, Bytes>>(args...);
+    }
+};
+
+/// The same; with P = Single for rows shorter than that and for numbers that do not fit in a pack.
+template <class Kernel, class T, class... Args>
+void run_norm(Index n, Args... args) {
+    if constexpr (std::is_floating_point_v<T>)
+        if (n >= shortest_row) return simd::run<ForVectors<Kernel, T>>(args...);
+    Kernel::template body<Single<T>>(args...);
+}
+
+template <class T>
+inline constexpr T lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/// What is left at the end of a row of n elements is read as the last pack of the row, once more in part.
+/// This replaces the lanes that were there before.
+template <class P>
+struct RowEnd {
+    int rest;
+
+    GRADUS_INLINE explicit RowEnd(Index n) : rest(static_cast<int>(n % P::size)) {}
+
+    template <bool Whole>
+    GRADUS_INLINE P fresh(const P& x, const P& fill, std::bool_constant<Whole>) const {
+        using T = typename P::Value;
+        if constexpr (Whole || P::size == 1)
+            return x;
+        else
+            return select(P::load(lane_numbers<T>) < P(static_cast<T>(P::size - rest)), fill, x);
+    }
+};
+
+/// Calls f(r, i, k, whole) for every pack of `rows` rows: i is where in row r it begins, k < 4 the
+/// accumulator to use, and `whole` says whether all of it is new.
+template <class P, class F>
+GRADUS_INLINE void for_vectors(Index rows, Index n, const F& f) {
+    constexpr Index lanes = P::size;
+    Index r = 0;
+    if (n < 4 * lanes)  // four rows at a time
+        for (; r + 4 <= rows; r += 4) {
+            Index i = 0;
+            for (; i + lanes <= n; i += lanes)
+#pragma GCC unroll 4
+                for (int k = 0; k < 4; ++k) f(r + k, i, k, std::true_type());
+            if (i == n) continue;
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k) f(r + k, n - lanes, k, std::false_type());
+        }
+    for (; r < rows; ++r) {
+        Index i = 0;
+        for (; i + 4 * lanes <= n; i += 4 * lanes)
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k) f(r, i + k * lanes, k, std::true_type());
+        for (; i + lanes <= n; i += lanes) f(r, i, 0, std::true_type());
+        if (i < n) f(r, n - lanes, 1, std::false_type());
+    }
+}
+
+template <class P>
+GRADUS_INLINE P add4(const P* part) {
+    return (part[0] + part[1]) + (part[2] + part[3]);
+}
+template <class P>
+GRADUS_INLINE typename P::Value sum4(const P* part) {
+    return sum(add4(part));
+}
+
+template <class T>
+void put(const Single<T>& x, T* to, bool) {
+    x.store(to);
+}
+
+}  // namespace detail
+}  // namespace gradus::kernels

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "gradus/core/parallel.hpp"
+#include "gradus/kernels/reduce/reduce.hpp"
+
+namespace gradus::kernels {
+
+/// One parameter in an optimizer step: `arrays` are its value, its gradient (which is only read) and the
+/// optimizer's state, of `size` numbers. An array that is null reads as zeros and is not written.
+template <class T>
+struct UpdateSegment {
+    Index size;
+    T* arrays[6];
+    std::size_t rule = 0;  // which of the rules given to update()
+};
+
+template <class T>
+using UpdateSegments = gradus::detail::RecycledList<UpdateSegment<T>>;
+
+namespace detail {
+
+/// The most elements that one thread takes at a time.
+inline constexpr Index update_block = 16384;
+
+/// Part of a segment: what one thread does at a time.
+struct UpdatePiece {
+    std::size_t segment;
+    Index begin;
+    Index size;
+};
+
+/// At least as many pieces as there are.
+template <class T>
+std::size_t most_pieces(const UpdateSegments<T>& segments) {
+    std::size_t most = segments.size();
+    for (const auto& segment : segments) most += static_cast<std::size_t>(segment.size / update_block);
+    return most;
+}
+
+/// Calls body(index, piece) for pieces of all segments, in parallel; returns how many there are. Pieces
+/// depend on the sizes of the segments alone.
+template <class T, class Body>
+std::size_t for_update_pieces(const UpdateSegments<T>& segments, const Body& body) {
+    gradus::detail::RecycledList<UpdatePiece> pieces(most_pieces(segments));
+    Index total = 0;
+    for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
+        for (Index begin = 0; begin < segments[s].size; begin += update_block)
+            pieces.push_back({s, begin, std::min(update_block, segments[s].size - begin)});
+    const Index count = static_cast<Index>(pieces.size());
+    parallel_for(count, total < parallel_grain ? std::max<Index>(count, 1) : 1, [&](Index first, Index last) {
+        for (Index i = first; i < last; ++i) body(i, pieces[static_cast<std::size_t>(i)]);
+    });
+    return pieces.size();
+}
+
+template <class F, class T, std::size_t N>
+struct UpdateKernel {
+    static constexpr std::size_t gradient = 1;
+
+    template <int Bytes, std::size_t... I>
+    GRADUS_INLINE static void loop(const F& rule, Index n, T* const* x, std::index_sequence<I...>) {
+        constexpr std::size_t lanes = Bytes / sizeof(T);
+        using Vec = simd::Vec<T, static_cast<int>(lanes)>;
+        const F f = rule;  // its numbers stay in registers: stores through x cannot change them
+        // What is null is read from zeros and written to where nobody looks: cheaper than asking every time.
+        alignas(Bytes) T zeros[lanes] = {}, ignored[lanes], few[N][lanes] = {};
+        const T* from[] = {(x[I] ? x[I] : zeros)...};
+        T* to[] = {(x[I] ? x[I] : ignored)...};
+        const Index mask[] = {(x[I] ? Index{-1} : Index{0})...};
+        const int rest = static_cast<int>(n & (static_cast<Index>(lanes) - 1));
+        const Index whole = n - rest;
+        Index end = whole;
+        for (bool tail = false;; tail = true) {  // the tail is one pack more: f is compiled once
+            for (Index i = 0; i < end; i += static_cast<Index>(lanes)) {
+                Vec v[N] = {Vec::load(from[I] + (i & mask[I]))...};
+                f(v[I]...);
+                ((I == gradient ? void() : v[I].store(to[I] + (i & mask[I]))), ...);
+            }
+            if (tail || rest == 0) break;
+            for (std::size_t k = 0; k < N; ++k)
+                if (x[k]) simd::detail::copy_few(few[k], x[k] + whole, rest);
+            ((from[I] = to[I] = few[I]), ...);
+            end = static_cast<Index>(lanes);
+        }
+        if (rest == 0) return;
+        for (std::size_t k = 0; k < N; ++k)
+            if (k != gradient && x[k]) simd::detail::copy_few(x[k] + whole, few[k], rest);
+    }
+
+    template <int Bytes>
+    GRADUS_INLINE static void run(const F* rule, Index n, T* const* x) {
+        loop<Bytes>(*rule, n, x, std::make_index_sequence<N>());
+    }
+};
+
+/// Calls run(rule, n, arrays) for pieces of all segments, in parallel.
+template <class T>
+void for_update_blocks(const UpdateSegments<T>& segments, const void* rules, std::size_t bytes_of_rule,
+                       void (*run)(const void* rule, Index n, T* const* arrays)) {
+    for_update_pieces(segments, [&](Index, const UpdatePiece& piece) {
+        const UpdateSegment<T>& segment = segments[piece.segment];
+        T* arrays[6];
+        for (std::size_t k = 0; k < 6; ++k)
+            arrays[k] = segment.arrays[k] ? segment.arrays[k] + piece.begin : nullptr;
+        run(static_cast<const char*>(rules) + segment.rule * bytes_of_rule, piece.size, arrays);
+    });
+}
+
+/// The sum or the greatest of |x · scale|, or of its square, in double.
+template <class F, class T>
+struct LengthKernel {
+    template <int Bytes>
+    GRADUS_INLINE static void run(const T* x, Index n, bool squared, double scale, double* result) {
+        constexpr int lanes = Bytes / static_cast<int>(sizeof(double));
+        using Vec = simd::Vec<T, lanes>;
+        using Wide = simd::Vec<double, lanes>;
+        const F f;
+        Wide total[4] = {0.0, 0.0, 0.0, 0.0};
+        const auto add = [&](Wide& sum, const Vec& part) GRADUS_INLINE_LAMBDA {
+            const Wide wide = simd::convert<double>(part) * Wide(scale);
+            sum = f(sum, squared ? wide * wide : simd::abs(wide));
+        };
+        Index i = 0;
+        for (; i + 4 * lanes <= n; i += 4 * lanes)
+#pragma GCC unroll 4
+            for (int k = 0; k < 4; ++k) add(total[k], Vec::load(x + i + k * lanes));
+        for (; i < n; i += lanes)
+            add(total[0], Vec::load_partial(x + i, static_cast<int>(std::min<Index>(lanes, n - i))));
+        *result = Wide::fold(f(f(total[0], total[1]), f(total[2], total[3])), f);
+    }
+};
+
+template <class F, class T>
+double length(const UpdateSegments<T>& segments, bool squared, double scale = 1) {
+    gradus::detail::RecycledVector<double> parts(most_pieces(segments));
+    const std::size_t count = for_update_pieces(segments, [&](Index i, const UpdatePiece& piece) {
+        simd::run<LengthKernel<F, T>>(static_cast<const T*>(segments[piece.segment].arrays[0] + piece.begin),
+                                      piece.size, squared, scale, &parts[static_cast<std::size_t>(i)]);
+    });
+    double total = 0;
+    for (std::size_t i = 0; i < count; ++i) total = F{}(total, parts[i]);
+    return squared ? std::sqrt(total) / scale : total / scale;
+}
+
+}  // namespace detail
+
+/// Calls rules[segment.rule](value, gradient, state...) on vectors of every segment, with the first N arrays
+/// of each, and stores what it changed: one pass over memory and one parallel region for all parameters of a
+/// model.
+template <std::size_t N, class F, class T>
+void update(const F* rules, const UpdateSegments<T>& segments) {
+    detail::for_update_blocks<T>(segments, rules, sizeof(F), [](const void* rule, Index n, T* const* arrays) {
+        simd::run<detail::UpdateKernel<F, T, N>>(static_cast<const F*>(rule), n, arrays);
+    });
+}
+
+/// (Σ |x|ᵖ)^(1/p) over the first array of all segments, for p = 1, 2 or infinity (the greatest |x|): added up
+/// in double and in an order that depends on the sizes alone. NaN if there is one. Squares neither overflow
+/// nor vanish.
+template <class T>
+double total_norm(const UpdateSegments<T>& segments, double p) {
+    if (p > 2) return detail::length<MaxOf>(segments, false);
+    const double norm = detail::length<SumOf>(segments, p == 2);
+    // Of floats, squares are always in the range of double.
+    if (p == 1 || std::is_same_v<T, float> || (norm > 1e-140 && norm < 1e150)) return norm;
+    const double greatest = detail::length<MaxOf>(segments, false);
+    if (!(greatest > 0 && greatest <= std::numeric_limits<double>::max())) return greatest;
+    return detail::length<SumOf>(segments, true, scale_to_1(greatest));
+}
+
+}  // namespace gradus::kernels

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/kernels/conv/bf16.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "gradus/core/random.hpp"
+#include "gradus/kernels/conv/conv2d.hpp"
+#include "gradus/kernels/precision.hpp"
+#include "support/bf16_units.hpp"
+#include "support/convolution.hpp"
+#include "support/test.hpp"
+
+using namespace gradus;
+using convolution::sizes;
+using convolution::whole_numbers;
+using kernels::Bf16Unit;
+using kernels::ConvGeometry;
+using kernels::detail::Bf16Choice;
+
+namespace {
+
+struct Results {
+    Tensor<> y, dx, dw;
+};
+
+struct Operands {
+    Tensor<> x, padded, w, bias, dy;
+
+    explicit Operands(const ConvGeometry& s)
+        : x(whole_numbers<float>({s.batch, s.groups * s.in, s.image.height, s.image.width}, 1)),
+          padded(kernels::pad_images(s, x)),
+          w(whole_numbers<float>(s.weight_shape(), 2)),
+          bias(whole_numbers<float>({s.groups * s.out}, 3)),
+          dy(whole_numbers<float>(s.y_shape(), 4)) {}
+
+    /// The exact result: operands are whole numbers, and float may round (Winograd's algorithm does).
+    Results expected(const ConvGeometry& s) const {
+        const auto wide = [](const Tensor<>& numbers) { return cast<double>(numbers); };
+        const auto whole = [](const Tensor<double>& numbers) {
+            Tensor<> result = Tensor<>::uninitialized(numbers.shape());
+            std::transform(numbers.begin(), numbers.end(), result.mutable_data(),
+                           [](double number) { return static_cast<float>(std::round(number)); });
+            return result;
+        };
+        Tensor<double> y = Tensor<double>::uninitialized(s.y_shape());
+        kernels::conv2d(s, wide(padded), wide(w), wide(bias).data(), y.mutable_data());
+        return {whole(y), whole(kernels::conv2d_backward_input(s, wide(dy), wide(w))),
+                whole(kernels::conv2d_backward_weight(s, wide(padded), wide(dy)))};
+    }
+    Results with(const Bf16Choice& choice, const ConvGeometry& s) const {
+        Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_backward_input_bf16(choice, s, dy, w),
+                  kernels::detail::conv2d_backward_weight_bf16(choice, s, padded, dy)};
+        kernels::detail::conv2d_bf16(choice, s, padded.data(), w.data(), bias.data(), r.y.mutable_data());
+        return r;
+    }
+};
+
+void check(const ConvGeometry& s) {
+    INFO("batch " << s.batch << ", groups " << s.groups << ", channels " << s.in << " to " << s.out
+                  << ", image " << to_string(s.image) << ", kernel " << to_string(s.kernel) << ", stride "
+                  << to_string(s.stride) << ", padded " << to_string(s.padded) << ", dilation "
+                  << to_string(s.dilation));
+    const Operands operands(s);
+    const Results expected = operands.expected(s);
+    for (const Bf16Unit& unit : bf16_units::all())
+        for (const bool split : {false, true}) {
+            INFO(unit.name << ", split " << split);
+            const Results r = operands.with({&unit, split}, s);
+            CHECK(r.y == expected.y);
+            CHECK(r.dx == expected.dx);
+            CHECK(r.dw == expected.dw);
+        }
+}
+
+}  // namespace
+
+TEST_CASE("bf16 convolutions: as in float where nothing is rounded, at awkward sizes") {
+    const Size2 one{1, 1}, none{0, 0};
+    for (const Index channels : {1, 15, 16, 17, 33}) {
+        check(sizes(3, 1, 3, channels, {5, 4}, {3, 2}, one, none, none, one));
+        check(sizes(2, 1, channels, 3, {4, 5}, {2, 3}, one, one, one, one));
+    }
+    for (const Index width : {1, 4, 8, 13, 16, 17, 31, 32, 40})  // runs of pixels
+        check(sizes(2, 1, 2, 3, {3, width}, {3, 3}, one, one, one, one));
+    check(sizes(5, 1, 4, 6, {3, 3}, {3, 3}, one, none, none, one));        // one pixel per image
+    check(sizes(3, 1, 16, 20, {8, 8}, {1, 1}, one, none, none, one));      // no patches
+    check(sizes(37, 1, 2, 40, {6, 6}, {3, 3}, one, one, one, one));        // k in several blocks
+    check(sizes(2, 1, 40, 20, {5, 5}, {5, 5}, one, {2, 2}, {2, 2}, one));  // many taps
+    check(sizes(2, 1, 3, 5, {4, 4}, {2, 2}, one, {3, 4}, {2, 1}, one));    // padding beyond the kernel
+    check(sizes(2, 1, 3, 5, {9, 8}, {3, 3}, {2, 3}, one, {2, 0}, one));
+    check(sizes(2, 1, 3, 5, {9, 8}, {1, 2}, {3, 2}, none, none, one));  // pixels that no window sees
+    check(sizes(2, 1, 3, 5, {9, 10}, {3, 2}, {2, 2}, {2, 1}, {1, 3}, {3, 2}));
+    check(sizes(2, 1, 3, 5, {7, 7}, {3, 3}, {4, 5}, {2, 2}, {2, 2}, {2, 2}));
+    check(sizes(2, 1, 3, 5, {9, 9}, {3, 3}, {2, 2}, {2, 2}, {2, 2},
+                {2, 2}));                                          // taps that reach every other pixel
+    check(sizes(2, 3, 2, 5, {5, 5}, {3, 3}, one, one, one, one));  // groups
+    check(sizes(2, 7, 1, 5, {5, 6}, {3, 3}, one, one, one, one));
+    check(sizes(1, 1, 17, 18, {64, 63}, {2, 2}, {2, 1}, none, none, one));
+}
+
+TEST_CASE("bf16 convolutions: operands that are too large to be packed as a whole") {
+    const Size2 one{1, 1};
+    check(sizes(9, 1, 32, 40, {32, 32}, {3, 3}, one, one, one, one));
+    check(sizes(4, 1, 64, 33, {46, 47}, {3, 3}, {2, 1}, one, one, one));
+}
+
+TEST_CASE("bf16 convolutions: the same bits for every number of threads") {
+    const Size2 one{1, 1};
+    const ConvGeometry s = sizes(9, 1, 32, 40, {32, 32}, {3, 3}, one, one, one, one);
+    Operands operands(s);
+    Generator generator(5);
+    operands.padded = randn<float>(operands.padded.shape(), generator);
+    operands.dy = randn<float>(operands.dy.shape(), generator);
+    const int before = num_threads();
+    for (const Bf16Unit& unit : bf16_units::all()) {
+        INFO(unit.name);
+        set_num_threads(1);
+        const Results first = operands.with({&unit, false}, s);
+        for (const int threads : {2, 3}) {
+            set_num_threads(threads);
+            const Results r = operands.with({&unit, false}, s);
+            CHECK(r.y == first.y);
+            CHECK(r.dx == first.dx);
+            CHECK(r.dw == first.dw);
+        }
+    }
+    set_num_threads(before);
+}
+
+TEST_CASE("bf16 convolutions: the choice") {
+    const Size2 one{1, 1};
+    const kernels::ScopedBf16Unit scope(bf16_units::model);
+    const auto unit = [&](Index groups, Index in, Index out) {
+        return kernels::detail::conv2d_choice(sizes(4, groups, in, out, {16, 16}, {3, 3}, one, one, one, one))
+            .unit;
+    };
+    CHECK(unit(1, 16, 16) == nullptr);
+    set_float32_matmul_precision("medium");
+    CHECK(unit(1, 16, 16) == &bf16_units::model);
+    CHECK(unit(4, 16, 16) == &bf16_units::model);
+    CHECK(unit(1, 3, 64) == &bf16_units::model);
+    CHECK(unit(1, 64, 3) == nullptr);  // fewer channels than a tile has rows
+    CHECK(unit(1, 1, 16) == nullptr);
+    CHECK(unit(16, 1, 1) == nullptr);
+    set_float32_matmul_precision("highest");
+}

@@ -14,7 +14,7 @@ using workload::Training;
 template <class Net>
 void time_training(const measure::Arguments& arguments, const Training& training) {
     if (!arguments.wants(training.name)) return;
-    const Net net;
+    Net net;
     bench::fill_parameters(net, training.gain);
     gradus::optim::SGD sgd(bench::nn::parameters(net), {.lr = training.lr});
     const auto sizes = training.input_shape();

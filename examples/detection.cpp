@@ -69,8 +69,8 @@ void train(const Flags& flags) {
     std::printf("baselines: box IoU %.3f (the mean box), accuracy %.3f (one class). Losses and scores:\n",
                 box_iou(mean(Variable<>(seen.boxes), 0, {.keepdim = true}), test.boxes),
                 accuracy(gradus::one_hot(zeros<Index>(test.labels.shape()), 10), test.labels));
-    const nn::Sequential net(nn::Linear<>(canvas * canvas, 256), nn::ReLU(), nn::Linear<>(256, 128),
-                             nn::ReLU(), nn::Linear<>(128, 4 + 10 + cells * cells));
+    nn::Sequential net(nn::Linear<>(canvas * canvas, 256), nn::ReLU(), nn::Linear<>(256, 128), nn::ReLU(),
+                       nn::Linear<>(128, 4 + 10 + cells * cells));
     const auto find = [&](const Tensor<>& images) { return split(net(images), {4, 10, cells * cells}, 1); };
     AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net));
     const AnySchedule schedule = make_schedule(flags, garments.size());

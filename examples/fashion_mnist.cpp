@@ -44,7 +44,7 @@ struct Cnn {
 
 // Relu halves the variance of what passes through it; Kaiming's weights make up for that.
 template <class Net>
-void initialize(const Net& net) {
+void initialize(Net& net) {
     for (auto& [name, parameter] : nn::named_parameters(net)) {
         if (parameter.rank() > 1) nn::init::kaiming_normal(parameter);
         if (name.ends_with("bias")) nn::init::zeros(parameter);

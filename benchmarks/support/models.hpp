@@ -56,7 +56,7 @@ struct SmallResNet18 {
 };
 
 template <class Net>
-void fill_parameters(const Net& net, float gain) {
+void fill_parameters(Net& net, float gain) {
     int index = 0;
     for (auto& [name, parameter] : nn::named_parameters(net)) {
         const gradus::Shape& shape = parameter.shape();

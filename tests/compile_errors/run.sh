@@ -41,7 +41,7 @@ function close_section() {
     if (alone) printf "%s", body > program
     else {
         print "#include <gradus/gradus.hpp>\n" \
-              "#include <array>\n#include <functional>\n#include <iostream>\n#include <sstream>\n#include <string>\n#include <vector>\n" \
+              "#include <array>\n#include <functional>\n#include <iostream>\n#include <memory>\n#include <sstream>\n#include <string>\n#include <unordered_map>\n#include <vector>\n" \
               "namespace nn = gradus::nn;\nnamespace optim = gradus::optim;\nnamespace data = gradus::data;\n" \
               "using namespace gradus;\n" \
               "struct Net {\n    nn::Linear<> fc{2, 2};\n" \

@@ -71,7 +71,7 @@ Losses segmentation(const Net& net, const Truth& truth) {
 }
 
 template <class F>
-std::vector<Tensor<>> gradients(const Net& net, const F& loss) {
+std::vector<Tensor<>> gradients(Net& net, const F& loss) {
     auto parameters = nn::parameters(net);
     for (auto& parameter : parameters) parameter.zero_grad();
     loss().backward();
@@ -89,7 +89,7 @@ Variable<> total(const Losses& parts) {
 
 void check_sum(Losses (*losses)(const Net&, const Truth&)) {
     const Truth truth = make_truth();
-    const Net net{Generator(5)};
+    Net net{Generator(5)};
     const Losses parts = losses(net, truth);
     double value = 0;
     std::vector<Tensor<>> expected;
@@ -109,7 +109,7 @@ void check_sum(Losses (*losses)(const Net&, const Truth&)) {
 
 void check_learns(Losses (*losses)(const Net&, const Truth&)) {
     const Truth truth = make_truth();
-    const Net net{Generator(5)};
+    Net net{Generator(5)};
     optim::SGD sgd(nn::parameters(net), {.lr = 0.1f, .momentum = 0.9f});
     const Losses before = losses(net, truth);
     for (int step = 0; step < 50; ++step) {
@@ -139,7 +139,7 @@ TEST_CASE("losses: minimising the sum makes each part smaller") {
 
 TEST_CASE("losses: weights of a sum weigh the gradients") {
     const Truth truth = make_truth();
-    const Net net{Generator(5)};
+    Net net{Generator(5)};
     const auto box_alone = gradients(net, [&] { return detection(net, truth)[0] * 3.0f; });
     const auto weighted = gradients(net, [&] {
         const Losses parts = detection(net, truth);

@@ -10,7 +10,7 @@ using namespace gradus;
 
 namespace {
 
-std::string names(const auto& layer) {
+std::string names(auto layer) {
     std::string text;
     for (const auto& each : nn::named_parameters(layer)) text += each.name + " ";
     text += "| ";

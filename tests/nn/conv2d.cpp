@@ -7,8 +7,8 @@
 using namespace gradus;
 
 TEST_CASE("conv2d layer: the function of the same name") {
-    const nn::Conv2d<> layer(
-        4, 6, {.kernel_size = {3, 2}, .stride = 2, .padding = 1, .dilation = {1, 2}, .groups = 2});
+    nn::Conv2d<> layer(4, 6,
+                       {.kernel_size = {3, 2}, .stride = 2, .padding = 1, .dilation = {1, 2}, .groups = 2});
     CHECK(layer.weight.shape() == Shape{6, 2, 3, 2});
     CHECK(layer.bias->shape() == Shape{6});
     const Variable<> x(randn({2, 4, 7, 8}));

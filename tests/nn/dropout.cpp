@@ -27,12 +27,12 @@ TEST_CASE("Dropout: drops while training and passes on after eval") {
 
 TEST_CASE("Dropout: in a sequence; p is 0.5 unless told") {
     nn::Sequential net(nn::Linear<>(3, 50), nn::Dropout(), nn::Dropout{.p = 1});
-    CHECK(std::get<1>(net.layers).p == 0.5);
+    CHECK(net.get<1>().p == 0.5);
     CHECK(nn::parameters(net).size() == 2);
     const Variable<> x(ones({2, 3}));
     CHECK(net(x).value() == zeros({2, 50}));
     nn::eval(net);
-    CHECK(net(x).value() == std::get<0>(net.layers)(x).value());
+    CHECK(net(x).value() == net.get<0>()(x).value());
     const nn::Trace trace;
     static_cast<void>(net(x));
     CHECK(std::string(trace.entries().at(1).type) == "Dropout");

@@ -39,7 +39,7 @@ TEST_CASE("embedding layer: its weight is found in a model") {
     struct Model {
         nn::Embedding<> words{10, 4};
     };
-    const Model model;
+    Model model;
     REQUIRE(nn::named_parameters(model).size() == 1);
     CHECK(nn::named_parameters(model)[0].name == "words.weight");
     nn::Trace trace;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -67,7 +68,7 @@ struct EveryLayer {
 const Shape input{5, 2, 8, 8};
 
 template <class T>
-std::vector<std::string> names(const EveryLayer<T>& net) {
+std::vector<std::string> names(EveryLayer<T>& net) {
     std::vector<std::string> result;
     for (const auto& named : nn::named_parameters<T>(net)) result.push_back(named.name);
     return result;
@@ -75,7 +76,7 @@ std::vector<std::string> names(const EveryLayer<T>& net) {
 
 /// All numbers of the model, one after the other.
 template <class T>
-std::vector<T> numbers(const EveryLayer<T>& net) {
+std::vector<T> numbers(EveryLayer<T> net) {
     std::vector<T> all;
     const auto append = [&](const Tensor<T>& x) { all.insert(all.end(), x.begin(), x.end()); };
     for (const auto& parameter : nn::parameters<T>(net)) append(parameter.value());
@@ -114,7 +115,7 @@ TEST_CASE("every layer: the model below has them all") {
 }
 
 TEST_CASE("every layer: parameters and buffers have names, and are counted") {
-    const EveryLayer<> net;
+    EveryLayer<> net;
     CHECK(names(net) == std::vector<std::string>{"conv.weight", "conv.bias", "norm2d.weight", "norm2d.bias",
                                                  "fc.weight", "fc.bias", "norm1d.weight", "norm1d.bias",
                                                  "layer_norm.weight", "layer_norm.bias", "embedding.weight",
@@ -137,7 +138,7 @@ TEST_CASE("every layer: in a summary, which leaves the model as it was") {
     CHECK_THAT(text, ContainsSubstring("total") && ContainsSubstring("300\n"));
     CHECK_THAT(text, ContainsSubstring("residual.body.0 ") && !ContainsSubstring("?"));
     CHECK(numbers(net) == before);
-    CHECK(nn::named_layers(net).size() == 26);
+    CHECK(nn::named_layers(net).size() == 27);
 }
 
 TEST_CASE("every layer: trains, evaluates, and every parameter gets a gradient") {
@@ -178,7 +179,7 @@ TEST_CASE("every layer: copies, assignments and moves") {
     other = net;
     CHECK(numbers(other) == numbers(net));
     CHECK(handles[0].value() == net.conv.weight.value());  // the same parameter as before
-    const EveryLayer<> moved = std::move(other);
+    EveryLayer<> moved = std::move(other);
     CHECK(numbers(moved) == numbers(net));
     CHECK(&nn::parameters(moved)[0].node() == &handles[0].node());
     net = EveryLayer<>();
@@ -212,12 +213,25 @@ TEST_CASE("every layer: cast to double and back") {
     CHECK(numbers(back) == floats);
 }
 
+TEST_CASE("copy_values: through pointers, whose layers may be held otherwise") {
+    struct Net {
+        std::unique_ptr<nn::Linear<>> fc = std::make_unique<nn::Linear<>>(2, 2);
+    };
+    struct Exact {
+        nn::Linear<double> fc{2, 2};
+    };
+    Net net;
+    Exact exact;
+    nn::copy_values(net, exact);
+    CHECK(exact.fc.weight.value() == cast<double>(net.fc->weight.value()));
+}
+
 TEST_CASE("copy_values: refuses another model, and changes nothing") {
     nn::Sequential net(nn::Linear<>(2, 2), nn::Linear<>(2, 2, {.bias = false}));
-    const Tensor<> before = std::get<0>(net.layers).weight.value();
+    const Tensor<> before = net.get<0>().weight.value();
     const auto refuses = [&](const auto& from, const std::string& text) {
         CHECK_THROWS_MATCHES(nn::copy_values(from, net), Error, Message("copy_values: " + text));
-        CHECK(std::get<0>(net.layers).weight.value() == before);
+        CHECK(net.get<0>().weight.value() == before);
     };
     const std::string rule = "the models must have the same parameters and buffers: got ";
     const nn::Linear<> a(2, 2);

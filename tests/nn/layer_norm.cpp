@@ -22,7 +22,7 @@ TEST_CASE("LayerNorm: the function with its own weight and bias") {
 }
 
 TEST_CASE("LayerNorm: its parts, several axes, and options") {
-    const nn::LayerNorm<> norm({2, 3});
+    nn::LayerNorm<> norm({2, 3});
     const auto parameters = nn::named_parameters(norm);
     REQUIRE(parameters.size() == 2);
     CHECK((parameters[0].name == "weight" && parameters[1].name == "bias"));
@@ -30,7 +30,7 @@ TEST_CASE("LayerNorm: its parts, several axes, and options") {
     CHECK(norm.bias->value() == zeros({2, 3}));
     CHECK(norm(Variable<>(ones({4, 2, 3}))).value() == zeros({4, 2, 3}));
 
-    const nn::LayerNorm<double> plain({3}, {.eps = 1, .elementwise_affine = false});
+    nn::LayerNorm<double> plain({3}, {.eps = 1, .elementwise_affine = false});
     CHECK(nn::parameters<double>(plain).empty());
     const Variable<double> x(Tensor<double>{{0, 3, 6}});
     CHECK(plain(x).value() == layer_norm(x, {3}, {.eps = 1}).value());

@@ -13,7 +13,7 @@ using namespace gradus;
 
 namespace {
 
-std::vector<std::string> names(const auto& model) {
+std::vector<std::string> names(auto model) {
     std::vector<std::string> result;
     for (const auto& named : nn::named_parameters(model)) result.push_back(named.name);
     return result;
@@ -58,10 +58,19 @@ TEST_CASE("sequential: parameters are named by position") {
     CHECK(twelve == std::vector<std::string>{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"});
 }
 
+TEST_CASE("sequential: more than a hundred layers") {
+    const auto net = []<std::size_t... I>(std::index_sequence<I...>) {
+        return nn::Sequential(Parameter<>(full({1}, static_cast<float>(I)))...);
+    }
+    (std::make_index_sequence<120>());
+    CHECK(names(net).size() == 120);
+    CHECK(names(net)[119] == "119");
+}
+
 TEST_CASE("sequential: a copy has weights of its own") {
-    const nn::Sequential net(nn::Linear<>(1, 1), nn::ReLU());
+    nn::Sequential net(nn::Linear<>(1, 1), nn::ReLU());
     nn::Sequential copy = net;
-    std::get<0>(copy.layers).weight = Tensor<>{{5}};
+    copy.get<0>().weight = Tensor<>{{5}};
     CHECK_FALSE(nn::parameters(net)[0].value().item() == 5);
     CHECK(nn::parameters(copy)[0].value().item() == 5);
 }
@@ -72,6 +81,6 @@ TEST_CASE("sequential: layers hand their results on as temporaries") {
     const Variable<> x(randn({2, 1, 8, 8}));
     const Variable<> y = net(x);
     CHECK(y.operation() == std::string("conv2d + max_pool2d + relu"));
-    const Variable<> conv = std::get<0>(net.layers)(x), pooled = max_pool2d(conv, {.kernel_size = 2});
+    const Variable<> conv = net.get<0>()(x), pooled = max_pool2d(conv, {.kernel_size = 2});
     CHECK(y.value() == relu(pooled).value());
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/nn/summary.hpp"
 
+#include <memory>
+#include <variant>
+
 #include "gradus/core/random.hpp"
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/batch_norm.hpp"
@@ -51,6 +54,37 @@ TEST_CASE("summary: a struct") {
           "activation  ReLU    [32, 350]           0\n"
           "fc2         Linear   [32, 10]       3,510\n"
           "total                             278,260\n");
+}
+
+TEST_CASE("summary: layers behind pointers and in variants; the model is as it was") {
+    struct Net {
+        std::unique_ptr<nn::Linear<>> fc = std::make_unique<nn::Linear<>>(2, 3);
+        std::shared_ptr<nn::BatchNorm1d<>> norm = std::make_shared<nn::BatchNorm1d<>>(3);
+        std::vector<std::unique_ptr<nn::Dropout>> dropout;
+        std::variant<nn::ReLU, nn::Tanh> activation = nn::Tanh();
+
+        Variable<> operator()(const Variable<>& x) const {
+            const Variable<> y = (*dropout[0])((*norm)((*fc)(x)));
+            return std::visit([&](const auto& f) { return f(y); }, activation);
+        }
+    };
+    Net net;
+    net.dropout.push_back(std::make_unique<nn::Dropout>());
+    net.norm->training = false;
+    CHECK(nn::summary(net, {1, 2}) ==
+          "layer       type         output  parameters\n"
+          "fc          Linear       [1, 3]           9\n"
+          "norm        BatchNorm1d  [1, 3]           6\n"
+          "dropout.0   Dropout      [1, 3]           0\n"
+          "activation  Tanh         [1, 3]           0\n"
+          "total                                    15\n");
+    CHECK((net.dropout[0]->training && !net.norm->training));
+    net.norm->training = true;
+    CHECK_THROWS_AS(nn::summary(net, {1, 5}), ShapeError);
+    CHECK((net.dropout[0]->training && net.norm->training));
+
+    const nn::Sequential shared(nn::Linear<>(2, 2), nn::Dropout());  // const: as a copy
+    CHECK(nn::summary(shared, {1, 2}).ends_with("6\n"));
 }
 
 TEST_CASE("summary: a sequence") {
@@ -158,7 +192,7 @@ TEST_CASE("summary: a shape that does not fit comes out as the layer's error, wi
 TEST_CASE("summary: normalisation and dropout are not disturbed, and take a batch of one") {
     nn::Sequential net(nn::Linear<>(4, 3), nn::BatchNorm1d<>(3), nn::Residual(nn::Linear<>(3, 3)),
                        nn::Dropout(), nn::Dropout{.p = 0.1, .training = false});
-    auto& norm = std::get<1>(net.layers);
+    auto& norm = net.get<1>();
     const auto position = default_generator().position();
     CHECK(nn::summary(net, {1, 4}) ==
           "layer       type         output  parameters\n"
@@ -166,13 +200,14 @@ TEST_CASE("summary: normalisation and dropout are not disturbed, and take a batc
           "1           BatchNorm1d  [1, 3]           6\n"
           "2.body      Linear       [1, 3]          12\n"
           "2.shortcut  Identity     [1, 3]           0\n"
+          "2           Residual     [1, 3]          12\n"
           "3           Dropout      [1, 3]           0\n"
           "4           Dropout      [1, 3]           0\n"
           "total                                    33\n");
     CHECK_THROWS_AS(nn::summary(net, {1, 5}), ShapeError);
     CHECK(norm.training);
-    CHECK(std::get<3>(net.layers).training);
-    CHECK_FALSE(std::get<4>(net.layers).training);
+    CHECK(net.get<3>().training);
+    CHECK_FALSE(net.get<4>().training);
     CHECK(norm.running_mean->value() == zeros({3}));
     CHECK(norm.running_var->value() == ones({3}));
     CHECK(default_generator().position() == position);

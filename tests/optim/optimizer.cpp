@@ -263,7 +263,7 @@ TEST_CASE("optimizer: holds the parameters of a model that is assigned to, copie
 
 TEST_CASE("optimizer: keeps parameters alive that nobody else holds") {
     SGD<> sgd = [] {
-        const Net net;
+        Net net;
         return SGD<>(nn::parameters(net), {.lr = 1});
     }();
     step(sgd);
@@ -478,8 +478,9 @@ TEST_CASE("optimizer: refusals") {
     const Variable<> a = leaf({1}), b = leaf({2});
     const auto none = Message("sgd: no parameters; does the model have layers as fields?");
     CHECK_THROWS_MATCHES(SGD<>(Leaves{}), ValueError, none);
-    struct Empty {};
-    CHECK_THROWS_MATCHES(SGD<>(nn::parameters(Empty())), ValueError, none);
+    struct Empty {
+    } empty;
+    CHECK_THROWS_MATCHES(SGD<>(nn::parameters(empty)), ValueError, none);
 
     const auto twice = Message("sgd: parameter 1 is listed twice; it would be updated twice per step");
     CHECK_THROWS_MATCHES(SGD<>({a, a}), ValueError, twice);

@@ -83,7 +83,7 @@ struct SmallResNet {
 /// How many steps it takes until ten in a row allocate nothing; 200 if that never happens.
 template <class Net, class Optimizer, class Options>
 int steps_before_rest(const Shape& input, const Options& options) {
-    const Net net;
+    Net net;
     Optimizer optimizer(nn::parameters(net), options);
     const Tensor<> x = randn(input);
     const Tensor<Index> labels = zeros<Index>({input[0]});

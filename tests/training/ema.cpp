@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/training/ema.hpp"
 
+#include <memory>
+
 #include "gradus/nn/linear.hpp"
 #include "support/numbers.hpp"
 
@@ -76,6 +78,17 @@ TEST_CASE("ema: a model of doubles, and one of layers") {
     layers.update(other);
     check_numbers(layers.model().weight.value(), other.weight.value(), 1e-6f);
     check_numbers(layers.model().bias->value(), other.bias->value(), 1e-6f);
+}
+
+TEST_CASE("ema: a model whose copies share a layer is refused") {
+    struct Shared {
+        nn::Linear<> own{1, 1};
+        std::shared_ptr<nn::Linear<>> fc = std::make_shared<nn::Linear<>>(1, 1);
+    };
+    CHECK_THROWS_MATCHES(Ema(Shared()), ValueError,
+                         Message("ema: a copy of the model shares fc.weight with it, as copies of "
+                                 "std::shared_ptr do: give the model a copy constructor that copies the "
+                                 "layer, or hold it by value"));
 }
 
 TEST_CASE("ema: refusals") {

@@ -65,7 +65,7 @@ struct Everything {
     bool operator==(const Everything&) const = default;
 };
 
-Everything everything(const Net& net, const optim::SGD<>& sgd) {
+Everything everything(Net& net, const optim::SGD<>& sgd) {
     Everything e;
     for (const auto& [name, parameter] : nn::named_parameters(net)) {
         e.names.push_back(name);

@@ -21,7 +21,7 @@ struct Net {
 /// Losses of 30 steps on ten noisy patterns.
 std::vector<float> losses() {
     manual_seed(3);
-    const Net net;
+    Net net;
     optim::SGD<> sgd(nn::parameters(net), {.lr = 0.05, .momentum = 0.9});
     Generator generator(4);
     const Tensor<> patterns = randn<float>({10, 16 * 4 * 4}, generator);

@@ -16,7 +16,7 @@
 
 /// All gradients of a model as one list of numbers, taken from a loss.
 template <class Model>
-std::vector<double> gradient_of(const Model& model, const gradus::Variable<>& loss) {
+std::vector<double> gradient_of(Model& model, const gradus::Variable<>& loss) {
     std::vector<double> result;
     auto parameters = gradus::nn::parameters(model);
     for (auto& parameter : parameters) parameter.zero_grad();

@@ -25,9 +25,10 @@ namespace detail {
 /// What the layers for one and two dimensions share.
 template <class T>
 struct BatchNorm {
-    std::optional<Parameter<T>> weight, bias;            // [features], from 1 and 0
-    std::optional<Buffer<T>> running_mean, running_var;  // [features], from 0 and 1
-    std::optional<Buffer<T>> num_batches_tracked;        // one number, from 0; only without a momentum
+    std::optional<Parameter<T>> weight, bias;  // [features], from 1 and 0
+    // What a call changes while training, also of a const layer: models are called as what they compute.
+    mutable std::optional<Buffer<T>> running_mean, running_var;  // [features], from 0 and 1
+    mutable std::optional<Buffer<T>> num_batches_tracked;  // one number, from 0; only without a momentum
     double eps;
     std::optional<double> momentum;
     bool training = true;
@@ -69,10 +70,7 @@ protected:
         Variable<T> y = gradus::detail::batch_norm<T>(
             x, {address(weight), address(bias), address(running_mean), address(running_var)},
             {.eps = eps, .momentum = momentum.value_or(1 / batches), .training = training});
-        if (counts) {
-            Variable<T> handle(*num_batches_tracked);
-            handle.set_value(gradus::full<T>({}, static_cast<T>(batches)));
-        }
+        if (counts) num_batches_tracked->set_value(gradus::full<T>({}, static_cast<T>(batches)));
         return y;
     }
 

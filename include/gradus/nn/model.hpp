@@ -62,12 +62,6 @@ inline constexpr bool is_buffer = false;
 template <class T>
 inline constexpr bool is_buffer<Buffer<T>> = true;
 template <class X>
-inline constexpr bool is_list = false;
-template <class X, class A>
-inline constexpr bool is_list<std::vector<X, A>> = true;
-template <class X, std::size_t N>
-inline constexpr bool is_list<std::array<X, N>> = true;
-template <class X>
 inline constexpr bool is_optional = false;
 template <class X>
 inline constexpr bool is_optional<std::optional<X>> = true;
@@ -94,21 +88,51 @@ inline constexpr bool is_ignored = false;
 template <class X>
 inline constexpr bool is_ignored<Ignored<X>> = true;
 
-// Structures of the standard library that the walk does not enter, known by what they have: so no header of
-// theirs is needed here.
+// Structures of the standard library are known by what they have: so no header of theirs is needed here.
+
+template <class X>
+inline constexpr bool is_array = false;
+template <class X, std::size_t N>
+inline constexpr bool is_array<std::array<X, N>> = true;
+template <class X>
+concept HasAllocator = requires {
+    typename X::allocator_type;
+};
+template <class X>
+concept HasKeys = requires {
+    typename X::key_type;
+};
+/// std::vector, std::array, std::deque, std::list: elements are named by their numbers.
+template <class X>
+concept IsList = is_array<X> ||(HasAllocator<X> && !HasKeys<X>);
+/// std::map with keys that can be part of a name: text or whole numbers.
+template <class X>
+concept IsMap = HasKeys<X> && requires(X& x, const typename X::key_type& key) {
+    typename X::key_compare;
+    x.at(key);
+    gradus::detail::TextPart(key);
+};
+/// std::unique_ptr and std::shared_ptr.
 template <class X>
 concept IsPointer = requires(X& x) {
     typename X::element_type;
     requires std::is_pointer_v<decltype(x.get())>;
 };
+/// Those of them to one object that may be changed.
 template <class X>
-concept IsContainer = requires(X& x) {
-    *x.begin();
-    x.begin() != x.end();
+concept IsOwner = IsPointer<X> && !std::is_const_v<typename X::element_type> && requires(X & x) {
+    *x;
+};
+template <class X>
+concept IsText = requires {
+    typename X::traits_type;
 }
-&&(
-    requires { typename X::allocator_type; } || requires { typename X::traits_type; } ||
-    requires { typename X::string_type; });
+|| requires { typename X::string_type; };
+/// Containers that the walk does not enter.
+template <class X>
+concept IsContainer = (HasAllocator<X> || IsText<X>)&&requires(X& x) {
+    *x.begin();
+};
 template <class X>
 concept IsVariant = requires(X& x) {
     x.index();
@@ -220,22 +244,23 @@ constexpr auto look_at() {
         return Hidden<X>();
     } else if constexpr (is_field<X>) {
         return look_at<std::remove_cvref_t<decltype(X::value)>, Depth>();
-    } else if constexpr (is_list<X>) {
-        return look_at<typename X::value_type, Depth - 1>();
     } else if constexpr (is_optional<X> || is_tuple<X>) {
         return Each<X, Depth - 1>::look();
+    } else if constexpr (IsList<X>) {
+        return look_at<typename X::value_type, Depth - 1>();
     } else if constexpr (is_reflectable<X>) {
         if constexpr (HasTrainingFlag<X>)
             return InSight() | look_at_fields<X, Depth - 1>();
         else
             return look_at_fields<X, Depth - 1>();
     } else if constexpr (IsVariant<X>) {
-        if constexpr (std::is_same_v<decltype(Each<X, Depth - 1>::look()), Nothing>)
-            return Nothing();
-        else
-            return Hidden<X>();
+        return Each<X, Depth - 1>::look();
+    } else if constexpr (IsOwner<X>) {
+        return look_at<typename X::element_type, Depth - 1>();
+    } else if constexpr (IsMap<X>) {
+        return look_at<typename X::mapped_type, Depth - 1>();
     } else if constexpr (IsPointer<X>) {
-        return look_behind<X, typename X::element_type, Depth - 1>();
+        return look_behind<X, std::remove_extent_t<typename X::element_type>, Depth - 1>();
     } else if constexpr (IsContainer<X>) {
         return look_behind<X, decltype(*std::declval<X&>().begin()), Depth - 1>();
     } else if constexpr (is_plain_value<X>) {
@@ -247,10 +272,10 @@ constexpr auto look_at() {
 
 template <class Model>
 constexpr auto look_at_model() {
-    if constexpr (is_reflectable<Model> || is_list<Model> || is_tuple<Model> || is_optional<Model>)
-        return look_at<Model>();
-    else
+    if constexpr (!std::is_class_v<Model> || is_tensor<Model> || is_variable<Model> || is_ignored<Model>)
         return Hidden<Model>();
+    else
+        return look_at<Model>();
 }
 
 /// The part of a model that cannot be looked into: Hidden<its type>. If there is none, Nothing or InSight.
@@ -262,18 +287,27 @@ concept NothingHidden = !is_hidden<Part>;  // a concept: then g++ says of which 
 
 // Each function that takes a model says this itself: further inside, compilers would first list the way
 // there.
-#define GRADUS_CHECK_MODEL(Model)                                                                         \
-    static_assert(                                                                                        \
-        gradus::nn::detail::NothingHidden<gradus::nn::detail::HiddenPart<Model>>,                         \
-        "gradus cannot look into a part of this model, whose parameters and layers it would miss "        \
-        "(Hidden<its type> is named here): make that part a plain struct (no constructor, no private "    \
-        "members, no base class, no references), or give it `auto fields() { return "                     \
-        "std::tuple(gradus::field(\"fc1\", fc1), ...); }`; hold layers by value, not by pointers, "       \
-        "std::variant, std::map or std::function; or, if there is nothing to train in it, declare it as " \
+#define GRADUS_CHECK_MODEL(Model)                                                                          \
+    static_assert(                                                                                         \
+        gradus::nn::detail::NothingHidden<gradus::nn::detail::HiddenPart<Model>>,                          \
+        "gradus cannot look into a part of this model, whose parameters and layers it would miss "         \
+        "(Hidden<its type> is named here): make that part a plain struct (no constructor, no private "     \
+        "members, no base class, no references), or give it `auto fields() { return "                      \
+        "std::tuple(gradus::field(\"fc1\", fc1), ...); }`; hold layers by value or by std::unique_ptr or " \
+        "std::shared_ptr, not by raw pointers or std::function; or, if there is nothing to train in it, "  \
+        "declare it as "                                                                                   \
         "gradus::nn::Ignored<type>")
 
+// What is done to a model's parts may change them.
+#define GRADUS_CHECK_NOT_CONST(Model)                                                                 \
+    static_assert(                                                                                    \
+        !std::is_const_v<Model>,                                                                      \
+        "gradus gives or changes the model's own parameters, buffers and flags here: the model must " \
+        "not be const")
+
+/// "blocks.0.fc". A part without a name is at the path of its owner.
 [[gnu::cold]] inline std::string join(const std::string& path, std::string_view name) {
-    return gradus::detail::text_of({path, path.empty() ? "" : ".", name});
+    return gradus::detail::text_of({path, path.empty() || name.empty() ? "" : ".", name});
 }
 
 [[noreturn, gnu::cold]] inline void refuse_variable(const std::string& path) {
@@ -284,43 +318,100 @@ concept NothingHidden = !is_hidden<Part>;  // a concept: then g++ says of which 
 }
 
 /// Calls visit(path, part) for x and everything in it, outermost first: structs, layers, parameters, through
-/// vectors, arrays, optionals and tuples.
-template <class X, class Visit>
-void walk(const std::string& path, X& x, Visit& visit) {
-    if constexpr (!std::is_class_v<X> || is_ignored<X> || is_tensor<X>) {
-        return;
-    } else if constexpr (is_variable<X>) {
-        if (x.requires_grad() && x.is_leaf()) refuse_variable(path);
-    } else if constexpr (is_list<X>) {
-        if constexpr (std::is_class_v<typename X::value_type>)
-            for (std::size_t i = 0; i < x.size(); ++i)
-                walk(join(path, gradus::detail::text_of({i})), x[i], visit);
-    } else if constexpr (is_optional<X>) {
-        if (x) walk(path, *x, visit);
-    } else if constexpr (is_tuple<X>) {
-        [&]<std::size_t... I>(std::index_sequence<I...>) {
-            (walk(join(path, gradus::detail::text_of({I})), std::get<I>(x), visit), ...);
+/// lists, optionals, tuples, the alternative that a variant holds, maps in the order of their keys, and
+/// pointers that own, where they are not null. What several shared pointers refer to is entered once.
+template <class Visit>
+class Walk {
+public:
+    explicit Walk(Visit& visit) : visit_(visit) {}
+
+    template <class X>
+    void operator()(const std::string& path, X& x) {
+        if constexpr (!std::is_class_v<X> || is_ignored<X> || is_tensor<X>) {
+            return;
+        } else if constexpr (is_parameter<X> || is_buffer<X>) {
+            visit_(path, x);
+        } else if constexpr (is_variable<X>) {
+            if (x.requires_grad() && x.is_leaf()) refuse_variable(path);
+        } else if constexpr (is_optional<X>) {
+            if (x) (*this)(path, *x);
+        } else if constexpr (is_tuple<X>) {
+            [&]<std::size_t... I>(std::index_sequence<I...>) {
+                ((*this)(join(path, gradus::detail::text_of({I})), std::get<I>(x)), ...);
+            }
+            (std::make_index_sequence<std::tuple_size_v<X>>());
+        } else if constexpr (IsList<X>) {
+            std::size_t i = 0;
+            if constexpr (std::is_class_v<typename X::value_type>)
+                for (auto& element : x) (*this)(join(path, gradus::detail::text_of({i++})), element);
+        } else if constexpr (is_reflectable<X>) {
+            visit_(path, x);
+            for_each_field(x, [&](std::string_view name, auto& field) { (*this)(join(path, name), field); });
+        } else if constexpr (IsVariant<X>) {
+            if (!x.valueless_by_exception()) enter([&](auto& held) { (*this)(path, held); }, x);
+        } else if constexpr (IsOwner<X>) {
+            if (x && is_first(x)) (*this)(path, *x);
+        } else if constexpr (IsMap<X>) {
+            for (auto& [key, value] : x) (*this)(join(path, gradus::detail::text_of({key})), value);
         }
-        (std::make_index_sequence<std::tuple_size_v<X>>());
-    } else {
-        visit(path, x);
-        if constexpr (!is_parameter<X> && !is_buffer<X> && is_reflectable<X>)
-            for_each_field(x,
-                           [&](std::string_view name, auto& field) { walk(join(path, name), field, visit); });
     }
-}
+
+private:
+    /// std::visit, found by its argument: this class has no visit of its own.
+    template <class Each, class Variant>
+    static void enter(const Each& each, Variant& variant) {
+        visit(each, variant);
+    }
+
+    template <class Owner>
+    bool is_first(const Owner& owner) {
+        if constexpr (requires { owner.use_count(); }) {
+            const void* const object = owner.get();
+            for (const void* const known : shared_)
+                if (known == object) return false;
+            shared_.push_back(object);
+        }
+        return true;
+    }
+
+    Visit& visit_;
+    std::vector<const void*> shared_;  // objects of shared pointers that were entered
+};
 
 template <class Model, class Visit>
 void walk_model(Model& model, Visit&& visit) {
-    walk(std::string(), model, visit);
+    Walk<std::remove_reference_t<Visit>> walk(visit);
+    walk(std::string(), model);
+}
+
+/// Throws ValueError if a copy of a model shares a parameter or buffer with it, as copies of std::shared_ptr
+/// do.
+template <class Model>
+[[gnu::cold]] void check_apart(const char* operation, const Model& model, const Model& copy) {
+    const auto parts = [&](const Model& of) {
+        std::vector<std::pair<std::string, const void*>> found;
+        walk_model(const_cast<Model&>(of), [&](const std::string& path, auto& part) {
+            if constexpr (is_parameter<std::remove_cvref_t<decltype(part)>> ||
+                          is_buffer<std::remove_cvref_t<decltype(part)>>)
+                found.emplace_back(path, &part);
+        });
+        return found;
+    };
+    const auto own = parts(model), copied = parts(copy);
+    for (std::size_t i = 0; i < own.size() && i < copied.size(); ++i)
+        if (own[i].second == copied[i].second)
+            gradus::detail::refuse<ValueError>(
+                {operation, ": a copy of the model shares ", own[i].first,
+                 " with it, as copies of std::shared_ptr do: give the model a copy constructor that copies "
+                 "the layer, or hold it by value"});
 }
 
 /// Calls add(list, path, parameter) for every parameter. The type of the list is erased: the walk through a
 /// model is compiled once.
 template <class T, class Model>
-void for_each_parameter(const Model& model, void* list,
+void for_each_parameter(Model& model, void* list,
                         void (*add)(void* list, const std::string& path, const Variable<T>& parameter)) {
-    walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
+    walk_model(model, [&](const std::string& path, auto& part) {
         using Part = std::remove_cvref_t<decltype(part)>;
         if constexpr (is_parameter<Part>) {
             static_assert(std::is_same_v<Part, Parameter<T>>,
@@ -337,8 +428,9 @@ using gradus::NamedParameter;
 /// Every parameter of a model with its path, in order of declaration. The variables refer to the model's own
 /// parameters. For a model of doubles write named_parameters<double>(model).
 template <class T = float, class Model>
-std::vector<NamedParameter<T>> named_parameters(const Model& model) {
+std::vector<NamedParameter<T>> named_parameters(Model& model) {
     GRADUS_CHECK_MODEL(Model);
+    GRADUS_CHECK_NOT_CONST(Model);
     using List = std::vector<NamedParameter<T>>;
     List result;
     const auto add = [](void* list, const std::string& path, const Variable<T>& parameter) {
@@ -350,8 +442,9 @@ std::vector<NamedParameter<T>> named_parameters(const Model& model) {
 
 /// Every parameter of a model, in order of declaration: what an optimizer takes.
 template <class T = float, class Model>
-std::vector<Variable<T>> parameters(const Model& model) {
+std::vector<Variable<T>> parameters(Model& model) {
     GRADUS_CHECK_MODEL(Model);
+    GRADUS_CHECK_NOT_CONST(Model);
     using List = std::vector<Variable<T>>;
     List result;
     const auto add = [](void* list, const std::string&, const Variable<T>& parameter) {
@@ -370,10 +463,11 @@ struct NamedBuffer {
 /// Every buffer of a model (running statistics) with its path, in order of declaration. The variables refer
 /// to the model's own: set_value() changes the model.
 template <class T = float, class Model>
-std::vector<NamedBuffer<T>> named_buffers(const Model& model) {
+std::vector<NamedBuffer<T>> named_buffers(Model& model) {
     GRADUS_CHECK_MODEL(Model);
+    GRADUS_CHECK_NOT_CONST(Model);
     std::vector<NamedBuffer<T>> result;
-    detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
+    detail::walk_model(model, [&](const std::string& path, auto& part) {
         if constexpr (std::is_same_v<std::remove_cvref_t<decltype(part)>, Buffer<T>>)
             result.push_back({path, part});
     });
@@ -382,8 +476,9 @@ std::vector<NamedBuffer<T>> named_buffers(const Model& model) {
 
 /// Every buffer of a model, in order of declaration.
 template <class T = float, class Model>
-std::vector<Variable<T>> buffers(const Model& model) {
+std::vector<Variable<T>> buffers(Model& model) {
     GRADUS_CHECK_MODEL(Model);
+    GRADUS_CHECK_NOT_CONST(Model);
     std::vector<Variable<T>> result;
     for (auto& named : named_buffers<T>(model)) result.push_back(std::move(named.buffer));
     return result;
@@ -394,7 +489,9 @@ template <class T = float, class Model>
 Index parameter_count(const Model& model) {
     GRADUS_CHECK_MODEL(Model);
     Index count = 0;
-    for (const auto& parameter : parameters<T>(model)) count += parameter.numel();
+    detail::for_each_parameter<T>(
+        const_cast<Model&>(model), &count,
+        [](void* sum, const std::string&, const Variable<T>& p) { *static_cast<Index*>(sum) += p.numel(); });
     return count;
 }
 
@@ -402,7 +499,6 @@ namespace detail {
 
 template <class Model>
 void set_training(Model& model, bool training) {
-    static_assert(!std::is_const_v<Model>, "nn::train and nn::eval change the model: it must not be const");
     walk_model(model, [&](const std::string&, auto& part) {
         if constexpr (HasTrainingFlag<std::remove_cvref_t<decltype(part)>>) part.training = training;
     });
@@ -415,11 +511,13 @@ void set_training(Model& model, bool training) {
 template <class Model>
 void train(Model& model) {
     GRADUS_CHECK_MODEL(Model);
+    GRADUS_CHECK_NOT_CONST(Model);
     detail::set_training(model, true);
 }
 template <class Model>
 void eval(Model& model) {
     GRADUS_CHECK_MODEL(Model);
+    GRADUS_CHECK_NOT_CONST(Model);
     detail::set_training(model, false);
 }
 

@@ -29,6 +29,8 @@ struct Identity {
 ///     nn::Residual block(nn::Sequential(nn::Linear<>(8, 8), nn::ReLU(), nn::Linear<>(8, 8)));
 template <class Body, class Shortcut = Identity>
 struct Residual {
+    static constexpr const char* type = "Residual";
+
     Body body;
     Shortcut shortcut;
 
@@ -36,13 +38,15 @@ struct Residual {
 
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        Variable<T> change = body(x), kept = shortcut(x);
-        if (change.shape() != kept.shape())
-            gradus::detail::fail<ShapeError>(
-                "residual",
-                "the shortcut must give the shape of the body; pass one that does as the second argument",
-                change.shape(), kept.shape());
-        return std::move(change) + std::move(kept);
+        return traced(this, [&] {
+            Variable<T> change = body(x), kept = shortcut(x);
+            if (change.shape() != kept.shape())
+                gradus::detail::fail<ShapeError>(
+                    "residual",
+                    "the shortcut must give the shape of the body; pass one that does as the second argument",
+                    change.shape(), kept.shape());
+            return std::move(change) + std::move(kept);
+        });
     }
 
     auto fields() { return std::tuple(field("body", body), field("shortcut", shortcut)); }

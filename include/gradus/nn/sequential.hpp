@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -16,8 +15,6 @@ namespace gradus::nn {
 ///     nn::Sequential net(nn::Linear<>(784, 100), nn::ReLU(), nn::Linear<>(100, 10));
 template <class... Layers>
 struct Sequential {
-    static_assert(sizeof...(Layers) <= 100, "a Sequential holds at most 100 layers: nest another one");
-
     std::tuple<Layers...> layers;
 
     explicit Sequential(Layers... list) : layers(std::move(list)...) {}
@@ -32,12 +29,17 @@ struct Sequential {
         return (*this)(Variable<T>(x));
     }
 
-    auto fields() {
-        return [this]<std::size_t... I>(std::index_sequence<I...>) {
-            return std::tuple(field(position_name(I), std::get<I>(layers))...);
-        }
-        (std::index_sequence_for<Layers...>());
+    /// Layer number I: net.get<0>().weight.
+    template <std::size_t I>
+    auto& get() {
+        return std::get<I>(layers);
     }
+    template <std::size_t I>
+    const auto& get() const {
+        return std::get<I>(layers);
+    }
+
+    auto fields() { return std::tuple(field("", layers)); }
 
 private:
     template <class T, class... Rest>
@@ -50,16 +52,6 @@ private:
     template <class T>
     static Variable<T> call(Variable<T> x) {
         return x;
-    }
-
-    /// "0" to "99".
-    static constexpr std::string_view position_name(std::size_t i) {
-        constexpr std::string_view digits =
-            "000102030405060708091011121314151617181920212223242526272829303132333435363738394041424344454647"
-            "4849"
-            "505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
-            "9899";
-        return i < 10 ? digits.substr(2 * i + 1, 1) : digits.substr(2 * i, 2);
     }
 };
 

@@ -53,22 +53,47 @@ std::vector<NamedLayer> named_layers(const Model& model) {
     return layers;
 }
 
+namespace detail {
+
+/// Puts a model into evaluation mode while it lives; then every layer is as it was.
+class Evaluating {
+public:
+    template <class Model>
+    [[nodiscard]] explicit Evaluating(Model& model) {
+        walk_model(model, [&](const std::string&, auto& part) {
+            if constexpr (HasTrainingFlag<std::remove_cvref_t<decltype(part)>>) {
+                flags_.emplace_back(&part.training, part.training);
+                part.training = false;
+            }
+        });
+    }
+    Evaluating(const Evaluating&) = delete;
+    Evaluating& operator=(const Evaluating&) = delete;
+    ~Evaluating() {
+        for (const auto& [flag, before] : flags_) *flag = before;
+    }
+
+private:
+    std::vector<std::pair<bool*, bool>> flags_;
+};
+
+}  // namespace detail
+
 /// A table of the layers that a forward pass on zeros of shape `input` calls, in that order: path, type,
-/// output shape and parameters. The pass runs on a copy, as after nn::eval: it draws no random numbers,
-/// changes no running statistics and takes a batch of one. What the model throws for that shape comes out of
-/// here, with the path of the layer in front.
+/// output shape and parameters. The pass runs as after nn::eval: it draws no random numbers, changes no
+/// running statistics and takes a batch of one; then the model is as it was. A const model is copied for it.
+/// What the model throws for that shape comes out of here, with the path of the layer in front.
 ///
 ///     layer  type      output  parameters
 ///     fc1    Linear  [1, 100]      78,500
 ///     total                        78,500
 template <class T = float, class Model>
-std::string summary(const Model& model, const Shape& input) {
+requires(!std::is_const_v<Model>) std::string summary(Model& model, const Shape& input) {
     GRADUS_CHECK_MODEL(Model);
-    Model copy(model);  // shares the memory of the weights
-    eval(copy);
+    const detail::Evaluating mode(model);
     const NoGrad guard;
-    const Trace trace(named_layers(copy));
-    static_cast<void>(std::as_const(copy)(Variable<T>(gradus::zeros<T>(input))));
+    const Trace trace(named_layers(model));
+    static_cast<void>(std::as_const(model)(Variable<T>(gradus::zeros<T>(input))));
 
     const auto named = named_parameters<T>(model);
     const auto count = [&](const std::string& path) {  // of the parameters at the path and below
@@ -88,6 +113,16 @@ std::string summary(const Model& model, const Shape& input) {
     }
     rows.push_back({"total", "", "", count("")});
     return detail::table(rows);
+}
+
+template <class T = float, class Model>
+std::string summary(const Model& model, const Shape& input) {
+    GRADUS_CHECK_MODEL(Model);
+    static_assert(
+        std::is_copy_constructible_v<Model>,
+        "nn::summary runs a const model as a copy, and this one cannot be copied: pass it as it is");
+    Model copy(model);  // shares the memory of the weights
+    return summary<T>(copy, input);
 }
 
 }  // namespace gradus::nn

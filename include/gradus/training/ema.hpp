@@ -44,9 +44,10 @@ struct EmaRule {
 template <class Model, class T = float>
 class Ema {
 public:
-    /// Throws ValueError unless 0 <= decay < 1.
+    /// Throws ValueError unless 0 <= decay < 1, and for a model whose copies share parameters.
     explicit Ema(const Model& model, const EmaOptions& options = {}) : model_(model), options_(options) {
         optim::detail::check_setting("ema", "decay", options.decay, true);
+        nn::detail::check_apart("ema", model, model_);
         nn::eval(model_);
     }
     template <std::size_t N>
@@ -54,11 +55,12 @@ public:
 
     /// Moves the average towards the model, in one pass. Throws ShapeError if it is no longer the same shape.
     void update(const Model& model) {
-        const auto from = nn::parameters<T>(model);
+        auto& source = const_cast<Model&>(model);  // read only
+        const auto from = nn::parameters<T>(source);
         auto to = nn::parameters<T>(model_);
         check<ShapeError>(from.size() == to.size(), "ema",
                           "the model has another number of parameters now; make a new Ema");
-        const auto statistics = nn::buffers<T>(model);
+        const auto statistics = nn::buffers<T>(source);
         auto copies = nn::buffers<T>(model_);
         check<ShapeError>(statistics.size() == copies.size(), "ema",
                           "the model has another number of buffers now; make a new Ema");

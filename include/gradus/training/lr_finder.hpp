@@ -123,6 +123,7 @@ public:
           net_before_(net),
           optimizer_before_(optimizer),
           generator_before_(default_generator()) {
+        nn::detail::check_apart("find_lr", net, net_before_);
         for (const Variable<T>& leaf : nn::parameters<T>(net)) keep(leaf);
         for (const Variable<T>& leaf : optimizer.parameters())
             keep(leaf);  // also what is no part of the model
@@ -176,8 +177,8 @@ private:
 /// training mode and all groups of the optimizer get the same rate, times their lr_scale.
 ///
 /// Afterwards all is as before, bit for bit, also if something throws: parameters, gradients, buffers and
-/// training flags (the model must be copyable), the optimizer's state and options, the default generator.
-/// What loss_of itself changes elsewhere stays changed.
+/// training flags (the model must be copyable, and its copies have layers of their own), the optimizer's
+/// state and options, the default generator. What loss_of itself changes elsewhere stays changed.
 ///
 /// Both proposals leave out the first tenth of the steps and the last 5 of the curve. `steepest` is the rate
 /// before the largest fall of the smoothed loss. `valley` takes the longest subsequence of falling smoothed

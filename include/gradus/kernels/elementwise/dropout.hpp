@@ -8,6 +8,8 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/random.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // The mask of dropout: one bit per element, set where the element stays. Element i belongs to word i mod 4 of
@@ -67,11 +69,10 @@ struct DropoutMaskKernel {
         constexpr int blocks = Bytes / 8, words = Bytes / 4;
         using Blocks = simd::Vec<std::uint64_t, blocks>;
         using Words = simd::Vec<std::int32_t, words>;
-        constexpr std::uint64_t numbers[] = {0, 1, 2, 3, 4, 5, 6, 7};
         constexpr std::int32_t places[] = {1,       1 << 1,  1 << 4,  1 << 5,  1 << 8,  1 << 9,
                                            1 << 12, 1 << 13, 1 << 16, 1 << 17, 1 << 20, 1 << 21,
                                            1 << 24, 1 << 25, 1 << 28, 1 << 29};
-        const Blocks lane = Blocks::load(numbers);
+        const Blocks lane = simd::iota<Blocks>();
         const Words place = Words::load(places), flip(std::numeric_limits<std::int32_t>::min());
         const Words limit(
             static_cast<std::int32_t>(threshold ^ 0x80000000u));  // there are signed comparisons only
@@ -99,10 +100,7 @@ struct DropoutKernel {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Vec = simd::Vec<T, lanes>;
         using Bits = simd::Vec<simd::detail::IntOf<T>, lanes>;
-        constexpr simd::detail::IntOf<T> places[] = {1,       1 << 1,  1 << 2,  1 << 3, 1 << 4,  1 << 5,
-                                                     1 << 6,  1 << 7,  1 << 8,  1 << 9, 1 << 10, 1 << 11,
-                                                     1 << 12, 1 << 13, 1 << 14, 1 << 15};
-        const Bits place = Bits::load(places);
+        const Bits place = simd::bit_of_lane<Bits>();
         Index i = 0;
         for (; i + lanes <= n; i += lanes) {
             unsigned bits = static_cast<unsigned>(mask[i / 8]) >> (i % 8);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gradus/core/shape.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // The innermost part of matrix products whose operands are rounded to bfloat16. Some processors have units

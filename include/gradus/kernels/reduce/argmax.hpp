@@ -7,6 +7,7 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // The position of the largest number along an axis: the first of equals, and NaN counts as the largest.

@@ -8,6 +8,7 @@
 
 #include "gradus/core/limits.hpp"
 #include "gradus/kernels/elementwise/arithmetic.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/tail.hpp"
 
 namespace gradus::kernels {

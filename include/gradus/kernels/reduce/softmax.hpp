@@ -8,6 +8,7 @@
 #include "gradus/kernels/elementwise/map.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/simd/math.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
 #include "gradus/kernels/simd/tail.hpp"
 

@@ -76,6 +76,8 @@
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/reduce/softmax.hpp"
+#include "gradus/kernels/simd/amx.hpp"
+#include "gradus/kernels/simd/bf16.hpp"
 #include "gradus/kernels/simd/bit_mask.hpp"
 #include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/isa.hpp"

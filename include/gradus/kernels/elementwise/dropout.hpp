@@ -19,23 +19,6 @@
 namespace gradus::kernels {
 namespace detail {
 
-/// The product of the lower 32 bits of each lane.
-template <class P>
-GRADUS_INLINE P multiply_low(const P& a, const P& b) {
-#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
-    // g++ 12 does not see that one instruction does it, and spends many on the product of 64 bits.
-    P result = a;
-    if constexpr (sizeof(P) == 16)
-        asm("pmuludq %1, %0" : "+x"(result.v) : "x"(b.v));
-    else
-        asm("vpmuludq %1, %0, %0" : "+v"(result.v) : "v"(b.v));
-    return result;
-#else
-    const P low(0xFFFFFFFFu);
-    return (a & low) * (b & low);
-#endif
-}
-
 /// gradus::philox for one block per lane: words 0 and 1 of each block in `first`, 2 and 3 in `second`.
 template <class P>
 GRADUS_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, const P& block, P& first, P& second) {
@@ -44,7 +27,7 @@ GRADUS_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, const P& 
     P c0 = block, c1 = block >> 32, c2(high & 0xFFFFFFFFu), c3(high >> 32);  // only the lower halves count
 #pragma GCC unroll 10
     for (int round = 0; round < 10; ++round) {
-        const P p0 = multiply_low(c0, multiplier0), p1 = multiply_low(c2, multiplier1);
+        const P p0 = simd::multiply_low(c0, multiplier0), p1 = simd::multiply_low(c2, multiplier1);
         c0 = (p1 >> 32) ^ c1 ^ P(k0);
         c2 = (p0 >> 32) ^ c3 ^ P(k1);
         c1 = p1;

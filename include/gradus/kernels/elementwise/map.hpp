@@ -128,7 +128,7 @@ template <class T>
 [[gnu::noinline]] void vector_rows(const void* f, void (*run)(const void*, const MapPass<T>*, int),
                                    const MapRows& map, std::size_t operands, T* y) {
     constexpr Index together = 4;
-    const Index lanes = (Index{16} << static_cast<int>(simd::isa())) / static_cast<Index>(sizeof(T));
+    const Index lanes = simd::vector_bytes(simd::isa()) / static_cast<Index>(sizeof(T));
     const Index aside = lanes * static_cast<Index>(operands + 1);
     alignas(64) T few[std::size_t{together} * (max_operands + 1) * 64 / sizeof(T)];
     MapPass<T> passes[2 * together];

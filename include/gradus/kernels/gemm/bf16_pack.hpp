@@ -54,32 +54,16 @@ struct Bf16Block {
 struct Bf16Rounding {
     using Floats = simd::Vec<float, 16>;
     using Pairs = simd::Vec<Bf16Pair, 16>;
-    using Halves = simd::Vec<std::int16_t, 32>;
-
-    /// Rounded to nearest, ties to even, in the upper half of each lane; the lower is of no meaning. NaN
-    /// loses its sign.
-    GRADUS_INLINE static Pairs round(const Floats& x) {
-        const Pairs nan = (x != x).lanes;  // by bits: 64 bytes, whatever the width of this instruction set
-        const Pairs bits = (simd::bits(x) & !nan) | (nan & 0x7fc00000);
-        return bits + 0x7fff + ((bits >> 16) & 1);
-    }
 
     GRADUS_INLINE static Pairs part(const Floats& x, bool low) {
-        const Pairs high = round(x);
-        return low ? round(x - simd::from_bits<float>(high & ~0xffff)) : high;
+        const Pairs high = simd::round_bf16(x);
+        return low ? simd::round_bf16(x - simd::from_bits<float>(high & ~0xffff)) : high;
     }
 
     /// The upper halves of `a` and `b` as pairs: of neighbours, or of the same lane.
     GRADUS_INLINE static Pairs join(const Pairs& a, const Pairs& b, bool neighbours) {
-        const Halves u = halves(a), v = halves(b);
-        return pairs(neighbours ? simd::unzip_odd(u, v) : simd::interleave_odd<1>(u, v));
-    }
-
-    GRADUS_INLINE static Halves halves(const Pairs& x) {
-        return Halves::wrap(reinterpret_cast<Halves::Vector>(x.v));
-    }
-    GRADUS_INLINE static Pairs pairs(const Halves& x) {
-        return Pairs::wrap(reinterpret_cast<Pairs::Vector>(x.v));
+        const simd::Bf16Halves u = simd::halves(a), v = simd::halves(b);
+        return simd::pairs(neighbours ? simd::unzip_odd(u, v) : simd::interleave_odd<1>(u, v));
     }
 
     GRADUS_INLINE static void transpose_in_place(Bf16Pair* block) {
@@ -101,26 +85,20 @@ struct Bf16Rounding {
     }
 };
 
-#if defined(__x86_64__)
-
 /// The same with the instruction of AVX512-BF16. (It takes denormal numbers for zero, as the products do.)
 struct Bf16Instruction : Bf16Rounding {
-    static void fill_low(const Bf16Block* block) { simd::detail::run_avx512<Bf16Rounding>(block); }
+    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill_low(const Bf16Block* block) { run<64>(block); }
 
-    [[GRADUS_AVX512]] static void fill(const Bf16Block* block) {
+    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill(const Bf16Block* block) {
         for (Index i = 0; i < 16; ++i) {
             const Floats first = Floats::load(block->at[2 * i]), second = Floats::load(block->at[2 * i + 1]);
-            Pairs pairs;
-            asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs.v) : "v"(first.v), "v"(second.v));
-            if (!block->along_k) pairs = Bf16Rounding::pairs(simd::zip_halves(halves(pairs)));
+            Pairs pairs = simd::round_to_pairs(first, second);
+            if (!block->along_k) pairs = simd::pairs(simd::zip_halves(simd::halves(pairs)));
             pairs.store(block->to + 16 * i);
         }
         if (block->transposed) transpose_in_place(block->to);
     }
 };
-
-#undef GRADUS_AVX512
-#endif
 
 /// Fills blocks by one of these functions, and those with what rounding took off by the other. What follows
 /// each other in memory is read in place, the rest copied together.

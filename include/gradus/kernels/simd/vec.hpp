@@ -316,6 +316,24 @@ GRADUS_INLINE Vec<T, N> abs(const Vec<T, N>& x) {
         return select(x < T(0), -x, x);
 }
 
+/// The product of the lower 32 bits of each lane.
+template <int N>
+GRADUS_INLINE Vec<std::uint64_t, N> multiply_low(const Vec<std::uint64_t, N>& a,
+                                                 const Vec<std::uint64_t, N>& b) {
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+    // g++ 12 does not see that one instruction does it, and spends many on the product of 64 bits.
+    Vec<std::uint64_t, N> result = a;
+    if constexpr (N == 2)
+        asm("pmuludq %1, %0" : "+x"(result.v) : "x"(b.v));
+    else
+        asm("vpmuludq %1, %0, %0" : "+v"(result.v) : "v"(b.v));
+    return result;
+#else
+    const Vec<std::uint64_t, N> low(0xFFFFFFFFu);
+    return (a & low) * (b & low);
+#endif
+}
+
 /// To the nearest whole number, halves to the even one; keeps -0, infinities and NaN.
 template <class T, int N>
 GRADUS_INLINE Vec<T, N> round(const Vec<T, N>& x) {

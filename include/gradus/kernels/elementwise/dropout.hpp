@@ -43,12 +43,16 @@ GRADUS_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, const P& 
 /// Bits of the mask that are made together: one vector of Philox blocks, however wide, fits.
 inline constexpr Index dropout_unit = 32;
 
+/// Bit i of the mask says whether word begin + i of the stream >= threshold. `begin` and `count` are
+/// multiples of dropout_unit.
 struct DropoutMaskKernel {
-    /// Bit i of the mask says whether word begin + i of the stream >= threshold. `begin` and `count` are
-    /// multiples of dropout_unit.
+    RandomStream stream;
+    std::uint32_t threshold;
+    Index begin, count;
+    std::uint8_t* mask;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(RandomStream stream, std::uint32_t threshold, Index begin, Index count,
-                                  std::uint8_t* mask) {
+    GRADUS_INLINE void run() const {
         constexpr int blocks = Bytes / 8, words = Bytes / 4;
         using Blocks = simd::Vec<std::uint64_t, blocks>;
         using Words = simd::Vec<std::int32_t, words>;
@@ -78,8 +82,14 @@ struct DropoutMaskKernel {
 /// y[i] = x[i] · scale where bit i of the mask is set, else 0.
 template <class T>
 struct DropoutKernel {
+    const T* x;
+    const std::uint8_t* mask;
+    T scale;
+    Index n;
+    T* y;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, const std::uint8_t* mask, T scale, Index n, T* y) {
+    GRADUS_INLINE void run() const {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Vec = simd::Vec<T, lanes>;
         using Bits = simd::Vec<simd::detail::IntOf<T>, lanes>;
@@ -99,7 +109,7 @@ struct DropoutKernel {
 template <class T>
 void apply_dropout(const T* x, const std::uint8_t* mask, double scale, Index n, T* y) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<DropoutKernel<T>>(x, mask, static_cast<T>(scale), n, y);
+        simd::run(DropoutKernel<T>{.x = x, .mask = mask, .scale = static_cast<T>(scale), .n = n, .y = y});
     } else {
         for (Index i = 0; i < n; ++i) y[i] = mask[i / 8] >> (i % 8) & 1 ? x[i] * T(scale) : T(0);
     }
@@ -124,8 +134,11 @@ Dropped<T> dropout(const Tensor<T>& x, const RandomStream& stream, std::uint32_t
     T* const y = result.y.mutable_data();
     parallel_for(units, parallel_grain / 4 / unit, [&](Index first, Index last) {
         const Index begin = first * unit, end = std::min(last * unit, x.numel());
-        simd::run<detail::DropoutMaskKernel>(stream, threshold, begin, (last - first) * unit,
-                                             mask + begin / 8);
+        simd::run(detail::DropoutMaskKernel{.stream = stream,
+                                            .threshold = threshold,
+                                            .begin = begin,
+                                            .count = (last - first) * unit,
+                                            .mask = mask + begin / 8});
         detail::apply_dropout(x.data() + begin, mask + begin / 8, scale, end - begin, y + begin);
     });
     return result;

@@ -125,8 +125,14 @@ inline constexpr Index tile_size = 64;
 /// y[i * to + j] = x[i + j * from] for a tile.
 template <class T>
 struct TransposeKernel {
+    Index rows, columns;
+    const T* x;
+    Index from;
+    T* y;
+    Index to;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(Index rows, Index columns, const T* x, Index from, T* y, Index to) {
+    GRADUS_INLINE void run() const {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Vec = simd::Vec<T, lanes>;
         Vec square[std::size_t{lanes}];
@@ -150,7 +156,8 @@ struct TransposeKernel {
 template <class T>
 void transpose_tile(Index rows, Index columns, const T* x, Index from, T* y, Index to) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<TransposeKernel<T>>(rows, columns, x, from, y, to);
+        simd::run(
+            TransposeKernel<T>{.rows = rows, .columns = columns, .x = x, .from = from, .y = y, .to = to});
     } else {
         for (Index i = 0; i < rows; ++i)
             for (Index j = 0; j < columns; ++j) y[i * to + j] = x[i + j * from];

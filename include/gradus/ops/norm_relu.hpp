@@ -16,7 +16,7 @@
 
 namespace gradus::detail {
 
-using kernels::detail::MaskWord;
+using simd::MaskWord;
 
 /// What goes into the step. Tensors are the values as they were when the operations were called.
 template <class T>

@@ -27,6 +27,7 @@
 
 #include "gradus/kernels/build_info.hpp"
 #include "gradus/kernels/conv/bf16.hpp"
+#include "gradus/kernels/conv/choose.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "gradus/kernels/conv/depthwise.hpp"

@@ -108,6 +108,7 @@
 #include "gradus/ops/norm.hpp"
 #include "gradus/ops/norm_relu.hpp"
 #include "gradus/ops/on_tensors.hpp"
+#include "gradus/ops/operators.hpp"
 #include "gradus/ops/pool2d.hpp"
 #include "gradus/ops/reduce.hpp"
 #include "gradus/ops/remedies.hpp"

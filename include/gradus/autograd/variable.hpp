@@ -10,7 +10,6 @@
 #include "gradus/autograd/node.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/remedy.hpp"
-#include "gradus/kernels/elementwise/arithmetic.hpp"
 
 namespace gradus {
 

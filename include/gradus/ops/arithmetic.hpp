@@ -8,6 +8,7 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/simd/math.hpp"
+#include "gradus/ops/operators.hpp"
 
 // Operations on every element. Two operands are broadcast as in NumPy (ShapeError if they do not fit); the
 // engine sums a gradient back to the shape of its operand. In the comments dy is the gradient of the result.

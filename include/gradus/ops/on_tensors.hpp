@@ -9,6 +9,7 @@
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/comparison.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/dropout.hpp"
 #include "gradus/ops/embedding.hpp"
@@ -65,17 +66,6 @@ auto result_of(Variable<T> y) {
     else
         return y.value();
 }
-
-/// The T of two operands of which one may be a number.
-template <class A, class B>
-struct ValueType {
-    using type = typename A::value_type;
-};
-template <class A, class B>
-requires std::is_arithmetic_v<A>
-struct ValueType<A, B> {
-    using type = typename B::value_type;
-};
 
 template <class T>
 std::vector<Variable<T>> as_variables(const std::vector<Tensor<T>>& xs) {

@@ -13,6 +13,7 @@
 #include "gradus/kernels/reduce/argmax.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/reduce/softmax.hpp"
+#include "gradus/ops/operators.hpp"
 
 namespace gradus {
 

@@ -47,8 +47,8 @@ TEST_CASE("comparison: numbers and variables on either side") {
     CHECK((Tensor<Index>{1, 2} > 1) == Tensor<bool>{false, true});
     CHECK(eq(Tensor<Index>{Index{1} << 60, (Index{1} << 60) + 1}, Index{1} << 60) ==
           Tensor<bool>{true, false});
-    CHECK_FALSE((detail::Comparable<Tensor<Index>, double>));  // 2 > 1.5 is no question of whole numbers
-    CHECK_FALSE((detail::Comparable<Tensor<float>, Tensor<double>>));
+    CHECK_FALSE((detail::ComparesWith<double, Tensor<Index>>));  // 2 > 1.5 is no question of whole numbers
+    CHECK_FALSE((detail::ComparesWith<Tensor<double>, Tensor<float>>));
 }
 
 TEST_CASE("comparison: equal asks whether tensors are equal as a whole") {

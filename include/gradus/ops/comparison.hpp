@@ -16,12 +16,15 @@
 namespace gradus {
 namespace detail {
 
-/// What can be compared: tensors, variables and numbers, at least one of them no number.
-template <class A, class B>
-concept Comparable = (Differentiable<A> && Number<B, typename A::value_type>) ||
-                     (Differentiable<B> && Number<A, typename B::value_type>) ||
-                     (Differentiable<A> && Differentiable<B> &&
-                      std::same_as<typename A::value_type, typename B::value_type>);
+/// Tensors and variables of elements of one type.
+template <class B, class A>
+concept LikeElements =
+    Differentiable<A> && Differentiable<B> && std::same_as<typename A::value_type, typename B::value_type>;
+
+/// What can be compared with an A: tensors, variables and numbers, at least one of the two no number.
+template <class B, class A>
+concept ComparesWith = LikeElements<B, A> ||(Differentiable<A>&& Number<B, typename A::value_type>) ||
+                       (Differentiable<B> && Number<A, typename B::value_type>);
 
 /// The type of the elements of two operands of which one may be a number.
 template <class A, class B>
@@ -54,60 +57,62 @@ Tensor<bool> compare(const char* name, const F& holds, const A& a, const B& b) {
 }  // namespace detail
 
 /// a = b. (a == b asks whether two tensors are equal as a whole, as equal(a, b) does.)
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool> eq(const A& a, const B& b) {
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> eq(const A& a, const B& b) {
     return detail::compare(
         "eq", [](const auto& x, const auto& y) { return x == y; }, a, b);
 }
 /// a ≠ b.
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool> ne(const A& a, const B& b) {
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> ne(const A& a, const B& b) {
     return detail::compare(
         "ne", [](const auto& x, const auto& y) { return !(x == y); }, a, b);
 }
 /// a < b.
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool> lt(const A& a, const B& b) {
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> lt(const A& a, const B& b) {
     return detail::compare(
         "lt", [](const auto& x, const auto& y) { return x < y; }, a, b);
 }
 /// a ≤ b.
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool> le(const A& a, const B& b) {
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> le(const A& a, const B& b) {
     return detail::compare(
         "le", [](const auto& x, const auto& y) { return x <= y; }, a, b);
 }
 /// a > b.
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool> gt(const A& a, const B& b) {
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> gt(const A& a, const B& b) {
     return detail::compare(
         "gt", [](const auto& x, const auto& y) { return x > y; }, a, b);
 }
 /// a ≥ b.
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool> ge(const A& a, const B& b) {
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> ge(const A& a, const B& b) {
     return detail::compare(
         "ge", [](const auto& x, const auto& y) { return x >= y; }, a, b);
 }
 
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool>
-operator<(const A& a, const B& b) { return lt(a, b); }
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool>
-operator<=(const A& a, const B& b) { return le(a, b); }
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool>
-operator>(const A& a, const B& b) { return gt(a, b); }
-template <class A, class B>
-requires detail::Comparable<A, B> Tensor<bool>
-operator>=(const A& a, const B& b) { return ge(a, b); }
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> operator<(const A& a, const B& b) {
+    return lt(a, b);
+}
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> operator<=(const A& a, const B& b) {
+    return le(a, b);
+}
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> operator>(const A& a, const B& b) {
+    return gt(a, b);
+}
+template <class A, detail::ComparesWith<A> B>
+Tensor<bool> operator>=(const A& a, const B& b) {
+    return ge(a, b);
+}
 
 /// Whether shapes and all elements are equal, as torch.equal: one answer. NaN differs from itself.
-template <class A, class B>
-requires(detail::Differentiable<A>&& detail::Differentiable<B>&&
-             std::same_as<typename A::value_type, typename B::value_type>) bool equal(const A& a,
-                                                                                      const B& b) {
+template <class A, detail::LikeElements<A> B>
+bool equal(const A& a, const B& b) {
     using T = typename A::value_type;
     const Tensor<T>&x = detail::elements_of<T>(a), &y = detail::elements_of<T>(b);
     return x == y;

@@ -20,7 +20,7 @@ data::Split<> open(const std::string& folder) {
 }
 
 data::Loader<> batches(const data::Dataset<>& set, gradus::Index epoch) {
-    return {set, {.batch = loading::batch, .shuffle = true, .seed = 1, .epoch = epoch}};
+    return {set, {.batch_size = loading::batch, .shuffle = true, .seed = 1, .epoch = epoch}};
 }
 
 void time_open(const loading::Arguments& arguments, const char* name, const std::string& folder) {

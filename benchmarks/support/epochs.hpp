@@ -43,7 +43,7 @@ inline gradus::data::Split<> standardized(gradus::data::Split<> sets) {
 }
 
 inline gradus::data::Loader<> batches(const gradus::data::Dataset<>& set, gradus::Index batch, int epoch) {
-    return {set, {.batch = batch, .shuffle = true, .seed = 1, .epoch = epoch}};
+    return {set, {.batch_size = batch, .shuffle = true, .seed = 1, .epoch = epoch}};
 }
 
 /// One line of JSON per epoch: seconds of training alone, the sum of the losses, and the test accuracy after

@@ -56,7 +56,7 @@ struct Flags {
 
     /// Batches in another order in every epoch.
     gradus::data::LoaderOptions shuffled(gradus::Index epoch) const {
-        return {.batch = batch, .shuffle = true, .seed = seed, .epoch = epoch};
+        return {.batch_size = batch, .shuffle = true, .seed = seed, .epoch = epoch};
     }
 
     /// The first examples, as many as --limit allows.

@@ -64,8 +64,8 @@ vector<Tensor<>> all_operations() {
     keep(matmul(x, square_matrix)), keep(linear(x, square_matrix)), keep(linear(x, square_matrix, v));
     keep(conv2d(images, kernels)), keep(conv2d(images, kernels, {.padding = 1}));
     keep(conv2d(images, kernels, two)), keep(conv2d(images, kernels, two, {.stride = 2}));
-    keep(max_pool2d(images, 2)), keep(max_pool2d(images, {.kernel = 3, .stride = 1}));
-    keep(avg_pool2d(images, 2)), keep(avg_pool2d(images, {.kernel = {2, 4}}));
+    keep(max_pool2d(images, 2)), keep(max_pool2d(images, {.kernel_size = 3, .stride = 1}));
+    keep(avg_pool2d(images, 2)), keep(avg_pool2d(images, {.kernel_size = {2, 4}}));
     keep(adaptive_avg_pool2d(images, {1, 2})), keep(global_avg_pool2d(images)),
         keep(global_max_pool2d(images));
     keep(batch_norm(x)), keep(batch_norm(x, v, v, {.eps = 0.1})), keep(batch_norm(x, v, v, v, v));

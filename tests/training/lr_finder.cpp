@@ -168,7 +168,7 @@ TEST_CASE("find_lr: everything is as before") {
     const auto moons = two_moons(200);
     Net net;
     optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1f, .momentum = 0.9f});
-    const data::Loader loader(moons, {.batch = 50, .shuffle = true});
+    const data::Loader loader(moons, {.batch_size = 50, .shuffle = true});
     for (auto& batch : loader) {  // momentum, gradients and a count to lose
         sgd.zero_grad();
         loss_on(net, batch).backward();
@@ -198,7 +198,7 @@ TEST_CASE("find_lr: everything is as before") {
 
 TEST_CASE("find_lr: a run after it equals a run without it") {
     const auto moons = two_moons(200);
-    const data::Loader loader(moons, {.batch = 50, .shuffle = true});
+    const data::Loader loader(moons, {.batch_size = 50, .shuffle = true});
     const auto run = [&](bool with_find_lr) {
         manual_seed(3);
         Net net;
@@ -245,7 +245,7 @@ TEST_CASE("find_lr: finds a rate that trains") {
     const auto moons = two_moons(1000);
     Net net;
     optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1f});
-    const LrCurve curve = find_lr(net, sgd, data::Loader(moons, {.batch = 50, .shuffle = true}),
+    const LrCurve curve = find_lr(net, sgd, data::Loader(moons, {.batch_size = 50, .shuffle = true}),
                                   [&](auto& batch) { return loss_on(net, batch); }, {.end = 1000});
     CHECK(curve.diverged);
     for (const double proposal : {curve.steepest, curve.valley}) {
@@ -255,7 +255,7 @@ TEST_CASE("find_lr: finds a rate that trains") {
         optim::SGD<> optimizer(nn::parameters(trained));
         optimizer.set_lr(proposal);
         for (int epoch = 0; epoch < 10; ++epoch)
-            for (auto& batch : data::Loader(moons, {.batch = 50, .shuffle = true, .epoch = epoch})) {
+            for (auto& batch : data::Loader(moons, {.batch_size = 50, .shuffle = true, .epoch = epoch})) {
                 optimizer.zero_grad();
                 loss_on(trained, batch).backward();
                 optimizer.step();

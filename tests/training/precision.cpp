@@ -13,7 +13,7 @@ using namespace gradus;
 namespace {
 
 struct Net {
-    nn::Conv2d<> conv{16, 32, {.kernel = 3, .padding = 1}};
+    nn::Conv2d<> conv{16, 32, {.kernel_size = 3, .padding = 1}};
     nn::Linear<> fc1{32 * 4 * 4, 48}, fc2{48, 10};
     Variable<> operator()(const Variable<>& x) const { return fc2(relu(fc1(flatten(relu(conv(x)))))); }
 };

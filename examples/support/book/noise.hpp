@@ -71,7 +71,7 @@ inline std::vector<Noise> measure_noise(const gradus::data::Dataset<>& data, con
             noise.averaged.push_back(angle_between(average, whole));
         };
         for (gradus::Index epoch = 0; !done(); ++epoch)
-            for (auto& [images, labels] : gradus::data::Loader(data, {.batch = batch,
+            for (auto& [images, labels] : gradus::data::Loader(data, {.batch_size = batch,
                                                                      .shuffle = true,
                                                                      .seed = seed,
                                                                      .epoch = epoch,

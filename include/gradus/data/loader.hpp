@@ -21,7 +21,7 @@ struct Batch {
 };
 
 struct LoaderOptions {
-    Index batch = 32;        // examples per step; the last batch may be smaller
+    Index batch_size = 32;   // examples per step; the last batch may be smaller
     bool shuffle = false;    // in an order that depends on seed and epoch alone
     std::uint64_t seed = 0;  // of the shuffle
     Index epoch = 0;         // which pass over the data this is: each has its own order
@@ -30,21 +30,21 @@ struct LoaderOptions {
 
 /// One pass over a dataset in batches.
 ///
-///     for (auto& [images, labels] : Loader(train, {.batch = 100, .shuffle = true, .epoch = epoch})) ...
+///     for (auto& [images, labels] : Loader(train, {.batch_size = 100, .shuffle = true, .epoch = epoch})) ...
 ///
 /// The order is that of the dataset, or a permutation that is a pure function of (seed, epoch): to resume
 /// training at an epoch, ask for that epoch. Unshuffled batches share the dataset's memory; as with every
 /// tensor, writing to one leaves the dataset as it is. A loop without a single batch is refused: ask size()
 /// first where a dataset may be empty.
 ///
-/// Throws ValueError if batch < 1 or epoch < 0, ShapeError if inputs and labels differ in number.
+/// Throws ValueError if batch_size < 1 or epoch < 0, ShapeError if inputs and labels differ in number.
 template <class T = float, class Label = Index>
 class Loader {
 public:
     Loader(Dataset<T, Label> dataset, const LoaderOptions& options = {})
-        : dataset_(std::move(dataset)), batch_(options.batch), shuffle_(options.shuffle) {
+        : dataset_(std::move(dataset)), batch_(options.batch_size), shuffle_(options.shuffle) {
         dataset_.check("loader");
-        if (batch_ < 1) gradus::detail::fail<ValueError>("loader", "batch must be at least 1", batch_);
+        if (batch_ < 1) gradus::detail::fail<ValueError>("loader", "batch_size must be at least 1", batch_);
         if (options.epoch < 0)
             gradus::detail::fail<ValueError>("loader", "epoch must be at least 0", options.epoch);
         const Index count = dataset_.size();

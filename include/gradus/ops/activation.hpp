@@ -54,20 +54,20 @@ Variable<T> relu(Variable<T> x) {
         });
 }
 
-/// x for x > 0, else slope · x; with slope 0 it is relu.       dx = dy or slope · dy
+/// x for x > 0, else negative_slope · x; with 0 it is relu.       dx = dy or negative_slope · dy
 /// Source: Maas et al., "Rectifier nonlinearities improve neural network acoustic models", 2013.
 template <class T>
-Variable<T> leaky_relu(const Variable<T>& x, std::type_identity_t<T> slope = T(0.01)) {
-    if (slope == T(0)) return relu(x);  // 0 · inf would be NaN
+Variable<T> leaky_relu(const Variable<T>& x, std::type_identity_t<T> negative_slope = T(0.01)) {
+    if (negative_slope == T(0)) return relu(x);  // 0 · inf would be NaN
     return detail::elementwise(
         "leaky_relu", x,
-        [slope]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+        [negative_slope]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
             using simd::select;
-            return V(select(v > V(0), v, V(v * V(slope))));
+            return V(select(v > V(0), v, V(v * V(negative_slope))));
         },
-        [slope]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+        [negative_slope]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
             using simd::select;
-            return V(select(v > V(0), dy, V(dy * V(slope))));
+            return V(select(v > V(0), dy, V(dy * V(negative_slope))));
         });
 }
 

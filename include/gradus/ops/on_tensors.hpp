@@ -267,8 +267,8 @@ Tensor<T> softplus(Tensor<T> x, SoftplusOptions options = {}) {
     return softplus(Variable<T>(std::move(x)), options).value();
 }
 template <class T>
-Tensor<T> leaky_relu(Tensor<T> x, std::type_identity_t<T> slope = T(0.01)) {
-    return leaky_relu(Variable<T>(std::move(x)), slope).value();
+Tensor<T> leaky_relu(Tensor<T> x, std::type_identity_t<T> negative_slope = T(0.01)) {
+    return leaky_relu(Variable<T>(std::move(x)), negative_slope).value();
 }
 template <class T>
 Tensor<T> elu(Tensor<T> x, std::type_identity_t<T> alpha = T(1)) {
@@ -331,8 +331,8 @@ auto batch_norm(const X& x, const Mean& running_mean, const Var& running_var, co
         detail::as_variable(weight), detail::as_variable(bias), options));
 }
 template <class T>
-Tensor<T> layer_norm(const Tensor<T>& x, const Shape& normalized, NormOptions options = {}) {
-    return layer_norm(Variable<T>(x), normalized, options).value();
+Tensor<T> layer_norm(const Tensor<T>& x, const Shape& normalized_shape, NormOptions options = {}) {
+    return layer_norm(Variable<T>(x), normalized_shape, options).value();
 }
 template <class X, class W, class B>
 requires detail::WithTensors<X, W, B>
@@ -366,12 +366,12 @@ Tensor<T> avg_pool2d(Tensor<T> x, const AvgPool2dOptions& options) {
 template <class X, detail::Extent Kernel>
 requires detail::Differentiable<X> X max_pool2d(const X& x,
                                                 Kernel kernel) {  // a number or a Size2; all else by default
-    return max_pool2d(x, MaxPool2dOptions{.kernel = kernel});
+    return max_pool2d(x, MaxPool2dOptions{.kernel_size = kernel});
 }
 template <class X, detail::Extent Kernel>
 requires detail::Differentiable<X> X avg_pool2d(const X& x,
                                                 Kernel kernel) {  // a number or a Size2; all else by default
-    return avg_pool2d(x, AvgPool2dOptions{.kernel = kernel});
+    return avg_pool2d(x, AvgPool2dOptions{.kernel_size = kernel});
 }
 template <class T>
 Tensor<T> adaptive_avg_pool2d(Tensor<T> x, Size2 output) {

@@ -100,15 +100,6 @@ struct SpreadWindows {
         return result;
     }
 
-    /// Whether this is faster than GatheredProduct, as far as measured: that fills its lanes with input
-    /// channels, if there are enough of them, and finds few taps in each phase. This one adds up the more
-    /// products in registers, the more output channels there are.
-    static bool pays(const ConvGeometry& s) {
-        if (s.batch * s.in * s.out == 0 || s.kernel.area() > run_terms) return false;  // one run per pixel
-        const bool few = s.in < tile_sizes<T>().columns && s.out >= 2 * s.in;
-        return few || (s.stride != Size2(1) && s.kernel != Size2(1) && s.out >= 16);
-    }
-
     void run(const T* dy, const T* weight, T* dx) const {
         const Index parts = (s.in + channels - 1) / channels, blocks = (s.batch + images - 1) / images;
         const Index work = std::max<Index>(1, images * pixels * channels * area * s.out / 8);

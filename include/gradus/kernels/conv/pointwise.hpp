@@ -35,15 +35,6 @@ struct Pointwise {
     Index pixels = s.result.area(), count = s.batch * s.groups;
     Index multiplications = pixels * s.in * s.out;  // of an image and group
 
-    /// Whether the result has the pixels of the image, and they fill tiles.
-    static bool suits(const ConvGeometry& s) {
-        return s.result == s.image && s.padded == s.image && suits_weight(s) && s.kernel == s.stride;
-    }
-    /// The same for the gradient of the weight, which may leave out pixels.
-    static bool suits_weight(const ConvGeometry& s) {
-        return s.kernel == Size2(1) && s.in > 0 && s.out > 0 && s.result.area() >= 64;
-    }
-
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
         const Index width = tile_sizes<T>().columns;
         Tensor<T> memory = Tensor<T>::uninitialized({bias ? s.groups * s.out * width : 0});

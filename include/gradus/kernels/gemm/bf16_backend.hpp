@@ -5,6 +5,7 @@
 
 #include "gradus/kernels/gemm/bf16_amx.hpp"
 #include "gradus/kernels/gemm/bf16_pack.hpp"
+#include "gradus/kernels/gemm/precision_hook.hpp"
 
 namespace gradus::kernels {
 namespace detail {
@@ -66,11 +67,6 @@ private:
 };
 
 namespace detail {
-
-struct Bf16Choice {
-    const Bf16Unit* unit;  // null: float
-    bool split;
-};
 
 /// The fastest that the precision allows.
 inline Bf16Choice bf16_choice() {

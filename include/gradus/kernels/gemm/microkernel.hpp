@@ -28,10 +28,10 @@ struct TileSizes {
     Index rows, columns;
 };
 
-/// The tile of the instruction set in use.
+/// The tile of an instruction set.
 template <class T>
-TileSizes tile_sizes() {
-    switch (simd::isa()) {
+TileSizes tile_sizes(simd::Isa isa = simd::isa()) {
+    switch (isa) {
         case simd::Isa::avx512:
             return {tile_rows<64>, tile_columns<T, 64>};
         case simd::Isa::avx2:

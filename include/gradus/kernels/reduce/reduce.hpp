@@ -37,6 +37,12 @@ struct SumOf : Vectorized {
         return V(detail::modular(a) + detail::modular(b));
     }
 };
+struct ProductOf : Vectorized {
+    template <class T> static T start() { return T(1); }
+    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
+        return V(detail::modular(a) * detail::modular(b));
+    }
+};
 // The largest (smallest) number; NaN as soon as there is one.
 struct MaxOf : Vectorized {
     template <class T> static T start() { return detail::extreme<T>(-1); }

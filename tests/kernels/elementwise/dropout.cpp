@@ -13,8 +13,12 @@ constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Is
 
 /// philox_lanes for block numbers `first` and following, as whole blocks.
 struct Lanes {
+    RandomStream stream;
+    std::uint64_t first;
+    std::uint64_t* words;
+
     template <int Bytes>
-    GRADUS_INLINE static int run(RandomStream stream, std::uint64_t first, std::uint64_t* words) {
+    GRADUS_INLINE int run() {
         using P = simd::Vec<std::uint64_t, Bytes / 8>;
         std::uint64_t block[std::size_t{Bytes / 8}];
         for (std::uint64_t& each : block) each = first++;
@@ -36,7 +40,7 @@ TEST_CASE("dropout kernel: vectors of Philox blocks are those of core/random.hpp
              {std::uint64_t{0}, std::uint64_t{0xFFFFFFFE}, ~std::uint64_t{0} - 20}) {
             const RandomStream stream{0xFEDCBA9876543210u, 0x89ABCDEF01234567u};
             std::uint64_t words[16];
-            const int lanes = simd::run<Lanes>(stream, first, &words[0]);
+            const int lanes = simd::run(Lanes{stream, first, &words[0]});
             for (int i = 0; i < lanes; ++i) {
                 const auto expected = stream(first + static_cast<std::uint64_t>(i));
                 CHECK(words[i] == (expected[0] | std::uint64_t{expected[1]} << 32));

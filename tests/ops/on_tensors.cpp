@@ -129,26 +129,6 @@ TEST_CASE("a tensor and a variable give a variable, and the gradient goes to the
     CHECK(linear(x, layer.weight, *layer.bias).value() == layer(x).value());
 }
 
-TEST_CASE("comparisons of tensors, variables and numbers on either side") {
-    const Tensor<> x{1, 2, 3};
-    const Variable<> v(x);
-    CHECK((v > 1) == Tensor<bool>{false, true, true});
-    CHECK((2 <= v) == Tensor<bool>{false, true, true});
-    CHECK((x >= 1.5) == Tensor<bool>{false, true, true});
-    CHECK((2 > x) == Tensor<bool>{true, false, false});
-    CHECK((v < Tensor<>{2, 2, 2}) == Tensor<bool>{true, false, false});
-    CHECK((Tensor<>{2, 2, 2} >= v) == Tensor<bool>{true, true, false});
-    CHECK((Tensor<>{NAN} <= Tensor<>{1}) == Tensor<bool>{false});
-    CHECK((Tensor<>{NAN} >= Tensor<>{1}) == Tensor<bool>{false});
-    CHECK((Tensor<Index>{1, 2} > 1) == Tensor<bool>{false, true});
-    CHECK(all(x > 0));
-    CHECK(!all(x > 1));
-    CHECK(any(x > 2));
-    CHECK(!any(x > 3));
-    CHECK(all(Tensor<bool>()));
-    CHECK(!any(Tensor<bool>()));
-}
-
 TEST_CASE("the names of the standard library beside those of gradus") {
     std::map<string, int> counts{{"a", 1}};
     std::stack<int> numbers;

@@ -10,7 +10,6 @@
 #include "gradus/autograd/node.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/remedy.hpp"
-#include "gradus/kernels/elementwise/arithmetic.hpp"
 
 namespace gradus {
 
@@ -66,7 +65,7 @@ public:
     const Tensor<T>& value() const& {
         detail::Node<T>& n = node();
         if (n.deferred.load(std::memory_order_acquire)) [[unlikely]]
-            n.settle();
+            n.materialize();
         return n.value;
     }
     const Shape& shape() const { return node().value.shape(); }
@@ -242,7 +241,7 @@ Variable<T> operator+(N a, const Variable<T>& b) {
 }
 template <class T, detail::Number<T> N>
 Variable<T> operator-(const Variable<T>& a, N b) {
-    return add(a, -static_cast<T>(b));
+    return sub(a, static_cast<T>(b));
 }
 template <class T, detail::Number<T> N>
 Variable<T> operator-(N a, const Variable<T>& b) {

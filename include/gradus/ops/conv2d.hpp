@@ -8,7 +8,7 @@
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
-#include "gradus/ops/conv_pool.hpp"
+#include "gradus/ops/fused_conv2d.hpp"
 
 namespace gradus {
 
@@ -99,7 +99,7 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
                wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_backward_input(s, dy, W); }),
                wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_backward_weight(s, X, dy); }),
                std::move(rest)...);
-    y.node().deferred.store(new DeferredConv2d<T>(s, x, weight, bias, X), std::memory_order_release);
+    defer<DeferredConv2d<T>>(y, s, x, weight, bias, X);  // ops/fused_conv2d.hpp
     return y;
 }
 

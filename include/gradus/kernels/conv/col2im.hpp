@@ -63,20 +63,13 @@ struct Interleave {
     template <int Bytes>
     GRADUS_INLINE static void run(const T* a, const T* b, Index n, T* out) {
         using Vec = simd::VecOf<T, Bytes>;
-        constexpr auto lanes = std::make_integer_sequence<int, Vec::size>();
         Index i = 0;
         for (; i + 2 * Vec::size <= n; i += 2 * Vec::size) {
             const Vec even = Vec::load(a + i / 2), odd = Vec::load(b + i / 2);
-            zip<0>(even, odd, lanes).store(out + i);
-            zip<Vec::size / 2>(even, odd, lanes).store(out + i + Vec::size);
+            simd::zip_lower(even, odd).store(out + i);
+            simd::zip_upper(even, odd).store(out + i + Vec::size);
         }
         for (; i < n; ++i) out[i] = i % 2 == 0 ? a[i / 2] : b[i / 2];
-    }
-
-    template <int First, class Vec, int... Lane>
-    GRADUS_INLINE static Vec zip(const Vec& a, const Vec& b, std::integer_sequence<int, Lane...>) {
-        return Vec::wrap(
-            __builtin_shufflevector(a.v, b.v, (First + Lane / 2 + (Lane % 2 ? Vec::size : 0))...));
     }
 };
 

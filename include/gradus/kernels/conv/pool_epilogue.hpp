@@ -81,7 +81,7 @@ struct PooledOutputs {
         Vec block[static_cast<std::size_t>(lanes)];
 #pragma GCC unroll 16
         for (Index i = 0; i < lanes; ++i) block[i] = Vec::load(from + (i < count ? i : 0) * width);
-        PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(block);
+        simd::transpose(block);
         T scratch[static_cast<std::size_t>(lanes * lanes)];
 #pragma GCC unroll 16
         for (Index j = 0; j < lanes; ++j) block[j].store(scratch + j * lanes);

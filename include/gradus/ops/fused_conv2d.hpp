@@ -4,13 +4,11 @@
 #include <array>
 #include <utility>
 
-#include "gradus/autograd/record.hpp"
 #include "gradus/kernels/conv/fused_pool.hpp"
+#include "gradus/ops/fusion.hpp"
 
 // A convolution whose output nobody has read yet, and what it becomes together with the max_pool2d and the
-// relu after it. Nobody calls this by name: the operations in ops/conv2d.hpp, ops/pool2d.hpp and
-// ops/activation.hpp find each other when one is called with the result of the other,
-// relu(max_pool2d(conv2d(x, w))).
+// relu after it. ops/fusion.hpp tells how they find each other.
 
 namespace gradus::detail {
 
@@ -19,9 +17,11 @@ struct DeferredConv2d;
 template <class T>
 Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window, bool relu);
 
-/// The convolution. It holds its inputs as variables, for the step that takes its place.
+/// The convolution. It holds its inputs as variables, for the node that takes its place.
 template <class T>
-struct DeferredConv2d final : Deferred<T> {
+struct DeferredConv2d final : Fusible<T> {
+    using Fusible<T>::then;
+
     DeferredConv2d(const kernels::ConvPlan<T>& plan, Variable<T> input, Variable<T> w, Variable<T> b,
                    Tensor<T> padded_input)
         : s(plan),
@@ -35,10 +35,10 @@ struct DeferredConv2d final : Deferred<T> {
 
     void compute(T* y) override { kernels::conv2d(s, padded, weights, bias_data(), y); }
 
-    Variable<T> followed_by(std::string_view operation, const Size2& window) override {
+    Variable<T> then(const MaxPool& pool) override {
         if constexpr (kernels::detail::has_vectors<T>)
-            if (operation == "max_pool2d" && kernels::fuses_with_max_pool<T>(s, window))
-                return record_conv_pool(*this, window, false);
+            if (kernels::fuses_with_max_pool<T>(s, pool.kernel))
+                return record_conv_pool(*this, pool.kernel, false);
         return {};
     }
 
@@ -51,7 +51,9 @@ struct DeferredConv2d final : Deferred<T> {
 
 /// The convolution and the pooling of its output, with or without the relu.
 template <class T>
-struct DeferredConvPool final : Deferred<T> {
+struct DeferredConvPool final : Fusible<T> {
+    using Fusible<T>::then;
+
     DeferredConvPool(const DeferredConv2d<T>& convolution, const kernels::ConvPoolPlan<T>& plan,
                      const Tensor<std::uint8_t>& shared_argmax, std::uint8_t* out)
         : conv(convolution), s(plan), argmax(shared_argmax), argmax_out(out) {}
@@ -60,8 +62,8 @@ struct DeferredConvPool final : Deferred<T> {
         kernels::conv_pool(s, conv.padded, conv.weights, conv.bias_data(), y, argmax_out);
     }
 
-    Variable<T> followed_by(std::string_view operation, const Size2&) override {
-        return operation == "relu" && !s.relu ? record_conv_pool(conv, s.window, true) : Variable<T>();
+    Variable<T> then(const Relu&) override {
+        return s.relu ? Variable<T>() : record_conv_pool(conv, s.window, true);
     }
 
     DeferredConv2d<T> conv;
@@ -78,14 +80,15 @@ Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window,
     const Tensor<std::uint8_t> argmax = std::move(memory);
     const char* const name = relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d";
     const std::array<Variable<T>, 2> parameters{conv.weight, conv.bias};
-    Variable<T> y = record(
-        name, Tensor<T>::uninitialized(s.y_shape()),
-        wrt(conv.x, [s, argmax, w = conv.weights](
-                        const Tensor<T>& dy) { return kernels::conv_pool_backward_input(s, dy, argmax, w); }),
-        wrt_jointly(parameters, [s, argmax, padded = conv.padded](const Tensor<T>& dy, const auto& want) {
-            return kernels::conv_pool_backward_parameters(s, dy, argmax, padded, want);
-        }));
-    y.node().deferred.store(new DeferredConvPool<T>(conv, s, argmax, argmax_out), std::memory_order_release);
+    Variable<T> y =
+        record(name, Tensor<T>::uninitialized(s.y_shape()),
+               wrt(conv.x, [s, argmax, w = conv.weights](
+                               const Tensor<T>& dy) { return kernels::conv_pool_backward_input(s, dy, argmax, w); }),
+               wrt_jointly(parameters,
+                           [s, argmax, padded = conv.padded](const Tensor<T>& dy, const auto& needs_grad) {
+                               return kernels::conv_pool_backward_parameters(s, dy, argmax, padded, needs_grad);
+                           }));
+    defer<DeferredConvPool<T>>(y, conv, s, argmax, argmax_out);
     return y;
 }
 

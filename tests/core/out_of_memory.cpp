@@ -8,7 +8,7 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/tensor.hpp"
-#include "gradus/kernels/elementwise/arithmetic.hpp"
+#include "gradus/ops/operators.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;

@@ -108,7 +108,7 @@ TEST_CASE("fused_batch_norm: NaN and its gradient pass the relu, as apart") {
     check_numbers(relu(batch_norm(x, b, w, w, b, exact)).value(), {{NaN, 1}, {1, 2}, {2, 0}});
     const Variable<> y = relu(batch_norm(x, b, w, w, b, exact) + residual);
     check_numbers(y.value(), {{NaN, NaN}, {0, 2}, {1, 1}});
-    y.backward({.seed = full({3, 2}, 3)});
+    y.backward({.gradient = full({3, 2}, 3)});
     CHECK(residual.grad() == Tensor<>{{3, 3}, {0, 3}, {3, 3}});
     for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
         const simd::ScopedIsa scope(isa);
@@ -118,7 +118,7 @@ TEST_CASE("fused_batch_norm: NaN and its gradient pass the relu, as apart") {
         const auto gradient_of = [&](const auto& f) {
             std::vector<Variable<>> inputs{leaf(ones({2, 1, 37})), leaf(ones({1})), leaf(zeros({1})),
                                            leaf(values)};
-            f(inputs).backward({.seed = ones({2, 1, 37})});
+            f(inputs).backward({.gradient = ones({2, 1, 37})});
             return inputs[3].grad();
         };
         CHECK(gradient_of([&](const auto& v) { return together(v, given); }) ==
@@ -166,13 +166,13 @@ TEST_CASE("fused_batch_norm: a gradient that somebody waits for keeps the steps 
     });
     const Variable<> y = relu(std::move(hooked));
     CHECK(name(y) == "relu");
-    y.backward({.seed = ones({4, 2})});
+    y.backward({.gradient = ones({4, 2})});
     CHECK(calls == 1);
 }
 
 TEST_CASE("fused_batch_norm: backward before anybody looked") {
     const Variable<> x = leaf({{1}, {3}}), r = leaf({{0}, {-0.5f}});
-    relu(batch_norm(x, {.eps = 0}) + r).backward({.seed = full({2, 1}, 5)});  // of -1 and 0.5
+    relu(batch_norm(x, {.eps = 0}) + r).backward({.gradient = full({2, 1}, 5)});  // of -1 and 0.5
     CHECK(r.grad() == Tensor<>{{0}, {5}});
     CHECK(x.grad() == Tensor<>{{0}, {0}});  // two values are always -1 and 1
 }
@@ -185,7 +185,7 @@ TEST_CASE("fused_batch_norm: running statistics are updated when batch_norm is c
     CHECK(mean.value() == Tensor<>{1});
     CHECK(var.value() == Tensor<>{1});
     static_cast<void>(y.value());
-    y.backward({.seed = ones({2, 1})});
+    y.backward({.gradient = ones({2, 1})});
     CHECK(mean.value() == Tensor<>{1});
     CHECK(var.value() == Tensor<>{1});
 }
@@ -209,13 +209,13 @@ TEST_CASE("fused_batch_norm: without history on one side") {
     CHECK(y.value() == Tensor<>{{0}, {1}});
     const Variable<> z = relu(constant() + r);  // r wants its gradient, x gets none
     CHECK(z.value() == Tensor<>{{0}, {2}});
-    z.backward({.seed = full({2, 1}, 3)});
+    z.backward({.gradient = full({2, 1}, 3)});
     CHECK(r.grad() == Tensor<>{{0}, {3}});
     CHECK_FALSE(x.has_grad());
     r.zero_grad();
     r.set_requires_grad(false);
     const Variable<> frozen = relu(batch_norm(x, {.eps = 0}) + r);
-    frozen.backward({.seed = full({2, 1}, 3)});
+    frozen.backward({.gradient = full({2, 1}, 3)});
     CHECK_FALSE(r.has_grad());
     CHECK(x.has_grad());
 }

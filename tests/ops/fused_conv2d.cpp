@@ -22,14 +22,15 @@ struct Steps {
 template <class T>
 Variable<T> together(const std::vector<Variable<T>>& x, const Steps& s) {
     auto conv = [&] { return x.size() == 2 ? conv2d(x[0], x[1], s.conv) : conv2d(x[0], x[1], x[2], s.conv); };
-    return s.relu ? relu(max_pool2d(conv(), {.kernel = s.window})) : max_pool2d(conv(), {.kernel = s.window});
+    return s.relu ? relu(max_pool2d(conv(), {.kernel_size = s.window}))
+                  : max_pool2d(conv(), {.kernel_size = s.window});
 }
 
 /// The same in three: every result has a name.
 template <class T>
 Variable<T> apart(const std::vector<Variable<T>>& x, const Steps& s) {
     const Variable<T> conv = x.size() == 2 ? conv2d(x[0], x[1], s.conv) : conv2d(x[0], x[1], x[2], s.conv);
-    const Variable<T> pooled = max_pool2d(conv, {.kernel = s.window});
+    const Variable<T> pooled = max_pool2d(conv, {.kernel_size = s.window});
     return s.relu ? relu(pooled) : pooled;
 }
 
@@ -93,7 +94,7 @@ TEST_CASE("fused_conv2d: NaN wins its window, and its gradient passes the relu")
     check_numbers(together(x, {{}, 2, false}).value(), {{{{NaN, 3}}}});
     const Variable<> y = together(x, {{}, 2, true});
     check_numbers(y.value(), {{{{NaN, 3}}}});
-    y.backward({.seed = ones({1, 1, 1, 2})});
+    y.backward({.gradient = ones({1, 1, 1, 2})});
     check_numbers(x[0].grad(), {{{{1, 0, 0, 1}, {0, 0, 0, 0}}}});
 }
 
@@ -101,31 +102,31 @@ TEST_CASE("fused_conv2d: only temporaries are taken over") {
     const Variable<> x = leaf(randn({1, 1, 6, 6})), w = leaf(randn({2, 1, 3, 3}));
     const auto name = [](const Variable<>& y) { return std::string(y.operation()); };
     const Variable<> conv = conv2d(x, w);
-    CHECK(name(max_pool2d(conv, {.kernel = 2})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv, {.kernel_size = 2})) == "max_pool2d");
     CHECK(name(relu(conv)) == "relu");
     CHECK(name(relu(conv2d(x, w))) == "relu");
-    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 2, .stride = 1})) == "max_pool2d");
-    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 2, .padding = 1})) == "max_pool2d");
-    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 3, .ceil_mode = true})) == "max_pool2d");
-    CHECK(name(max_pool2d(conv2d(x, w, {.dilation = 2}), {.kernel = 2})) == "max_pool2d");
-    CHECK(name(max_pool2d(conv2d(x, w), {.kernel = 2})) == "conv2d + max_pool2d");
-    const Variable<> pooled = max_pool2d(conv2d(x, w), {.kernel = 2});
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel_size = 2, .stride = 1})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel_size = 2, .padding = 1})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel_size = 3, .ceil_mode = true})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w, {.dilation = 2}), {.kernel_size = 2})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(x, w), {.kernel_size = 2})) == "conv2d + max_pool2d");
+    const Variable<> pooled = max_pool2d(conv2d(x, w), {.kernel_size = 2});
     CHECK(name(relu(pooled)) == "relu");
 
     // Not if the convolution alone has a faster way.
     const Variable<> deep = leaf(randn({1, 24, 6, 6})), wide = leaf(randn({24, 24, 3, 3}));
-    CHECK(name(max_pool2d(conv2d(deep, wide), {.kernel = 2})) == "max_pool2d");
-    CHECK(name(max_pool2d(conv2d(deep, wide, {.stride = 2}), {.kernel = 2})) == "conv2d + max_pool2d");
+    CHECK(name(max_pool2d(conv2d(deep, wide), {.kernel_size = 2})) == "max_pool2d");
+    CHECK(name(max_pool2d(conv2d(deep, wide, {.stride = 2}), {.kernel_size = 2})) == "conv2d + max_pool2d");
 
     Variable<> kept = conv2d(x, w);  // someone wants its gradient
     kept.retain_grad();
-    const Variable<> y = max_pool2d(std::move(kept), {.kernel = 2});
+    const Variable<> y = max_pool2d(std::move(kept), {.kernel_size = 2});
     CHECK(name(y) == "max_pool2d");
 }
 
 TEST_CASE("fused_conv2d: weights may change between the call and the first look") {
     Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}}), b = leaf(Tensor<>{1});
-    const Variable<> conv = conv2d(x, w, b), pooled = max_pool2d(conv2d(x, w, b), {.kernel = 2});
+    const Variable<> conv = conv2d(x, w, b), pooled = max_pool2d(conv2d(x, w, b), {.kernel_size = 2});
     w.set_value(Tensor<>{{{{100}}}});
     b.mutable_value() = Tensor<>{100};
     CHECK(conv.value() == full({1, 1, 2, 2}, 3.0f));
@@ -134,11 +135,11 @@ TEST_CASE("fused_conv2d: weights may change between the call and the first look"
 
 TEST_CASE("fused_conv2d: backward before anybody looked, and without history") {
     const Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}});
-    relu(max_pool2d(conv2d(x, w), {.kernel = 2})).backward();
+    relu(max_pool2d(conv2d(x, w), {.kernel_size = 2})).backward();
     CHECK(x.grad() == Tensor<>{{{{2, 0}, {0, 0}}}});
     CHECK(w.grad() == Tensor<>{{{{1}}}});
     const NoGrad guard;
-    const Variable<> y = relu(max_pool2d(conv2d(x, w), {.kernel = 2}));
+    const Variable<> y = relu(max_pool2d(conv2d(x, w), {.kernel_size = 2}));
     CHECK(y.value().item() == 2);
 }
 
@@ -148,7 +149,7 @@ TEST_CASE("fused_conv2d: a convolution without history stays without") {
         const NoGrad guard;
         return conv2d(x, w);
     };
-    const Variable<> y = relu(max_pool2d(constant(), {.kernel = 2}));
+    const Variable<> y = relu(max_pool2d(constant(), {.kernel_size = 2}));
     CHECK(y.operation() == std::string("leaf"));
     CHECK_FALSE(y.requires_grad());
     CHECK(y.value().item() == 2);

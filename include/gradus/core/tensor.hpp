@@ -265,6 +265,10 @@ public:
     Tensor reshape(std::initializer_list<Index> sizes) const {
         return reshape(detail::inferred_shape(shape_, sizes));
     }
+    template <detail::ListOf<Index> Sizes>
+    Tensor reshape(const Sizes& sizes) const {
+        return reshape(detail::inferred_shape(shape_, sizes));
+    }
 
     /// Rows [first, last) of the outermost axis; shares memory. Throws ShapeError if they are not all there.
     Tensor rows(Index first, Index last) const {

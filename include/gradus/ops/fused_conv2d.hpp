@@ -22,9 +22,9 @@ template <class T>
 struct DeferredConv2d final : Fusible<T> {
     using Fusible<T>::then;
 
-    DeferredConv2d(const kernels::ConvGeometry& sizes, Variable<T> input, Variable<T> w, Variable<T> b,
+    DeferredConv2d(const kernels::ConvPlan<T>& plan, Variable<T> input, Variable<T> w, Variable<T> b,
                    Tensor<T> padded_input)
-        : s(sizes),
+        : s(plan),
           x(std::move(input)),
           weight(std::move(w)),
           bias(std::move(b)),
@@ -37,16 +37,14 @@ struct DeferredConv2d final : Fusible<T> {
 
     Variable<T> then(const MaxPool& pool) override {
         if constexpr (kernels::detail::has_vectors<T>)
-            if (s.groups == 1 && s.dilation == Size2(1) && s.taps() > 0 &&
-                pool.kernel.area() <= kernels::detail::max_window &&
-                !(s.kernel == Size2(3) && kernels::detail::winograd::pays<T>(s)))  // faster in three steps
+            if (kernels::fuses_with_max_pool<T>(s, pool.kernel))
                 return record_conv_pool(*this, pool.kernel, false);
         return {};
     }
 
     const T* bias_data() const { return bias.defined() ? biases.data() : nullptr; }
 
-    kernels::ConvGeometry s;
+    kernels::ConvPlan<T> s;
     Variable<T> x, weight, bias;
     Tensor<T> padded, weights, biases;  // as they were when conv2d was called
 };
@@ -56,9 +54,9 @@ template <class T>
 struct DeferredConvPool final : Fusible<T> {
     using Fusible<T>::then;
 
-    DeferredConvPool(const DeferredConv2d<T>& convolution, const kernels::ConvPoolSizes& sizes,
+    DeferredConvPool(const DeferredConv2d<T>& convolution, const kernels::ConvPoolPlan<T>& plan,
                      const Tensor<std::uint8_t>& shared_codes, std::uint8_t* out)
-        : conv(convolution), s(sizes), codes(shared_codes), codes_out(out) {}
+        : conv(convolution), s(plan), codes(shared_codes), codes_out(out) {}
 
     void compute(T* y) override {
         kernels::conv_pool(s, conv.padded, conv.weights, conv.bias_data(), y, codes_out);
@@ -69,14 +67,14 @@ struct DeferredConvPool final : Fusible<T> {
     }
 
     DeferredConv2d<T> conv;
-    kernels::ConvPoolSizes s;
+    kernels::ConvPoolPlan<T> s;
     Tensor<std::uint8_t> codes;  // shared with the rules, which run after compute() has written it
     std::uint8_t* codes_out;
 };
 
 template <class T>
 Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window, bool relu) {
-    const kernels::ConvPoolSizes s{conv.s, window, relu};
+    const kernels::ConvPoolPlan<T> s({conv.s, window, relu});
     auto memory = Tensor<std::uint8_t>::uninitialized(s.y_shape());
     std::uint8_t* const codes_out = memory.mutable_data();
     const Tensor<std::uint8_t> codes = std::move(memory);

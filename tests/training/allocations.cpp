@@ -117,7 +117,7 @@ TEST_CASE("allocations: the counter counts", "[training]") {
     if (!GRADUS_TEST_COUNTS) return;
     const int before = allocations;
     ::operator delete(::operator new(5));
-    detail::BlockCache::give(detail::BlockCache::take(1 << 29), 1 << 29);  // larger than what is recycled
+    detail::BlockCache::deallocate(detail::BlockCache::allocate(1 << 29), 1 << 29);  // larger than what is recycled
     CHECK(allocations - before == 2);
 }
 

@@ -65,7 +65,7 @@ public:
     const Tensor<T>& value() const& {
         detail::Node<T>& n = node();
         if (n.deferred.load(std::memory_order_acquire)) [[unlikely]]
-            n.settle();
+            n.materialize();
         return n.value;
     }
     const Shape& shape() const { return node().value.shape(); }

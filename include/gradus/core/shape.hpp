@@ -112,7 +112,7 @@ public:
     }
 
     /// Makes it the shape [0].
-    void become_empty() {
+    void reset() {
         rank_ = 1;
         numel_ = 0;
         sizes_[0] = 0;

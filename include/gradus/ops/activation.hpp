@@ -41,7 +41,7 @@ Dual<T> exp_of_square(const Dual<T>& factor, const Dual<T>& x) {
 /// max(x, 0), NaN for NaN.       dx = dy where y > 0 or NaN (as in PyTorch), else 0
 template <class T>
 Variable<T> relu(Variable<T> x) {
-    if (Variable<T> y = detail::fused("relu", x); y.defined()) return y;
+    if (Variable<T> y = detail::fuse(x, detail::Relu{}); y.defined()) return y;
     return detail::elementwise_by_result(
         "relu", std::move(x),
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {

@@ -8,6 +8,7 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/simd/math.hpp"
+#include "gradus/ops/fusion.hpp"
 #include "gradus/ops/operators.hpp"
 
 // Operations on every element. Two operands are broadcast as in NumPy (ShapeError if they do not fit); the
@@ -75,7 +76,7 @@ Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
     const auto same = [](const Tensor<T>& dy) { return dy; };
     return record("add", a.value() + b.value(), wrt(a, same), wrt(b, same));
 }
-template <class T>  // a temporary may be work that the sum becomes part of
+template <class T>  // a temporary may be a computation that the sum becomes part of
 Variable<T> add(Variable<T>&& a, const Variable<T>& b) {
     Variable<T> y = detail::fused_sum(std::move(a), b);
     return y.defined() ? y : add(std::as_const(a), b);

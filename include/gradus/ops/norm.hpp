@@ -8,7 +8,7 @@
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/norm/layer_norm.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
-#include "gradus/ops/norm_relu.hpp"
+#include "gradus/ops/fused_batch_norm.hpp"
 
 namespace gradus {
 
@@ -88,7 +88,7 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
         const Shape channels{x.size(1)};
         norm = kernels::given_statistics(zeros<T>(channels), ones<T>(channels), options.eps);
     }
-    return record_batch_norm(NormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch),
+    return record_batch_norm(BatchNormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch),
                              Tensor<T>::uninitialized(x.shape()));
 }
 

@@ -152,6 +152,8 @@
 
 #include "gradus/optim/adagrad.hpp"
 #include "gradus/optim/adam.hpp"
+#include "gradus/optim/any_optimizer.hpp"
+#include "gradus/optim/any_schedule.hpp"
 #include "gradus/optim/clip.hpp"
 #include "gradus/optim/cyclic_schedules.hpp"
 #include "gradus/optim/decay_schedules.hpp"

@@ -49,10 +49,16 @@ concept ParameterList = requires(X x) {
     x.begin();
 };
 
+template <class X>
+concept CanStep = requires(X x) {
+    x.step();
+};
+
 /// What is given for parameters and is neither a list of them, nor one, nor another optimizer: a model.
 template <class X>
-concept NotParameters = std::is_class_v<X> && !ParameterList<X> && !requires(X x) { x.backward(); }
-&&!requires(X x) { x.step(); };
+concept NotParameters = std::is_class_v<X> && !ParameterList<X> && !CanStep<X> && !requires(X x) {
+    x.backward();
+};
 
 template <class Parameters>
 struct NumberOfParameters {
@@ -207,13 +213,11 @@ public:
 
     /// Momentum of the first group.
     template <class R = Rule>
-    requires has_momentum
-    double momentum() const { return groups_.front().options.*R::momentum; }
+    requires has_momentum double momentum() const { return groups_.front().options.*R::momentum; }
 
     /// Sets the momentum of all groups. Throws ValueError if it is out of range.
     template <class R = Rule>
-    requires has_momentum
-    void set_momentum(double momentum) {
+    requires has_momentum void set_momentum(double momentum) {
         set_all([momentum](Options& o) { o.*R::momentum = momentum; });
     }
 
@@ -349,9 +353,9 @@ private:
                 gradus::detail::refuse<ValueError>(
                     {Rule::name, ": load_state: there is no state named ", kind, " here"});
             if (value.shape() != state_shape(k, parameter))
-                gradus::detail::fail<ShapeError>(Rule::name,
-                                                 "load_state: " + kind + " of " + saved.name + " does not fit",
-                                                 value.shape(), state_shape(k, parameter));
+                gradus::detail::fail<ShapeError>(
+                    Rule::name, "load_state: " + kind + " of " + saved.name + " does not fit", value.shape(),
+                    state_shape(k, parameter));
             slot.state[k] = value;
         }
         return slot;
@@ -408,8 +412,9 @@ void Optimizer<Rule>::step() {
                 const Shape shape = parameter.shape();
                 make_state(slot, group.options, shape);
                 const Rule rule(group.options, slot.steps + 1);
-                std::apply([&](auto&... state) { rule(parameter.mutable_value(), parameter.grad(), state...); },
-                           slot.state);
+                std::apply(
+                    [&](auto&... state) { rule(parameter.mutable_value(), parameter.grad(), state...); },
+                    slot.state);
                 if (parameter.shape() != shape)
                     gradus::detail::fail<ShapeError>(Rule::name, "the rule changed the shape of a parameter",
                                                      shape, parameter.shape());

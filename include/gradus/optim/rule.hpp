@@ -13,14 +13,15 @@
 ///
 ///     template <class T>
 ///     struct LionRule : ElementwiseRule<T> {
-///         using Options = LionOptions;                               // with `lr` among them
-///         static constexpr const char* name = "lion";                // in messages
-///         static constexpr std::array state_names = {"exp_avg"};     // what it keeps of each parameter
-///         static void validate(const Options&);                      // throws ValueError
+///         using Options = LionOptions;                            // with `lr` among them
+///         static constexpr const char* name = "lion";             // in messages
+///         static constexpr std::array state_names = {"exp_avg"};  // what it keeps of each parameter
+///         static void validate(const Options&);                   // throws ValueError
 ///
-///         LionRule(const Options&, Index step);                      // for a parameter's step-th step, from 1
+///         LionRule(const Options&, Index step);  // for a parameter's step-th step, counted from 1
+///
 ///         template <class V>
-///         GRADUS_INLINE void operator()(V& w, const V& dw, V& m) const;   // value, gradient, state
+///         GRADUS_INLINE void operator()(V& w, const V& dw, V& m) const;  // value, gradient, state
 ///     };
 ///
 /// docs/add-an-optimizer.md shows it from start to end.

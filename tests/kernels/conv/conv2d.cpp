@@ -67,8 +67,8 @@ void check_exact(const ConvGeometry& s) {
         CHECK(kernels::conv2d_backward_input(plan, dy, w) == dx);
         if (dx.numel() > 0 && s.out > 0) {  // both ways, whichever is faster
             Tensor<T> gathered = full<T>(dx.shape(), T(7)), spread = full<T>(dx.shape(), T(7));
-            kernels::detail::conv2d_dx_packed(s, dy, w, gathered.mutable_data());
-            kernels::detail::SpreadWindows<T>{s}.run(dy.data(), w.data(), spread.mutable_data());
+            kernels::detail::implicit_gemm_backward_input(s, dy, w, gathered.mutable_data());
+            kernels::detail::Col2im<T>{s}.run(dy.data(), w.data(), spread.mutable_data());
             CHECK(gathered == dx);
             CHECK(spread == dx);
         }

@@ -10,7 +10,7 @@
 
 using namespace gradus;
 using kernels::ConvGeometry;
-using Winograd = kernels::detail::RowWinograd<float>;
+using Winograd = kernels::detail::Winograd1d<float>;
 
 namespace {
 

@@ -194,7 +194,7 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
         const ConvPoolGeometry s{c, {2, 2}, false};
         const Tensor<> x = uniform({c.batch, c.in, c.image.height, c.image.width}, 1);
         const Tensor<> dy = uniform(s.y_shape(), 2);
-        const Tensor<std::uint8_t> codes = zeros<std::uint8_t>(s.y_shape());  // the first pixel always wins
+        const Tensor<std::uint8_t> argmax = zeros<std::uint8_t>(s.y_shape());  // the first pixel always wins
         long double exact = 0, sum = 0;
         for (Index n = 0; n < c.batch; ++n)
             for (Index i = 0; i < s.pooled().height; ++i)
@@ -205,11 +205,11 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
                 }
         for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
             const simd::ScopedIsa scope(isa);
-            const auto [dw, db] =
-                kernels::conv_pool_dparameters(kernels::ConvPoolPlan<float>(s), dy, codes, x, {true, true});
+            const auto [dw, db] = kernels::conv_pool_backward_parameters(kernels::ConvPoolPlan<float>(s), dy,
+                                                                         argmax, x, {true, true});
             CHECK(relative_error(dw(1, c.in - 1, 2, 1), exact) < bound);
             CHECK(relative_error(db(1), sum) < bound);
-            CHECK(relative_error(kernels::conv_pool_dbias(s, dy, codes)(1), sum) < bound);
+            CHECK(relative_error(kernels::conv_pool_backward_bias(s, dy, argmax)(1), sum) < bound);
         }
     }
 }

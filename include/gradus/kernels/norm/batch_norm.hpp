@@ -61,17 +61,20 @@ struct Normalize {
 
 template <class T, bool PerColumn>
 struct NormalizeKernel {
+    Normalize<T> a;
+    ChannelRun run;
+
     template <class P>
-    GRADUS_INLINE static void body(const Normalize<T>* work, const ChannelRun* run) {
-        if (work->mask)
-            work->residual ? rows<P, true, true>(*work, *run) : rows<P, true, false>(*work, *run);
+    GRADUS_INLINE void body() const {
+        if (a.mask)
+            a.residual ? rows<P, true, true>() : rows<P, true, false>();
         else
-            work->residual ? rows<P, false, true>(*work, *run) : rows<P, false, false>(*work, *run);
-        if (work->stream) simd::store_fence();
+            a.residual ? rows<P, false, true>() : rows<P, false, false>();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P, bool Masked, bool Added>
-    GRADUS_INLINE static void rows(const Normalize<T> a, const ChannelRun run) {
+    GRADUS_INLINE void rows() const {
         CoefficientVectors<P, PerColumn> c(a.from);
         const bool stream = a.stream;
         for (Index r = 0; r < run.rows; ++r) {
@@ -113,14 +116,17 @@ struct Gradient {
 
 template <class T, bool PerColumn>
 struct GradientKernel {
+    Gradient<T> a;
+    Index rows, n;
+
     template <class P>
-    GRADUS_INLINE static void body(const Gradient<T>* work, Index rows, Index n) {
-        work->in.mask ? all_rows<P, true>(*work, rows, n) : all_rows<P, false>(*work, rows, n);
-        if (work->stream) simd::store_fence();
+    GRADUS_INLINE void body() const {
+        a.in.mask ? all_rows<P, true>() : all_rows<P, false>();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P, bool Masked>
-    GRADUS_INLINE static void all_rows(const Gradient<T> a, Index rows, Index n) {
+    GRADUS_INLINE void all_rows() const {
         CoefficientVectors<P, PerColumn> c(a.from);
         const bool stream = a.stream;
         for (Index r = 0; r < rows; ++r) {
@@ -170,11 +176,22 @@ BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan,
     const auto moments = [&, in = x.data(), stride = plan.width()](const ChannelBlock& b) {
         const Index i = b.partial;
         if (plan.columns)
-            detail::run_norm<detail::ColumnMoments<T>, T>(b.n, in + b.at, b.rows, b.n, stride, m + i, d + i,
-                                                          q + i);
+            detail::run_rows<T>(b.n, detail::ColumnMoments<T>{.x = in + b.at,
+                                                              .rows = b.rows,
+                                                              .columns = b.n,
+                                                              .stride = stride,
+                                                              .m = m + i,
+                                                              .d = d + i,
+                                                              .q = q + i});
         else
-            detail::run_norm<detail::PlaneMoments<T>, T>(b.n, in + b.at, b.channels, b.rows, b.n, stride,
-                                                         m + i, d + i, q + i);
+            detail::run_rows<T>(b.n, detail::PlaneMoments<T>{.x = in + b.at,
+                                                             .channels = b.channels,
+                                                             .rows = b.rows,
+                                                             .n = b.n,
+                                                             .stride = stride,
+                                                             .m = m + i,
+                                                             .d = d + i,
+                                                             .q = q + i});
     };
     const Shape shape{plan.channels};
     BatchStatistics<T> result{
@@ -252,9 +269,9 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
                                         detail::at_parameter(all, run.parameter),
                                         stream};
         if (plan.columns)
-            detail::run_norm<detail::NormalizeKernel<T, true>, T>(run.n, &work, &run);
+            detail::run_rows<T>(run.n, detail::NormalizeKernel<T, true>{work, run});
         else
-            detail::run_norm<detail::NormalizeKernel<T, false>, T>(run.n, &work, &run);
+            detail::run_rows<T>(run.n, detail::NormalizeKernel<T, false>{work, run});
     });
 }
 
@@ -304,11 +321,20 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
         const T* const c = centre + block.parameter;
         T *const sum_dy = s + block.partial, *const sum_dy_x = p + block.partial;
         if (plan.columns)
-            detail::run_norm<detail::ColumnSums<T>, T>(block.n, &from, block.rows, block.n, c, sum_dy,
-                                                       sum_dy_x);
+            detail::run_rows<T>(block.n, detail::ColumnSums<T>{.in = from,
+                                                               .rows = block.rows,
+                                                               .columns = block.n,
+                                                               .centre = c,
+                                                               .sum_dy = sum_dy,
+                                                               .sum_dy_x = sum_dy_x});
         else
-            detail::run_norm<detail::PlaneSums<T>, T>(block.n, &from, block.channels, block.rows, block.n, c,
-                                                      sum_dy, sum_dy_x);
+            detail::run_rows<T>(block.n, detail::PlaneSums<T>{.in = from,
+                                                              .channels = block.channels,
+                                                              .rows = block.rows,
+                                                              .n = block.n,
+                                                              .centre = c,
+                                                              .sum_dy = sum_dy,
+                                                              .sum_dy_x = sum_dy_x});
     };
     const T share = T(1) / T(static_cast<double>(plan.count()));
     const auto combine = [=, &plan, rstds = b.norm.rstd.data(), shifts = b.norm.shift.data(),
@@ -338,9 +364,9 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
                                  detail::at_parameter(all, run.parameter), stream};
         if (!by_batch) work.in.x = nullptr;
         if (plan.columns)
-            detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
+            detail::run_rows<T>(run.n, detail::GradientKernel<T, true>{work, run.rows, run.n});
         else
-            detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
+            detail::run_rows<T>(run.n, detail::GradientKernel<T, false>{work, run.rows, run.n});
     };
     plan.in_two_passes(add_up, combine, apply);
     return result;

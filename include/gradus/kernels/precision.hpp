@@ -15,36 +15,15 @@ namespace kernels::detail {
 
 inline constexpr const char* precision_names[] = {"highest", "high", "medium"};
 
-/// Units that split numbers for less than float takes are far faster than float; of the others, Winograd's
-/// algorithm, in float, saves more.
-inline Bf16Choice bf16_choice_of(const ConvGeometry& s) {
-    const Bf16Choice choice = conv2d_choice(s);
-    const bool fewer_products = winograd::pays<float>(s);
-    return choice.unit && fewer_products && !choice.unit->split_pays ? Bf16Choice{nullptr, false} : choice;
-}
-
 inline constexpr ReducedPrecision in_bf16{
+    bf16_choice,
     [](Index m, Index n, Index k, const float* a, Index a_row, Index a_column, const float* b, Index b_row,
        Index b_column, const float* bias, float* c) {
         const Bf16Choice choice = gemm_choice(m, n, k);
         if (choice.unit) gemm_bf16(choice, m, n, k, a, a_row, a_column, b, b_row, b_column, bias, c);
         return choice.unit != nullptr;
     },
-    [](const ConvGeometry& s, const float* padded, const float* weight, const float* bias, float* y) {
-        const Bf16Choice choice = bf16_choice_of(s);
-        if (choice.unit) conv2d_bf16(choice, s, padded, weight, bias, y);
-        return choice.unit != nullptr;
-    },
-    [](const ConvGeometry& s, const Tensor<float>& dy, const Tensor<float>& weight, Tensor<float>& dx) {
-        const Bf16Choice choice = bf16_choice_of(s);
-        if (choice.unit) dx = conv2d_backward_input_bf16(choice, s, dy, weight);
-        return choice.unit != nullptr;
-    },
-    [](const ConvGeometry& s, const Tensor<float>& padded, const Tensor<float>& dy, Tensor<float>& dweight) {
-        const Bf16Choice choice = bf16_choice_of(s);
-        if (choice.unit) dweight = conv2d_backward_weight_bf16(choice, s, padded, dy);
-        return choice.unit != nullptr;
-    }};
+    conv2d_bf16, conv2d_backward_input_bf16, conv2d_backward_weight_bf16};
 
 }  // namespace kernels::detail
 

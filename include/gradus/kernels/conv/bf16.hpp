@@ -24,11 +24,6 @@ inline OffsetGenerator channel_offsets(Index start, Index channels, Index area) 
     return {1, std::max<Index>(1, channels), start, 0, 0, area};
 }
 
-/// How to compute this convolution: each group is a product by itself.
-inline Bf16Choice conv2d_choice(const ConvGeometry& s) {
-    return gemm_choice(s.out, s.batch * s.result.area(), s.taps());
-}
-
 /// y as kernels::conv2d.
 inline void conv2d_bf16(const Bf16Choice& choice, const ConvGeometry& s, const float* padded,
                         const float* weight, const float* bias, float* y) {

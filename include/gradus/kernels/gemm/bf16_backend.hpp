@@ -5,6 +5,7 @@
 
 #include "gradus/kernels/gemm/bf16_amx.hpp"
 #include "gradus/kernels/gemm/bf16_pack.hpp"
+#include "gradus/kernels/gemm/precision_hook.hpp"
 
 namespace gradus::kernels {
 namespace detail {
@@ -16,8 +17,6 @@ inline std::atomic<MatmulPrecision>& matmul_precision() {
     return precision;
 }
 
-#if defined(__x86_64__)
-
 inline constexpr Bf16Unit avx512_bf16_unit{
     "avx512_bf16",
     false,
@@ -26,25 +25,17 @@ inline constexpr Bf16Unit avx512_bf16_unit{
     multiply_avx512_bf16,
     pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
 
-#if defined(__linux__)
 inline constexpr Bf16Unit amx_unit{"amx",
                                    true,
-                                   AmxTiles::configure,
-                                   AmxTiles::release,
-                                   multiply_tiles<AmxTiles>,
+                                   simd::AmxTiles::configure,
+                                   simd::AmxTiles::release,
+                                   multiply_tiles<simd::AmxTiles>,
                                    pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
-#endif
-#endif
 
 [[gnu::cold]] inline const Bf16Unit* best_bf16_unit() {
-#if defined(__x86_64__)
-    if (simd::detail::best_isa_of_processor() < simd::Isa::avx512) return nullptr;
-#if defined(__linux__)
-    if (may_use_amx() && tiles_are_right<AmxTiles>()) return &amx_unit;
-#endif
-    if (__builtin_cpu_supports("avx512bf16")) return &avx512_bf16_unit;
-#endif
-    return nullptr;
+    if (!simd::has_avx512_bf16()) return nullptr;  // both pack with it
+    if (simd::AmxTiles::usable() && tiles_are_right<simd::AmxTiles>()) return &amx_unit;
+    return &avx512_bf16_unit;
 }
 
 inline const Bf16Unit*& forced_bf16_unit() {
@@ -76,11 +67,6 @@ private:
 };
 
 namespace detail {
-
-struct Bf16Choice {
-    const Bf16Unit* unit;  // null: float
-    bool split;
-};
 
 /// The fastest that the precision allows.
 inline Bf16Choice bf16_choice() {

@@ -269,9 +269,7 @@ private:
 /// How to compute this product: in float if it is too small for packing to pay or fills less than a tile.
 inline Bf16Choice gemm_choice(Index m, Index n, Index k) {
     const Bf16Choice choice = bf16_choice();
-    if (choice.unit && (std::min(m, n) < bf16_block_rows || k < 24 || m * n * k < 1 << 17))
-        return {nullptr, false};
-    return choice;
+    return is_profitable_in_bf16(m, n, k) ? choice : Bf16Choice{};
 }
 
 /// c[m, n] = a · b + bias[n] as kernels::gemm.

@@ -9,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 namespace simd = gradus::simd;
@@ -112,8 +113,7 @@ float at(float x) {
 
 template <class Test>
 void on_every_isa(Test test) {
-    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-        if (isa > simd::isa()) continue;
+    for (const Isa isa : available_isas()) {
         const ScopedIsa scoped(isa);
         INFO("on " << simd::name(isa));
         test();

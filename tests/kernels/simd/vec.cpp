@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 namespace simd = gradus::simd;
@@ -20,8 +21,7 @@ namespace {
 
 template <class Test>
 void on_every_isa(Test test) {
-    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-        if (isa > simd::isa()) continue;
+    for (const Isa isa : available_isas()) {
         const ScopedIsa scoped(isa);
         INFO("on " << simd::name(isa));
         test();

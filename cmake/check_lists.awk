@@ -17,6 +17,8 @@ BEGIN {
     # Structs of fields, without functions of their own, as are all options.
     split("JvpResult HvpResult NamedParameter nn::NamedBuffer data::Batch data::Split optim::ParameterState", names, " ")
     for (i in names) fields_alone[names[i]]
+
+    no_remedy["conv2d_algorithms"]  # its other arguments are lists, too: a call would be ambiguous
 }
 
 # `word` as a word of `text` becomes `by`.
@@ -82,7 +84,8 @@ function declared(text,    folder, file, signature, full_name) {
     }
     if (folder ~ /^(ops|loss)$/ && file != "on_tensors.hpp" && head ~ /Variable</ && arguments ~ /Variable</)
         on_tensors[folder "/on_tensors.hpp " name] = place() full_name
-    if (arguments ~ /Options(<[^<>]*>)?&?$/) remedies[folder "/remedies.hpp " name] = place() full_name
+    if (arguments ~ /Options(<[^<>]*>)?&?$/ && !(name in no_remedy))
+        remedies[folder "/remedies.hpp " name] = place() full_name
 }
 
 function missing(where, from) {

@@ -21,8 +21,6 @@ template <std::size_t N>
 detail::AnyValue conv2d(const detail::AnyValue&, const detail::AnyValue&, const detail::AnyValue&,
                         detail::NoSuchOption<N>);
 template <std::size_t N>
-detail::AnyValue conv2d_algorithms(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
-template <std::size_t N>
 detail::AnyValue sum(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
 template <std::size_t N>
 detail::AnyValue mean(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);

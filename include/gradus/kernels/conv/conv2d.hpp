@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "gradus/kernels/conv/bf16.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
 #include "gradus/kernels/conv/depthwise.hpp"
 #include "gradus/kernels/conv/implicit_gemm.hpp"
@@ -12,7 +13,6 @@
 #include "gradus/kernels/conv/winograd.hpp"
 #include "gradus/kernels/conv/winograd_1d.hpp"
 #include "gradus/kernels/conv/winograd_dw.hpp"
-#include "gradus/kernels/gemm/precision_hook.hpp"
 #include "gradus/kernels/layout/permute.hpp"
 
 namespace gradus::kernels {
@@ -146,10 +146,9 @@ void conv2d(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& wei
     if constexpr (detail::has_vectors<T>)
         if (detail::is_depthwise(s))
             return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
-    if constexpr (std::is_same_v<T, float>) {
-        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
-            if (reduced->conv2d(s, padded.data(), weight.data(), bias, y)) return;
-    }
+    if constexpr (std::is_same_v<T, float>)
+        if (const detail::Bf16Plan plan = detail::conv2d_bf16_plan(s))
+            return detail::conv2d_bf16(plan, s, padded.data(), weight.data(), bias, y);
     if constexpr (detail::has_vectors<T>) {
         if (detail::winograd::pays<T>(s))
             return detail::conv2d_marked(
@@ -173,10 +172,9 @@ void conv2d(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& wei
 /// The gradient of x: dy spread over the windows.
 template <class T>
 Tensor<T> conv2d_backward_input(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight) {
-    if constexpr (std::is_same_v<T, float>) {
-        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
-            if (Tensor<T> dx; reduced->conv2d_backward_input(s, dy, weight, dx)) return dx;
-    }
+    if constexpr (std::is_same_v<T, float>)
+        if (const detail::Bf16Plan plan = detail::conv2d_bf16_plan(s))
+            return detail::conv2d_backward_input_bf16(plan, s, dy, weight);
     if constexpr (detail::has_vectors<T>) {
         Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
         T* const out = dx.mutable_data();
@@ -204,11 +202,9 @@ Tensor<T> conv2d_backward_input(const ConvGeometry& s, const Tensor<T>& dy, cons
 /// The gradient of the weight.
 template <class T>
 Tensor<T> conv2d_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy) {
-    if constexpr (std::is_same_v<T, float>) {
-        const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed);
-        if (reduced && !detail::is_depthwise(s))
-            if (Tensor<T> dweight; reduced->conv2d_backward_weight(s, padded, dy, dweight)) return dweight;
-    }
+    if constexpr (std::is_same_v<T, float>)
+        if (const detail::Bf16Plan plan = detail::conv2d_bf16_plan(s); plan && !detail::is_depthwise(s))
+            return detail::conv2d_backward_weight_bf16(plan, s, padded, dy);
     if constexpr (detail::has_vectors<T>) {
         Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
         T* const out = dweight.mutable_data();

@@ -24,6 +24,13 @@ set(rank_kernels_conv 6)
 
 set(rank_interop 1)  # bridges to other libraries see core/ only, and nothing of ours includes them
 
+# Instructions, macros that name a processor or what it has, attributes and functions of compilers for one.
+set(processor_specific "(^|[^a-z_])(__)?asm(__)?[ \t]*(volatile|__volatile__)?[ \t]*\\(")
+string(APPEND processor_specific "|__x86_64|__amd64|__i386|_M_X64|_M_IX86|_M_AMD64|__AVX|__SSE|__FMA__|__AMX")
+string(APPEND processor_specific "|__aarch64|__arm|__ARM|_M_ARM|__riscv|__powerpc|__PPC|__s390|__wasm|__loongarch|__mips")
+string(APPEND processor_specific "|__builtin_(ia32|cpu|aarch64|arm|neon)_|(gnu::|__)target|__target__")
+string(APPEND processor_specific "|(x86|imm|arm_neon|arm_sve|cpuid)[a-z_]*\\.h[\">]|[^a-zA-Z_]_mm[0-9]*_")
+
 set(errors "")
 macro(broken file rule)
     string(APPEND errors "  ${file}: ${rule}\n")
@@ -101,6 +108,10 @@ foreach(header IN LISTS headers)
     has_line(${header} "(#[ \t]*pragma|_Pragma.*)[ \t\"(]+omp" uses_openmp)
     if(uses_openmp AND NOT header STREQUAL "gradus/core/parallel.hpp")
         broken(${header} "#pragma omp belongs in core/parallel.hpp only")
+    endif()
+    has_line(${header} "${processor_specific}" knows_processor)
+    if(knows_processor AND NOT header MATCHES "^gradus/kernels/simd/")
+        broken(${header} "asm and what is for one processor belong in kernels/simd/ only")
     endif()
     has_line(${header} "#[ \t]*include.*Eigen|Eigen::" uses_eigen)
     if(uses_eigen AND NOT folder STREQUAL "interop")

@@ -208,24 +208,6 @@ TEST_CASE("fork: the child of a program that used several threads goes on with o
 }
 #endif
 
-#ifdef _OPENMP
-TEST_CASE("parallel_for: a loop that waits for other threads is followed by loops without them") {
-    gradus::detail::Contention contention;
-    contention.report(100, 0.010, 0.006);  // it worked longer than it waited
-    contention.report(100, 150e-6, 0);     // and this is no time
-    CHECK(contention.until() == 0);
-    contention.report(100, 0.010, 0.002);
-    CHECK(contention.until() == Approx(100.016));  // 8 ms may be chance
-    contention.report(100.020, 0.010, 0.002);
-    CHECK(contention.until() == Approx(100.180));  // once more
-    contention.report(101, 0.010, 0.009);
-    contention.report(101.1, 0.010, 0.002);
-    CHECK(contention.until() == Approx(101.260));
-    contention.report(102.3, 0.010, 0.002);  // a second after the last one
-    CHECK(contention.until() == Approx(102.316));
-}
-#endif
-
 TEST_CASE("even blocks", "[core][parallel]") {
     CHECK(gradus::even_block(0, 10) == 10);
     CHECK(gradus::even_block(10, 10) == 10);

@@ -33,7 +33,7 @@ private:
 template <class T>
 std::vector<Tensor<T>> with_gradients(const Variable<T>& y, const std::vector<Variable<T>>& operands) {
     Generator generator(9);
-    y.backward({.seed = randn<T>(y.shape(), generator)});
+    y.backward({.gradient = randn<T>(y.shape(), generator)});
     std::vector<Tensor<T>> results{y.value()};
     for (const Variable<T>& x : operands) results.push_back(x.grad());
     return results;

@@ -170,7 +170,7 @@ std::map<std::string, Function<T>> functions() {
         {"where", [](In& in) { return where(in.constant("a") > T(0), in["a"], in["b"]); }},
         {"map", [](In& in) { return map([](auto x) { return 1 / x; }, in["x"]); }},
         {"relu", [](In& in) { return relu(in["x"]); }},
-        {"leaky_relu", [](In& in) { return leaky_relu(in["x"], T(in.option("slope"))); }},
+        {"leaky_relu", [](In& in) { return leaky_relu(in["x"], T(in.option("negative_slope"))); }},
         {"elu", [](In& in) { return elu(in["x"]); }},
         {"gelu", [](In& in) { return gelu(in["x"]); }},
         {"sigmoid", [](In& in) { return sigmoid(in["x"]); }},
@@ -191,8 +191,10 @@ std::map<std::string, Function<T>> functions() {
         {"matmul", [](In& in) { return matmul(in["a"], in["b"]); }},
         {"linear", [](In& in) { return linear(in["x"], in["w"], in["b"]); }},
         {"conv2d", [](In& in) { return conv2d(in["x"], in["w"]); }},
-        {"max_pool2d", [](In& in) { return max_pool2d(in["x"], {.kernel = Index(in.option("kernel"))}); }},
-        {"avg_pool2d", [](In& in) { return avg_pool2d(in["x"], {.kernel = Index(in.option("kernel"))}); }},
+        {"max_pool2d",
+         [](In& in) { return max_pool2d(in["x"], {.kernel_size = Index(in.option("kernel_size"))}); }},
+        {"avg_pool2d",
+         [](In& in) { return avg_pool2d(in["x"], {.kernel_size = Index(in.option("kernel_size"))}); }},
         {"adaptive_avg_pool2d",
          [](In& in) { return adaptive_avg_pool2d(in["x"], Index(in.option("size"))); }},
         {"global_avg_pool2d", [](In& in) { return global_avg_pool2d(in["x"]); }},
@@ -301,9 +303,9 @@ void check_case(const Case& c, const Function<T>& f) {
     Inputs<T> in(c);
     const Variable<T> y = f(in);
     if (y.requires_grad())
-        y.backward({.seed = c.inputs.count("dy")
-                                ? broadcast_to(Variable<T>(in.constant("dy")), y.shape()).value()
-                                : ones<T>(y.shape())});
+        y.backward({.gradient = c.inputs.count("dy")
+                                    ? broadcast_to(Variable<T>(in.constant("dy")), y.shape()).value()
+                                    : ones<T>(y.shape())});
     for (const auto& [name, expected] : c.results) {
         if (name == "y" || name == "head")
             check_numbers(c, name, y.value(), expected);

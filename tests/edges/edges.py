@@ -131,7 +131,7 @@ unary = {
               lambda x: where((x > -1) & (x < 3), 1, 0)),
     "map": ({}, lambda x: 1 / x, lambda x: -1 / (x * x)),  # the function of edges.cpp
     "relu": ({}, lambda x: where(x <= 0, 0, x), lambda x: where(x <= 0, 0, 1)),
-    "leaky_relu": ({"slope": 0.25}, lambda x: where(x > 0, x, x / 4), lambda x: where(x > 0, 1, 0.25)),
+    "leaky_relu": ({"negative_slope": 0.25}, lambda x: where(x > 0, x, x / 4), lambda x: where(x > 0, 1, 0.25)),
     "elu": ({}, lambda x: where(x > 0, x, np.expm1(x)), lambda x: where(x > 0, 1, np.exp(x))),
     "gelu": ({}, lambda x: special(x * normal(x), x, {-inf: 0, inf: inf}),
              lambda x: special(normal(x) + x * density(x), x, {-inf: 0, inf: 1}), 8, 8, 0, 3e-7),
@@ -385,17 +385,17 @@ def products(dtype):
 def pools(dtype):
     image = [[[[1, -0.0, 1e20], [-inf, 1e-40, 1e30], [3, 3, -1e20]]]]
     for name in ["max_pool2d", "avg_pool2d"]:
-        c = Case(name, dtype, kernel=1)
+        c = Case(name, dtype, kernel_size=1)
         x = c.input("x", image)
         c.result("y", x)
         c.result("dx", np.ones_like(x))
-        c = Case(name, dtype, kernel=2)
+        c = Case(name, dtype, kernel_size=2)
         x = c.input("x", [[[[1, 5], [nan, 2]]], [[[inf, 1], [2, 3]]], [[[-inf, -inf], [-inf, -1e30]]]])
         flat = x.reshape(3, 4)
         c.result("y", (flat.max(1) if name == "max_pool2d" else flat.sum(1) / 4).reshape(3, 1, 1, 1))
         hot = np.array([[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=Real)
         c.result("dx", (hot if name == "max_pool2d" else np.full((3, 4), Real(0.25))).reshape(x.shape))
-        c = Case(name, dtype, kernel=1)
+        c = Case(name, dtype, kernel_size=1)
         c.result("y", c.input("x", np.zeros((0, 2, 3, 3))))
     c = Case("adaptive_avg_pool2d", dtype, size=1)
     x = c.input("x", [[[[1e20, 1e20], [1, 1e-40]]]])

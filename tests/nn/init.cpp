@@ -121,7 +121,7 @@ TEST_CASE("init: Kaiming, with PyTorch's numbers") {
     check_uniform(w, 0.109544512);  // √(6 / 500)
     init::kaiming_uniform(w, {.mode = FanMode::fan_out, .nonlinearity = Nonlinearity::linear}, generator);
     check_uniform(w, 0.0866025404);  // √(3 / 400)
-    init::kaiming_uniform(w, {.slope = std::sqrt(5.0)}, generator);
+    init::kaiming_uniform(w, {.negative_slope = std::sqrt(5.0)}, generator);
     check_uniform(w, 0.0447213595);  // 1 / √500, as in PyTorch's Linear
     init::kaiming_normal(w, {}, generator);
     check_normal(w, 0.0632455532);  // √(2 / 500)
@@ -129,7 +129,7 @@ TEST_CASE("init: Kaiming, with PyTorch's numbers") {
     check_normal(w, 0.0707106781);  // √(2 / 400)
     init::kaiming_normal(w, {.nonlinearity = Nonlinearity::tanh}, generator);
     check_normal(w, 0.0745355992);  // 5/3 / √500
-    init::kaiming_normal(w, {.nonlinearity = Nonlinearity::selu, .slope = 7}, generator);
+    init::kaiming_normal(w, {.nonlinearity = Nonlinearity::selu, .negative_slope = 7}, generator);
     check_normal(w, 0.0335410197);
 
     Variable<> filter = leaf(zeros({160, 30, 5, 5}));

@@ -160,7 +160,7 @@ TEST_CASE("activation: values and gradients keep their digits in the tails", "[o
         const Tensor<T> at({static_cast<Index>(points.size())}, points);
         const Variable<T> x(at, {.requires_grad = true});
         const Variable<T> y = f(x);
-        y.backward({.seed = ones<T>(y.shape())});
+        y.backward({.gradient = ones<T>(y.shape())});
         for (std::size_t i = 0; i < points.size(); ++i) {
             INFO(name << (sizeof(T) == 4 ? ", float" : ", double") << " at " << points[i]);
             const auto close = [&](T got, Real right, Real root) {
@@ -289,15 +289,15 @@ TEST_CASE("activation: a temporary that nobody else can read is overwritten", "[
 
 TEST_CASE("activation: what a rule saved, or a hook may ask for, is not overwritten", "[ops][activation]") {
     const Variable<> x(Tensor<>{-1, 0, 2}, {.requires_grad = true});
-    relu(square(x) - 1.0f).backward({.seed = ones({3})});
+    relu(square(x) - 1.0f).backward({.gradient = ones({3})});
     CHECK(x.grad() == Tensor<>{0, 0, 4});
 
     Variable<>(x).zero_grad();
-    tanh(exp(x)).backward({.seed = ones({3})});  // the rule of exp saved its result
+    tanh(exp(x)).backward({.gradient = ones({3})});  // the rule of exp saved its result
     Variable<> e = exp(x);
     const Tensor<> dx = x.grad();
     Variable<>(x).zero_grad();
-    tanh(e).backward({.seed = ones({3})});
+    tanh(e).backward({.gradient = ones({3})});
     CHECK(x.grad() == dx);
 
     Variable<>(x).zero_grad();
@@ -306,6 +306,6 @@ TEST_CASE("activation: what a rule saved, or a hook may ask for, is not overwrit
         y.retain_grad();
         return y;
     };
-    relu(watched()).backward({.seed = ones({3})});
+    relu(watched()).backward({.gradient = ones({3})});
     CHECK(x.grad() == Tensor<>{0, 0, 3});
 }

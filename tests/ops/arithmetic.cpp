@@ -34,7 +34,7 @@ template <class F>
 Tensor<> gradient(const F& f, const Tensor<>& at) {
     const Variable<> x = leaf(at);
     const Variable<> y = f(x);
-    y.backward({.seed = ones(y.shape())});
+    y.backward({.gradient = ones(y.shape())});
     return x.grad();
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("arithmetic: values and gradients by hand") {
                                 const Tensor<>& db) {
         Variable<>(a).zero_grad();
         Variable<>(b).zero_grad();
-        y.backward({.seed = ones(y.shape())});
+        y.backward({.gradient = ones(y.shape())});
         CHECK(y.value() == value);
         CHECK(a.grad() == da);
         CHECK(b.grad() == db);
@@ -188,7 +188,7 @@ TEST_CASE("arithmetic: compound assignment makes a new result") {
     y /= Variable<>(Tensor<>{1, 2});
     CHECK(y.value() == Tensor<>{3, 7});  // (4 x² - x) / {1, 2}
     CHECK(x.value() == Tensor<>{1, 2});
-    y.backward({.seed = ones({2})});
+    y.backward({.gradient = ones({2})});
     CHECK(x.grad() == Tensor<>{7, 7.5f});  // (8 x - 1) / {1, 2}
 }
 
@@ -245,7 +245,7 @@ TEST_CASE("arithmetic: special values") {
         const Variable<> a = leaf({0, 0, 2, 0, -1}), b = leaf({0, 2, 0, -1, 2});
         const Variable<> y = pow(a, b);
         check_numbers(y.value(), {1, 0, 1, infinity, 1});
-        y.backward({.seed = ones({5})});
+        y.backward({.gradient = ones({5})});
         check_numbers(a.grad(), {0, 0, 0, -infinity, -2});
         check_numbers(b.grad(), {0, 0, std::log(2.0f), -infinity, NaN});
     }
@@ -253,7 +253,7 @@ TEST_CASE("arithmetic: special values") {
         const Variable<> a = leaf({NaN, infinity, infinity, 1e-40f, 0}), b = leaf({0, 0, -1, 0, NaN});
         const Variable<> y = pow(a, b);
         check_numbers(y.value(), {1, 1, 0, 1, NaN});
-        y.backward({.seed = ones({5})});
+        y.backward({.gradient = ones({5})});
         check_numbers(a.grad(), {0, 0, -0.0f, 0, NaN});
         check_numbers(b.grad(), {NaN, infinity, 0, std::log(1e-40f), NaN});
         // x⁻⁰·⁹⁹ is past all floats, a hundredth of it is not.
@@ -268,7 +268,7 @@ TEST_CASE("arithmetic: special values") {
     SECTION("slopes neither overflow nor vanish on the way") {
         const auto by_denominator = [](const Tensor<>& a, const Tensor<>& b, const Tensor<>& dy) {
             const Variable<> x = leaf(b);
-            (leaf(a) / x).backward({.seed = dy});
+            (leaf(a) / x).backward({.gradient = dy});
             return x.grad();
         };
         check_close(
@@ -279,13 +279,13 @@ TEST_CASE("arithmetic: special values") {
                     {-1e-25f, -1e-20f, -1e35f, -1e-30f});
         const auto of_number = [](const Tensor<>& b, const Tensor<>& dy) {
             const Variable<> x = leaf(b);
-            (1e-30f / x).backward({.seed = dy});
+            (1e-30f / x).backward({.gradient = dy});
             return x.grad();
         };
         check_close(of_number({1e-30f, 1e-30f, -1e-30f}, {1, 0, 1e-5f}), {-1e30f, -0.0f, -1e25f});
         check_close(gradient([](const auto& x) { return 1e20f / x; }, {1e20f}), {-1e-20f});
         const Variable<> x = leaf({3e38f});
-        square(x).backward({.seed = Tensor<>{0.25f}});
+        square(x).backward({.gradient = Tensor<>{0.25f}});
         check_close(x.grad(), {1.5e38f});
     }
     SECTION("the gradient of expm1 keeps its digits where the result is nearly -1") {
@@ -298,12 +298,12 @@ TEST_CASE("arithmetic: special values") {
     SECTION("ties of maximum and minimum share the gradient") {
         for (const auto& op : {maximum<float>, minimum<float>}) {
             const Variable<> a = leaf({1, -2, infinity}), b = leaf({1, -2, infinity});
-            op(a, b).backward({.seed = Tensor<>{1, 3, 5}});
+            op(a, b).backward({.gradient = Tensor<>{1, 3, 5}});
             check_numbers(a.grad(), {0.5f, 1.5f, 2.5f});
             check_numbers(b.grad(), {0.5f, 1.5f, 2.5f});
         }
         const Variable<> x = leaf({1, 2});
-        maximum(x, x).backward({.seed = ones({2})});
+        maximum(x, x).backward({.gradient = ones({2})});
         check_numbers(x.grad(), {1, 1});
     }
     SECTION("maximum and minimum keep NaN from either side") {
@@ -313,7 +313,7 @@ TEST_CASE("arithmetic: special values") {
     SECTION("maximum and minimum: both operands get the gradient of NaN") {
         for (const auto& op : {maximum<float>, minimum<float>}) {
             const Variable<> a = leaf({NaN, 1, NaN}), b = leaf({1, NaN, NaN});
-            op(a, b).backward({.seed = Tensor<>{2, 3, 5}});
+            op(a, b).backward({.gradient = Tensor<>{2, 3, 5}});
             check_numbers(a.grad(), {2, 3, 5});
             check_numbers(b.grad(), {2, 3, 5});
         }
@@ -328,7 +328,7 @@ TEST_CASE("arithmetic: special values") {
         const Variable<> x = leaf({0, 4});
         const Variable<> y = where(x.value() > 0.0f, x, Variable<>(Tensor<>{NaN, NaN}));
         check_numbers(y.value(), {NaN, 4});
-        y.backward({.seed = Tensor<>{NaN, 2}});
+        y.backward({.gradient = Tensor<>{NaN, 2}});
         check_numbers(x.grad(), {0, 2});
     }
 }

@@ -79,7 +79,7 @@ TEST_CASE("dropout: the gradient goes where the value went") {
     Generator generator(5);
     const Variable<> x = leaf(full({1000}, 3));
     const Variable<> y = dropout(x, 0.25, generator);
-    y.backward({.seed = full({1000}, 3)});
+    y.backward({.gradient = full({1000}, 3)});
     CHECK(x.grad() == y.value());
     CHECK(y.value().data()[0] + y.value().data()[1] + y.value().data()[2] > 0);
 }

@@ -71,7 +71,7 @@ TEST_CASE("index_select takes positions and adds up the gradients of repeated on
     CHECK(index_select(counted({3, 2}), 0, {2, 2, 0}).value() == Tensor<>{{4, 5}, {4, 5}, {0, 1}});
     CHECK(index_select(counted({2, 3}), 1, {2, 0}).value() == Tensor<>{{2, 0}, {5, 3}});
     Variable<> x(Tensor<>{1, 2, 3}, {.requires_grad = true});
-    index_select(x, 0, {2, 2, 0}).backward({.seed = Tensor<>{1, 10, 100}});
+    index_select(x, 0, {2, 2, 0}).backward({.gradient = Tensor<>{1, 10, 100}});
     CHECK(x.grad() == Tensor<>{100, 0, 11});
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("gather takes one element for each index") {
     CHECK(gather(counted({2, 3}), 0, {{1, 0, 1}}).value() == Tensor<>{{3, 1, 5}});
     CHECK(gather(counted({2, 3}), 1, {{1, 1, 1, 0}}).value() == Tensor<>{{1, 1, 1, 0}});
     Variable<> x(Tensor<>{{1, 2}, {3, 4}}, {.requires_grad = true});
-    gather(x, 1, {{0, 0, 1}, {1, 1, 1}}).backward({.seed = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
+    gather(x, 1, {{0, 0, 1}, {1, 1, 1}}).backward({.gradient = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
     CHECK(x.grad() == Tensor<>{{3, 3}, {0, 15}});
 }
 

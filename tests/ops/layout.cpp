@@ -178,7 +178,7 @@ TEST_CASE("broadcast_to stretches axes of size 1") {
     CHECK(broadcast_to(counted({2, 1}), {2, 3}).value() == Tensor<>{{0, 0, 0}, {1, 1, 1}});
     CHECK(broadcast_to(counted({3}), {2, 3}).value() == Tensor<>{{0, 1, 2}, {0, 1, 2}});
     Variable<> x(Tensor<>{{1}, {2}}, {.requires_grad = true});
-    broadcast_to(x, {2, 3}).backward({.seed = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
+    broadcast_to(x, {2, 3}).backward({.gradient = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
     CHECK(x.grad() == Tensor<>{{6}, {15}});
     const char* const rule = "broadcast_to: only axes of size 1 stretch, and new axes go in front: got ";
     CHECK_THROWS_MATCHES(broadcast_to(counted({2, 3}), {2, 4}), ShapeError,
@@ -195,7 +195,7 @@ TEST_CASE("repeat puts copies one after another") {
     CHECK(repeat(counted({2}), {2, 1}).value() == Tensor<>{{0, 1}, {0, 1}});
     CHECK(repeat(counted({2, 3}), {0, 1}).shape() == Shape{0, 3});
     Variable<> x(Tensor<>{1, 2}, {.requires_grad = true});
-    repeat(x, {2, 2}).backward({.seed = Tensor<>{{1, 2, 3, 4}, {5, 6, 7, 8}}});
+    repeat(x, {2, 2}).backward({.gradient = Tensor<>{{1, 2, 3, 4}, {5, 6, 7, 8}}});
     CHECK(x.grad() == Tensor<>{16, 20});
     CHECK_THROWS_MATCHES(repeat(counted({2, 3}), {2}), ShapeError,
                          Message("repeat: needs a count for every axis: got [2, 3] and [2]"));

@@ -126,7 +126,7 @@ TEST_CASE("reduce: gradients by hand") {
                   1e-6f);
 
     const Variable<> x = leaf(example);  // every number of the result spreads over its own axis
-    sum(x, 1).backward({.seed = Tensor<>{10, 20}});
+    sum(x, 1).backward({.gradient = Tensor<>{10, 20}});
     check_numbers(x.grad(), {{10, 10, 10}, {20, 20, 20}});
 }
 
@@ -209,7 +209,7 @@ TEST_CASE("reduce: the gradient of logsumexp at infinities is a limit") {
     using D = Dual<double>;
     const D inf(static_cast<double>(infinity), 0);
     Variable<D> v(Tensor<D>{{-inf, -inf}, {inf, D(3, 1)}}, {.requires_grad = true});
-    logsumexp(v, 1).backward({.seed = ones<D>({2})});
+    logsumexp(v, 1).backward({.gradient = ones<D>({2})});
     for (const Index column : {0, 1}) CHECK(v.grad()(0, column).value == 0);
     CHECK(v.grad()(1, 0).value == 1);
     CHECK(v.grad()(1, 1).value == 0);
@@ -288,7 +288,7 @@ TEST_CASE("reduce: long sums keep their digits") {
     // Terms that cancel: the error is small against the sum of their sizes.
     CHECK(std::abs(static_cast<double>(sum(leaf(some - 0.5f)).item()) - around) < 1e-7 * 0.25 * 1'280'000);
     Variable<> bias = leaf(zeros({7}));
-    (leaf(zeros({1'000'000, 7})) + bias).backward({.seed = full({1'000'000, 7}, tenth)});
+    (leaf(zeros({1'000'000, 7})) + bias).backward({.gradient = full({1'000'000, 7}, tenth)});
     CHECK(error_of(bias.grad()(6), 1e6 * static_cast<double>(tenth)) < 1e-6);
 }
 

@@ -65,7 +65,7 @@ TEST_CASE("pytorch: conv2d with max_pool2d and relu") {
         Inputs<T> inputs(c);
         const Variable<T> x = inputs["x"], weight = inputs["weight"];
         const Conv2dOptions o{.stride = c.pair<Size2>("stride"), .padding = c.pair<Padding2>("padding")};
-        const MaxPool2dOptions pool{.kernel = c.pair<Size2>("window"),
+        const MaxPool2dOptions pool{.kernel_size = c.pair<Size2>("window"),
                                     .stride = c.pair<Size2>("pool_stride")};
         const auto conv = [&] {
             return c.has("bias") ? conv2d(x, weight, inputs["bias"], o) : conv2d(x, weight, o);
@@ -80,7 +80,7 @@ TEST_CASE("pytorch: max_pool2d") {
         Tensor<T> x = c.input<T>("x");
         if (c.flag("coarse"))
             for (T& value : x.mutable_values()) value = std::floor(2 * value);
-        inputs.check(max_pool2d(inputs.add("x", x), {.kernel = c.pair<Size2>("kernel"),
+        inputs.check(max_pool2d(inputs.add("x", x), {.kernel_size = c.pair<Size2>("kernel"),
                                                      .stride = c.pair<Size2>("stride"),
                                                      .padding = c.pair<Size2>("padding"),
                                                      .dilation = c.pair<Size2>("dilation"),
@@ -90,7 +90,7 @@ TEST_CASE("pytorch: max_pool2d") {
 
 TEST_CASE("pytorch: avg_pool2d") {
     check_unary("avg_pool2d", [](const auto& x, const Case& c) {
-        return avg_pool2d(x, {.kernel = c.pair<Size2>("kernel"),
+        return avg_pool2d(x, {.kernel_size = c.pair<Size2>("kernel"),
                               .stride = c.pair<Size2>("stride"),
                               .padding = c.pair<Size2>("padding"),
                               .ceil_mode = c.flag("ceil_mode"),

@@ -29,10 +29,10 @@ inline const Bf16Backend emulated{"emulated",
                                   true,
                                   [] {
                                       emulate_tile_instructions();
-                                      gradus::kernels::detail::AmxTiles::configure();
+                                      gradus::simd::AmxTiles::configure();
                                   },
-                                  gradus::kernels::detail::AmxTiles::release,
-                                  gradus::kernels::detail::multiply_tiles<gradus::kernels::detail::AmxTiles>,
+                                  gradus::simd::AmxTiles::release,
+                                  gradus::kernels::detail::multiply_tiles<gradus::simd::AmxTiles>,
                                   gradus::kernels::detail::pack_bf16_blocks<round_block, round_block>};
 #endif
 
@@ -40,12 +40,12 @@ inline const Bf16Backend emulated{"emulated",
 inline std::vector<Bf16Backend> all() {
     std::vector<Bf16Backend> backends{model};
 #if defined(__x86_64__)
-    if (gradus::simd::isa() == gradus::simd::Isa::avx512 && __builtin_cpu_supports("avx512bf16")) {
+    if (gradus::simd::isa() == gradus::simd::Isa::avx512 && gradus::simd::has_avx512_bf16()) {
         backends.push_back(gradus::kernels::detail::avx512_bf16_backend);
         backends.back().split_is_faster = true;
     }
 #if defined(__linux__)
-    if (gradus::kernels::detail::may_use_amx())
+    if (gradus::simd::AmxTiles::usable())
         backends.push_back(gradus::kernels::detail::amx_backend);
     else
         backends.push_back(emulated);

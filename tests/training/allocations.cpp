@@ -58,18 +58,18 @@ struct Mlp {
 };
 
 struct Cnn {
-    nn::Conv2d<> conv1{1, 16, {.kernel = 5}}, conv2{16, 32, {.kernel = 5}};
+    nn::Conv2d<> conv1{1, 16, {.kernel_size = 5}}, conv2{16, 32, {.kernel_size = 5}};
     nn::Linear<> fc1{128, 100}, fc2{100, 10};
 
     Variable<> operator()(Variable<> x) const {
-        x = relu(max_pool2d(conv1(x), {.kernel = 2}));
-        x = relu(max_pool2d(conv2(x), {.kernel = 2}));
+        x = relu(max_pool2d(conv1(x), {.kernel_size = 2}));
+        x = relu(max_pool2d(conv2(x), {.kernel_size = 2}));
         return fc2(relu(fc1(flatten(x))));
     }
 };
 
 struct SmallResNet {
-    nn::Conv2d<> conv1{1, 16, {.kernel = 3, .padding = 1, .bias = false}};
+    nn::Conv2d<> conv1{1, 16, {.kernel_size = 3, .padding = 1, .bias = false}};
     nn::BatchNorm2d<> bn1{16};
     BasicBlock<> block1{16, 16}, block2{16, 32, 2};
     nn::Linear<> fc{32, 10};
@@ -117,7 +117,7 @@ TEST_CASE("allocations: the counter counts", "[training]") {
     if (!GRADUS_TEST_COUNTS) return;
     const int before = allocations;
     ::operator delete(::operator new(5));
-    detail::BlockCache::give(detail::BlockCache::take(1 << 29), 1 << 29);  // larger than what is recycled
+    detail::BlockCache::deallocate(detail::BlockCache::allocate(1 << 29), 1 << 29);  // larger than what is recycled
     CHECK(allocations - before == 2);
 }
 

@@ -13,7 +13,7 @@ using namespace gradus;
 namespace {
 
 struct Net {
-    nn::Conv2d<> conv{16, 32, {.kernel = 3, .padding = 1}};
+    nn::Conv2d<> conv{16, 32, {.kernel_size = 3, .padding = 1}};
     nn::Linear<> fc1{32 * 4 * 4, 48}, fc2{48, 10};
     Variable<> operator()(const Variable<>& x) const { return fc2(relu(fc1(flatten(relu(conv(x)))))); }
 };
@@ -76,7 +76,7 @@ TEST_CASE("precision: training curves are alike", "[training]") {
 
 #if defined(__x86_64__) && defined(__linux__)
 TEST_CASE("precision: training with the instructions of AMX is bit-equal to their model", "[training]") {
-    if (kernels::detail::may_use_amx()) return;  // hardware may add in another order
+    if (simd::AmxTiles::usable()) return;  // hardware may add in another order
     for (const char* const precision : {"medium", "high"})
         CHECK(losses(bf16_backends::emulated, precision) == losses(bf16_backends::model, precision));
 }

@@ -30,7 +30,7 @@ struct Operands {
 
     explicit Operands(const ConvGeometry& s)
         : x(whole_numbers<float>({s.batch, s.groups * s.in, s.image.height, s.image.width}, 1)),
-          padded(kernels::pad_images(s, x)),
+          padded(kernels::pad_images(kernels::ConvPlan<float>(s), x)),
           w(whole_numbers<float>(s.weight_shape(), 2)),
           bias(whole_numbers<float>({s.groups * s.out}, 3)),
           dy(whole_numbers<float>(s.y_shape(), 4)) {}
@@ -45,9 +45,10 @@ struct Operands {
             return result;
         };
         Tensor<double> y = Tensor<double>::uninitialized(s.y_shape());
-        kernels::conv2d(s, wide(padded), wide(w), wide(bias).data(), y.mutable_data());
-        return {whole(y), whole(kernels::conv2d_backward_input(s, wide(dy), wide(w))),
-                whole(kernels::conv2d_backward_weight(s, wide(padded), wide(dy)))};
+        const kernels::ConvPlan<double> plan(s);
+        kernels::conv2d(plan, wide(padded), wide(w), wide(bias).data(), y.mutable_data());
+        return {whole(y), whole(kernels::conv2d_backward_input(plan, wide(dy), wide(w))),
+                whole(kernels::conv2d_backward_weight(plan, wide(padded), wide(dy)))};
     }
     Results with(const Bf16Plan& plan, const ConvGeometry& s) const {
         Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_backward_input_bf16(plan, s, dy, w),
@@ -129,21 +130,23 @@ TEST_CASE("bf16 convolutions: the same bits for every number of threads") {
     set_num_threads(before);
 }
 
-TEST_CASE("bf16 convolutions: the plan") {
+TEST_CASE("bf16 convolutions: a plan keeps the backend and the precision of its making") {
     const Size2 one{1, 1};
-    const kernels::ScopedBf16Backend scope(bf16_backends::model);
-    const auto backend = [&](Index groups, Index in, Index out) {
-        return kernels::detail::conv2d_bf16_plan(
-                   sizes(4, groups, in, out, {16, 16}, {3, 3}, one, one, one, one))
-            .backend;
-    };
-    CHECK(backend(1, 16, 16) == nullptr);
+    const ConvGeometry s = sizes(4, 1, 16, 20, {16, 16}, {3, 3}, one, one, one, one);
+    const Operands operands(s);
+    Bf16Backend backend = bf16_backends::model;
+    backend.split_is_faster = true;  // faster than Winograd's algorithm
+    const kernels::ScopedBf16Backend scope(backend);
+    CHECK(kernels::ConvPlan<float>(s).algorithms.y == kernels::ConvAlgorithm::winograd);
     set_float32_matmul_precision("medium");
-    CHECK(backend(1, 16, 16) == &bf16_backends::model);
-    CHECK(backend(4, 16, 16) == &bf16_backends::model);
-    CHECK(backend(1, 3, 64) == &bf16_backends::model);
-    CHECK(backend(1, 64, 3) == nullptr);  // fewer channels than a tile has rows
-    CHECK(backend(1, 1, 16) == nullptr);
-    CHECK(backend(16, 1, 1) == nullptr);
+    const kernels::ConvPlan<float> plan(s);
+    CHECK(plan.algorithms.y == kernels::ConvAlgorithm::bf16);
+    CHECK(kernels::ConvPlan<double>(s).algorithms.y == kernels::ConvAlgorithm::winograd);
     set_float32_matmul_precision("highest");
+    const Results r = operands.with(bf16_backends::plan(backend, false), s);
+    Tensor<> y = Tensor<>::uninitialized(s.y_shape());
+    kernels::conv2d(plan, operands.padded, operands.w, operands.bias.data(), y.mutable_data());
+    CHECK(y == r.y);
+    CHECK(kernels::conv2d_backward_input(plan, operands.dy, operands.w) == r.dx);
+    CHECK(kernels::conv2d_backward_weight(plan, operands.padded, operands.dy) == r.dw);
 }

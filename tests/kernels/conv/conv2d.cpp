@@ -59,11 +59,12 @@ void check_exact(const ConvGeometry& s) {
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));
-        const Tensor<T> padded = kernels::pad_images(s, x);
+        const kernels::ConvPlan<T> plan(s);
+        const Tensor<T> padded = kernels::pad_images(plan, x);
         Tensor<T> result = Tensor<T>::uninitialized(s.y_shape());
-        kernels::conv2d(s, padded, w, bias.data(), result.mutable_data());
+        kernels::conv2d(plan, padded, w, bias.data(), result.mutable_data());
         CHECK(result == y);
-        CHECK(kernels::conv2d_backward_input(s, dy, w) == dx);
+        CHECK(kernels::conv2d_backward_input(plan, dy, w) == dx);
         if (dx.numel() > 0 && s.out > 0) {  // both ways, whichever is faster
             Tensor<T> gathered = full<T>(dx.shape(), T(7)), spread = full<T>(dx.shape(), T(7));
             kernels::detail::conv2d_dx_packed(s, dy, w, gathered.mutable_data());
@@ -71,7 +72,7 @@ void check_exact(const ConvGeometry& s) {
             CHECK(gathered == dx);
             CHECK(spread == dx);
         }
-        CHECK(kernels::conv2d_backward_weight(s, padded, dy) == dw);
+        CHECK(kernels::conv2d_backward_weight(plan, padded, dy) == dw);
     }
 }
 

@@ -49,9 +49,9 @@ TEST_CASE("amx: tiles are released after use") {
 
 #if defined(__x86_64__) && defined(__linux__)
 TEST_CASE("amx: the instructions") {
-    const bool in_hardware = kernels::detail::may_use_amx();
+    const bool in_hardware = simd::AmxTiles::usable();
     if (!in_hardware) bf16_backends::emulate_tile_instructions();
-    CHECK(tiles_are_right<kernels::detail::AmxTiles>());
+    CHECK(tiles_are_right<simd::AmxTiles>());
     if (in_hardware && simd::isa() == simd::Isa::avx512)
         CHECK(kernels::bf16_backend()->name == std::string("amx"));
 }

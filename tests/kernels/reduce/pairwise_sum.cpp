@@ -16,7 +16,7 @@
 using namespace gradus;
 using convolution::sizes;
 using kernels::ConvGeometry;
-using kernels::ConvPoolSizes;
+using kernels::ConvPoolGeometry;
 using kernels::MatrixRef;
 
 namespace {
@@ -143,7 +143,7 @@ TEST_CASE("long sums: gradients of weights over a million pixels") {
         const long double exact = weight_gradient(s, x, dy, o, c, ky, 0);
         for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
             const simd::ScopedIsa scope(isa);
-            const Tensor<> dw = kernels::conv2d_backward_weight(s, x, dy);
+            const Tensor<> dw = kernels::conv2d_backward_weight(kernels::ConvPlan<float>(s), x, dy);
             CHECK(relative_error(dw(o, c, ky, 0), exact) < bound);
         }
     }
@@ -151,7 +151,8 @@ TEST_CASE("long sums: gradients of weights over a million pixels") {
 
 TEST_CASE("long sums: a constant image") {  // whose rounding errors are all the same
     const ConvGeometry s = convolution_of(1, 1, 1, 1, {5002, 5002}, 3, 1);
-    const Tensor<> dw = kernels::conv2d_backward_weight(s, full({1, 1, 5002, 5002}, 0.1f), ones(s.y_shape()));
+    const Tensor<> dw = kernels::conv2d_backward_weight(kernels::ConvPlan<float>(s),
+                                                        full({1, 1, 5002, 5002}, 0.1f), ones(s.y_shape()));
     for (const float value : dw.values())
         CHECK(relative_error(value, 25e6L * static_cast<long double>(0.1f)) < 5 * bound);
 }
@@ -163,9 +164,10 @@ TEST_CASE("long sums: windows of a million pixels") {
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
         float y, planes[2];
-        kernels::conv2d<float>(s, x, w, nullptr, &y);
+        kernels::conv2d<float>(kernels::ConvPlan<float>(s), x, w, nullptr, &y);
         CHECK(relative_error(y, dot(x.data(), w.data(), 2 * many)) < bound);
-        kernels::conv2d<float>(depthwise, x, w.reshape({2, 1, 1000, 1280}), nullptr, planes);
+        kernels::conv2d<float>(kernels::ConvPlan<float>(depthwise), x, w.reshape({2, 1, 1000, 1280}), nullptr,
+                               planes);
         for (Index p = 0; p < 2; ++p)
             CHECK(relative_error(planes[p], dot(x.data() + p * many, w.data() + p * many, many)) < bound);
     }
@@ -179,7 +181,8 @@ TEST_CASE("long sums: input gradients of a hundred thousand channels") {
         exact += static_cast<long double>(dy.data()[o]) * static_cast<long double>(w(o, 1, 0, 1));
     for (const simd::Isa isa : all_isas) {
         const simd::ScopedIsa scope(isa);
-        CHECK(relative_error(kernels::conv2d_backward_input(s, dy, w)(0, 1, 0, 1), exact) < bound);
+        CHECK(relative_error(kernels::conv2d_backward_input(kernels::ConvPlan<float>(s), dy, w)(0, 1, 0, 1),
+                             exact) < bound);
     }
 }
 
@@ -188,7 +191,7 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
                                   convolution_of(20000, 1, 1, 2, {14, 14}, 3, 1),     // of many images
                                   convolution_of(1, 1, 8, 2, {1602, 1602}, 3, 1)}) {  // lists of patches
         INFO("batch " << c.batch << ", channels " << c.in);
-        const ConvPoolSizes s{c, {2, 2}, false};
+        const ConvPoolGeometry s{c, {2, 2}, false};
         const Tensor<> x = uniform({c.batch, c.in, c.image.height, c.image.width}, 1);
         const Tensor<> dy = uniform(s.y_shape(), 2);
         const Tensor<std::uint8_t> codes = zeros<std::uint8_t>(s.y_shape());  // the first pixel always wins
@@ -202,7 +205,8 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
                 }
         for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
             const simd::ScopedIsa scope(isa);
-            const auto [dw, db] = kernels::conv_pool_dparameters(s, dy, codes, x, {true, true});
+            const auto [dw, db] =
+                kernels::conv_pool_dparameters(kernels::ConvPoolPlan<float>(s), dy, codes, x, {true, true});
             CHECK(relative_error(dw(1, c.in - 1, 2, 1), exact) < bound);
             CHECK(relative_error(db(1), sum) < bound);
             CHECK(relative_error(kernels::conv_pool_dbias(s, dy, codes)(1), sum) < bound);

@@ -5,7 +5,6 @@
 
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/conv/stride_phases.hpp"
-#include "gradus/kernels/conv/winograd.hpp"
 #include "gradus/kernels/gemm/bf16_gemm.hpp"
 
 // Convolutions of bfloat16 numbers with sums in float. Each is a product whose rows are channels, so that the
@@ -23,13 +22,6 @@ inline OffsetGenerator tap_generator(const ConvGeometry& s) {
 /// Channels of [.., channels, area] from `start` on.
 inline OffsetGenerator channel_offsets(Index start, Index channels, Index area) {
     return {1, std::max<Index>(1, channels), start, 0, 0, area};
-}
-
-/// How to compute this convolution: each group is a product by itself. Winograd's algorithm in float is
-/// faster than a backend on which splitting is slower than float.
-inline Bf16Plan conv2d_bf16_plan(const ConvGeometry& s) {
-    const Bf16Plan plan = bf16_plan(s.out, s.batch * s.result.area(), s.taps());
-    return plan && !plan.backend->split_is_faster && winograd::pays<float>(s) ? Bf16Plan{} : plan;
 }
 
 /// y as kernels::conv2d.

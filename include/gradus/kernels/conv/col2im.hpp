@@ -63,20 +63,13 @@ struct Interleave {
     template <int Bytes>
     GRADUS_INLINE static void run(const T* a, const T* b, Index n, T* out) {
         using Vec = simd::VecOf<T, Bytes>;
-        constexpr auto lanes = std::make_integer_sequence<int, Vec::size>();
         Index i = 0;
         for (; i + 2 * Vec::size <= n; i += 2 * Vec::size) {
             const Vec even = Vec::load(a + i / 2), odd = Vec::load(b + i / 2);
-            zip<0>(even, odd, lanes).store(out + i);
-            zip<Vec::size / 2>(even, odd, lanes).store(out + i + Vec::size);
+            simd::zip_lower(even, odd).store(out + i);
+            simd::zip_upper(even, odd).store(out + i + Vec::size);
         }
         for (; i < n; ++i) out[i] = i % 2 == 0 ? a[i / 2] : b[i / 2];
-    }
-
-    template <int First, class Vec, int... Lane>
-    GRADUS_INLINE static Vec zip(const Vec& a, const Vec& b, std::integer_sequence<int, Lane...>) {
-        return Vec::wrap(
-            __builtin_shufflevector(a.v, b.v, (First + Lane / 2 + (Lane % 2 ? Vec::size : 0))...));
     }
 };
 
@@ -105,15 +98,6 @@ struct SpreadWindows {
                     number * phase.area() + y / s.stride.height * phase.width + x / s.stride.width;
             }
         return result;
-    }
-
-    /// Whether this is faster than GatheredProduct, as far as measured: that fills its lanes with input
-    /// channels, if there are enough of them, and finds few taps in each phase. This one adds up the more
-    /// products in registers, the more output channels there are.
-    static bool pays(const ConvGeometry& s) {
-        if (s.batch * s.in * s.out == 0 || s.kernel.area() > run_terms) return false;  // one run per pixel
-        const bool few = s.in < tile_sizes<T>().columns && s.out >= 2 * s.in;
-        return few || (s.stride != Size2(1) && s.kernel != Size2(1) && s.out >= 16);
     }
 
     void run(const T* dy, const T* weight, T* dx) const {

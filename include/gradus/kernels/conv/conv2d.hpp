@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "gradus/kernels/conv/bf16.hpp"
+#include "gradus/kernels/conv/choose.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
 #include "gradus/kernels/conv/depthwise.hpp"
 #include "gradus/kernels/conv/implicit_gemm.hpp"
@@ -126,15 +127,12 @@ void conv2d_dw_winograd(const ConvGeometry& s, const Tensor<T>& padded, const Te
         if (marks[static_cast<std::size_t>(g)]) conv2d_dw_packed(s, padded, dy, g, dweight);
 }
 
-template <class T>
-inline constexpr bool has_vectors = std::is_same_v<T, float> || std::is_same_v<T, double>;
-
 }  // namespace detail
 
-/// x with the zeros around it that the convolution reads, unless that adds them itself.
+/// x with the zeros around it that kernels read.
 template <class T>
-Tensor<T> pad_images(const ConvGeometry& s, const Tensor<T>& x) {
-    if (s.padded == s.image || (detail::has_vectors<T> && detail::is_depthwise(s))) return x;
+Tensor<T> pad_images(const ConvPlan<T>& s, const Tensor<T>& x) {
+    if (s.padded == s.image || !s.algorithms.reads_padded()) return x;
     const Index before[] = {0, 0, s.before.height, s.before.width};
     return pad<T>(x, {s.batch, s.groups * s.in, s.padded.height, s.padded.width}, before, T(0));
 }
@@ -142,26 +140,31 @@ Tensor<T> pad_images(const ConvGeometry& s, const Tensor<T>& x) {
 /// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation, j · stride + kx · dilation] w[o, c, ky,
 /// kx], x as from pad_images, bias may be null.
 template <class T>
-void conv2d(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
-    if constexpr (detail::has_vectors<T>)
-        if (detail::is_depthwise(s))
-            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
-    if constexpr (std::is_same_v<T, float>)
-        if (const detail::Bf16Plan plan = detail::conv2d_bf16_plan(s))
-            return detail::conv2d_bf16(plan, s, padded.data(), weight.data(), bias, y);
+void conv2d(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
     if constexpr (detail::has_vectors<T>) {
-        if (detail::winograd::pays<T>(s))
-            return detail::conv2d_marked(
-                s, detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y}), padded, weight,
-                bias, y);
-        if constexpr (std::is_same_v<T, float>)
-            if (detail::RowWinograd<T>::suits(s))
-                return detail::conv2d_marked(
-                    s, detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y), padded,
-                    weight, bias, y);
-        if (detail::Pointwise<T>::suits(s))
-            return detail::Pointwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
-        if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
+        const T *const x = padded.data(), *const w = weight.data();
+        constexpr bool is_float = std::is_same_v<T, float>;
+        switch (s.algorithms.y) {
+            case ConvAlgorithm::depthwise:
+                return detail::Depthwise<T>{s}.forward(x, w, bias, y);
+            case ConvAlgorithm::bf16:
+                if constexpr (is_float) detail::conv2d_bf16(s.bf16, s, x, w, bias, y);
+                return;
+            case ConvAlgorithm::winograd:
+                return detail::conv2d_marked(s, detail::winograd::forward<T>(s, x, w, bias, {y}), padded,
+                                             weight, bias, y);
+            case ConvAlgorithm::winograd_1d:
+                if constexpr (is_float)
+                    detail::conv2d_marked(s, detail::RowWinograd<T>(s).forward(x, w, bias, y), padded, weight,
+                                          bias, y);
+                return;
+            case ConvAlgorithm::pointwise:
+                return detail::Pointwise<T>{s}.forward(x, w, bias, y);
+            case ConvAlgorithm::implicit_gemm:
+                return detail::conv2d_packed(s, padded, weight, bias, y);
+            default:
+                break;
+        }
     }
     for (Index i = 0; i < s.y_shape().numel(); ++i)
         y[i] = bias ? bias[i / s.result.area() % (s.groups * s.out)] : T(0);
@@ -171,23 +174,29 @@ void conv2d(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& wei
 
 /// The gradient of x: dy spread over the windows.
 template <class T>
-Tensor<T> conv2d_backward_input(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight) {
+Tensor<T> conv2d_backward_input(const ConvPlan<T>& s, const Tensor<T>& dy, const Tensor<T>& weight) {
     if constexpr (std::is_same_v<T, float>)
-        if (const detail::Bf16Plan plan = detail::conv2d_bf16_plan(s))
-            return detail::conv2d_backward_input_bf16(plan, s, dy, weight);
+        if (s.algorithms.dx == ConvAlgorithm::bf16)
+            return detail::conv2d_backward_input_bf16(s.bf16, s, dy, weight);
     if constexpr (detail::has_vectors<T>) {
-        Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
+        Tensor<T> dx = Tensor<T>::uninitialized(s.x_shape());
         T* const out = dx.mutable_data();
-        if (detail::is_depthwise(s))
-            detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
-        else if (detail::winograd::pays<T>(s))
-            detail::conv2d_dx_winograd(s, dy, weight, out);
-        else if (detail::Pointwise<T>::suits(s))
-            detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
-        else if (detail::SpreadWindows<T>::pays(s))
-            detail::SpreadWindows<T>{s}.run(dy.data(), weight.data(), out);
-        else
-            detail::conv2d_dx_packed(s, dy, weight, out);
+        switch (s.algorithms.dx) {
+            case ConvAlgorithm::depthwise:
+                detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
+                break;
+            case ConvAlgorithm::winograd:
+                detail::conv2d_dx_winograd(s, dy, weight, out);
+                break;
+            case ConvAlgorithm::pointwise:
+                detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
+                break;
+            case ConvAlgorithm::col2im:
+                detail::SpreadWindows<T>{s}.run(dy.data(), weight.data(), out);
+                break;
+            default:
+                detail::conv2d_dx_packed(s, dy, weight, out);
+        }
         return dx;
     }
     Tensor<T> padded = zeros<T>({s.batch, s.groups * s.in, s.padded.height, s.padded.width});
@@ -196,34 +205,39 @@ Tensor<T> conv2d_backward_input(const ConvGeometry& s, const Tensor<T>& dy, cons
         s, [&](Index to, Index from, Index w) { out[from] = out[from] + dy.data()[to] * weight.data()[w]; });
     if (s.padded == s.image) return padded;
     const Index before[] = {0, 0, s.before.height, s.before.width};
-    return crop<T>(padded, {s.batch, s.groups * s.in, s.image.height, s.image.width}, before);
+    return crop<T>(padded, s.x_shape(), before);
 }
 
 /// The gradient of the weight.
 template <class T>
-Tensor<T> conv2d_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy) {
+Tensor<T> conv2d_backward_weight(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& dy) {
     if constexpr (std::is_same_v<T, float>)
-        if (const detail::Bf16Plan plan = detail::conv2d_bf16_plan(s); plan && !detail::is_depthwise(s))
-            return detail::conv2d_backward_weight_bf16(plan, s, padded, dy);
-    if constexpr (detail::has_vectors<T>) {
-        Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+        if (s.algorithms.dw == ConvAlgorithm::bf16)
+            return detail::conv2d_backward_weight_bf16(s.bf16, s, padded, dy);
+    if (s.algorithms.dw == ConvAlgorithm::definition) {
+        Tensor<T> dweight = zeros<T>(s.weight_shape());
         T* const out = dweight.mutable_data();
-        if (s.taps() == 0 || dy.numel() == 0)
-            std::fill_n(out, dweight.numel(), T(0));
-        else if (detail::is_depthwise(s))
-            detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
-        else if (detail::winograd::pays_for_weight<T>(s))
-            detail::conv2d_dw_winograd(s, padded, dy, out);
-        else if (detail::Pointwise<T>::suits_weight(s))
-            detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
-        else
-            detail::conv2d_dw_packed(s, padded, dy, out);
+        detail::for_each_product(
+            s, [&](Index to, Index from, Index w) { out[w] = out[w] + dy.data()[to] * padded.data()[from]; });
         return dweight;
     }
-    Tensor<T> dweight = zeros<T>(s.weight_shape());
-    T* const out = dweight.mutable_data();
-    detail::for_each_product(
-        s, [&](Index to, Index from, Index w) { out[w] = out[w] + dy.data()[to] * padded.data()[from]; });
+    Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+    if constexpr (detail::has_vectors<T>) {
+        T* const out = dweight.mutable_data();
+        switch (s.algorithms.dw) {
+            case ConvAlgorithm::depthwise:
+                detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
+                break;
+            case ConvAlgorithm::winograd:
+                detail::conv2d_dw_winograd(s, padded, dy, out);
+                break;
+            case ConvAlgorithm::pointwise:
+                detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
+                break;
+            default:
+                detail::conv2d_dw_packed(s, padded, dy, out);
+        }
+    }
     return dweight;
 }
 

@@ -17,8 +17,6 @@
 
 namespace gradus::kernels::detail {
 
-inline bool is_depthwise(const ConvGeometry& s) { return s.in == 1 && s.groups > 1 && s.out <= 4; }
-
 /// out[q] = bias + sum over taps of w[tap] * x[q + offsets[tap]].
 template <class T>
 struct FlatCorrelation {

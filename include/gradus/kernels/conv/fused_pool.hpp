@@ -25,7 +25,7 @@ namespace detail {
 /// Forward, one block of cells and one panel of channels at a time.
 template <class T>
 struct ConvPoolForward {
-    const ConvPoolSizes& s;
+    const ConvPoolGeometry& s;
     const T* x;
     const Index* taps;
     const T* panels;
@@ -114,13 +114,13 @@ struct ConvPoolForward {
 
 /// Where Winograd's filtering marked images, the same by way of direct sums.
 template <class T>
-void conv_pool_marked(const ConvPoolSizes& s, const winograd::Marks& marks, const Tensor<T>& padded,
+void conv_pool_marked(const ConvPoolGeometry& s, const winograd::Marks& marks, const Tensor<T>& padded,
                       const Tensor<T>& weight, const T* bias, T* y, std::uint8_t* codes) {
     for_marked(s.conv, marks, [&](const ConvGeometry& one, Index n, Index) {
         const PackedWeight<T> packed(one, weight.data(), bias);
         const Tensor<Index> taps = tap_offsets(one);
         const Index at = n * s.conv.out * s.pooled().area();
-        const ConvPoolSizes sizes{one, s.window, s.relu};
+        const ConvPoolGeometry sizes{one, s.window, s.relu};
         ConvPoolForward<T>{sizes,
                            padded.data() + n * one.in * one.padded.area(),
                            taps.data(),
@@ -137,16 +137,16 @@ void conv_pool_marked(const ConvPoolSizes& s, const winograd::Marks& marks, cons
 /// y = max-pool(conv2d(x)), relu of it if s.relu, and for each number of y the position of the winner in its
 /// window. `padded` as from pad_images.
 template <class T>
-void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y,
-               std::uint8_t* codes) {
+void conv_pool(const ConvPoolPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
+               T* y, std::uint8_t* codes) {
     const auto direct_where = [&](const detail::winograd::Marks& marks) {
         detail::conv_pool_marked(s, marks, padded, weight, bias, y, codes);
     };
-    if (detail::winograd::pays<T>(s.conv))
+    if (s.algorithms.y == ConvAlgorithm::winograd)
         return direct_where(
             detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, codes, &s}));
     if constexpr (std::is_same_v<T, float>)
-        if (detail::RowWinograd<T>::suits(s.conv))
+        if (s.algorithms.y == ConvAlgorithm::winograd_1d)
             return direct_where(
                 detail::RowWinograd<T>(s.conv).forward(padded.data(), weight.data(), bias, y, codes, &s));
     const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
@@ -157,16 +157,15 @@ void conv_pool(const ConvPoolSizes& s, const Tensor<T>& padded, const Tensor<T>&
 
 /// The gradient of x.
 template <class T>
-Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes,
+Tensor<T> conv_pool_dx(const ConvPoolPlan<T>& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes,
                        const Tensor<T>& weight) {
-    Tensor<T> dx =
-        Tensor<T>::uninitialized({s.conv.batch, s.conv.in, s.conv.image.height, s.conv.image.width});
+    Tensor<T> dx = Tensor<T>::uninitialized(s.conv.x_shape());
     T* const out = dx.mutable_data();
-    if (detail::winograd::pays<T>(s.conv)) {
+    if (s.algorithms.dx == ConvAlgorithm::winograd) {
         const detail::winograd::Marks marks =
             detail::winograd::input_gradient<T>(s.conv, {dy.data(), codes.data(), &s}, weight.data(), out);
         detail::for_marked(s.conv, marks, [&](const ConvGeometry& one, Index n, Index) {
-            const ConvPoolSizes sizes{one, s.window, s.relu};
+            const ConvPoolGeometry sizes{one, s.window, s.relu};
             const Index at = n * s.conv.out * s.pooled().area();
             detail::ConvPoolBackward<T>{sizes}.input(weight.data(), dy.data() + at, codes.data() + at,
                                                      out + n * s.conv.in * s.conv.image.area());
@@ -179,7 +178,7 @@ Tensor<T> conv_pool_dx(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor
 
 /// The gradient of the bias: the sum of dy where something won.
 template <class T>
-Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes) {
+Tensor<T> conv_pool_dbias(const ConvPoolGeometry& s, const Tensor<T>& dy, const Tensor<std::uint8_t>& codes) {
     using Int = simd::detail::IntOf<T>;
     const Index cells = s.pooled().area();
     Tensor<T> dbias = zeros<T>({s.conv.out});
@@ -217,11 +216,11 @@ Tensor<T> conv_pool_dbias(const ConvPoolSizes& s, const Tensor<T>& dy, const Ten
 
 /// The gradients of weight and bias.
 template <class T>
-std::array<Tensor<T>, 2> conv_pool_dparameters(const ConvPoolSizes& s, const Tensor<T>& dy,
+std::array<Tensor<T>, 2> conv_pool_dparameters(const ConvPoolPlan<T>& s, const Tensor<T>& dy,
                                                const Tensor<std::uint8_t>& codes, const Tensor<T>& padded,
                                                const std::array<bool, 2>& want) {
     if (dy.numel() == 0) return {zeros<T>(s.conv.weight_shape()), zeros<T>({s.conv.out})};
-    const bool winograd = detail::winograd::pays_for_weight<T>(s.conv);
+    const bool winograd = s.algorithms.dw == ConvAlgorithm::winograd;
     const detail::ConvPoolBackward<T> backward{s};
     const bool both = want[0] && want[1] && !winograd && backward.short_patches();
     std::array<Tensor<T>, 2> result;

@@ -18,7 +18,7 @@ namespace gradus::kernels::detail {
 /// patch is one run of numbers; runs are counted in vectors.
 template <class T>
 struct ConvPoolBackward {
-    const ConvPoolSizes& s;
+    const ConvPoolGeometry& s;
     Index run = s.conv.kernel.width * s.conv.in;  // numbers in a row of a patch
     Index lanes = vector_lanes(run);
     Index run_vectors = (run + lanes - 1) / lanes;

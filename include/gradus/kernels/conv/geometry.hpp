@@ -22,12 +22,13 @@ struct ConvGeometry {
     Size2 before;  // padding above and to the left
 
     Index taps() const { return in * kernel.area(); }
+    Shape x_shape() const { return {batch, groups * in, image.height, image.width}; }
     Shape y_shape() const { return {batch, groups * out, result.height, result.width}; }
     Shape weight_shape() const { return {groups * out, in, kernel.height, kernel.width}; }
 };
 
 /// A convolution of one group without dilation, and the windows that are pooled of its output.
-struct ConvPoolSizes {
+struct ConvPoolGeometry {
     ConvGeometry conv;
     Size2 window;  // at most 16 pixels
     bool relu = false;

@@ -100,8 +100,7 @@ struct ConvTile {
 #pragma GCC unroll 16
                 for (std::size_t i = 0; i < step; ++i)
                     block[i] = first + i < Rows ? sums[first + i][v] : Vec(T(0));
-                PackKernel<T>::template swap_blocks<static_cast<int>(step) / 2, static_cast<int>(step)>(
-                    block);
+                simd::transpose(block);
 #pragma GCC unroll 16
                 for (std::size_t j = 0; j < step; ++j) block[j].store(side + j * (Rows + step) + first);
             }

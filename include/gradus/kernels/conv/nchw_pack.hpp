@@ -35,8 +35,7 @@ struct PackPixels {
                 Vec block[static_cast<std::size_t>(lanes)];
 #pragma GCC unroll 16
                 for (Index j = 0; j < lanes; ++j) block[j] = Vec::load(from + j * step);
-                PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(
-                    block);
+                simd::transpose(block);
 #pragma GCC unroll 16
                 for (Index i = 0; i < lanes; ++i)
                     if (i < rows) block[i].store(pixels + (at + i) * width + v);
@@ -75,7 +74,7 @@ struct ToLanes {
                 Vec v[std::size_t{lanes}];
 #pragma GCC unroll 16
                 for (int j = 0; j < lanes; ++j) v[j] = Vec::load(planes + plane(channel + j) + first);
-                PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
+                simd::transpose(v);
 #pragma GCC unroll 16
                 for (int i = 0; i < lanes; ++i) v[i].store(out + places[i] + channel);
             }
@@ -104,7 +103,7 @@ struct ToPlanes {
                 Vec v[std::size_t{lanes}];
 #pragma GCC unroll 16
                 for (int i = 0; i < lanes; ++i) v[i] = Vec::load(lanes_of + p.places[first + i] + channel);
-                PackKernel<T>::template swap_blocks<lanes / 2, lanes>(v);
+                simd::transpose(v);
 #pragma GCC unroll 16
                 for (int j = 0; j < lanes; ++j)
                     if (j < channels) v[j].store(to + j * p.plane + first);

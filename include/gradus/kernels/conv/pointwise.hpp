@@ -23,18 +23,9 @@ struct EveryOther {
         using Vec = simd::VecOf<T, Bytes>;
         for (Index i = 0; i < rows; ++i, x += step, out += n) {
             Index j = 0;
-            for (; j + Vec::size <= n; j += Vec::size)
-                even_then_odd(Vec::load(x + 2 * j), Vec::load(x + 2 * j + Vec::size - 1),
-                              std::make_integer_sequence<int, Vec::size>())
-                    .store(out + j);
+            for (; j + Vec::size <= n; j += Vec::size) simd::load_every_other<Vec>(x + 2 * j).store(out + j);
             for (; j < n; ++j) out[j] = x[2 * j];
         }
-    }
-
-    template <class Vec, int... Lane>
-    GRADUS_INLINE static Vec even_then_odd(const Vec& a, const Vec& b, std::integer_sequence<int, Lane...>) {
-        return Vec::wrap(
-            __builtin_shufflevector(a.v, b.v, (2 * Lane < Vec::size ? 2 * Lane : 2 * Lane + 1)...));
     }
 };
 
@@ -43,15 +34,6 @@ struct Pointwise {
     const ConvGeometry& s;
     Index pixels = s.result.area(), count = s.batch * s.groups;
     Index multiplications = pixels * s.in * s.out;  // of an image and group
-
-    /// Whether the result has the pixels of the image, and they fill tiles.
-    static bool suits(const ConvGeometry& s) {
-        return s.result == s.image && s.padded == s.image && suits_weight(s) && s.kernel == s.stride;
-    }
-    /// The same for the gradient of the weight, which may leave out pixels.
-    static bool suits_weight(const ConvGeometry& s) {
-        return s.kernel == Size2(1) && s.in > 0 && s.out > 0 && s.result.area() >= 64;
-    }
 
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
         const Index width = tile_sizes<T>().columns;

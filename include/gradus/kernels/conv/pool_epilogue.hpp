@@ -78,7 +78,7 @@ struct PooledCells {
         Vec block[static_cast<std::size_t>(lanes)];
 #pragma GCC unroll 16
         for (Index i = 0; i < lanes; ++i) block[i] = Vec::load(from + (i < count ? i : 0) * width);
-        PackKernel<T>::template swap_blocks<static_cast<int>(lanes) / 2, static_cast<int>(lanes)>(block);
+        simd::transpose(block);
         T side[static_cast<std::size_t>(lanes * lanes)];
 #pragma GCC unroll 16
         for (Index j = 0; j < lanes; ++j) block[j].store(side + j * lanes);

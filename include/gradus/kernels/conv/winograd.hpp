@@ -43,10 +43,6 @@ struct ProductArgs {
     bool first;     // c = a · b, else c += a · b
 };
 
-/// Products that are added up one after the other. The sums of such runs are added up in turn: for 3 x 3 taps
-/// and many channels, that halves the error.
-inline constexpr Index short_run = 32;
-
 /// The matrix products at all points, where the time goes.
 template <class T>
 struct Products {
@@ -291,29 +287,6 @@ struct Convolution {
         }
     }
 };
-
-/// Whether the convolution is one that these kernels compute, faster than the direct one as far as measured:
-/// with few channels the transforms take longer than the products they save, and a small result fills too
-/// little of its tiles. The number of images has no say, so that the result for one does not depend on the
-/// others: a single image whose result is one tile takes up to a quarter longer for 5 x 5 taps, forward, and
-/// a fraction of the time otherwise.
-template <class T>
-bool pays(const ConvGeometry& s) {
-    if (s.stride != Size2(1) || s.dilation != Size2(1)) return false;
-    if (std::max(s.in, s.out) > short_run * run_terms) return false;  // too many short runs in a row
-    const Index channels = std::min(s.in, s.out);
-    if (s.kernel == Size2(3))
-        return channels >= (s.result.area() < 64 ? 24 : 16) && std::min(s.result.height, s.result.width) >= 3;
-    return std::is_same_v<T, float> && s.kernel == Size2(5) && channels >= 16 &&
-           64 * tiles_of(s.result).area() <= 12 * s.result.area();
-}
-
-/// The same for the gradient of the weight. For 5 x 5 taps, its error is that of many additions, whatever
-/// their number: a direct sum of few terms is better by much.
-template <class T>
-bool pays_for_weight(const ConvGeometry& s) {
-    return pays<T>(s) && (s.kernel == Size2(3) || s.batch * s.result.area() >= run_terms);
-}
 
 /// The planes of a group of channels, the first number of which has that place. What is pooled has one group,
 /// at 0.

@@ -127,18 +127,10 @@ class RowWinograd {
 public:
     explicit RowWinograd(const ConvGeometry& sizes) : s(sizes) {}
 
-    /// Whether fewer multiplications are worth the transforms. The sums of enough tiles need 32 registers.
-    static bool suits(const ConvGeometry& s) {
-        return simd::isa() == simd::Isa::avx512 && s.groups == 1 && s.kernel.width == 5 &&
-               s.kernel.height >= 3 && s.kernel.height <= 9 && s.stride == Size2(1) &&
-               s.dilation == Size2(1) && s.in > 0 && s.in < 16 && s.out >= 8 && s.result.width >= 4 &&
-               (s.result.width + 3) / 4 * 16 <= s.result.width * 5;
-    }
-
     /// y = the convolution, or if `pool` is there, max-pooled, with the codes of conv_pool. Those of images
     /// that are marked are not accurate.
     winograd::Marks forward(const T* padded, const T* weight, const T* bias, T* y,
-                            std::uint8_t* codes = nullptr, const ConvPoolSizes* pool = nullptr) const {
+                            std::uint8_t* codes = nullptr, const ConvPoolGeometry* pool = nullptr) const {
         winograd::Marks marks(static_cast<std::size_t>(s.batch));
         winograd::Ranges<T> ranges(s.batch, 1, s.padded);
         const Index window_taps = std::min(s.kernel.height, s.kernel.width);
@@ -224,7 +216,7 @@ private:
                                y + (n * s.out + panel * width) * s.result.area() + row * s.result.width);
     }
 
-    void pool_rows(const ConvPoolSizes& pool, Index n, Index panel, Index row, const RowProductArgs<T>& rows,
+    void pool_rows(const ConvPoolGeometry& pool, Index n, Index panel, Index row, const RowProductArgs<T>& rows,
                    T* y, std::uint8_t* codes) const {
         const Size2 pooled = pool.pooled(), window = pool.window;
         const Index first = row / window.height * pooled.width;

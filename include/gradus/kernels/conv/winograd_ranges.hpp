@@ -10,6 +10,7 @@
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // Whether Winograd's filtering is accurate for an image. It rounds relative to the largest number that a tile

@@ -21,7 +21,7 @@ template <class T, class Code>
 struct PooledImages {
     T* values;
     Code* codes = nullptr;
-    const ConvPoolSizes* pool = nullptr;
+    const ConvPoolGeometry* pool = nullptr;
 };
 
 namespace winograd {

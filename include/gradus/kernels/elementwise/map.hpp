@@ -9,6 +9,8 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/scalar.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
@@ -62,30 +64,34 @@ struct MapPass {
 /// The arithmetic of a map, and all of it that is compiled anew for every functor and instruction set.
 template <class F, class T, std::size_t Count>
 struct MapKernel {
+    const F* functor;
+    const MapPass<T>* passes;
+    int count;
+
     template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& f, const MapPass<T>* pass, int passes,
-                                   std::index_sequence<I...>) {
+    GRADUS_INLINE void loop(const F& f, std::index_sequence<I...>) const {
         using Vec = simd::Vec<T, static_cast<int>(Bytes / sizeof(T))>;
-        for (const MapPass<T>* const last = pass + passes; pass != last; ++pass) {
-            const std::array<const T*, Count> from = {pass->from[I]...};
-            const std::array<Index, Count> along = {pass->along[I]...};
-            T* const to = pass->to;
-            const bool past_cache = Bytes > 16 && pass->past_cache;  // small vectors do not keep memory busy
-            for (Index i = 0, end = pass->end; i < end; i += Vec::size)
+        for (int p = 0; p < count; ++p) {
+            const MapPass<T>& pass = passes[p];
+            const std::array<const T*, Count> from = {pass.from[I]...};
+            const std::array<Index, Count> along = {pass.along[I]...};
+            T* const to = pass.to;
+            const bool past_cache = Bytes > 16 && pass.past_cache;  // small vectors do not keep memory busy
+            for (Index i = 0, end = pass.end; i < end; i += Vec::size)
                 put(Vec(f(Vec::load(from[I] + (i & along[I]))...)), to + i, past_cache);
         }
     }
 
     template <int Bytes>
-    GRADUS_INLINE static void run(const F* functor, const MapPass<T>* pass, int passes) {
+    GRADUS_INLINE void run() const {
         const F f = *functor;  // what it holds stays in registers: stores cannot change it
-        loop<Bytes>(f, pass, passes, std::make_index_sequence<Count>());
+        loop<Bytes>(f, std::make_index_sequence<Count>());
     }
 };
 
 template <class F, class T, std::size_t Count>
-void run_passes(const void* f, const MapPass<T>* pass, int passes) {
-    simd::run<MapKernel<F, T, Count>>(static_cast<const F*>(f), pass, passes);
+void run_passes(const void* f, const MapPass<T>* passes, int count) {
+    simd::run(MapKernel<F, T, Count>{.functor = static_cast<const F*>(f), .passes = passes, .count = count});
 }
 
 /// The passes over one row of whatever length: its tail as one pack, which overlaps the body and is put aside
@@ -126,7 +132,7 @@ template <class T>
 [[gnu::noinline]] void vector_rows(const void* f, void (*run)(const void*, const MapPass<T>*, int),
                                    const MapRows& map, std::size_t operands, T* y) {
     constexpr Index together = 4;
-    const Index lanes = (Index{16} << static_cast<int>(simd::isa())) / static_cast<Index>(sizeof(T));
+    const Index lanes = simd::vector_bytes(simd::isa()) / static_cast<Index>(sizeof(T));
     const Index aside = lanes * static_cast<Index>(operands + 1);
     alignas(64) T few[std::size_t{together} * (max_operands + 1) * 64 / sizeof(T)];
     MapPass<T> passes[2 * together];

@@ -2,12 +2,7 @@
 #pragma once
 
 #include "gradus/kernels/gemm/bf16_microkernel.hpp"
-
-#if defined(__x86_64__) && defined(__linux__)
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "gradus/kernels/simd/amx.hpp"
 
 // The micro-kernel of bf16_microkernel.hpp in the tile registers of AMX: eight tiles of 16 rows of 64 bytes.
 // (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18, and the instructions
@@ -100,57 +95,5 @@ template <class Tiles>
         }
     return right;
 }
-
-#if defined(__x86_64__) && defined(__linux__)
-
-/// The tile registers. Written as instructions since the functions of <amxtileintrin.h> do not tell the
-/// compiler what memory they use (as of g++ 12), and need a target flag.
-struct AmxTiles {
-    /// All tiles have 16 rows of 64 bytes.
-    static void configure() {
-        struct alignas(64) {
-            std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-            std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-            std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-        } const config;
-        static_assert(sizeof config == 64);
-        asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
-    }
-    static void release() { asm volatile("tilerelease" ::: "memory"); }
-
-    template <int Tile>
-    static void zero() {
-        asm volatile("tilezero %%tmm%c0" ::"i"(Tile) : "memory");
-    }
-    template <int Tile>
-    static void load(const void* from, Index row_bytes) {
-        asm volatile("tileloadd (%1,%2,1), %%tmm%c0" ::"i"(Tile), "r"(from), "r"(row_bytes) : "memory");
-    }
-    template <int Tile>
-    static void store(void* to, Index row_bytes) {
-        asm volatile("tilestored %%tmm%c0, (%1,%2,1)" ::"i"(Tile), "r"(to), "r"(row_bytes) : "memory");
-    }
-    /// C += A · B
-    template <int C, int A, int B>
-    static void multiply() {
-        asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B) : "memory");
-    }
-};
-
-/// Whether the processor has AMX, the system saves its registers and lets this process use them.
-[[gnu::cold]] inline bool may_use_amx() {
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    constexpr unsigned xsave = 1u << 27, bf16 = 1u << 22, tile = 1u << 24;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & xsave)) return false;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & (bf16 | tile)) != (bf16 | tile)) return false;
-    unsigned low = 0, high = 0;
-    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    constexpr unsigned tile_state = 3u << 17;
-    if ((low & tile_state) != tile_state) return false;
-    constexpr int request_permission = 0x1023, tile_data = 18;
-    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-}
-
-#endif
 
 }  // namespace gradus::kernels::detail

@@ -10,8 +10,6 @@
 namespace gradus::kernels {
 namespace detail {
 
-#if defined(__x86_64__)
-
 inline constexpr Bf16Backend avx512_bf16_backend{
     "avx512_bf16",
     false,
@@ -20,25 +18,17 @@ inline constexpr Bf16Backend avx512_bf16_backend{
     multiply_avx512_bf16,
     pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
 
-#if defined(__linux__)
 inline constexpr Bf16Backend amx_backend{"amx",
                                          true,
-                                         AmxTiles::configure,
-                                         AmxTiles::release,
-                                         multiply_tiles<AmxTiles>,
+                                         simd::AmxTiles::configure,
+                                         simd::AmxTiles::release,
+                                         multiply_tiles<simd::AmxTiles>,
                                          pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
-#endif
-#endif
 
 [[gnu::cold]] inline const Bf16Backend* best_bf16_backend() {
-#if defined(__x86_64__)
-    if (simd::detail::best_isa_of_processor() < simd::Isa::avx512) return nullptr;
-#if defined(__linux__)
-    if (may_use_amx() && tiles_are_right<AmxTiles>()) return &amx_backend;
-#endif
-    if (__builtin_cpu_supports("avx512bf16")) return &avx512_bf16_backend;
-#endif
-    return nullptr;
+    if (!simd::has_avx512_bf16()) return nullptr;  // both pack with it
+    if (simd::AmxTiles::usable() && tiles_are_right<simd::AmxTiles>()) return &amx_backend;
+    return &avx512_bf16_backend;
 }
 
 inline const Bf16Backend*& forced_bf16_backend() {

@@ -278,25 +278,28 @@ inline void run_bf16_gemm(const Bf16Plan& plan, const Bf16Product& product) {
     Bf16Gemm{*plan.backend, plan.split, product, Bf16Blocking(product, plan.split)}.run();
 }
 
-/// The fastest that the precision allows: float where products are too small for packing to pay or fill less
-/// than a tile, and where splitting takes the backend longer than float does.
-inline Bf16Plan plan_bf16(Index m, Index n, Index k) {
+/// Whether a product [m, k] · [k, n] is large enough for packing to pay, and fills a block of 16 × 16.
+constexpr bool is_profitable_in_bf16(Index m, Index n, Index k) {
+    return std::min(m, n) >= bf16_panel_rows && k >= 24 && m * n * k >= 1 << 17;
+}
+
+/// The fastest that the precision allows: float where splitting takes the backend longer.
+inline Bf16Plan fastest_bf16_plan() {
     using gradus::detail::MatmulPrecision;
     const auto precision = gradus::detail::matmul_precision.load(std::memory_order_relaxed);
     const Bf16Backend* const backend = bf16_backend();
     const bool split = precision == MatmulPrecision::high;
     if (precision == MatmulPrecision::highest || !backend || (split && !backend->split_is_faster)) return {};
-    if (std::min(m, n) < bf16_panel_rows || k < 24 || m * n * k < 1 << 17) return {};
     return {backend, split, run_bf16_gemm};
 }
 
-/// plan_bf16, once some precision below "highest" was asked for: reached by pointer, so that only programs
+/// That function, while some precision below "highest" is allowed: reached by pointer, so that only programs
 /// that call set_float32_matmul_precision() compile all of this.
-inline std::atomic<Bf16Plan (*)(Index m, Index n, Index k)> bf16_planner{nullptr};
+inline std::atomic<Bf16Plan (*)()> bf16_planner{nullptr};
 
-inline Bf16Plan bf16_plan(Index m, Index n, Index k) {
+inline Bf16Plan bf16_plan() {
     const auto planner = bf16_planner.load(std::memory_order_relaxed);
-    return planner ? planner(m, n, k) : Bf16Plan{};
+    return planner ? planner() : Bf16Plan{};
 }
 
 }  // namespace gradus::kernels::detail
@@ -307,7 +310,7 @@ inline Bf16Plan bf16_plan(Index m, Index n, Index k) {
         if (precision != detail::matmul_precision_names[static_cast<int>(level)]) continue;
         detail::matmul_precision.store(level, std::memory_order_relaxed);
         kernels::detail::bf16_planner.store(
-            level == MatmulPrecision::highest ? nullptr : kernels::detail::plan_bf16,
+            level == MatmulPrecision::highest ? nullptr : kernels::detail::fastest_bf16_plan,
             std::memory_order_relaxed);
         return;
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gradus/core/shape.hpp"
+#include "gradus/kernels/simd/bf16.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // The micro-kernel of products in bfloat16. Some processors multiply pairs of such numbers and add to float:
@@ -45,20 +46,9 @@ struct Bf16Backend {
 
 namespace detail {
 
-#if defined(__x86_64__)
-
-// The instructions are written out, so their functions carry the instruction set themselves (clang++ checks
-// the registers of an asm before it inlines).
-#if defined(__clang__)
-#define GRADUS_AVX512 \
-    gnu::noinline, gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma"), clang::min_vector_width(512)
-#else
-#define GRADUS_AVX512 gnu::noinline, gnu::target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")
-#endif
-
 /// AVX512-BF16: a tile of 8 × 16 or 8 × 32 stays in registers.
 template <std::size_t Panels>
-[[GRADUS_AVX512]] void multiply_eight_rows(const Bf16Tile& t, Index row) {
+[[gnu::noinline, GRADUS_TARGET_AVX512]] void multiply_eight_rows(const Bf16Tile& t, Index row) {
     using Vec = simd::Vec<float, 16>;
     Vec sums[8][Panels];
 #pragma GCC unroll 8
@@ -80,9 +70,7 @@ template <std::size_t Panels>
                 for (std::size_t i = 0; i < 8; ++i)
 #pragma GCC unroll 2
                     for (std::size_t p = 0; p < Panels; ++p)
-                        asm("vdpbf16ps %2%{1to16%}, %1, %0"
-                            : "+v"(sums[i][p].v)
-                            : "v"(columns[p].v), "m"(a[i * 16]));
+                        simd::add_products(sums[i][p], columns[p], a[i * 16]);
             }
     }
 #pragma GCC unroll 8
@@ -96,8 +84,6 @@ inline void multiply_avx512_bf16(const Bf16Tile* t) {
     for (Index row = 0; row < t->rows; row += 8)
         t->b_panels == 2 ? multiply_eight_rows<2>(*t, row) : multiply_eight_rows<1>(*t, row);
 }
-
-#endif
 
 }  // namespace detail
 }  // namespace gradus::kernels

@@ -5,6 +5,7 @@
 
 #include "gradus/kernels/gemm/bf16_microkernel.hpp"
 #include "gradus/kernels/gemm/offsets.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 
 // Packing for products in bfloat16: rounds floats while they are copied into the blocks of
 // bf16_microkernel.hpp (and splits them: the second block has what rounding took off). An operand need not be
@@ -57,52 +58,23 @@ struct Bf16Block {
 struct Bf16Rounding {
     using Floats = simd::Vec<float, 16>;
     using Pairs = simd::Vec<Bf16Pair, 16>;
-    using Halves = simd::detail::VectorOf<std::int16_t, 32>::type;
-
-    /// Rounded to nearest, ties to even, in the upper half of each lane; the lower is of no meaning. NaN
-    /// loses its sign.
-    GRADUS_INLINE static Pairs round(const Floats& x) {
-        const Pairs nan = (x != x).lanes;  // by bits: 64 bytes, whatever the width of this instruction set
-        const Pairs bits = (simd::bits(x) & !nan) | (nan & 0x7fc00000);
-        return bits + 0x7fff + ((bits >> 16) & 1);
-    }
 
     GRADUS_INLINE static Pairs part(const Floats& x, bool low) {
-        const Pairs high = round(x);
-        return low ? round(x - simd::from_bits<float>(high & ~0xffff)) : high;
+        const Pairs high = simd::round_bf16(x);
+        return low ? simd::round_bf16(x - simd::from_bits<float>(high & ~0xffff)) : high;
     }
 
     /// The upper halves of `a` and `b` as pairs: of neighbors, or of the same lane.
-    template <int... L>
-    GRADUS_INLINE static Pairs join(const Pairs& a, const Pairs& b, bool neighbors,
-                                    std::integer_sequence<int, L...>) {
-        const Halves u = reinterpret_cast<Halves>(a.v), v = reinterpret_cast<Halves>(b.v);
-        const Halves pairs = neighbors ? __builtin_shufflevector(u, v, (2 * L + 1)...)
-                                       : __builtin_shufflevector(u, v, (L / 2 * 2 + 1 + L % 2 * 32)...);
-        return Pairs::wrap(reinterpret_cast<Pairs::Vector>(pairs));
+    GRADUS_INLINE static Pairs join(const Pairs& a, const Pairs& b, bool neighbors) {
+        const simd::Bf16Halves u = simd::halves(a), v = simd::halves(b);
+        return simd::pairs(neighbors ? simd::unzip_odd(u, v) : simd::interleave_odd<1>(u, v));
     }
 
-    template <int Step>
-    GRADUS_INLINE static void transpose(Pairs* v) {
-        if constexpr (Step > 0) {
-#pragma GCC unroll 16
-            for (int i = 0; i < 16; ++i)
-                if (!(i & Step)) swap<Step>(v[i], v[i + Step], std::make_integer_sequence<int, 16>());
-            transpose<Step / 2>(v);
-        }
-    }
-    template <int Step, int... L>
-    GRADUS_INLINE static void swap(Pairs& a, Pairs& b, std::integer_sequence<int, L...>) {
-        const auto low = __builtin_shufflevector(a.v, b.v, ((L & Step) ? 16 + (L ^ Step) : L)...);
-        const auto high = __builtin_shufflevector(a.v, b.v, ((L & Step) ? 16 + L : (L ^ Step))...);
-        a = Pairs::wrap(low);
-        b = Pairs::wrap(high);
-    }
     GRADUS_INLINE static void transpose_in_place(Bf16Pair* block) {
         Pairs v[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) v[i] = Pairs::load(block + 16 * i);
-        transpose<8>(v);
+        simd::transpose(v);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) v[i].store(block + 16 * i);
     }
@@ -111,40 +83,26 @@ struct Bf16Rounding {
     GRADUS_INLINE static void run(const Bf16Block* block) {
         for (Index i = 0; i < 16; ++i)
             join(part(Floats::load(block->at[2 * i]), block->low),
-                 part(Floats::load(block->at[2 * i + 1]), block->low), block->along_k,
-                 std::make_integer_sequence<int, 32>())
+                 part(Floats::load(block->at[2 * i + 1]), block->low), block->along_k)
                 .store(block->to + 16 * i);
         if (block->transposed) transpose_in_place(block->to);
     }
 };
 
-#if defined(__x86_64__)
-
 /// The same with the instruction of AVX512-BF16. (It takes denormal numbers for zero, as the products do.)
 struct Bf16Instruction : Bf16Rounding {
-    template <int... L>
-    GRADUS_INLINE static Pairs interleave(const Pairs& x, std::integer_sequence<int, L...>) {
-        const Halves halves = reinterpret_cast<Halves>(x.v);
-        const Halves pairs = __builtin_shufflevector(halves, halves, (L / 2 + L % 2 * 16)...);
-        return Pairs::wrap(reinterpret_cast<Pairs::Vector>(pairs));
-    }
+    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill_low(const Bf16Block* block) { run<64>(block); }
 
-    static void fill_low(const Bf16Block* block) { simd::detail::run_avx512<Bf16Rounding>(block); }
-
-    [[GRADUS_AVX512]] static void fill(const Bf16Block* block) {
+    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill(const Bf16Block* block) {
         for (Index i = 0; i < 16; ++i) {
             const Floats first = Floats::load(block->at[2 * i]), second = Floats::load(block->at[2 * i + 1]);
-            Pairs pairs;
-            asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs.v) : "v"(first.v), "v"(second.v));
-            if (!block->along_k) pairs = interleave(pairs, std::make_integer_sequence<int, 32>());
+            Pairs pairs = simd::round_to_pairs(first, second);
+            if (!block->along_k) pairs = simd::pairs(simd::zip_halves(simd::halves(pairs)));
             pairs.store(block->to + 16 * i);
         }
         if (block->transposed) transpose_in_place(block->to);
     }
 };
-
-#undef GRADUS_AVX512
-#endif
 
 /// Fills blocks by one of these functions, and those with what rounding took off by the other. What follows
 /// each other in memory is read in place, the rest copied together.

@@ -383,7 +383,7 @@ template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
     if constexpr (std::is_same_v<T, float>)
-        if (const detail::Bf16Plan plan = detail::bf16_plan(m, n, k))
+        if (const detail::Bf16Plan plan = detail::bf16_plan(); plan && detail::is_profitable_in_bf16(m, n, k))
             return plan({.m = m,
                          .n = n,
                          .k = k,

@@ -6,6 +6,7 @@
 
 #include "gradus/kernels/norm/statistics.hpp"
 #include "gradus/kernels/simd/bit_mask.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 
 // What the first passes of batch_norm.hpp add up, block by block: the moments of x, and the sums of its
 // gradient. Of whole rows, which belong to one channel, or of each column.

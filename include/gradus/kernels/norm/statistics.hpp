@@ -5,7 +5,9 @@
 #include <type_traits>
 
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
@@ -61,11 +63,8 @@ template <class Kernel, class T, class... Args>
 void run_norm(Index n, Args... args) {
     if constexpr (std::is_floating_point_v<T>)
         if (n >= shortest_row) return simd::run<ForVectors<Kernel, T>>(args...);
-    Kernel::template body<Single<T>>(args...);
+    Kernel::template body<simd::Single<T>>(args...);
 }
-
-template <class T>
-inline constexpr T lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 /// What is left at the end of a row of n elements is read as the last pack of the row, once more in part.
 /// This replaces the lanes that were there before.
@@ -81,7 +80,7 @@ struct RowEnd {
         if constexpr (Whole || P::size == 1)
             return x;
         else
-            return select(P::load(lane_numbers<T>) < P(static_cast<T>(P::size - rest)), fill, x);
+            return select(simd::iota<P>() < P(static_cast<T>(P::size - rest)), fill, x);
     }
 };
 
@@ -121,7 +120,7 @@ GRADUS_INLINE typename P::Value sum4(const P* part) {
 }
 
 template <class T>
-void put(const Single<T>& x, T* to, bool) {
+void put(const simd::Single<T>& x, T* to, bool) {
     x.store(to);
 }
 

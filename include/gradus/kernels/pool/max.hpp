@@ -200,31 +200,27 @@ private:
     template <int Bytes, bool PastCache>
     GRADUS_INLINE static void row(Index n, const T* dy, const std::uint8_t* positions, Index width, T* dx) {
         using Vec = simd::VecOf<T, std::min(Bytes, 32)>;
-        constexpr auto lanes = std::make_integer_sequence<int, Vec::size>();
         for (Index begin = 0; begin < n; begin += Vec::size) {
             const Index i = std::min(begin, n - Vec::size);  // the last pack takes some again
             const Vec g = Vec::load(dy + i);
             const auto position = simd::convert<typename Vec::Mask::Lanes::Value>(
                 simd::Vec<std::uint8_t, Vec::size>::load(positions + i));
-            store_pairs<PastCache>(g, position, 0, dx + 2 * i, lanes);
-            store_pairs<PastCache>(g, position, 2, dx + width + 2 * i, lanes);
+            store_pairs<PastCache>(g, position, 0, dx + 2 * i);
+            store_pairs<PastCache>(g, position, 2, dx + width + 2 * i);
         }
         for (Index i = 2 * n; i < width; ++i) dx[i] = dx[width + i] = T(0);
     }
 
     /// Two neighbouring cells of each window, `first` and the next.
-    template <bool PastCache, class P, class Positions, int... Lane>
-    GRADUS_INLINE static void store_pairs(const P& dy, const Positions& position, int first, T* to,
-                                          std::integer_sequence<int, Lane...>) {
-        constexpr int n = P::size;
+    template <bool PastCache, class P, class Positions>
+    GRADUS_INLINE static void store_pairs(const P& dy, const Positions& position, int first, T* to) {
         const auto where = [&](int cell) GRADUS_INLINE_LAMBDA {
             const Positions wanted(static_cast<typename Positions::Value>(cell));
             return P::wrap(position.v == wanted.v ? dy.v : P(T(0)).v);
         };
         const P a = where(first), b = where(first + 1);
-        put(P::wrap(__builtin_shufflevector(a.v, b.v, (Lane / 2 + Lane % 2 * n)...)), to, PastCache);
-        put(P::wrap(__builtin_shufflevector(a.v, b.v, ((n + Lane) / 2 + Lane % 2 * n)...)), to + n,
-            PastCache);
+        put(simd::zip_lower(a, b), to, PastCache);
+        put(simd::zip_upper(a, b), to + P::size, PastCache);
     }
 };
 

@@ -8,6 +8,7 @@
 
 #include "gradus/core/limits.hpp"
 #include "gradus/kernels/elementwise/arithmetic.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/tail.hpp"
 
 namespace gradus::kernels {
@@ -33,6 +34,12 @@ struct SumOf : Vectorized {
     template <class T> static T start() { return T(0); }
     template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
         return V(detail::modular(a) + detail::modular(b));
+    }
+};
+struct ProductOf : Vectorized {
+    template <class T> static T start() { return T(1); }
+    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
+        return V(detail::modular(a) * detail::modular(b));
     }
 };
 // The largest (smallest) number; NaN as soon as there is one.
@@ -61,8 +68,12 @@ inline constexpr Index row_block = 2048;
 /// y[r] = f over x[r * n + i]: lanes first, then across lanes, of as many rows as there are lanes.
 template <class F, class T>
 struct RowKernel {
+    const T* x;
+    Index rows, n;
+    T* y;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index n, T* y) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
         const F f;
@@ -96,8 +107,12 @@ inline constexpr Index column_rows = 256, column_strip = 1024;
 /// y[j] = f over r of x[r * stride + j], up to column_strip of them. Reads along rows, eight at a time.
 template <class F, class T>
 struct ColumnKernel {
+    const T* x;
+    Index rows, stride, columns;
+    T* y;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index stride, Index columns, T* y) {
+    GRADUS_INLINE void run() const {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size, together = 8;
         const F f;
@@ -132,7 +147,7 @@ struct ColumnKernel {
 template <class F, class T>
 void reduce_few_rows(const T* x, Index rows, Index n, T* y) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<RowKernel<F, T>>(x, rows, n, y);
+        simd::run(RowKernel<F, T>{.x = x, .rows = rows, .n = n, .y = y});
     } else {
         for (Index r = 0; r < rows; ++r) {
             T total = F::template start<T>();
@@ -151,7 +166,7 @@ void reduce_few_rows(const T* x, Index rows, Index n, T* y) {
 template <class F, class T>
 void reduce_strip(const T* x, Index rows, Index stride, Index columns, T* y) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<ColumnKernel<F, T>>(x, rows, stride, columns, y);
+        simd::run(ColumnKernel<F, T>{.x = x, .rows = rows, .stride = stride, .columns = columns, .y = y});
     } else {
         std::fill_n(y, columns, F::template start<T>());
         for (Index r = 0; r < rows; ++r)

@@ -8,6 +8,7 @@
 #include "gradus/kernels/elementwise/map.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/simd/math.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
 #include "gradus/kernels/simd/tail.hpp"
 
@@ -53,8 +54,12 @@ struct SoftmaxOut {
 
 template <class T, bool Divide>
 struct SoftmaxRows {
+    const T* x;
+    Index rows, n;
+    SoftmaxOut<T> out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index n, SoftmaxOut<T> out) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
         constexpr T lowest = -gradus::detail::unbounded<T>;
@@ -142,9 +147,14 @@ struct SoftmaxRows {
 
 /// dx = y (dy - Σ y dy).
 template <class T>
-struct SoftmaxRowsBack {
+struct SoftmaxRowsBackward {
+    const T *y, *dy;
+    Index rows, n;
+    T* dx;
+    bool past;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* y, const T* dy, Index rows, Index n, T* dx, bool past) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
         const VectorsOfRows<T, Bytes> vectors(n);
@@ -241,8 +251,12 @@ GRADUS_INLINE void add_runs(SumOfRuns<Vec> (&sums)[N], Vec (&runs)[N], int count
 
 template <class T, bool Divide>
 struct SoftmaxColumns {
+    const T* x;
+    Index n, inner, columns;
+    SoftmaxOut<T> out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index n, Index inner, Index columns, SoftmaxOut<T> out) {
+    GRADUS_INLINE void run() const {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr T lowest = -gradus::detail::unbounded<T>;
         for (VectorsOfColumns<T, Bytes> vectors(columns); !vectors.done(); vectors.next()) {
@@ -280,9 +294,13 @@ struct SoftmaxColumns {
 };
 
 template <class T>
-struct SoftmaxColumnsBack {
+struct SoftmaxColumnsBackward {
+    const T *y, *dy;
+    Index n, inner, columns;
+    T* dx;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* y, const T* dy, Index n, Index inner, Index columns, T* dx) {
+    GRADUS_INLINE void run() const {
         using Vec = simd::VecOf<T, Bytes>;
         for (VectorsOfColumns<T, Bytes> vectors(columns); !vectors.done(); vectors.next()) {
             Vec dot[vectors.most];
@@ -361,7 +379,8 @@ void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
         [&](Index row, Index count) {
             const T* const from = x.data() + row * s.n;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<SoftmaxRows<T, Divide>>(from, count, s.n, out.from(row * s.n, row));
+                simd::run(SoftmaxRows<T, Divide>{
+                    .x = from, .rows = count, .n = s.n, .out = out.from(row * s.n, row)});
             else
                 for (Index r = 0; r < count; ++r)
                     softmax_column(from + r * s.n, s.n, 1, out.from((row + r) * s.n, row + r));
@@ -369,8 +388,11 @@ void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
         [&](Index outer, Index column, Index count) {
             const Index at = outer * s.n * s.inner + column, position = outer * s.inner + column;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<SoftmaxColumns<T, Divide>>(x.data() + at, s.n, s.inner, count,
-                                                     out.from(at, position));
+                simd::run(SoftmaxColumns<T, Divide>{.x = x.data() + at,
+                                                    .n = s.n,
+                                                    .inner = s.inner,
+                                                    .columns = count,
+                                                    .out = out.from(at, position)});
             else
                 for (Index c = 0; c < count; ++c)
                     softmax_column(x.data() + at + c, s.n, s.inner, out.from(at + c, position + c));
@@ -418,8 +440,12 @@ Tensor<T> softmax_backward(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
         [&](Index row, Index count) {
             const Index at = row * s.n;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<detail::SoftmaxRowsBack<T>>(y.data() + at, dy.data() + at, count, s.n, out + at,
-                                                      past_cache);
+                simd::run(detail::SoftmaxRowsBackward<T>{.y = y.data() + at,
+                                                         .dy = dy.data() + at,
+                                                         .rows = count,
+                                                         .n = s.n,
+                                                         .dx = out + at,
+                                                         .past = past_cache});
             else
                 for (Index i = at; i < at + count * s.n; i += s.n)
                     detail::softmax_column_backward(y.data() + i, dy.data() + i, s.n, 1, out + i);
@@ -427,8 +453,12 @@ Tensor<T> softmax_backward(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
         [&](Index outer, Index column, Index count) {
             const Index at = outer * s.n * s.inner + column;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<detail::SoftmaxColumnsBack<T>>(y.data() + at, dy.data() + at, s.n, s.inner, count,
-                                                         out + at);
+                simd::run(detail::SoftmaxColumnsBackward<T>{.y = y.data() + at,
+                                                            .dy = dy.data() + at,
+                                                            .n = s.n,
+                                                            .inner = s.inner,
+                                                            .columns = count,
+                                                            .dx = out + at});
             else
                 for (Index c = at; c < at + count; ++c)
                     detail::softmax_column_backward(y.data() + c, dy.data() + c, s.n, s.inner, out + c);

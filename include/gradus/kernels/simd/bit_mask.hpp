@@ -6,6 +6,7 @@
 
 #include "gradus/core/shape.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // One bit per element of a row, in words of 16. Reading begins at any bit; it may touch the word after the
@@ -45,10 +46,6 @@ GRADUS_INLINE std::uint32_t bits_of_vector(const MaskWord* row, Index i) {
     return Lanes == mask_bits ? row[i / mask_bits] : bits_at(row, i);
 }
 
-template <class Int>
-inline constexpr Int lane_places[16] = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
-                                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
-
 /// Bit i is set where lane i is true; the bits behind the lanes are 0.
 template <class T, int N>
 GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
@@ -70,7 +67,7 @@ GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
     return bits;
 #else
     using Lanes = typename simd::Mask<T, N>::Lanes;
-    return static_cast<std::uint32_t>(sum(mask.bits() & Lanes::load(lane_places<typename Lanes::Value>)));
+    return static_cast<std::uint32_t>(sum(mask.bits() & simd::bit_of_lane<Lanes>()));
 #endif
 }
 
@@ -91,7 +88,7 @@ GRADUS_INLINE std::uint32_t nonzero_bits(const simd::Vec<T, N>& x) {
     return lane_bits(x != simd::Vec<T, N>(T(0)));
 }
 template <class T>
-std::uint32_t nonzero_bits(const Single<T>& x) {
+std::uint32_t nonzero_bits(const simd::Single<T>& x) {
     return x.v != T(0);
 }
 
@@ -116,13 +113,13 @@ GRADUS_INLINE simd::Vec<T, N> where_set(std::uint32_t bits, const simd::Vec<T, N
 #endif
     using Lanes = typename simd::Mask<T, N>::Lanes;
     using Int = typename Lanes::Value;
-    const Lanes place = Lanes::load(lane_places<Int>);
+    const Lanes place = simd::bit_of_lane<Lanes>();
     const simd::Mask<T, N> set((Lanes(static_cast<Int>(bits)) & place) != Lanes(Int(0)));
     return select(set, x, simd::Vec<T, N>(T(0)));
 }
 template <class T>
-Single<T> where_set(std::uint32_t bits, const Single<T>& x) {
-    return bits & 1 ? x : Single<T>(T(0));
+simd::Single<T> where_set(std::uint32_t bits, const simd::Single<T>& x) {
+    return bits & 1 ? x : simd::Single<T>(T(0));
 }
 
 }  // namespace gradus::kernels::detail

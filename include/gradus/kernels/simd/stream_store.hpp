@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "gradus/core/shape.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // Large results are written past the cache. They would be gone from it before anybody reads them, and a line
@@ -77,7 +78,7 @@ struct RowsPastCache {
         if (begun > 0 && first)
             results(0).store_partial(to, static_cast<int>(i));
         else if (begun > 0)
-            put(select(P::load(numbers) < P(static_cast<T>(begun)), pack, results(i - lanes)),
+            put(select(simd::iota<P>() < P(static_cast<T>(begun)), pack, results(i - lanes)),
                 to + (i - lanes), true);
         for (; i + lanes <= n; i += lanes) put(results(i), to + i, true);
         begun = n - i;
@@ -91,9 +92,6 @@ struct RowsPastCache {
         }
         to += n;
     }
-
-private:
-    static constexpr T numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 };
 
 }  // namespace gradus::kernels::detail

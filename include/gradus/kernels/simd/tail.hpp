@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "gradus/core/shape.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 namespace gradus::kernels::detail {
@@ -24,20 +25,13 @@ struct VectorsOfRows {
         : whole(n / lanes * lanes),
           rest(n % lanes),
           group(std::clamp<Index>(group_size / (whole + lanes), 1, lanes)),
-          own(lane_numbers() < static_cast<simd::detail::IntOf<T>>(rest)) {}
+          own(simd::iota<typename Vec::Mask::Lanes>() < static_cast<simd::detail::IntOf<T>>(rest)) {}
 
     GRADUS_INLINE Vec load_tail(const T* from, const T* end) const {
         return end - from < lanes ? Vec::load_partial(from, static_cast<int>(rest)) : Vec::load(from);
     }
     GRADUS_INLINE void store_tail(const Vec& pack, T* to, const T* end) const {
         end - to < lanes ? pack.store_partial(to, static_cast<int>(rest)) : pack.store(to);
-    }
-
-private:
-    GRADUS_INLINE static auto lane_numbers() {
-        using Int = simd::detail::IntOf<T>;
-        constexpr Int numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-        return simd::Vec<Int, Vec::size>::load(numbers);
     }
 };
 

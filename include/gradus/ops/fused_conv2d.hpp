@@ -4,13 +4,11 @@
 #include <array>
 #include <utility>
 
-#include "gradus/autograd/record.hpp"
 #include "gradus/kernels/conv/fused_pool.hpp"
+#include "gradus/ops/fusion.hpp"
 
 // A convolution whose output nobody has read yet, and what it becomes together with the max_pool2d and the
-// relu after it. Nobody calls this by name: the operations in ops/conv2d.hpp, ops/pool2d.hpp and
-// ops/activation.hpp find each other when one is called with the result of the other,
-// relu(max_pool2d(conv2d(x, w))).
+// relu after it. ops/fusion.hpp tells how they find each other.
 
 namespace gradus::detail {
 
@@ -19,12 +17,14 @@ struct DeferredConv2d;
 template <class T>
 Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window, bool relu);
 
-/// The convolution. It holds its inputs as variables, for the step that takes its place.
+/// The convolution. It holds its inputs as variables, for the node that takes its place.
 template <class T>
-struct DeferredConv2d final : Deferred<T> {
-    DeferredConv2d(const kernels::ConvGeometry& sizes, Variable<T> input, Variable<T> w, Variable<T> b,
+struct DeferredConv2d final : Fusible<T> {
+    using Fusible<T>::then;
+
+    DeferredConv2d(const kernels::ConvPlan<T>& plan, Variable<T> input, Variable<T> w, Variable<T> b,
                    Tensor<T> padded_input)
-        : s(sizes),
+        : s(plan),
           x(std::move(input)),
           weight(std::move(w)),
           bias(std::move(b)),
@@ -35,59 +35,60 @@ struct DeferredConv2d final : Deferred<T> {
 
     void compute(T* y) override { kernels::conv2d(s, padded, weights, bias_data(), y); }
 
-    Variable<T> followed_by(std::string_view operation, const Size2& window) override {
+    Variable<T> then(const MaxPool& pool) override {
         if constexpr (kernels::detail::has_vectors<T>)
-            if (operation == "max_pool2d" && s.groups == 1 && s.dilation == Size2(1) && s.taps() > 0 &&
-                window.area() <= kernels::detail::max_window &&
-                !(s.kernel == Size2(3) && kernels::detail::winograd::pays<T>(s)))  // faster in three steps
-                return record_conv_pool(*this, window, false);
+            if (kernels::fuses_with_max_pool<T>(s, pool.kernel))
+                return record_conv_pool(*this, pool.kernel, false);
         return {};
     }
 
     const T* bias_data() const { return bias.defined() ? biases.data() : nullptr; }
 
-    kernels::ConvGeometry s;
+    kernels::ConvPlan<T> s;
     Variable<T> x, weight, bias;
     Tensor<T> padded, weights, biases;  // as they were when conv2d was called
 };
 
 /// The convolution and the pooling of its output, with or without the relu.
 template <class T>
-struct DeferredConvPool final : Deferred<T> {
-    DeferredConvPool(const DeferredConv2d<T>& convolution, const kernels::ConvPoolSizes& sizes,
+struct DeferredConvPool final : Fusible<T> {
+    using Fusible<T>::then;
+
+    DeferredConvPool(const DeferredConv2d<T>& convolution, const kernels::ConvPoolPlan<T>& plan,
                      const Tensor<std::uint8_t>& shared_codes, std::uint8_t* out)
-        : conv(convolution), s(sizes), codes(shared_codes), codes_out(out) {}
+        : conv(convolution), s(plan), codes(shared_codes), codes_out(out) {}
 
     void compute(T* y) override {
         kernels::conv_pool(s, conv.padded, conv.weights, conv.bias_data(), y, codes_out);
     }
 
-    Variable<T> followed_by(std::string_view operation, const Size2&) override {
-        return operation == "relu" && !s.relu ? record_conv_pool(conv, s.window, true) : Variable<T>();
+    Variable<T> then(const Relu&) override {
+        return s.relu ? Variable<T>() : record_conv_pool(conv, s.window, true);
     }
 
     DeferredConv2d<T> conv;
-    kernels::ConvPoolSizes s;
+    kernels::ConvPoolPlan<T> s;
     Tensor<std::uint8_t> codes;  // shared with the rules, which run after compute() has written it
     std::uint8_t* codes_out;
 };
 
 template <class T>
 Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window, bool relu) {
-    const kernels::ConvPoolSizes s{conv.s, window, relu};
+    const kernels::ConvPoolPlan<T> s({conv.s, window, relu});
     auto memory = Tensor<std::uint8_t>::uninitialized(s.y_shape());
     std::uint8_t* const codes_out = memory.mutable_data();
     const Tensor<std::uint8_t> codes = std::move(memory);
     const char* const name = relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d";
     const std::array<Variable<T>, 2> parameters{conv.weight, conv.bias};
-    Variable<T> y = record(
-        name, Tensor<T>::uninitialized(s.y_shape()),
-        wrt(conv.x, [s, codes, w = conv.weights](
-                        const Tensor<T>& dy) { return kernels::conv_pool_dx(s, dy, codes, w); }),
-        wrt_jointly(parameters, [s, codes, padded = conv.padded](const Tensor<T>& dy, const auto& want) {
-            return kernels::conv_pool_dparameters(s, dy, codes, padded, want);
-        }));
-    y.node().deferred.store(new DeferredConvPool<T>(conv, s, codes, codes_out), std::memory_order_release);
+    Variable<T> y =
+        record(name, Tensor<T>::uninitialized(s.y_shape()),
+               wrt(conv.x, [s, codes, w = conv.weights](
+                               const Tensor<T>& dy) { return kernels::conv_pool_dx(s, dy, codes, w); }),
+               wrt_jointly(parameters,
+                           [s, codes, padded = conv.padded](const Tensor<T>& dy, const auto& needs_grad) {
+                               return kernels::conv_pool_dparameters(s, dy, codes, padded, needs_grad);
+                           }));
+    defer<DeferredConvPool<T>>(y, conv, s, codes, codes_out);
     return y;
 }
 

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "gradus/core/bfloat16.hpp"
-#include "support/isa.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 // The instructions are tested by the products that use them: tests/kernels/gemm/bf16_gemm.cpp.

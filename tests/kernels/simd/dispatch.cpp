@@ -7,7 +7,7 @@
 
 #include "gradus/kernels/simd/scalar.hpp"
 #include "gradus/kernels/simd/vec.hpp"
-#include "support/isa.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 namespace simd = gradus::simd;

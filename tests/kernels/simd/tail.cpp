@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gradus/kernels/simd/dispatch.hpp"
-#include "support/isa.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 namespace simd = gradus::simd;

@@ -8,7 +8,7 @@
 
 #include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
-#include "support/isa.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 namespace simd = gradus::simd;

@@ -33,7 +33,7 @@ void check_against_direct(const ConvGeometry& s) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));
         Tensor<> y = full(s.y_shape(), NAN);
-        Winograd(s).forward(x.data(), w.data(), bias.data(), y.mutable_data());
+        Winograd(s, {y.mutable_data()}).forward(x.data(), w.data(), bias.data());
         double errors = 0, squares = 0;
         for (Index i = 0; i < y.numel(); ++i) {
             const double error = static_cast<double>(y.data()[i]) - expected.data()[i];

@@ -7,17 +7,11 @@
 #include "gradus/kernels/conv/stride_phases.hpp"
 #include "gradus/kernels/gemm/bf16_gemm.hpp"
 
-// Convolutions of bfloat16 numbers with sums in float. Each is a product whose rows are channels, so that the
-// weight lies there as it must and results are written along the pixels; patches are gathered while they are
-// packed, in blocks.
+// Implicit GEMM of bfloat16 numbers with sums in float: y, dx and dw of NCHW images. Each is a product whose
+// rows are channels, so that the weight lies there as it must and results are written along the pixels;
+// patches are gathered, by offsets, while they are packed and rounded, in blocks.
 
 namespace gradus::kernels::detail {
-
-/// The offset of every tap (channel, ky, kx) in a padded image.
-inline OffsetGenerator tap_generator(const ConvGeometry& s) {
-    return {s.kernel.height, s.kernel.width, 0, s.padded.area(), s.dilation.height * s.padded.width,
-            s.dilation.width};
-}
 
 /// Channels of [.., channels, area] from `start` on.
 inline OffsetGenerator channel_offsets(Index start, Index channels, Index area) {
@@ -33,7 +27,7 @@ inline void conv2d_bf16(const Bf16Choice& choice, const ConvGeometry& s, const f
             .unit = *choice.unit,
             .split = choice.split,
             .a = {weight + g * s.out * taps, linear_offsets(s.out, taps), linear_offsets(taps, 1), s.out},
-            .b = {padded, window_offsets(s, g), tap_generator(s), pixels},
+            .b = {padded, window_offsets(s, g), tap_offsets(s), pixels},
             .depth = taps,
             .c = y,
             .c_row = s.result.area(),
@@ -54,16 +48,17 @@ inline Tensor<float> conv2d_backward_input_bf16(const Bf16Choice& choice, const 
     phases.fill_gaps(out);
     for (Index g = 0; g < s.groups; ++g)
         phases.for_each([&](const AxisPhase& y, const AxisPhase& x) {
-            Bf16Product product{.unit = *choice.unit,
-                                .split = choice.split,
-                                .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
-                                      linear_offsets(s.in, s.kernel.area()), phases.weights(y, x), s.in},
-                                .b = {phases.padded.data(), phases.from(g, y, x), phases.k_offsets(y, x),
-                                      s.batch * y.count * x.count},
-                                .depth = s.out * y.taps * x.taps,
-                                .c = out,
-                                .c_row = s.image.area(),
-                                .c_columns = phases.to(g, y, x)};
+            Bf16Product product{
+                .unit = *choice.unit,
+                .split = choice.split,
+                .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
+                      linear_offsets(s.in, s.kernel.area()), phases.weight_offsets(y, x), s.in},
+                .b = {phases.padded.data(), phases.row_offsets(g, y, x), phases.k_offsets(y, x),
+                      s.batch * y.count * x.count},
+                .depth = s.out * y.taps * x.taps,
+                .c = out,
+                .c_row = s.image.area(),
+                .c_columns = phases.out_offsets(g, y, x)};
             product.gather_columns();
             product.run();
         });
@@ -81,7 +76,7 @@ inline Tensor<float> conv2d_backward_weight_bf16(const Bf16Choice& choice, const
                             .split = choice.split,
                             .a = {dy.data(), channel_offsets(g * s.out * area, s.out, area),
                                   plane_offsets(s.result, s.groups * s.out, 0), s.out},
-                            .b = {padded.data(), tap_generator(s), window_offsets(s, g), taps},
+                            .b = {padded.data(), tap_offsets(s), window_offsets(s, g), taps},
                             .depth = pixels,
                             .c = out + g * s.out * taps,
                             .c_row = taps,

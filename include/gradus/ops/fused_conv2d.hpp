@@ -37,8 +37,8 @@ struct DeferredConv2d final : Fusible<T> {
 
     Variable<T> then(const MaxPool& pool) override {
         if constexpr (kernels::detail::has_vectors<T>)
-            if (kernels::fuses_with_max_pool<T>(s, pool.kernel))
-                return record_conv_pool(*this, pool.kernel, false);
+            if (kernels::fuses_with_max_pool<T>(s, pool.kernel_size))
+                return record_conv_pool(*this, pool.kernel_size, false);
         return {};
     }
 

@@ -7,6 +7,7 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -14,8 +15,6 @@ using kernels::ConvGeometry;
 namespace winograd = kernels::detail::winograd;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 ConvGeometry sizes(Index batch, Index in, Index out, Size2 image, Size2 before, Size2 after) {
     return convolution::sizes(batch, 1, in, out, image, 3, 1, before, after, 1);
@@ -150,7 +149,7 @@ void check(const ConvGeometry& s) {
                   << to_string(s.padded));
     const Operands<T> operands(s);
     const Definition exact(s, operands);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << simd::name(isa));
         const Passes<T> passes = filtered(s, operands);

@@ -47,7 +47,7 @@ void check_against_direct(const ConvGeometry& s) {
 
 }  // namespace
 
-TEST_CASE("row_winograd: the direct convolution, at awkward sizes") {
+TEST_CASE("winograd_1d: the direct convolution, at awkward sizes") {
     for (const Index channels : {1, 7, 8, 15, 16, 17, 32, 33, 65})  // around the widths of panels
         check_against_direct(sizes(2, 1, channels, {9, 8}, 5));
     for (const Index width : {5, 7, 8, 9, 12, 13, 16, 17, 20, 28, 32})  // around the sizes of tiles

@@ -77,7 +77,7 @@ public:
 
     /// Whether backward_weight() has the gradient of the bias, too.
     bool short_patches() const {
-        return s.conv.kernel.height * run_vectors <= AccumulateWindows<T>::most_vectors;
+        return s.conv.kernel.height * run_vectors <= static_cast<Index>(AccumulateWindows<T>::most_vectors);
     }
 
     /// dbias: only for short patches.

@@ -81,7 +81,7 @@ struct ArgmaxPatch {
 /// some patch is added: patches are short here, a list of the others would take longer.
 template <class T>
 struct AccumulateWindows {
-    static constexpr Index most_vectors = 5;
+    static constexpr std::size_t most_vectors = 5;
 
     const T* dy;
     const std::uint8_t* argmax;
@@ -101,20 +101,11 @@ struct AccumulateWindows {
             add<simd::VecOf<T, Bytes>>();
     }
 
-    template <class Vec>
+    template <class Vec, std::size_t Vectors = 1>
     GRADUS_INLINE void add() const {
-        switch (total) {
-            case 1:
-                return add_vectors<1, Vec>();
-            case 2:
-                return add_vectors<2, Vec>();
-            case 3:
-                return add_vectors<3, Vec>();
-            case 4:
-                return add_vectors<4, Vec>();
-            default:
-                return add_vectors<5, Vec>();
-        }
+        if constexpr (Vectors < most_vectors)
+            if (total != static_cast<Index>(Vectors)) return add<Vec, Vectors + 1>();
+        add_vectors<Vectors, Vec>();
     }
 
     /// Two windows at a time have sums of their own, so that the additions overlap.

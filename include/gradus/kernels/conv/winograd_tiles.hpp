@@ -96,29 +96,39 @@ struct TransformedTiles {
     Index point, tile;
 };
 
-/// Images [batch, channels, size] with zeros to the right and below, in input tiles that begin every
-/// `tile_outputs` pixels and overlap, as Map transforms them.
-template <class T, class Map>
-struct InputTiles {
-    static constexpr Index window = static_cast<Index>(Map::from), points = static_cast<Index>(Map::to);
+/// Some channels of images with `planes` channels, tiles of them, and the band in which rows of tiles lie.
+template <class T>
+struct TiledImages {
+    Index channels, planes;
+    Size2 size, grid;          // grid: tiles of an image
+    Index panel, pitch, line;  // channels of a panel; pixels and numbers of a line of the band
+    gradus::detail::RecycledVector<Index> packed;  // offsets of pixels in the band
 
-    PooledImages<const T, const std::uint8_t> x;
-    Index channels, planes;                        // planes: channels of an image, of which these are some
-    Size2 size, grid;                              // grid: tiles of an image
-    Ranges<T>* ranges;                             // learn what is read
-    Index panel, pitch, line;                      // columns of a band; numbers of its lines
-    gradus::detail::RecycledVector<Index> packed;  // offsets of pixels in a band
-
-    InputTiles(const PooledImages<const T, const std::uint8_t>& images, Index channels_, Index planes_,
-               const Size2& size_, const Size2& grid_, Ranges<T>& to_learn)
-        : x(images), channels(channels_), planes(planes_), size(size_), grid(grid_), ranges(&to_learn) {
-        panel = tile_sizes<T>().columns;
+    /// `window`: pixels of a tile along one axis.
+    TiledImages(Index some, Index all, const Size2& image, const Size2& tiles, Index window)
+        : channels(some), planes(all), size(image), grid(tiles), panel(tile_sizes<T>().columns) {
         pitch = grid.width * tile_outputs + window - tile_outputs;
         line = pitch * panel;
         packed = pixel_offsets(window, size.width, pitch, panel);
     }
 
     Index panels() const { return ceil_div(channels, panel); }
+};
+
+/// Images with zeros to the right and below, in input tiles that begin every `tile_outputs` pixels and
+/// overlap, as Map transforms them.
+template <class T, class Map>
+struct InputTiles : TiledImages<T> {
+    static constexpr Index window = static_cast<Index>(Map::from), points = static_cast<Index>(Map::to);
+    using Base = TiledImages<T>;
+    using Base::channels, Base::planes, Base::size, Base::grid, Base::panel, Base::line, Base::packed;
+
+    PooledImages<const T, const std::uint8_t> x;
+    Ranges<T>* ranges;  // learn what is read
+
+    InputTiles(const PooledImages<const T, const std::uint8_t>& images, Index some, Index all,
+               const Size2& image, const Size2& tiles, Ranges<T>& to_learn)
+        : Base(some, all, image, tiles, window), x(images), ranges(&to_learn) {}
 
     /// The windows of `part`, those of panel p.
     void run(Index p, const TileRows& part, TransformedTiles<T> to) const {
@@ -190,40 +200,27 @@ struct InputTiles {
 };
 
 /// The way back: output tiles as Map makes them from values at the points, added up where they overlap, to
-/// images [batch, channels, size], which are part of what the tiles cover: `before` and whatever remains on
-/// the other side is left out.
+/// images, which are part of what the tiles cover: `before` and whatever remains on the other side is left out.
 template <class T, class Map>
-struct OutputTiles {
+struct OutputTiles : TiledImages<T> {
     static constexpr Index points = static_cast<Index>(Map::from), patch = static_cast<Index>(Map::to);
     static constexpr Index overlap = patch - tile_outputs;
+    using Base = TiledImages<T>;
+    using Base::channels, Base::planes, Base::size, Base::grid, Base::panel, Base::line, Base::packed;
 
     PooledImages<T, std::uint8_t> y;
-    Index channels, planes;
-    Size2 size, before, grid;
+    Size2 before;
     const T* bias;
-    Index panel, pitch, line;
     Index unit;  // lines that are written together
     Index band_size;
-    gradus::detail::RecycledVector<Index> packed;  // offsets of pixels in a band
 
-    OutputTiles(const PooledImages<T, std::uint8_t>& images, Index channels_, Index planes_,
-                const Size2& size_, const Size2& before_, const Size2& grid_, const T* bias_ = nullptr)
-        : y(images),
-          channels(channels_),
-          planes(planes_),
-          size(size_),
-          before(before_),
-          grid(grid_),
-          bias(bias_) {
-        panel = tile_sizes<T>().columns;
-        pitch = grid.width * tile_outputs + overlap;
-        line = pitch * panel;
+    OutputTiles(const PooledImages<T, std::uint8_t>& images, Index some, Index all, const Size2& image,
+                const Size2& skipped, const Size2& tiles, const T* added = nullptr)
+        : Base(some, all, image, tiles, patch), y(images), before(skipped), bias(added) {
         unit = y.argmax ? y.pool->window.height : 1;
         band_size = (patch + unit - 1) * line;
-        packed = pixel_offsets(patch, size.width, pitch, panel);
     }
 
-    Index panels() const { return ceil_div(channels, panel); }
     /// Whether the rows of an image must come one after the other, with the same band.
     bool ordered() const { return overlap > 0 || unit > 1; }
 

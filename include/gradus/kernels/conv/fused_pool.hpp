@@ -97,48 +97,37 @@ struct FusedPoolForward {
     }
 };
 
-/// Where Winograd's filtering marked images, the same by way of direct sums.
+/// The same by implicit GEMM.
 template <class T>
-void implicit_gemm_where_marked(const ConvPoolGeometry& s, const winograd::Marks& marks,
-                                const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y,
-                                std::uint8_t* argmax) {
-    for_marked(s.conv, marks, [&](const ConvGeometry& one, Index n, Index) {
-        const PackedWeight<T> packed(one, weight.data(), bias);
-        const Tensor<Index> taps = offset_table(tap_offsets(one), one.taps());
-        const Index at = n * s.conv.out * s.pooled().area();
-        const ConvPoolGeometry sizes{one, s.window, s.relu};
-        FusedPoolForward<T>{sizes,
-                            padded.data() + n * one.in * one.padded.area(),
-                            taps.data(),
-                            packed.panels,
-                            packed.bias_panels,
-                            y + at,
-                            argmax + at}
-            .run();
-    });
+void implicit_gemm_pool(const ConvPoolGeometry& s, const T* padded, const T* weight, const T* bias, T* y,
+                        std::uint8_t* argmax) {
+    const PackedWeight<T> packed(s.conv, weight, bias);
+    const Tensor<Index> taps = offset_table(tap_offsets(s.conv), s.conv.taps());
+    FusedPoolForward<T>{s, padded, taps.data(), packed.panels, packed.bias_panels, y, argmax}.run();
 }
 
 }  // namespace detail
 
-/// y = max-pool(conv2d(x)), relu of it if s.relu, and for each number of y the position of the element in its
-/// window. `padded` as from pad_images.
+/// y = max-pool(conv2d(x)), relu of it if s.relu, and its argmax, the position in the window. `padded` as from
+/// pad_images.
 template <class T>
 void conv_pool(const ConvPoolPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
                T* y, std::uint8_t* argmax) {
-    const auto direct_where = [&](const detail::winograd::Marks& marks) {
-        detail::implicit_gemm_where_marked(s, marks, padded, weight, bias, y, argmax);
-    };
-    if (s.algorithms.y == ConvAlgorithm::winograd)
-        return direct_where(
-            detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, argmax, &s}));
-    if constexpr (std::is_same_v<T, float>)
-        if (s.algorithms.y == ConvAlgorithm::winograd_1d)
-            return direct_where(
-                detail::Winograd1d<T>(s.conv, {y, argmax, &s}).forward(padded.data(), weight.data(), bias));
-    const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
-    const Tensor<Index> taps = detail::offset_table(detail::tap_offsets(s.conv), s.conv.taps());
-    detail::FusedPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, argmax}
-        .run();
+    const T *const x = padded.data(), *const w = weight.data();
+    detail::winograd::Marks marks;
+    if (s.algorithms.y == ConvAlgorithm::winograd) {
+        marks = detail::winograd::forward<T>(s.conv, x, w, bias, {y, argmax, &s});
+    } else if (s.algorithms.y == ConvAlgorithm::winograd_1d) {
+        if constexpr (std::is_same_v<T, float>)
+            marks = detail::Winograd1d<T>(s.conv, {y, argmax, &s}).forward(x, w, bias);
+    } else {
+        return detail::implicit_gemm_pool(s, x, w, bias, y, argmax);
+    }
+    detail::for_marked(s.conv, marks, [&](const ConvGeometry& one, Index n, Index) {
+        const Index at = n * s.conv.out * s.pooled().area();
+        detail::implicit_gemm_pool({one, s.window, s.relu}, x + n * one.in * one.padded.area(), w, bias,
+                                   y + at, argmax + at);
+    });
 }
 
 /// The gradient of x.

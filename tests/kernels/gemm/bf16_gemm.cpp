@@ -7,7 +7,9 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "support/bf16_units.hpp"
+#include "support/random.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using kernels::Bf16Unit;
@@ -17,18 +19,6 @@ using kernels::detail::Bf16Product;
 using kernels::detail::linear_offsets;
 
 namespace {
-
-Tensor<> random(const Shape& shape, std::uint64_t seed) {
-    Generator generator(seed);
-    return randn<float>(shape, generator);
-}
-
-/// Whole numbers from -8 to 8: exact as bfloat16, and so are sums of thousands of their products in float.
-Tensor<> whole_numbers(const Shape& shape, std::uint64_t seed) {
-    Tensor<> x = random(shape, seed);
-    for (float& value : x.mutable_values()) value = std::max(-8.0f, std::min(8.0f, std::round(value * 4)));
-    return x;
-}
 
 /// x[rows, columns] as it is, or stored by columns.
 MatrixRef<float> matrix(const Tensor<>& x, Index rows, Index columns, bool by_columns) {
@@ -208,17 +198,15 @@ TEST_CASE("bf16 products: errors stay below their bounds") {
 TEST_CASE("bf16 products: the same bits for every number of threads") {
     const Index m = 200, n = 150, k = 700;
     const Tensor<> a = random({m * k}, 1), b = random({k * n}, 2);
-    const int before = num_threads();
     for (const Bf16Unit& unit : bf16_units::all())
         for (const bool split : {false, true}) {
             INFO(unit.name << ", split " << split);
-            set_num_threads(1);
+            const Threads one_thread(1);
             const Tensor<> one =
                 product({&unit, split}, m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, nullptr);
             for (const int threads : {2, 3, 5}) {
-                set_num_threads(threads);
+                const Threads limit(threads);
                 CHECK(product({&unit, split}, m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, nullptr) == one);
             }
         }
-    set_num_threads(before);
 }

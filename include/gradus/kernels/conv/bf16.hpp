@@ -47,7 +47,7 @@ inline void conv2d_bf16(const Bf16Choice& choice, const ConvGeometry& s, const f
 /// dx as kernels::conv2d_backward_input.
 inline Tensor<float> conv2d_backward_input_bf16(const Bf16Choice& choice, const ConvGeometry& s,
                                                 const Tensor<float>& dy, const Tensor<float>& weight) {
-    const GradientPhases<float> phases(s, dy);
+    const StridePhases<float> phases(s, dy);
     Tensor<float> dx =
         Tensor<float>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
     float* const out = dx.mutable_data();
@@ -58,7 +58,7 @@ inline Tensor<float> conv2d_backward_input_bf16(const Bf16Choice& choice, const 
                                 .split = choice.split,
                                 .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
                                       linear_offsets(s.in, s.kernel.area()), phases.weights(y, x), s.in},
-                                .b = {phases.padded.data(), phases.from(g, y, x), phases.depths(y, x),
+                                .b = {phases.padded.data(), phases.from(g, y, x), phases.k_offsets(y, x),
                                       s.batch * y.count * x.count},
                                 .depth = s.out * y.taps * x.taps,
                                 .c = out,

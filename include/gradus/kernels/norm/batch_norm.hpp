@@ -275,8 +275,8 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
     });
 }
 
-struct BatchNormWant {
-    bool dx, affine, residual;
+struct BatchNormNeedsGrad {
+    bool x, affine, residual;
 };
 
 template <class T>
@@ -289,15 +289,15 @@ struct BatchNormGradients {
 template <class T>
 BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>& dy, const Tensor<T>& x,
                                           const simd::MaskWord* mask, bool by_batch,
-                                          const BatchNormWant& want) {
+                                          const BatchNormNeedsGrad& needs_grad) {
     using Wide = detail::Wide<T>;
     const ChannelPlan& plan = b.plan;
     const Shape shape{plan.channels};
     BatchNormGradients<T> result;
-    if (want.dx) result.dx = Tensor<T>::uninitialized(x.shape());
-    if (want.residual) result.dresidual = Tensor<T>::uninitialized(x.shape());
-    T* const dx = want.dx ? result.dx.mutable_data() : nullptr;
-    T* const dresidual = want.residual ? result.dresidual.mutable_data() : nullptr;
+    if (needs_grad.x) result.dx = Tensor<T>::uninitialized(x.shape());
+    if (needs_grad.residual) result.dresidual = Tensor<T>::uninitialized(x.shape());
+    T* const dx = needs_grad.x ? result.dx.mutable_data() : nullptr;
+    T* const dresidual = needs_grad.residual ? result.dresidual.mutable_data() : nullptr;
     result.dweight = Tensor<T>::uninitialized(shape);
     result.dbias = Tensor<T>::uninitialized(shape);
     T *const dweight = result.dweight.mutable_data(), *const dbias = result.dbias.mutable_data();
@@ -310,7 +310,7 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
              *const offset = scale + parameters, *const dy_scale = offset + parameters;
     for (Index c = 0; c < plan.channels; ++c) plan.spread(c, b.norm.centre.data()[c], centre);
 
-    const bool sums = by_batch || want.affine;
+    const bool sums = by_batch || needs_grad.affine;
     const auto source = [&, g = dy.data(), in = x.data()](const auto& part, Index stride, Index mask_stride) {
         return detail::GradientSource<T>{g + part.at, in + part.at, mask ? mask + part.mask : nullptr, stride,
                                          mask_stride};

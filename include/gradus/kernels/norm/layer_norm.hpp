@@ -208,20 +208,20 @@ struct LayerNormGradients {
 template <class T>
 LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& x, Index n,
                                           const NormStatistics<T>& norm, const Tensor<T>* weight,
-                                          bool want_dx, bool want_affine) {
+                                          bool x_needs_grad, bool affine_needs_grad) {
     const Index rows = norm.centre.numel();
     // Rows whose sums are added up one by one; a thread takes several of these runs if rows are short.
     const Index run = std::clamp<Index>(parallel_grain / std::max<Index>(n, 1), 8, 256);
     const Index block = std::max(run, parallel_grain / std::max<Index>(n, 1) / run * run);
     LayerNormGradients<T> result;
-    if (want_dx) result.dx = Tensor<T>::uninitialized(x.shape());
-    if (want_affine) {
+    if (x_needs_grad) result.dx = Tensor<T>::uninitialized(x.shape());
+    if (affine_needs_grad) {
         result.dweight = zeros<T>({(rows + run - 1) / run, n});
         result.dbias = zeros<T>(result.dweight.shape());
     }
-    T* const dx = want_dx ? result.dx.mutable_data() : nullptr;
-    T* const dweight = want_affine ? result.dweight.mutable_data() : nullptr;
-    T* const dbias = want_affine ? result.dbias.mutable_data() : nullptr;
+    T* const dx = x_needs_grad ? result.dx.mutable_data() : nullptr;
+    T* const dweight = affine_needs_grad ? result.dweight.mutable_data() : nullptr;
+    T* const dbias = affine_needs_grad ? result.dbias.mutable_data() : nullptr;
     const auto backward = [&](Index begin, Index end) {
         const Index row = begin / run * n;
         const detail::RowNormBackward<T> part{dy.data() + begin * n,

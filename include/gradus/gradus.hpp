@@ -9,6 +9,7 @@
 
 #include "gradus/core/bfloat16.hpp"
 #include "gradus/core/bits.hpp"
+#include "gradus/core/build_info.hpp"
 #include "gradus/core/contention.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
@@ -16,6 +17,7 @@
 #include "gradus/core/limits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/precision.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/ref_count.hpp"
@@ -26,7 +28,6 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/core/version.hpp"
 
-#include "gradus/kernels/build_info.hpp"
 #include "gradus/kernels/conv/bf16.hpp"
 #include "gradus/kernels/conv/choose.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
@@ -60,7 +61,6 @@
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "gradus/kernels/gemm/microkernel.hpp"
 #include "gradus/kernels/gemm/offsets.hpp"
-#include "gradus/kernels/gemm/precision_hook.hpp"
 #include "gradus/kernels/layout/gather_scatter.hpp"
 #include "gradus/kernels/layout/permute.hpp"
 #include "gradus/kernels/layout/strided_copy.hpp"
@@ -74,7 +74,6 @@
 #include "gradus/kernels/pool/geometry.hpp"
 #include "gradus/kernels/pool/max.hpp"
 #include "gradus/kernels/pool/small_windows.hpp"
-#include "gradus/kernels/precision.hpp"
 #include "gradus/kernels/reduce/argmax.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
@@ -168,6 +167,8 @@
 
 #include "gradus/optim/adagrad.hpp"
 #include "gradus/optim/adam.hpp"
+#include "gradus/optim/any_optimizer.hpp"
+#include "gradus/optim/any_schedule.hpp"
 #include "gradus/optim/clip.hpp"
 #include "gradus/optim/cyclic_schedules.hpp"
 #include "gradus/optim/decay_schedules.hpp"
@@ -176,6 +177,7 @@
 #include "gradus/optim/plateau.hpp"
 #include "gradus/optim/remedies.hpp"
 #include "gradus/optim/rmsprop.hpp"
+#include "gradus/optim/rule.hpp"
 #include "gradus/optim/schedule.hpp"
 #include "gradus/optim/sgd.hpp"
 

@@ -49,7 +49,7 @@ public:
         const Tensor<> dy = numbers(y.shape(), 11);
         const auto step = [&] {
             input.zero_grad();
-            y.backward({.seed = dy, .keep_graph = true});
+            y.backward({.gradient = dy, .retain_graph = true});
             measure::keep(input.grad().data());
         };
         step();
@@ -110,13 +110,13 @@ void time_images(const Suite& suite, Index side) {
                        bias = Variable<>(numbers({x.size(1)}, 16))](const Variable<>& v) {
         return batch_norm(v, weight, bias);
     };
-    const auto pool = [](const Variable<>& v) { return max_pool2d(v, {.kernel = 2}); };
+    const auto pool = [](const Variable<>& v) { return max_pool2d(v, {.kernel_size = 2}); };
     suite.forward(workload::batch_norm, x, norm);
     suite.backward(workload::batch_norm_backward, x, norm);
     suite.forward(workload::max_pool, x, pool);
     suite.backward(workload::max_pool_backward, x, pool);
     suite.forward(workload::max_pool_3, x, [](const Variable<>& v) {
-        return max_pool2d(v, {.kernel = 3, .stride = 2, .padding = 1});
+        return max_pool2d(v, {.kernel_size = 3, .stride = 2, .padding = 1});
     });
 }
 

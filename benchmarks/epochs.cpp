@@ -36,7 +36,7 @@ void train(const bench::EpochArguments& arguments, const char* name, data::Split
         [&, &test_set = test_set] {
             const gradus::NoGrad no_grad;
             double right = 0;
-            for (auto& [images, labels] : data::Loader(test_set, {.batch = 1000}))
+            for (auto& [images, labels] : data::Loader(test_set, {.batch_size = 1000}))
                 right += gradus::accuracy(net(images), labels) * static_cast<double>(labels.numel());
             return right / static_cast<double>(test_set.size());
         });

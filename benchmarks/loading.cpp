@@ -19,8 +19,8 @@ data::Split<> open(const std::string& folder) {
     return {standardize(sets.train), standardize(sets.test)};
 }
 
-data::Loader<> batches(const data::Dataset<>& set, gradus::Index epoch) {
-    return {set, {.batch = loading::batch, .shuffle = true, .seed = 1, .epoch = epoch}};
+data::Epoch<> batches(const data::Dataset<>& set, gradus::Index epoch) {
+    return data::Loader(set, {.batch_size = loading::batch, .shuffle = true, .seed = 1}).epoch(epoch);
 }
 
 void time_open(const loading::Arguments& arguments, const char* name, const std::string& folder) {

@@ -74,10 +74,11 @@ void train(const Flags& flags) {
     const auto find = [&](const Tensor<>& images) { return split(net(images), {4, 10, cells * cells}, 1); };
     auto optimizer = make_optimizer(flags, nn::parameters(net));
     const auto schedule = make_schedule(flags, garments.size());
+    const data::Loader batches(garments, flags.shuffled());
     HistoryFile history(flags);  // of the sum of the losses, and of the box IoU as the score
     for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
         Scores train_scores;
-        for (auto& [images, labels] : data::Loader(garments, flags.shuffled(epoch))) {
+        for (auto& [images, labels] : batches.epoch(epoch)) {
             const Scenes scenes = paste({images, labels});
             const auto found = find(scenes.images), parts = losses(found, scenes);
             const Variable<> loss = parts[0] + parts[1] + parts[2];

@@ -28,16 +28,16 @@ struct Mlp {
 };
 
 struct Cnn {
-    nn::Conv2d<> conv1{1, 32, {.kernel = 3, .padding = 1, .bias = false}};
+    nn::Conv2d<> conv1{1, 32, {.kernel_size = 3, .padding = 1, .bias = false}};
     nn::BatchNorm2d<> norm1{32};
-    nn::Conv2d<> conv2{32, 64, {.kernel = 3, .padding = 1, .bias = false}};
+    nn::Conv2d<> conv2{32, 64, {.kernel_size = 3, .padding = 1, .bias = false}};
     nn::BatchNorm2d<> norm2{64};
     nn::Dropout dropout{.p = 0.3};
     nn::Linear<> fc1{64 * 7 * 7, 128}, fc2{128, 10};
 
     Variable<> operator()(Variable<> x) const {
-        x = relu(norm1(max_pool2d(conv1(x), {.kernel = 2})));
-        x = relu(norm2(max_pool2d(conv2(x), {.kernel = 2})));
+        x = relu(norm1(max_pool2d(conv1(x), {.kernel_size = 2})));
+        x = relu(norm2(max_pool2d(conv2(x), {.kernel_size = 2})));
         return fc2(dropout(relu(fc1(dropout(flatten(x))))));
     }
 };
@@ -77,10 +77,11 @@ void train(const FashionFlags& flags) {
     std::puts(nn::summary(net, {1, 1, 28, 28}).c_str());
     auto optimizer = make_optimizer(flags, nn::parameters(net));
     const auto schedule = make_schedule(flags, train_set.size());
+    const data::Loader batches(train_set, flags.shuffled());
     Report report(flags);
     for (gradus::Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
         Scores scores;
-        for (auto& [images, labels] : data::Loader(train_set, flags.shuffled(epoch))) {
+        for (auto& [images, labels] : batches.epoch(epoch)) {
             const Variable<> logits = net(images), loss = cross_entropy(logits, labels);
             gradus::optim::schedule::apply(optimizer, schedule, step++);
             optimizer.zero_grad();

@@ -15,13 +15,13 @@ namespace nn = gradus::nn;
 using gradus::Variable;
 
 struct Net {
-    nn::Conv2d<> conv1{1, 32, {.kernel = 5}}, conv2{32, 64, {.kernel = 5}};
+    nn::Conv2d<> conv1{1, 32, {.kernel_size = 5}}, conv2{32, 64, {.kernel_size = 5}};
     nn::Linear<> fc1{256, 200}, fc2{200, 10};
 
-    Variable<> operator()(Variable<> x) const {         // x [batch, 1, 28, 28]
-        x = relu(max_pool2d(conv1(x), {.kernel = 3}));  // [batch, 32, 8, 8]
-        x = relu(max_pool2d(conv2(x), {.kernel = 2}));  // [batch, 64, 2, 2]
-        return fc2(relu(fc1(flatten(x))));              // [batch, 10] logits
+    Variable<> operator()(Variable<> x) const {              // x [batch, 1, 28, 28]
+        x = relu(max_pool2d(conv1(x), {.kernel_size = 3}));  // [batch, 32, 8, 8]
+        x = relu(max_pool2d(conv2(x), {.kernel_size = 2}));  // [batch, 64, 2, 2]
+        return fc2(relu(fc1(flatten(x))));                   // [batch, 10] logits
     }
 };
 
@@ -54,7 +54,7 @@ void train(const MnistFlags& flags) {
     auto optimizer =
         optimizer_choice(flags.optimizer)
             .make({.parameters = nn::parameters(net), .lr = flags.lr, .l1 = flags.l1, .l2 = flags.l2});
-    const data::Loader batches(train_set, {.batch = flags.batch});
+    const data::Loader batches(train_set, {.batch_size = flags.batch});
     const auto schedule = make_schedule(flags, train_set.size());
     HistoryFile history(flags);
     gradus::EarlyStopping stop({.patience = 2});

@@ -61,10 +61,11 @@ void train(const MultilabelFlags& flags) {
         return flags.loss == "bce" ? bce(sigmoid(logits), labels) : bce_with_logits(logits, labels);
     };
     const auto nothing = gradus::multilabel_scores(gradus::zeros(test_set.labels.shape()), test_set.labels);
+    const data::Loader batches(train_set, flags.shuffled());
     Report report(flags);
     for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
         Scores scores, test_scores;
-        for (auto& [pictures, labels] : data::Loader(train_set, flags.shuffled(epoch))) {
+        for (auto& [pictures, labels] : batches.epoch(epoch)) {
             const Variable<> logits = net(pictures), loss = loss_of(logits, labels);
             gradus::optim::schedule::apply(optimizer, schedule, step++);
             optimizer.zero_grad();

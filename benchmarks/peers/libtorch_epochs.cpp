@@ -46,7 +46,7 @@ void train(const bench::EpochArguments& arguments, const char* name, data::Split
         [&, &test_set = test_set] {
             const torch::NoGradGuard no_grad;
             double right = 0;
-            for (auto& [images, labels] : data::Loader(test_set, {.batch = 1000}))
+            for (auto& [images, labels] : data::Loader(test_set, {.batch_size = 1000}))
                 right += (net->forward(view(images).clone(layout)).argmax(1) == view(labels))
                              .sum()
                              .template item<double>();

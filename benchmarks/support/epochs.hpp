@@ -42,8 +42,8 @@ inline gradus::data::Split<> standardized(gradus::data::Split<> sets) {
     return {standardize(sets.train), standardize(sets.test)};
 }
 
-inline gradus::data::Loader<> batches(const gradus::data::Dataset<>& set, gradus::Index batch, int epoch) {
-    return {set, {.batch = batch, .shuffle = true, .seed = 1, .epoch = epoch}};
+inline gradus::data::Epoch<> batches(const gradus::data::Dataset<>& set, gradus::Index batch, int epoch) {
+    return gradus::data::Loader(set, {.batch_size = batch, .shuffle = true, .seed = 1}).epoch(epoch);
 }
 
 /// One line of JSON per epoch: seconds of training alone, the sum of the losses, and the test accuracy after

@@ -27,19 +27,19 @@ struct Mlp {
 };
 
 struct Cnn {
-    nn::Conv2d<> conv1{1, 32, {.kernel = 5}}, conv2{32, 64, {.kernel = 5}};
+    nn::Conv2d<> conv1{1, 32, {.kernel_size = 5}}, conv2{32, 64, {.kernel_size = 5}};
     nn::Linear<> fc1{256, 200}, fc2{200, 10};
 
     Variable<> operator()(Variable<> x) const {
-        x = relu(max_pool2d(conv1(x), {.kernel = 3}));
-        x = relu(max_pool2d(conv2(x), {.kernel = 2}));
+        x = relu(max_pool2d(conv1(x), {.kernel_size = 3}));
+        x = relu(max_pool2d(conv2(x), {.kernel_size = 2}));
         return fc2(relu(fc1(flatten(x))));
     }
 };
 
 /// ResNet-18 for images of 32 × 32: a first convolution of 3 × 3, and no pooling after it.
 struct SmallResNet18 {
-    nn::Conv2d<> conv1{3, 64, {.kernel = 3, .padding = 1, .bias = false}};
+    nn::Conv2d<> conv1{3, 64, {.kernel_size = 3, .padding = 1, .bias = false}};
     nn::BatchNorm2d<> bn1{64};
     std::array<BasicBlock<>, 2> layer1{{{64, 64}, {64, 64}}};
     std::array<BasicBlock<>, 2> layer2{{{64, 128, 2}, {128, 128}}};

@@ -45,9 +45,9 @@ struct Flags {
         line.text("--out", out, "folder for history.csv");
     }
 
-    /// Batches in another order in every epoch.
-    gradus::data::LoaderOptions shuffled(gradus::Index epoch) const {
-        return {.batch = batch, .shuffle = true, .seed = seed, .epoch = epoch};
+    /// Of a loader whose order is another one in every epoch.
+    gradus::data::LoaderOptions shuffled() const {
+        return {.batch_size = batch, .shuffle = true, .seed = seed};
     }
 
     /// The first examples, as many as --limit allows.

@@ -40,7 +40,7 @@ Scores evaluate(Net& net, const gradus::data::Dataset<>& dataset) {
     const gradus::NoGrad guard;
     gradus::nn::eval(net);
     Scores scores;
-    for (auto& [inputs, labels] : gradus::data::Loader(dataset, {.batch = 500})) {
+    for (auto& [inputs, labels] : gradus::data::Loader(dataset, {.batch_size = 500})) {
         const gradus::Variable<> logits = net(inputs);
         scores.add(cross_entropy(logits, labels).item(), gradus::accuracy(logits, labels), labels.numel());
     }

@@ -25,9 +25,9 @@ struct BasicBlock {
     using Norm = gradus::nn::BatchNorm2d<T>;
 
     Index in, out, stride = 1;
-    Conv conv1{in, out, {.kernel = 3, .stride = stride, .padding = 1, .bias = false}};
+    Conv conv1{in, out, {.kernel_size = 3, .stride = stride, .padding = 1, .bias = false}};
     Norm bn1{out};
-    Conv conv2{out, out, {.kernel = 3, .padding = 1, .bias = false}};
+    Conv conv2{out, out, {.kernel_size = 3, .padding = 1, .bias = false}};
     Norm bn2{out};
     std::optional<gradus::nn::Sequential<Conv, Norm>> downsample = shortcut(in, out, stride);
 
@@ -37,7 +37,7 @@ struct BasicBlock {
 
     static decltype(downsample) shortcut(Index in, Index out, Index stride) {
         if (in == out && stride == 1) return {};
-        return gradus::nn::Sequential(Conv(in, out, {.kernel = 1, .stride = stride, .bias = false}),
+        return gradus::nn::Sequential(Conv(in, out, {.kernel_size = 1, .stride = stride, .bias = false}),
                                       Norm(out));
     }
 };
@@ -50,7 +50,7 @@ struct ResNet18 {
     double dropout = 0;  // the share of features dropped before the last layer
     gradus::Index channels = 3;
 
-    gradus::nn::Conv2d<T> conv1{channels, 64, {.kernel = 7, .stride = 2, .padding = 3, .bias = false}};
+    gradus::nn::Conv2d<T> conv1{channels, 64, {.kernel_size = 7, .stride = 2, .padding = 3, .bias = false}};
     gradus::nn::BatchNorm2d<T> bn1{64};
     std::array<BasicBlock<T>, 2> layer1{{{64, 64}, {64, 64}}};
     std::array<BasicBlock<T>, 2> layer2{{{64, 128, 2}, {128, 128}}};
@@ -60,7 +60,7 @@ struct ResNet18 {
     gradus::nn::Linear<T> fc{512, classes};
 
     gradus::Variable<T> operator()(gradus::Variable<T> x) const {
-        x = max_pool2d(relu(bn1(conv1(x))), {.kernel = 3, .stride = 2, .padding = 1});
+        x = max_pool2d(relu(bn1(conv1(x))), {.kernel_size = 3, .stride = 2, .padding = 1});
         for (const auto& layer : {&layer1, &layer2, &layer3, &layer4})
             for (const BasicBlock<T>& block : *layer) x = block(x);
         return fc(drop(global_avg_pool2d(x)));

@@ -87,13 +87,13 @@ TEST_CASE("backward: a second backward adds") {
 TEST_CASE("backward: the history is kept on request and released otherwise") {
     const Variable<> x = leaf({3});
     const Variable<> y = x * x;
-    y.backward({.keep_graph = true});
-    y.backward({.keep_graph = true});
+    y.backward({.retain_graph = true});
+    y.backward({.retain_graph = true});
     y.backward();
     CHECK(x.grad() == Tensor<>{18});
     const char* const text =
         "backward: the history of this mul was released by an earlier backward(); call that one with "
-        "{.keep_graph = true}";
+        "{.retain_graph = true}";
     CHECK_THROWS_MATCHES(y.backward(), GraphError, Message(text));
     const Variable<> z = -y;  // a graph that reaches into released history
     CHECK_THROWS_MATCHES(z.backward(), GraphError, Message(text));
@@ -104,7 +104,7 @@ TEST_CASE("backward: the history is kept on request and released otherwise") {
 TEST_CASE("backward: graphs that share a part") {
     const Variable<> x = leaf({2});
     const Variable<> shared = x * x, a = shared * 3.0f, b = shared * 5.0f;
-    a.backward({.keep_graph = true});
+    a.backward({.retain_graph = true});
     CHECK(x.grad() == Tensor<>{12});
     b.backward();  // releases the shared part
     CHECK(x.grad() == Tensor<>{32});
@@ -114,23 +114,23 @@ TEST_CASE("backward: graphs that share a part") {
 
 TEST_CASE("backward: from a part of a graph that was walked as a whole before") {
     Variable<> x = leaf({1, 2});
-    const Tensor<> seed = ones({2});
+    const Tensor<> one = ones({2});
     const Variable<> a = x * x, b = x * x;
     SECTION("a summand of a total") {
         const Variable<> total = a + b;
-        total.backward({.seed = seed, .keep_graph = true});
+        total.backward({.gradient = one, .retain_graph = true});
         for (const Variable<>& part : {a, b, a}) {
             x.zero_grad();
-            part.backward({.seed = seed, .keep_graph = true});
+            part.backward({.gradient = one, .retain_graph = true});
             CHECK(x.grad() == Tensor<>{2, 4});
         }
         x.zero_grad();
-        total.backward({.seed = seed});
+        total.backward({.gradient = one});
         CHECK(x.grad() == Tensor<>{4, 8});
     }
     SECTION("two losses, and the second once more") {
         const Variable<> first = sum(a), second = sum(b);
-        (first + second).backward({.keep_graph = true});
+        (first + second).backward({.retain_graph = true});
         second.backward();
         CHECK(x.grad() == Tensor<>{6, 12});
     }
@@ -139,8 +139,8 @@ TEST_CASE("backward: from a part of a graph that was walked as a whole before") 
         for (int i = 0; i < 5; ++i) squares.push_back(x * x);
         const Variable<> joined = record("added", squares[0].value(),
                                          wrt_each(squares, [](const Tensor<>& dy, Index) { return dy; }));
-        joined.backward({.seed = seed, .keep_graph = true});
-        for (const Variable<>& square : squares) square.backward({.seed = seed});
+        joined.backward({.gradient = one, .retain_graph = true});
+        for (const Variable<>& square : squares) square.backward({.gradient = one});
         CHECK(x.grad() == Tensor<>{20, 40});
     }
     SECTION("after an exception in the walk as a whole") {
@@ -150,11 +150,11 @@ TEST_CASE("backward: from a part of a graph that was walked as a whole before") 
             return gradient;
         });
         const Variable<> total = (b + a) + b;
-        CHECK_THROWS_AS(total.backward({.seed = seed, .keep_graph = true}), std::runtime_error);
+        CHECK_THROWS_AS(total.backward({.gradient = one, .retain_graph = true}), std::runtime_error);
         broken = false;
         for (const Variable<>& part : {b, a}) {
             x.zero_grad();
-            part.backward({.seed = seed, .keep_graph = true});
+            part.backward({.gradient = one, .retain_graph = true});
             CHECK(x.grad() == Tensor<>{2, 4});
         }
     }
@@ -170,7 +170,7 @@ TEST_CASE("backward: a walk within a walk of the same nodes is refused") {
             "on another thread; call this one after that has returned, or on a graph of its own that starts "
             "from detach()ed values");
     };
-    const auto walk = [](const Variable<>& from) { from.backward({.keep_graph = true}); };
+    const auto walk = [](const Variable<>& from) { from.backward({.retain_graph = true}); };
     bool nested = true;
     SECTION("from a hook") {
         y.register_hook([&](const Tensor<>& gradient) {
@@ -235,11 +235,11 @@ TEST_CASE("backward: a hook or a rule may walk other nodes") {
         bool after_b = false;
         a.register_hook([&](const Tensor<>& gradient) {
             after_b = b.has_grad();
-            if (after_b) b.backward({.keep_graph = true});
+            if (after_b) b.backward({.retain_graph = true});
             (a.detach() * w).backward();
             return gradient;
         });
-        (b + a).backward({.keep_graph = true});
+        (b + a).backward({.retain_graph = true});
         CHECK(x.grad() == Tensor<>{2});
         CHECK(w.grad() == Tensor<>{after_b ? 12.0f : 9.0f});
     }
@@ -247,7 +247,7 @@ TEST_CASE("backward: a hook or a rule may walk other nodes") {
         const auto cubed = [](const Variable<>& v) { return v * v * v; };
         const Variable<> y = record("recomputed", cubed(x.detach()).value(), wrt(x, [&](const Tensor<>& dy) {
                                         const Variable<> again = leaf(x.value());
-                                        cubed(again).backward({.seed = dy});
+                                        cubed(again).backward({.gradient = dy});
                                         return again.grad();
                                     }));
         (y * w).backward();
@@ -270,7 +270,7 @@ TEST_CASE("backward: hooks that change what the walk works on") {
             w.register_hook(count);
             return gradient;
         });
-        z.backward({.keep_graph = true});
+        z.backward({.retain_graph = true});
         handle.remove();
         CHECK(calls == 0);
         CHECK(x.grad() == Tensor<>{150});
@@ -305,7 +305,7 @@ TEST_CASE("backward: hooks that change what the walk works on") {
         CHECK_FALSE(w.has_grad());
     }
     SECTION("gradients are retained, or forgotten") {
-        z.backward({.keep_graph = true});
+        z.backward({.retain_graph = true});
         z.register_hook([&](const Tensor<>& gradient) {
             x.zero_grad();
             y.retain_grad();
@@ -318,22 +318,22 @@ TEST_CASE("backward: hooks that change what the walk works on") {
     }
 }
 
-TEST_CASE("backward: a seed stands for the gradient of what comes after") {
+TEST_CASE("backward: {.gradient} is that of what comes after") {
     const Variable<> x = leaf({{1, 2}, {3, 4}});
-    Tensor<> seed{{1, 10}, {100, 1000}};
-    (x * x).backward({.seed = seed});
+    Tensor<> dy{{1, 10}, {100, 1000}};
+    (x * x).backward({.gradient = dy});
     CHECK(x.grad() == Tensor<>{{2, 40}, {600, 8000}});
-    CHECK(seed == Tensor<>{{1, 10}, {100, 1000}});
-    (x * x).backward({.seed = std::move(seed)});
+    CHECK(dy == Tensor<>{{1, 10}, {100, 1000}});
+    (x * x).backward({.gradient = std::move(dy)});
     CHECK(x.grad() == Tensor<>{{4, 80}, {1200, 16000}});
 
     const Variable<> y = leaf({1, 2});
-    (y * y).backward({.seed = Tensor<>{std::numeric_limits<float>::quiet_NaN(), 1}});
+    (y * y).backward({.gradient = Tensor<>{std::numeric_limits<float>::quiet_NaN(), 1}});
     CHECK(std::isnan(y.grad()(0)));
     CHECK(y.grad()(1) == 4);
 
     const Variable<> scalar = leaf(full({}, 3)), one = leaf({{3}});
-    (scalar * scalar).backward();  // a single number of any rank needs no seed
+    (scalar * scalar).backward();  // a single number of any rank needs no gradient
     (one * one).backward();
     CHECK(scalar.grad() == full({}, 6));
     CHECK(one.grad() == Tensor<>{{6}});
@@ -354,46 +354,46 @@ TEST_CASE("backward: refusals") {
     }
     CHECK_THROWS_MATCHES(
         (x * x).backward(), GraphError,
-        Message("backward: needs a single number or a seed; sum() or mean() the result first: got [2]"));
+        Message("backward: needs a single number or a gradient; sum() or mean() the result first: got [2]"));
     CHECK_THROWS_MATCHES(
         (leaf(zeros({0})) * 2.0f).backward(), GraphError,
-        Message("backward: needs a single number or a seed; sum() or mean() the result first: got [0]"));
-    CHECK_THROWS_MATCHES((x * x).backward({.seed = ones({3})}), ShapeError,
-                         Message("backward: seed and value differ in shape: got [3] and [2]"));
-    CHECK_THROWS_MATCHES((x * x).backward({.seed = ones({1, 2})}), ShapeError,
-                         Message("backward: seed and value differ in shape: got [1, 2] and [2]"));
+        Message("backward: needs a single number or a gradient; sum() or mean() the result first: got [0]"));
+    CHECK_THROWS_MATCHES((x * x).backward({.gradient = ones({3})}), ShapeError,
+                         Message("backward: gradient and value differ in shape: got [3] and [2]"));
+    CHECK_THROWS_MATCHES((x * x).backward({.gradient = ones({1, 2})}), ShapeError,
+                         Message("backward: gradient and value differ in shape: got [1, 2] and [2]"));
     CHECK_FALSE(x.has_grad());
 }
 
-TEST_CASE("backward: on a leaf, the seed is the gradient") {
+TEST_CASE("backward: on a leaf, {.gradient} is the gradient") {
     const Variable<> x = leaf({2});
     x.backward();
     x.backward();
     CHECK(x.grad() == Tensor<>{2});
     const Variable<> hooked = leaf({2, 3});
     Variable<>(hooked).register_hook([](const Tensor<>& gradient) { return gradient * 10.0f; });
-    hooked.backward({.seed = Tensor<>{1, 2}});
+    hooked.backward({.gradient = Tensor<>{1, 2}});
     CHECK(hooked.grad() == Tensor<>{10, 20});
 }
 
 TEST_CASE("backward: size 0") {
     const Variable<> x = leaf(zeros({0, 3}));
-    (x * x).backward({.seed = zeros({0, 3})});
+    (x * x).backward({.gradient = zeros({0, 3})});
     CHECK(x.grad().shape() == Shape{0, 3});
     const Variable<> row = leaf({1, 2, 3});
-    (row * Variable<>(zeros({0, 3}))).backward({.seed = zeros({0, 3})});
+    (row * Variable<>(zeros({0, 3}))).backward({.gradient = zeros({0, 3})});
     CHECK(row.grad() == Tensor<>{0, 0, 0});  // a sum of nothing
 }
 
-TEST_CASE("backward: accumulating does not change gradients taken out before, nor the seed") {
+TEST_CASE("backward: accumulating does not change gradients taken out before, nor the one given") {
     const Variable<> x = leaf({1, 2}), y = leaf({1, 2});
-    const Tensor<> seed{5, 6};
-    const Variable<> z = x + y;  // both gradients are the seed itself
-    z.backward({.seed = seed, .keep_graph = true});
+    const Tensor<> dy{5, 6};
+    const Variable<> z = x + y;  // both gradients are dy itself
+    z.backward({.gradient = dy, .retain_graph = true});
     const Tensor<> taken = x.grad();
-    z.backward({.seed = seed});
+    z.backward({.gradient = dy});
     Variable<>(x).mutable_grad().mutable_at(0) = -1;
-    CHECK(seed == Tensor<>{5, 6});
+    CHECK(dy == Tensor<>{5, 6});
     CHECK(taken == Tensor<>{5, 6});
     CHECK(x.grad() == Tensor<>{-1, 12});
     CHECK(y.grad() == Tensor<>{10, 12});
@@ -411,15 +411,15 @@ TEST_CASE("backward: hooks") {
     SECTION("an interior hook sees the complete gradient, once") {
         Variable<> y = x * 2.0f;
         y.register_hook(note("y"));
-        (y * 3.0f + y * 4.0f).backward({.seed = ones({2})});
+        (y * 3.0f + y * 4.0f).backward({.gradient = ones({2})});
         CHECK(calls == std::vector<std::string>{"y [7, 7]"});
         CHECK(x.grad() == Tensor<>{14, 14});
     }
     SECTION("a leaf hook sees the sum of all contributions") {
         Variable<>(x).register_hook(note("x"));
-        (x * 3.0f + x * x).backward({.seed = ones({2})});
+        (x * 3.0f + x * x).backward({.gradient = ones({2})});
         CHECK(calls == std::vector<std::string>{"x [5, 7]"});
-        (x * 1.0f).backward({.seed = ones({2})});
+        (x * 1.0f).backward({.gradient = ones({2})});
         CHECK(calls.back() == "x [1, 1]");  // what this backward() brought, not the total
         CHECK(x.grad() == Tensor<>{6, 8});
     }
@@ -427,14 +427,14 @@ TEST_CASE("backward: hooks") {
         Variable<> y = x * 2.0f;
         y.register_hook([](const Tensor<>& gradient) { return gradient + 1.0f; });
         y.register_hook([](const Tensor<>& gradient) { return gradient * 10.0f; });
-        y.backward({.seed = ones({2})});
+        y.backward({.gradient = ones({2})});
         CHECK(x.grad() == Tensor<>{40, 40});
     }
     SECTION("it runs at every backward of a kept graph") {
         Variable<> y = x * 2.0f;
         y.register_hook(note("y"));
-        y.backward({.seed = ones({2}), .keep_graph = true});
-        y.backward({.seed = ones({2})});
+        y.backward({.gradient = ones({2}), .retain_graph = true});
+        y.backward({.gradient = ones({2})});
         CHECK(calls.size() == 2);
     }
     SECTION("a result of the wrong shape is refused and leaves no trace") {
@@ -443,11 +443,11 @@ TEST_CASE("backward: hooks") {
         y.register_hook([&wrong](const Tensor<>& gradient) { return wrong ? zeros({3}) : gradient; });
         const Variable<> z = y * 1.0f;
         CHECK_THROWS_MATCHES(
-            z.backward({.seed = ones({2}), .keep_graph = true}), GraphError,
+            z.backward({.gradient = ones({2}), .retain_graph = true}), GraphError,
             Message("hook: a rule returned a gradient whose shape does not fit its value: got [3] and [2]"));
         CHECK_FALSE(x.has_grad());
         wrong = false;
-        z.backward({.seed = ones({2})});
+        z.backward({.gradient = ones({2})});
         CHECK(x.grad() == Tensor<>{2, 2});
     }
     SECTION("it may register another hook, which runs next") {
@@ -457,7 +457,7 @@ TEST_CASE("backward: hooks") {
                 for (int i = 0; i < 10; ++i) y.register_hook(note("late"));
                 return gradient;
             });
-        y.backward({.seed = ones({2})});
+        y.backward({.gradient = ones({2})});
         CHECK(calls.size() == 10);
     }
     SECTION("a handle removes it, before a backward or in the middle of one") {
@@ -469,11 +469,11 @@ TEST_CASE("backward: hooks") {
             return gradient * 10.0f;
         });
         y.register_hook(note("last"));
-        y.backward({.seed = ones({2}), .keep_graph = true});
+        y.backward({.gradient = ones({2}), .retain_graph = true});
         CHECK(calls == std::vector<std::string>{"first [1, 1]", "own", "last [10, 10]"});
         second.remove();
         first.remove();  // once more does no harm
-        y.backward({.seed = ones({2})});
+        y.backward({.gradient = ones({2})});
         CHECK(calls.size() == 4);
         CHECK(calls.back() == "last [1, 1]");
         CHECK(x.grad() == Tensor<>{22, 22});
@@ -494,7 +494,7 @@ TEST_CASE("backward: hooks") {
             (other * other).backward();
             return gradient;
         });
-        y.backward({.seed = ones({2})});
+        y.backward({.gradient = ones({2})});
         CHECK(other.grad() == Tensor<>{14});
         CHECK(x.grad() == Tensor<>{2, 2});
     }
@@ -506,13 +506,13 @@ TEST_CASE("backward: retain_grad keeps the gradient of a result") {
     y.retain_grad();
     z.register_hook([](const Tensor<>& gradient) { return gradient * 2.0f; });
     z.retain_grad();
-    z.backward({.seed = ones({2})});
+    z.backward({.gradient = ones({2})});
     CHECK(z.grad() == Tensor<>{2, 2});  // after the hook
     CHECK(y.grad() == Tensor<>{8, 16});
     CHECK(x.grad() == Tensor<>{16, 32});
     CHECK_FALSE((x * 2.0f).has_grad());
     const Variable<> plain = x * 2.0f;
-    plain.backward({.seed = ones({2})});
+    plain.backward({.gradient = ones({2})});
     CHECK_THROWS_AS(plain.grad(), GraphError);
 }
 
@@ -529,13 +529,13 @@ TEST_CASE("backward: an exception in the middle of a walk leaves everything usab
         // Several paths to x; one of them breaks while others are pending.
         const Variable<> a = observed(x * w, token, nothing), b = observed(a * a, token, fail_if_broken);
         const Variable<> y = observed(a * b + b * w, token, nothing);
-        CHECK_THROWS_WITH(y.backward({.keep_graph = true}), "rule failed");
-        CHECK_THROWS_WITH(y.backward({.keep_graph = true}), "rule failed");
+        CHECK_THROWS_WITH(y.backward({.retain_graph = true}), "rule failed");
+        CHECK_THROWS_WITH(y.backward({.retain_graph = true}), "rule failed");
         CHECK(live_rules() == 3);
         broken = false;
         Variable<>(x).zero_grad();
         Variable<>(w).zero_grad();
-        y.backward({.keep_graph = true});  // y = x³w³ + x²w³
+        y.backward({.retain_graph = true});  // y = x³w³ + x²w³
         CHECK(x.grad() == Tensor<>{3 * 9 * 125 + 2 * 3 * 125});
         CHECK(w.grad() == Tensor<>{3 * 27 * 25 + 3 * 9 * 25});
         broken = true;
@@ -555,7 +555,7 @@ TEST_CASE("backward: an exception in a hook or on the way to a leaf") {
         return gradient;
     });
     const Variable<> y = x * x;
-    CHECK_THROWS_WITH(y.backward({.keep_graph = true}), "hook failed");
+    CHECK_THROWS_WITH(y.backward({.retain_graph = true}), "hook failed");
     CHECK_FALSE(x.has_grad());
     broken = false;
     y.backward();
@@ -619,8 +619,8 @@ TEST_CASE("backward: a kept chain is freed without recursion, too") {
         const Variable<> x = leaf({1});
         {
             const Variable<> y = chain(x, chain_length / 10);
-            y.backward({.keep_graph = true});
-            y.backward({.keep_graph = true});
+            y.backward({.retain_graph = true});
+            y.backward({.retain_graph = true});
         }
         if (x.grad() != Tensor<>{2}) throw std::logic_error("wrong gradient");
     });
@@ -679,11 +679,11 @@ TEST_CASE("backward: the order in which a graph is written does not matter") {
     while (std::next_permutation(order.begin(), order.end()));
 }
 
-TEST_CASE("backward: the gradient is linear in the seed and in the function") {
+TEST_CASE("backward: the gradient is linear in the one given and in the function") {
     const Variable<> x = leaf({1, 2, 3});
-    const auto gradient = [&x](const Variable<>& y, const Tensor<>& seed) {
+    const auto gradient = [&x](const Variable<>& y, const Tensor<>& dy) {
         Variable<>(x).zero_grad();
-        y.backward({.seed = seed});
+        y.backward({.gradient = dy});
         return x.grad();
     };
     const Tensor<> s{1, 2, 4}, t{8, 16, -32};
@@ -697,7 +697,8 @@ TEST_CASE("backward: graphs on several threads may share a leaf") {
     std::vector<std::thread> workers;
     for (int t = 0; t < threads; ++t)
         workers.emplace_back([&] {
-            for (int i = 0; i < rounds; ++i) (shared * own_factor + shared).backward({.seed = ones({100})});
+            for (int i = 0; i < rounds; ++i)
+                (shared * own_factor + shared).backward({.gradient = ones({100})});
         });
     for (auto& worker : workers) worker.join();
     CHECK(shared.grad() == full({100}, 3 * threads * rounds));
@@ -711,7 +712,7 @@ TEST_CASE("backward: a graph may be built on one thread, walked on another and f
         y = x;
         for (int i = 0; i < 1000; ++i) y = observed(y, token, [] {});
     }).join();
-    std::thread([&] { y.backward({.keep_graph = true}); }).join();
+    std::thread([&] { y.backward({.retain_graph = true}); }).join();
     CHECK(x.grad() == Tensor<>{1});
     std::thread([&] { y = {}; }).join();
     CHECK(token.use_count() == 1);

@@ -113,6 +113,6 @@ TEST_CASE("derivatives: refusals") {
                          Message("hvp: needs one tangent per input"));
     CHECK_THROWS_MATCHES(
         hvp(f, Tensors{Full{1, 2}}, Tensors{Full{1, 2}}), GraphError,
-        Message("backward: needs a single number or a seed; sum() or mean() the result first: got [2]"));
+        Message("backward: needs a single number or a gradient; sum() or mean() the result first: got [2]"));
     CHECK(is_grad_enabled());
 }

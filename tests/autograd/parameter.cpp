@@ -29,7 +29,7 @@ TEST_CASE("parameter: a copy is another parameter with the same value") {
     CHECK(a.value() == Tensor<>{1, 2});
     CHECK(b.value() == Tensor<>{9, 2});
 
-    (a * a).backward({.seed = ones({2})});
+    (a * a).backward({.gradient = ones({2})});
     CHECK_FALSE(b.has_grad());
     const Parameter<> c = a;
     CHECK_FALSE(c.has_grad());  // gradients are not copied
@@ -140,7 +140,7 @@ TEST_CASE("parameter: an optimizer's handle sees the gradient and changes the va
     Parameter<> weight(Tensor<>{1, 2});
     Variable<> handle = weight;
     for (int step = 0; step < 3; ++step) {
-        (weight * weight).backward({.seed = ones({2})});
+        (weight * weight).backward({.gradient = ones({2})});
         handle.set_value(handle.value() - handle.grad() * 0.25f);
         handle.zero_grad();
     }

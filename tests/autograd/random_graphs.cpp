@@ -124,14 +124,14 @@ public:
         return false;
     }
 
-    void walk(std::size_t root, const std::vector<double>& seed, bool keep) {
+    void walk(std::size_t root, const std::vector<double>& dy, bool keep) {
         std::vector<std::optional<Gradient>> incoming(values.size());
         std::vector<bool> hooked(values.size());  // a leaf's first hook is called by the next walk
         for (std::size_t i = 0; i < values.size(); ++i) hooked[i] = !values[i].hooks.empty();
         incoming[root].emplace(values[root].value.numel());
-        for (std::size_t i = 0; i < seed.size(); ++i) {
-            incoming[root]->sum[i] = seed[i];
-            incoming[root]->size[i] = std::abs(seed[i]);
+        for (std::size_t i = 0; i < dy.size(); ++i) {
+            incoming[root]->sum[i] = dy[i];
+            incoming[root]->size[i] = std::abs(dy[i]);
         }
         for (std::size_t i = root + 1; i-- > 0;) {
             if (!incoming[i]) continue;
@@ -420,7 +420,7 @@ private:
                 break;
             case Action::other_walk: {
                 const Variable<T> part = sum(target * target), total = part + part;
-                total.backward({.keep_graph = true});
+                total.backward({.retain_graph = true});
                 part.backward();
                 break;
             }
@@ -431,7 +431,7 @@ private:
     }
 
     static void expect_nested_refusal(const Variable<T>& variable) {
-        expect_refusal(variable, {.seed = ones<T>(variable.shape()), .keep_graph = true});
+        expect_refusal(variable, {.gradient = ones<T>(variable.shape()), .retain_graph = true});
     }
 
     void explode_at(std::size_t value) const {
@@ -516,22 +516,22 @@ private:
     void walk() {
         const std::size_t root = *pick_input();
         root_ = variables_[root];
-        BackwardOptions<T> options{.keep_graph = chance(0.65)};
-        std::vector<double> seed(at(root_.numel()), 1.0);
-        const bool seeded = root_.numel() != 1 || chance(0.5), forgotten = seeded && chance(0.03);
-        if (seeded && !forgotten) {
-            options.seed = numbers(root_.shape());
-            std::copy(options.seed->begin(), options.seed->end(), seed.begin());
+        BackwardOptions<T> options{.retain_graph = chance(0.65)};
+        std::vector<double> dy(at(root_.numel()), 1.0);
+        const bool given = root_.numel() != 1 || chance(0.5), forgotten = given && chance(0.03);
+        if (given && !forgotten) {
+            options.gradient = numbers(root_.shape());
+            std::copy(options.gradient->begin(), options.gradient->end(), dy.begin());
         }
         if ((forgotten && root_.numel() != 1) || model_.refuses(root)) {
             expect_refusal(root_, options);
         } else if ((bomb_ = chance(0.15) ? pick_bomb(root) : std::nullopt)) {
             expect_explosion(options);
             bomb_.reset();
-            start_over(options.keep_graph);
+            start_over(options.retain_graph);
         } else {
             root_.backward(options);
-            model_.walk(root, seed, options.keep_graph);
+            model_.walk(root, dy, options.retain_graph);
         }
         root_ = Variable<T>();
         check_gradients();

@@ -119,11 +119,11 @@ TEST_CASE("record: rules that are not needed are dropped at once") {
 TEST_CASE("record: a rule that adds to the gradient of its input") {
     const auto element = [](const Variable<>& x, Index i) {
         return record("element", Tensor<>{x.value().data()[i]},
-                      wrt(x, [i](const Tensor<>& dy, Tensor<>& dx) { dx.mutable_at(i) += dy.item(); }));
+                      wrt_add(x, [i](const Tensor<>& dy, Tensor<>& dx) { dx.mutable_at(i) += dy.item(); }));
     };
     const Variable<> x = leaf({1, 2, 3});
     SECTION("a leaf that gets several contributions, of both kinds") {
-        (element(x, 2) * element(x, 0) + sum(x * 10.0f) + element(x, 2)).backward({.seed = Tensor<>{1}});
+        (element(x, 2) * element(x, 0) + sum(x * 10.0f) + element(x, 2)).backward({.gradient = Tensor<>{1}});
         CHECK(x.grad() == Tensor<>{13, 10, 12});
         const Tensor<> before = x.grad();
         element(x, 1).backward();
@@ -133,7 +133,7 @@ TEST_CASE("record: a rule that adds to the gradient of its input") {
     SECTION("a gradient that others share is not written to") {
         const Variable<> w = leaf({4, 5, 6});
         const Variable<> y = x + w;  // both get the same dy
-        (sum(y) + element(x, 0)).backward({.seed = Tensor<>{1}});
+        (sum(y) + element(x, 0)).backward({.gradient = Tensor<>{1}});
         CHECK(x.grad() == Tensor<>{2, 1, 1});
         CHECK(w.grad() == Tensor<>{1, 1, 1});
     }
@@ -155,7 +155,7 @@ TEST_CASE("record: a rule that adds to the gradient of its input") {
         Variable<> hooked = x;
         hooked.register_hook([](const Tensor<>& g) { return g + 1.0f; });
         const Variable<> y = element(x, 0) * element(x, 0);
-        y.backward({.keep_graph = true});
+        y.backward({.retain_graph = true});
         y.backward();
         CHECK(x.grad() == Tensor<>{6, 2, 2});
     }
@@ -185,7 +185,7 @@ TEST_CASE("record: backward drops the rules, and dropping the result does") {
     {
         const Variable<> y = doubled(doubled(x, token), token);
         CHECK(token.alive() == 2);
-        y.backward({.keep_graph = true});
+        y.backward({.retain_graph = true});
         CHECK(token.alive() == 2);
         y.backward();
         CHECK(token.alive() == 0);
@@ -206,7 +206,7 @@ TEST_CASE("record: what a rule saved is not changed by writing to the leaf") {
     w.set_value({200, 300});
     x.mutable_value().mutable_at(1) = -1;
     CHECK(y.value() == Tensor<>{10, 21});
-    y.backward({.seed = ones({2})});
+    y.backward({.gradient = ones({2})});
     CHECK(w.grad() == Tensor<>{5, 7});
     CHECK(x.grad() == Tensor<>{2, 3});
 }
@@ -217,14 +217,14 @@ TEST_CASE("record: writing to the tensor a leaf was made of changes neither") {
     const Variable<> y = x * x;
     source.mutable_at(0) = 50;
     CHECK(x.value() == Tensor<>{1, 2});
-    y.backward({.seed = ones({2})});
+    y.backward({.gradient = ones({2})});
     CHECK(x.grad() == Tensor<>{2, 4});
 }
 
 TEST_CASE("record: a rule may answer in the broadcast shape; the engine sums") {
     const Variable<> row = leaf({1, 2, 3}), column = leaf(Tensor<>{{1}, {2}}), number = leaf(full({}, 5));
     const Variable<> y = row + column + number;
-    y.backward({.seed = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
+    y.backward({.gradient = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
     CHECK(row.grad() == Tensor<>{5, 7, 9});
     CHECK(column.grad() == Tensor<>{{6}, {15}});
     CHECK(number.grad() == full({}, 21));
@@ -236,13 +236,13 @@ TEST_CASE("record: a rule that answers in a shape that does not fit is named") {
     };
     const Variable<> x = leaf({1, 2});
     CHECK_THROWS_MATCHES(
-        wrong(x, zeros({3})).backward({.seed = ones({2})}), GraphError,
+        wrong(x, zeros({3})).backward({.gradient = ones({2})}), GraphError,
         Message("wrong: a rule returned a gradient whose shape does not fit its value: got [3] and [2]"));
     CHECK_THROWS_MATCHES(
-        wrong(x, zeros({})).backward({.seed = ones({2})}), GraphError,
+        wrong(x, zeros({})).backward({.gradient = ones({2})}), GraphError,
         Message("wrong: a rule returned a gradient whose shape does not fit its value: got [] and [2]"));
     CHECK_THROWS_MATCHES(
-        wrong(x, Tensor<>()).backward({.seed = ones({2})}), GraphError,
+        wrong(x, Tensor<>()).backward({.gradient = ones({2})}), GraphError,
         Message("wrong: a rule returned a gradient whose shape does not fit its value: got [0] and [2]"));
     CHECK_FALSE(x.has_grad());
 }

@@ -98,7 +98,7 @@ TEST_CASE("variable: the value of a result cannot be changed") {
     CHECK_THROWS_MATCHES(y.set_value({1, 2}), GraphError, Message("set_value" + rule));
     CHECK_THROWS_MATCHES(y.mutable_value(), GraphError, Message("mutable_value" + rule));
     CHECK_THROWS_MATCHES(y.set_requires_grad(false), GraphError, Message("set_requires_grad" + rule));
-    y.backward({.seed = ones({2})});
+    y.backward({.gradient = ones({2})});
     CHECK_FALSE(y.is_leaf());
     CHECK_THROWS_MATCHES(y.mutable_value(), GraphError, Message("mutable_value" + rule));
 
@@ -136,9 +136,9 @@ TEST_CASE("variable: the gradient can be read, set, changed in place and forgott
 
 TEST_CASE("variable: a gradient taken out is a value, too") {
     const Variable<> x = leaf({1, 2});
-    (x * x).backward({.seed = ones({2})});
+    (x * x).backward({.gradient = ones({2})});
     const Tensor<> first = x.grad();
-    (x * x).backward({.seed = ones({2})});
+    (x * x).backward({.gradient = ones({2})});
     CHECK(first == Tensor<>{2, 4});
     CHECK(x.grad() == Tensor<>{4, 8});
 }
@@ -151,7 +151,7 @@ TEST_CASE("variable: detach gives a constant of the same value") {
     CHECK(constant.value().shares_memory_with(y.value()));
     CHECK(constant.is_leaf());
     CHECK_FALSE(constant.requires_grad());
-    (constant * x).backward({.seed = ones({2})});
+    (constant * x).backward({.gradient = ones({2})});
     CHECK(x.grad() == Tensor<>{4, 9});
     constant.mutable_value().mutable_at(0) = 100;
     CHECK(y.value() == Tensor<>{4, 9});

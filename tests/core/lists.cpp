@@ -77,7 +77,7 @@ TEST_CASE("a kernel of a layer may be a number or a Size2") {
     CHECK(nn::Conv2d<>(1, 8, Size2(3, 1)).weight.shape() == Shape{8, 1, 3, 1});
     const Variable<> image(arange(16).reshape({1, 1, 4, 4}));
     CHECK(nn::MaxPool2d(2)(image).value() == Tensor<>{{{{5, 7}, {13, 15}}}});
-    CHECK(nn::MaxPool2d(2)(image).value() == nn::MaxPool2d({.kernel = 2})(image).value());
+    CHECK(nn::MaxPool2d(2)(image).value() == nn::MaxPool2d({.kernel_size = 2})(image).value());
     CHECK(nn::AvgPool2d(Size2(4, 2))(image).value() == Tensor<>{{{{6.5f, 8.5f}}}});
 }
 

@@ -72,7 +72,8 @@ TEST_CASE("mnist reads four files into images from 0 to 1 and labels") {
     CHECK(test.labels == Tensor<Index>{7, 1});
     CHECK(data::fashion_mnist(folder.path()).test.labels == test.labels);
     Index seen = 0;
-    for (auto& [inputs, classes] : data::Loader(train, {.batch = 2, .shuffle = true, .seed = 1}))
+    for (auto& [inputs, classes] :
+         data::Loader(train, {.batch_size = 2, .shuffle = true, .seed = 1}).epoch(0))
         seen += classes.numel();
     CHECK(seen == 3);
 }

@@ -31,7 +31,7 @@ Variable<> leaf(const Tensor<>& x) { return Variable<>(x, {.requires_grad = true
 template <class F>
 Tensor<> gradient(const F& f, const Tensor<>& at) {
     const Variable<> x = leaf(at), y = f(x);
-    y.backward({.seed = ones(y.shape())});
+    y.backward({.gradient = ones(y.shape())});
     return x.grad();
 }
 
@@ -83,14 +83,15 @@ TEST_CASE("flags: the largest and the smallest of negative and positive numbers"
 
 TEST_CASE("flags: pooling of negative numbers, with padding") {
     const Variable<> x(Tensor<>{-9, -8, -7, -6, -5, -4, -3, -2, -1}.reshape({1, 1, 3, 3}));
-    check_close(max_pool2d(x, {.kernel = 3, .stride = 1, .padding = 1}).value(),
+    check_close(max_pool2d(x, {.kernel_size = 3, .stride = 1, .padding = 1}).value(),
                 {-5, -4, -4, -2, -1, -1, -2, -1, -1});
-    check_close(max_pool2d(x, {.kernel = 2, .stride = 1}).value(), {-5, -4, -2, -1});
+    check_close(max_pool2d(x, {.kernel_size = 2, .stride = 1}).value(), {-5, -4, -2, -1});
     check_close(global_max_pool2d(x).value(), {-1});
-    check_close(avg_pool2d(x, {.kernel = 3}).value(), {-5});
+    check_close(avg_pool2d(x, {.kernel_size = 3}).value(), {-5});
     const Variable<> wide(full({2, 5, 40, 40}, -7));
     for (const Index kernel : {2, 3, 5}) {
-        const Tensor<> y = max_pool2d(wide, {.kernel = kernel, .stride = 2, .padding = kernel / 2}).value();
+        const Tensor<> y =
+            max_pool2d(wide, {.kernel_size = kernel, .stride = 2, .padding = kernel / 2}).value();
         CHECK(y == full(y.shape(), -7));
     }
 }

@@ -112,8 +112,8 @@ TEST_CASE("cross_entropy: values and gradients by hand") {
         gradient([](const auto& v) { return cross_entropy(v, labels, {.reduction = Reduction::sum}); },
                  example),
         half_gradient * 2.0f, 3e-6f);
-    const Variable<> y = leaf(example);  // one seed per row
-    cross_entropy(y, labels, {.reduction = Reduction::none}).backward({.seed = Tensor<>{2, 0}});
+    const Variable<> y = leaf(example);  // one gradient per row
+    cross_entropy(y, labels, {.reduction = Reduction::none}).backward({.gradient = Tensor<>{2, 0}});
     check_numbers(y.grad(), {{4 * -0.2508394f, 4 * 0.2491606f, 4 * 0.0016788f}, {0, 0, 0}}, 3e-6f);
 }
 

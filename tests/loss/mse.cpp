@@ -45,8 +45,8 @@ TEST_CASE("mse: values and gradients") {
     check_numbers(gradient(loss(Reduction::sum), prediction), {{-1, 0, 6}, {-4, 0.5f, -0.5f}});
     CHECK(mse(leaf(prediction), target).operation() == std::string("mse"));
 
-    const Variable<> x = leaf({1, 2});  // one seed per element
-    mse(x, {0, 0}, {.reduction = Reduction::none}).backward({.seed = Tensor<>{3, 0}});
+    const Variable<> x = leaf({1, 2});  // one gradient per element
+    mse(x, {0, 0}, {.reduction = Reduction::none}).backward({.gradient = Tensor<>{3, 0}});
     check_numbers(x.grad(), {6, 0});
 }
 

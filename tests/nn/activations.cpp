@@ -10,7 +10,7 @@ TEST_CASE("activation layers: the functions of the same name") {
     const Variable<> x(Tensor<>{{-2, -0.5f, 0}, {0.5f, 1, 3}});
     CHECK(nn::ReLU()(x).value() == relu(x).value());
     CHECK(nn::LeakyReLU()(x).value() == leaky_relu(x).value());
-    CHECK(nn::LeakyReLU{.slope = 0.5}(x).value() == leaky_relu(x, 0.5f).value());
+    CHECK(nn::LeakyReLU{.negative_slope = 0.5}(x).value() == leaky_relu(x, 0.5f).value());
     CHECK(nn::ELU()(x).value() == elu(x).value());
     CHECK(nn::ELU{.alpha = 2}(x).value() == elu(x, 2).value());
     CHECK(nn::GELU()(x).value() == gelu(x).value());

@@ -91,7 +91,7 @@ TEST_CASE("BatchNorm: the names, starting values and gradients of its parts") {
     CHECK(nn::parameter_count(norm) == 6);
     Generator generator(1);
     const Variable<> x(randn({4, 3, 2, 2}, generator)), y = norm(x);
-    y.backward({.seed = ones(y.shape())});
+    y.backward({.gradient = ones(y.shape())});
     check_numbers(norm.bias->grad(), full({3}, 16));
     CHECK(norm.weight->has_grad());
     CHECK_FALSE(norm.running_mean->has_grad());
@@ -102,7 +102,7 @@ TEST_CASE("BatchNorm: frozen weight and bias") {
     const Variable<> x = leaf({{1, 2}, {3, -1}, {8, 5}});
     const auto run = [&] {
         const Variable<> y = norm(x);
-        y.backward({.seed = Tensor<>{{1, 0}, {2, -1}, {0.5f, 3}}});
+        y.backward({.gradient = Tensor<>{{1, 0}, {2, -1}, {0.5f, 3}}});
         return x.grad();
     };
     const Tensor<> expected = run();
@@ -187,7 +187,7 @@ TEST_CASE("batch norm layer: an empty batch changes no statistics") {  // as PyT
         const Variable<> x = leaf(zeros({0, 3, 4, 4}));
         const Variable<> y = norm(x);
         CHECK(y.shape() == Shape{0, 3, 4, 4});
-        y.backward({.seed = zeros(y.shape())});
+        y.backward({.gradient = zeros(y.shape())});
         CHECK(norm.weight->grad() == zeros({3}));
         CHECK(norm.bias->grad() == zeros({3}));
         CHECK(x.grad().shape() == x.shape());

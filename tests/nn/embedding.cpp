@@ -11,7 +11,7 @@ TEST_CASE("embedding layer: the function of the same name") {
     layer.weight = Tensor<>{{1, 2}, {3, 4}, {5, 6}};
     const Variable<> y = layer({2, 0, 2});
     CHECK(y.value() == Tensor<>{{5, 6}, {1, 2}, {5, 6}});
-    y.backward({.seed = ones({3, 2})});
+    y.backward({.gradient = ones({3, 2})});
     CHECK(layer.weight.grad() == Tensor<>{{1, 1}, {0, 0}, {2, 2}});
     CHECK(layer(zeros<Index>({4, 5})).shape() == Shape{4, 5, 2});
     CHECK_THROWS_MATCHES(layer({3}), ValueError,
@@ -31,7 +31,7 @@ TEST_CASE("embedding layer: the padding row is zero and gets no gradient") {
     CHECK(weight.rows(1, 2) == zeros({1, 2}));
     CHECK_FALSE(weight(0, 0) == 0);
     CHECK_FALSE(weight(2, 1) == 0);
-    layer({0, 1, 2}).backward({.seed = ones({3, 2})});
+    layer({0, 1, 2}).backward({.gradient = ones({3, 2})});
     CHECK(layer.weight.grad() == Tensor<>{{1, 1}, {0, 0}, {1, 1}});
 }
 

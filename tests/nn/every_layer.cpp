@@ -34,11 +34,11 @@ namespace {
 /// Images [batch, 2, 8, 8] to log-probabilities [batch, 3]. A new layer belongs in here.
 template <class T = float>
 struct EveryLayer {
-    nn::Conv2d<T> conv{2, 4, {.kernel = 3, .padding = 1}};
+    nn::Conv2d<T> conv{2, 4, {.kernel_size = 3, .padding = 1}};
     nn::BatchNorm2d<T> norm2d{4};
     nn::ReLU relu;
-    nn::MaxPool2d max_pool{{.kernel = 2}};
-    nn::AvgPool2d avg_pool{{.kernel = 2}};
+    nn::MaxPool2d max_pool{{.kernel_size = 2}};
+    nn::AvgPool2d avg_pool{{.kernel_size = 2}};
     nn::AdaptiveAvgPool2d adaptive_pool{Size2(2, 2)};
     nn::GlobalAvgPool2d global_avg;
     nn::GlobalMaxPool2d global_max;

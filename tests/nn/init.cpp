@@ -5,6 +5,7 @@
 
 #include "gradus/autograd/parameter.hpp"
 #include "support/numbers.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 namespace init = nn::init;
@@ -121,7 +122,7 @@ TEST_CASE("init: Kaiming, with PyTorch's numbers") {
     check_uniform(w, 0.109544512);  // √(6 / 500)
     init::kaiming_uniform(w, {.mode = FanMode::fan_out, .nonlinearity = Nonlinearity::linear}, generator);
     check_uniform(w, 0.0866025404);  // √(3 / 400)
-    init::kaiming_uniform(w, {.slope = std::sqrt(5.0)}, generator);
+    init::kaiming_uniform(w, {.negative_slope = std::sqrt(5.0)}, generator);
     check_uniform(w, 0.0447213595);  // 1 / √500, as in PyTorch's Linear
     init::kaiming_normal(w, {}, generator);
     check_normal(w, 0.0632455532);  // √(2 / 500)
@@ -129,7 +130,7 @@ TEST_CASE("init: Kaiming, with PyTorch's numbers") {
     check_normal(w, 0.0707106781);  // √(2 / 400)
     init::kaiming_normal(w, {.nonlinearity = Nonlinearity::tanh}, generator);
     check_normal(w, 0.0745355992);  // 5/3 / √500
-    init::kaiming_normal(w, {.nonlinearity = Nonlinearity::selu, .slope = 7}, generator);
+    init::kaiming_normal(w, {.nonlinearity = Nonlinearity::selu, .negative_slope = 7}, generator);
     check_normal(w, 0.0335410197);
 
     Variable<> filter = leaf(zeros({160, 30, 5, 5}));
@@ -260,15 +261,13 @@ TEST_CASE("init: truncated normal numbers") {
     init::trunc_normal(w, {.std = 0.1, .a = -2, .b = -1}, generator);
     CHECK(moments(w).mean == Approx(-1.00981).epsilon(1e-4));
 
-    const int before = num_threads();
-    set_num_threads(1);
+    const Threads one_thread(1);
     Generator same(9), again(9);
     init::trunc_normal(w, {}, same);
     const Tensor<> alone = w.value();
-    set_num_threads(3);
+    const Threads limit(3);
     init::trunc_normal(w, {}, again);
     CHECK(w.value() == alone);
-    set_num_threads(before);
 }
 
 TEST_CASE("init: dirac passes the input of a convolution on") {

@@ -16,7 +16,7 @@ TEST_CASE("LayerNorm: the function with its own weight and bias") {
     CHECK(norm(x).value() == layer_norm(x, *norm.weight, *norm.bias).value());
     check_numbers(norm(x).value(), {{-0.9258196f, -0.9258196f, 11.1661904f}, {1.2247426f, -2.4494853f, 7}},
                   1e-5f);
-    norm(x).backward({.seed = ones({2, 3})});
+    norm(x).backward({.gradient = ones({2, 3})});
     check_numbers(norm.bias->grad(), {2, 2, 2});
     CHECK(norm.weight->has_grad());
 }
@@ -30,7 +30,7 @@ TEST_CASE("LayerNorm: its parts, several axes, and options") {
     CHECK(norm.bias->value() == zeros({2, 3}));
     CHECK(norm(Variable<>(ones({4, 2, 3}))).value() == zeros({4, 2, 3}));
 
-    const nn::LayerNorm<double> plain({3}, {.eps = 1, .affine = false});
+    const nn::LayerNorm<double> plain({3}, {.eps = 1, .elementwise_affine = false});
     CHECK(nn::parameters<double>(plain).empty());
     const Variable<double> x(Tensor<double>{{0, 3, 6}});
     CHECK(plain(x).value() == layer_norm(x, {3}, {.eps = 1}).value());
@@ -50,6 +50,6 @@ TEST_CASE("LayerNorm: refusals") {
     const std::string rule = "layer_norm: the normalized shape must be that of the last axes of x: got ";
     CHECK_THROWS_MATCHES(nn::LayerNorm<>({3})(Variable<>(ones({3, 4}))), ShapeError,
                          Message(rule + "[3, 4] and [3]"));
-    CHECK_THROWS_MATCHES(nn::LayerNorm<>({3}, {.affine = false})(Variable<>(ones({3, 4}))), ShapeError,
-                         Message(rule + "[3, 4] and [3]"));
+    CHECK_THROWS_MATCHES(nn::LayerNorm<>({3}, {.elementwise_affine = false})(Variable<>(ones({3, 4}))),
+                         ShapeError, Message(rule + "[3, 4] and [3]"));
 }

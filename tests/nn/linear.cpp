@@ -16,7 +16,7 @@ TEST_CASE("linear layer: the function of the same name") {
     CHECK(layer(Variable<>(ones({4, 5, 2}))).shape() == Shape{4, 5, 3});
     CHECK(layer(Variable<>(ones({0, 2}))).shape() == Shape{0, 3});
 
-    layer(x).backward({.seed = ones({2, 3})});
+    layer(x).backward({.gradient = ones({2, 3})});
     CHECK(layer.weight.grad() == Tensor<>{{4, 6}, {4, 6}, {4, 6}});
     CHECK(layer.bias->grad() == Tensor<>{2, 2, 2});
 }
@@ -74,7 +74,7 @@ TEST_CASE("linear layer: without inputs, outputs or examples") {
     CHECK(no_outputs(Variable<>(zeros({2, 3}))).shape() == Shape{2, 0});
     const Variable<> y = layer(Variable<>(zeros({0, 3})));
     CHECK(y.shape() == Shape{0, 2});
-    y.backward({.seed = zeros({0, 2})});
+    y.backward({.gradient = zeros({0, 2})});
     CHECK(layer.weight.grad() == zeros({2, 3}));
     CHECK(layer.bias->grad() == zeros({2}));
 }

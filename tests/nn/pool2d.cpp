@@ -32,10 +32,11 @@ void check_layer(const Layer& layer, const F& f, const std::string& type) {
 
 TEST_CASE("pooling layers: the functions of the same names") {
     check_layer(
-        nn::MaxPool2d({.kernel = 3, .stride = 2, .padding = 1}),
-        [](const auto& x) { return max_pool2d(x, {.kernel = 3, .stride = 2, .padding = 1}); }, "MaxPool2d");
+        nn::MaxPool2d({.kernel_size = 3, .stride = 2, .padding = 1}),
+        [](const auto& x) { return max_pool2d(x, {.kernel_size = 3, .stride = 2, .padding = 1}); },
+        "MaxPool2d");
     check_layer(
-        nn::AvgPool2d({.kernel = 2}), [](const auto& x) { return avg_pool2d(x, {.kernel = 2}); },
+        nn::AvgPool2d({.kernel_size = 2}), [](const auto& x) { return avg_pool2d(x, {.kernel_size = 2}); },
         "AvgPool2d");
     check_layer(
         nn::AdaptiveAvgPool2d({2, 3}),
@@ -51,14 +52,14 @@ TEST_CASE("pooling layers: the functions of the same names") {
 
 TEST_CASE("pooling layers: in a model and in a sequence") {
     struct Model {
-        nn::MaxPool2d pool{{.kernel = 2}};
+        nn::MaxPool2d pool{{.kernel_size = 2}};
         nn::GlobalAvgPool2d head;
     };
     const Model model;
     CHECK(nn::parameters(model).empty());
     const Variable<> x(ones({2, 3, 4, 4}));
     CHECK(model.head(model.pool(x)).value() == ones({2, 3}));
-    const nn::Sequential net(nn::MaxPool2d({.kernel = 2}), nn::AdaptiveAvgPool2d(1));
+    const nn::Sequential net(nn::MaxPool2d({.kernel_size = 2}), nn::AdaptiveAvgPool2d(1));
     CHECK(net(x).value() == ones({2, 3, 1, 1}));
     CHECK(nn::parameters(net).empty());
 }

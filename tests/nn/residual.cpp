@@ -25,7 +25,7 @@ TEST_CASE("Residual: adds what came in") {
     const Variable<> x = leaf({{1, 1}, {-1, -2}});
     const Variable<> y = block(x);
     CHECK(y.value() == Tensor<>{{3, 1}, {-1, 4}});
-    y.backward({.seed = ones({2, 2})});
+    y.backward({.gradient = ones({2, 2})});
     CHECK(x.grad() == Tensor<>{{3, 1}, {1, -2}});
 }
 

@@ -67,10 +67,11 @@ TEST_CASE("sequential: a copy has weights of its own") {
 }
 
 TEST_CASE("sequential: layers hand their results on as temporaries") {
-    const nn::Sequential net(nn::Conv2d<>(1, 2, {.kernel = 3}), nn::MaxPool2d({.kernel = 2}), nn::ReLU());
+    const nn::Sequential net(nn::Conv2d<>(1, 2, {.kernel_size = 3}), nn::MaxPool2d({.kernel_size = 2}),
+                             nn::ReLU());
     const Variable<> x(randn({2, 1, 8, 8}));
     const Variable<> y = net(x);
     CHECK(y.operation() == std::string("conv2d + max_pool2d + relu"));
-    const Variable<> conv = std::get<0>(net.layers)(x), pooled = max_pool2d(conv, {.kernel = 2});
+    const Variable<> conv = std::get<0>(net.layers)(x), pooled = max_pool2d(conv, {.kernel_size = 2});
     CHECK(y.value() == relu(pooled).value());
 }

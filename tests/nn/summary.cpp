@@ -67,8 +67,8 @@ TEST_CASE("summary: a sequence") {
 }
 
 TEST_CASE("summary: layers with a constructor, and none of another's parameters") {
-    const nn::Sequential net(nn::Conv2d<>(1, 2, {.kernel = 3}), nn::MaxPool2d({.kernel = 2}),
-                             nn::AvgPool2d({.kernel = 2}), nn::AdaptiveAvgPool2d({2, 1}), nn::Flatten(),
+    const nn::Sequential net(nn::Conv2d<>(1, 2, {.kernel_size = 3}), nn::MaxPool2d({.kernel_size = 2}),
+                             nn::AvgPool2d({.kernel_size = 2}), nn::AdaptiveAvgPool2d({2, 1}), nn::Flatten(),
                              nn::Linear<>(4, 1), nn::ReLU(), nn::ReLU(), nn::ReLU(), nn::ReLU(),
                              nn::Linear<>(1, 2));  // "10" begins like "1"
     CHECK(nn::summary(net, {1, 1, 18, 18}) ==

@@ -3,6 +3,8 @@
 
 #include <limits>
 
+#include "gradus/ops/comparison.hpp"
+#include "gradus/ops/masking.hpp"
 #include "support/op_table.hpp"
 
 using namespace gradus;
@@ -34,7 +36,7 @@ template <class F>
 Tensor<> gradient(const F& f, const Tensor<>& at) {
     const Variable<> x = leaf(at);
     const Variable<> y = f(x);
-    y.backward({.seed = ones(y.shape())});
+    y.backward({.gradient = ones(y.shape())});
     return x.grad();
 }
 
@@ -77,14 +79,6 @@ TEST_CASE("arithmetic: op table, two operands") {
         "maximum", [](const auto& x) { return maximum(x[0], x[1]); }, apart);
     check_op(
         "minimum", [](const auto& x) { return minimum(x[0], x[1]); }, apart);
-    const Tensor<bool> mask{{true, false, true}, {false, false, true}};
-    check_op(
-        "where", [mask](const auto& x) { return where(mask, x[0], x[1]); },
-        {.shapes = {
-             {{2, 3}, {2, 3}}, {{2, 3}, {3}}, {{}, {2, 1}}, {{}, {}}, {{4, 2, 3}, {3}}, {{0, 1, 1}, {1}}}});
-    const Tensor<bool> small{true, false, true};
-    check_op("where, a small condition", [small](const auto& x) { return where(small, x[0], x[1]); },
-             {.shapes = {{{2, 3}, {2, 1}}, {{1}, {}}}, .large = {{{30000, 3}, {3}}}});
 }
 
 TEST_CASE("arithmetic: op table, an operand and a number") {
@@ -110,6 +104,12 @@ TEST_CASE("arithmetic: op table, an operand and a number") {
     edges.kinks = {-1, 1};
     check_op(
         "clamp", [](const auto& x) { return clamp(x[0], -1, 1); }, edges);
+    check_op(
+        "clamp_min", [](const auto& x) { return clamp_min(x[0], -1); }, edges);
+    check_op(
+        "clamp_max", [](const auto& x) { return clamp_max(x[0], 1); }, edges);
+    check_op(
+        "sub number", [](const auto& x) { return sub(x[0], 0.5); }, unary());
 }
 
 TEST_CASE("arithmetic: op table, one operand") {
@@ -125,6 +125,18 @@ TEST_CASE("arithmetic: op table, one operand") {
         "log1p", [](const auto& x) { return log1p(x[0]); }, unary(-0.5, 3));
     check_op(
         "sqrt", [](const auto& x) { return sqrt(x[0]); }, unary(0.5, 3));
+    check_op(
+        "rsqrt", [](const auto& x) { return rsqrt(x[0]); }, unary(0.5, 3));
+    OpRow between_steps = unary();
+    between_steps.kinks = {-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2};
+    check_op(
+        "sign", [](const auto& x) { return sign(x[0]); }, between_steps);
+    check_op(
+        "floor", [](const auto& x) { return floor(x[0]); }, between_steps);
+    check_op(
+        "ceil", [](const auto& x) { return ceil(x[0]); }, between_steps);
+    check_op(
+        "round", [](const auto& x) { return round(x[0]); }, between_steps);
     check_op(
         "square", [](const auto& x) { return square(x[0]); }, unary());
     check_op(
@@ -143,7 +155,7 @@ TEST_CASE("arithmetic: values and gradients by hand") {
                                 const Tensor<>& db) {
         Variable<>(a).zero_grad();
         Variable<>(b).zero_grad();
-        y.backward({.seed = ones(y.shape())});
+        y.backward({.gradient = ones(y.shape())});
         CHECK(y.value() == value);
         CHECK(a.grad() == da);
         CHECK(b.grad() == db);
@@ -188,7 +200,7 @@ TEST_CASE("arithmetic: compound assignment makes a new result") {
     y /= Variable<>(Tensor<>{1, 2});
     CHECK(y.value() == Tensor<>{3, 7});  // (4 x² - x) / {1, 2}
     CHECK(x.value() == Tensor<>{1, 2});
-    y.backward({.seed = ones({2})});
+    y.backward({.gradient = ones({2})});
     CHECK(x.grad() == Tensor<>{7, 7.5f});  // (8 x - 1) / {1, 2}
 }
 
@@ -245,7 +257,7 @@ TEST_CASE("arithmetic: special values") {
         const Variable<> a = leaf({0, 0, 2, 0, -1}), b = leaf({0, 2, 0, -1, 2});
         const Variable<> y = pow(a, b);
         check_numbers(y.value(), {1, 0, 1, infinity, 1});
-        y.backward({.seed = ones({5})});
+        y.backward({.gradient = ones({5})});
         check_numbers(a.grad(), {0, 0, 0, -infinity, -2});
         check_numbers(b.grad(), {0, 0, std::log(2.0f), -infinity, NaN});
     }
@@ -253,7 +265,7 @@ TEST_CASE("arithmetic: special values") {
         const Variable<> a = leaf({NaN, infinity, infinity, 1e-40f, 0}), b = leaf({0, 0, -1, 0, NaN});
         const Variable<> y = pow(a, b);
         check_numbers(y.value(), {1, 1, 0, 1, NaN});
-        y.backward({.seed = ones({5})});
+        y.backward({.gradient = ones({5})});
         check_numbers(a.grad(), {0, 0, -0.0f, 0, NaN});
         check_numbers(b.grad(), {NaN, infinity, 0, std::log(1e-40f), NaN});
         // x⁻⁰·⁹⁹ is past all floats, a hundredth of it is not.
@@ -268,7 +280,7 @@ TEST_CASE("arithmetic: special values") {
     SECTION("slopes neither overflow nor vanish on the way") {
         const auto by_denominator = [](const Tensor<>& a, const Tensor<>& b, const Tensor<>& dy) {
             const Variable<> x = leaf(b);
-            (leaf(a) / x).backward({.seed = dy});
+            (leaf(a) / x).backward({.gradient = dy});
             return x.grad();
         };
         check_close(
@@ -279,13 +291,13 @@ TEST_CASE("arithmetic: special values") {
                     {-1e-25f, -1e-20f, -1e35f, -1e-30f});
         const auto of_number = [](const Tensor<>& b, const Tensor<>& dy) {
             const Variable<> x = leaf(b);
-            (1e-30f / x).backward({.seed = dy});
+            (1e-30f / x).backward({.gradient = dy});
             return x.grad();
         };
         check_close(of_number({1e-30f, 1e-30f, -1e-30f}, {1, 0, 1e-5f}), {-1e30f, -0.0f, -1e25f});
         check_close(gradient([](const auto& x) { return 1e20f / x; }, {1e20f}), {-1e-20f});
         const Variable<> x = leaf({3e38f});
-        square(x).backward({.seed = Tensor<>{0.25f}});
+        square(x).backward({.gradient = Tensor<>{0.25f}});
         check_close(x.grad(), {1.5e38f});
     }
     SECTION("the gradient of expm1 keeps its digits where the result is nearly -1") {
@@ -298,12 +310,12 @@ TEST_CASE("arithmetic: special values") {
     SECTION("ties of maximum and minimum share the gradient") {
         for (const auto& op : {maximum<float>, minimum<float>}) {
             const Variable<> a = leaf({1, -2, infinity}), b = leaf({1, -2, infinity});
-            op(a, b).backward({.seed = Tensor<>{1, 3, 5}});
+            op(a, b).backward({.gradient = Tensor<>{1, 3, 5}});
             check_numbers(a.grad(), {0.5f, 1.5f, 2.5f});
             check_numbers(b.grad(), {0.5f, 1.5f, 2.5f});
         }
         const Variable<> x = leaf({1, 2});
-        maximum(x, x).backward({.seed = ones({2})});
+        maximum(x, x).backward({.gradient = ones({2})});
         check_numbers(x.grad(), {1, 1});
     }
     SECTION("maximum and minimum keep NaN from either side") {
@@ -313,7 +325,7 @@ TEST_CASE("arithmetic: special values") {
     SECTION("maximum and minimum: both operands get the gradient of NaN") {
         for (const auto& op : {maximum<float>, minimum<float>}) {
             const Variable<> a = leaf({NaN, 1, NaN}), b = leaf({1, NaN, NaN});
-            op(a, b).backward({.seed = Tensor<>{2, 3, 5}});
+            op(a, b).backward({.gradient = Tensor<>{2, 3, 5}});
             check_numbers(a.grad(), {2, 3, 5});
             check_numbers(b.grad(), {2, 3, 5});
         }
@@ -328,7 +340,7 @@ TEST_CASE("arithmetic: special values") {
         const Variable<> x = leaf({0, 4});
         const Variable<> y = where(x.value() > 0.0f, x, Variable<>(Tensor<>{NaN, NaN}));
         check_numbers(y.value(), {NaN, 4});
-        y.backward({.seed = Tensor<>{NaN, 2}});
+        y.backward({.gradient = Tensor<>{NaN, 2}});
         check_numbers(x.grad(), {0, 2});
     }
 }
@@ -360,4 +372,31 @@ TEST_CASE("arithmetic: refusals") {
     CHECK_THROWS_MATCHES(clamp(a, 1, 0), ValueError, Message("clamp: low is greater than high"));
     CHECK_THROWS_MATCHES(exp(empty), GraphError,
                          Message("variable: used while empty (default-constructed or moved from)"));
+}
+
+TEST_CASE("arithmetic: steps at their edges") {
+    const Tensor<> x{-2.5f, -1.5f, -0.5f, -0.0f, 0, 0.5f, 1.5f, 2.5f, 3, 8388609, infinity, -infinity, NaN};
+    check_numbers(floor(leaf(x)).value(),
+                  {-3, -2, -1, -0.0f, 0, 0, 1, 2, 3, 8388609, infinity, -infinity, NaN});
+    check_numbers(ceil(leaf(x)).value(),
+                  {-2, -1, -0.0f, -0.0f, 0, 1, 2, 3, 3, 8388609, infinity, -infinity, NaN});
+    check_numbers(round(leaf(x)).value(),  // halves to the even one, as in PyTorch
+                  {-2, -2, -0.0f, -0.0f, 0, 0, 2, 2, 3, 8388609, infinity, -infinity, NaN});
+    check_numbers(sign(leaf(x)).value(), {-1, -1, -1, 0, 0, 1, 1, 1, 1, 1, 1, -1, 0});
+    check_numbers(gradient([](const auto& v) { return round(v); }, x), zeros({13}));
+    check_numbers(sign(leaf({1e-45f, -1e-45f})).value(), {1, -1});
+}
+
+TEST_CASE("arithmetic: one-sided limits") {
+    const Tensor<> x{-2, 1, 3, NaN, infinity, -infinity};
+    check_numbers(clamp_min(leaf(x), 1).value(), {1, 1, 3, NaN, infinity, 1});
+    check_numbers(clamp_max(leaf(x), 1).value(), {-2, 1, 1, NaN, 1, -infinity});
+    check_numbers(gradient([](const auto& v) { return clamp_min(v, 1); }, x), {0, 0, 1, 0, 1, 0});
+    check_numbers(gradient([](const auto& v) { return clamp_max(v, 1); }, x), {1, 0, 0, 0, 0, 1});
+}
+
+TEST_CASE("arithmetic: the difference of a variable and a number") {
+    CHECK((leaf({1, 2}) - 3).operation() == std::string("sub"));
+    const Index least = std::numeric_limits<Index>::min();
+    CHECK((Variable<Index>(Tensor<Index>{0}) - least).value()(0) == least);  // wraps around: no -least
 }

@@ -63,7 +63,7 @@ TEST_CASE("conv2d: by hand") {
     const Variable<> y = conv2d(x, w, b);
     CHECK(y.operation() == std::string("conv2d"));
     CHECK(y.value() == Tensor<>{{{{6, 6}, {6, 6}}}});
-    y.backward({.seed = Tensor<>{{{{1, 2}, {3, 4}}}}});
+    y.backward({.gradient = Tensor<>{{{{1, 2}, {3, 4}}}}});
     CHECK(x.grad() == Tensor<>{{{{1, 2, 0}, {3, 3, -2}, {0, -3, -4}}}});
     CHECK(w.grad() == Tensor<>{{{{37, 47}, {67, 77}}}});
     CHECK(b.grad() == Tensor<>{10});

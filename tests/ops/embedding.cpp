@@ -33,7 +33,7 @@ TEST_CASE("embedding takes rows, and adds up their gradients") {
     const Variable<> weight = leaf({{1, 2}, {3, 4}, {5, 6}});
     const Variable<> y = embedding({{2, 0}, {2, 1}}, weight);
     CHECK(y.value() == Tensor<>{{{5, 6}, {1, 2}}, {{5, 6}, {3, 4}}});
-    y.backward({.seed = Tensor<>{{{1, 2}, {3, 4}}, {{10, 20}, {30, 40}}}});
+    y.backward({.gradient = Tensor<>{{{1, 2}, {3, 4}}, {{10, 20}, {30, 40}}}});
     CHECK(weight.grad() == Tensor<>{{3, 4}, {30, 40}, {11, 22}});
     CHECK(embedding(full<Index>({}, 1), weight).value() == Tensor<>{3, 4});
     CHECK(embedding(zeros<Index>({0, 3}), weight).shape() == Shape{0, 3, 2});
@@ -53,7 +53,7 @@ TEST_CASE("embedding: the gradient of a row that is used very often keeps its di
     const Tensor<> dy = full({count, 2}, 0.1f);
     for (const Index padding : {-1, 1}) {
         const Variable<> weight(zeros({6, 2}), {.requires_grad = true});
-        embedding(indices, weight, {.padding_idx = padding}).backward({.seed = dy});
+        embedding(indices, weight, {.padding_idx = padding}).backward({.gradient = dy});
         for (const Index column : {0, 1}) {
             const Tensor<> sums = weight.grad();
             CHECK(sums(0, column) == 0);

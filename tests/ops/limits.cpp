@@ -106,32 +106,32 @@ TEST_CASE("limits: the windows of poolings") {
     for (const Index n : huge) {
         INFO(n);
         for (const Size2 size : {Size2(n), Size2(n, 1), Size2(1, n)}) {
-            check_refused([&] { max_pool2d(x, {.kernel = size}); });
-            check_refused([&] { max_pool2d(x, {.kernel = 2, .stride = size}); });
-            check_refused([&] { max_pool2d(x, {.kernel = 2, .padding = size}); });
-            check_refused([&] { max_pool2d(x, {.kernel = 2, .dilation = size}); });
-            check_refused([&] { max_pool2d(x, {.kernel = size, .padding = size, .ceil_mode = true}); });
-            check_refused([&] { avg_pool2d(x, {.kernel = size}); });
-            check_refused([&] { avg_pool2d(x, {.kernel = 2, .stride = size, .padding = size}); });
+            check_refused([&] { max_pool2d(x, {.kernel_size = size}); });
+            check_refused([&] { max_pool2d(x, {.kernel_size = 2, .stride = size}); });
+            check_refused([&] { max_pool2d(x, {.kernel_size = 2, .padding = size}); });
+            check_refused([&] { max_pool2d(x, {.kernel_size = 2, .dilation = size}); });
+            check_refused([&] { max_pool2d(x, {.kernel_size = size, .padding = size, .ceil_mode = true}); });
+            check_refused([&] { avg_pool2d(x, {.kernel_size = size}); });
+            check_refused([&] { avg_pool2d(x, {.kernel_size = 2, .stride = size, .padding = size}); });
             check_refused([&] { adaptive_avg_pool2d(x, size); });
             check_refused([&] { adaptive_avg_pool2d(images({0, 1, 5, 5}), size); });
         }
     }
     for (const Index n : {least, Index{-1}}) {
-        check_refused([&] { max_pool2d(x, {.kernel = n}); });
-        check_refused([&] { max_pool2d(x, {.kernel = 2, .stride = n}); });
-        check_refused([&] { max_pool2d(x, {.kernel = 2, .padding = n}); });
-        check_refused([&] { max_pool2d(x, {.kernel = 2, .dilation = n}); });
+        check_refused([&] { max_pool2d(x, {.kernel_size = n}); });
+        check_refused([&] { max_pool2d(x, {.kernel_size = 2, .stride = n}); });
+        check_refused([&] { max_pool2d(x, {.kernel_size = 2, .padding = n}); });
+        check_refused([&] { max_pool2d(x, {.kernel_size = 2, .dilation = n}); });
         check_refused([&] { adaptive_avg_pool2d(x, n); });
     }
     CHECK_THROWS_MATCHES(adaptive_avg_pool2d(x, most), ShapeError,
                          Message("adaptive_avg_pool2d: more elements than memory can address: got size " +
                                  std::to_string(most) + " at axis 2"));
     const Variable<> line(zeros({0, 1, 1, Index{1} << 50}));  // of no images, and so without memory
-    check_refused([&] { max_pool2d(line, {.kernel = 1}); });
-    check_refused([&] { avg_pool2d(line, {.kernel = 1}); });
+    check_refused([&] { max_pool2d(line, {.kernel_size = 1}); });
+    check_refused([&] { avg_pool2d(line, {.kernel_size = 1}); });
     check_refused([&] { adaptive_avg_pool2d(line, {1, 1 << 20}); });
-    CHECK(max_pool2d(x, {.kernel = 1, .dilation = Index{1} << 30}).value() == x.value());
+    CHECK(max_pool2d(x, {.kernel_size = 1, .dilation = Index{1} << 30}).value() == x.value());
 }
 
 TEST_CASE("limits: shapes") {

@@ -47,28 +47,28 @@ TEST_CASE("map: values and gradients by hand") {
     const Variable<> y = map([](const auto& p, const auto& q) { return p * p * q; }, a, b);
     CHECK(y.value() == Tensor<>{3, 16});
     CHECK(y.operation() == std::string("map"));
-    y.backward({.seed = Tensor<>{1, 10}});
+    y.backward({.gradient = Tensor<>{1, 10}});
     CHECK(a.grad() == Tensor<>{6, 160});
     CHECK(b.grad() == Tensor<>{1, 40});
 }
 
 TEST_CASE("map: a branch takes the derivative of the side that was taken") {
     const Variable<> x = leaf({-2, 3});
-    map([](const auto& v) { return v < 0.0f ? v * 0.5f : v * v; }, x).backward({.seed = ones({2})});
+    map([](const auto& v) { return v < 0.0f ? v * 0.5f : v * v; }, x).backward({.gradient = ones({2})});
     CHECK(x.grad() == Tensor<>{0.5f, 6});
 }
 
 TEST_CASE("map: slopes that overflow, of gradients that do not") {
     const auto inverse = [](auto v) { return 1 / v; };
     const Variable<> x(Tensor<>{1e-30f, 1e-30f, 1e-30f}, {.requires_grad = true});
-    map(inverse, x).backward({.seed = Tensor<>{1, 0, 1e-30f}});
+    map(inverse, x).backward({.gradient = Tensor<>{1, 0, 1e-30f}});
     CHECK(x.grad()(0) == -std::numeric_limits<float>::infinity());
     CHECK(x.grad()(1) == 0);
     CHECK_THAT(x.grad()(2), WithinRel(-1e30f, 1e-6f));
     // A factor without a gradient takes no part, whatever it is.
     const auto doubled = [](auto v) { return 2 * v; };
     const Variable<> z(Tensor<>{std::numeric_limits<float>::infinity()}, {.requires_grad = true});
-    map(doubled, z).backward({.seed = Tensor<>{1}});
+    map(doubled, z).backward({.gradient = Tensor<>{1}});
     CHECK(z.grad()(0) == 2);
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("map: the function may hold numbers of its own") {
     const Variable<> x = leaf({1, 2});
     const Variable<> y = scaled(x, 3);
     CHECK(y.value() == Tensor<>{3, 6});
-    y.backward({.seed = ones({2})});  // the lambda is gone, its copy in the rule is not
+    y.backward({.gradient = ones({2})});  // the lambda is gone, its copy in the rule is not
     CHECK(x.grad() == Tensor<>{3, 3});
 }
 

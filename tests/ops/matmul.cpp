@@ -63,7 +63,7 @@ TEST_CASE("matmul: values and gradients by hand") {
     const Variable<> y = matmul(a, b);
     CHECK(y.value() == Tensor<>{{58, 64}, {139, 154}});
     CHECK(y.operation() == std::string("matmul"));
-    y.backward({.seed = Tensor<>{{1, 0}, {0, 10}}});
+    y.backward({.gradient = Tensor<>{{1, 0}, {0, 10}}});
     CHECK(a.grad() == Tensor<>{{7, 9, 11}, {80, 100, 120}});
     CHECK(b.grad() == Tensor<>{{1, 40}, {2, 50}, {3, 60}});
 }
@@ -86,7 +86,7 @@ TEST_CASE("matmul: batches") {
     CHECK(matmul(swap, a).value() == Tensor<>{{{3, 4}, {1, 2}}, {{7, 8}, {5, 6}}});
     CHECK(matmul(a, a).value() == Tensor<>{{{7, 10}, {15, 22}}, {{67, 78}, {91, 106}}});
     CHECK(matmul(leaf(zeros({2, 1, 3, 4})), leaf(zeros({5, 4, 6}))).shape() == Shape{2, 5, 3, 6});
-    matmul(a, swap).backward({.seed = ones({2, 2, 2})});
+    matmul(a, swap).backward({.gradient = ones({2, 2, 2})});
     CHECK(swap.grad() == Tensor<>{{16, 16}, {20, 20}});  // summed over the batch
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("matmul: a sum of nothing is zero") {
     const Variable<> a = leaf(zeros({2, 0})), b = leaf(zeros({0, 3}));
     const Variable<> y = matmul(a, b);
     CHECK(y.value() == zeros({2, 3}));
-    y.backward({.seed = ones({2, 3})});
+    y.backward({.gradient = ones({2, 3})});
     CHECK(a.grad().shape() == Shape{2, 0});
     CHECK(b.grad().shape() == Shape{0, 3});
     CHECK(linear(a, leaf(zeros({3, 0})), leaf({1, 2, 3})).value() == Tensor<>{{1, 2, 3}, {1, 2, 3}});
@@ -118,7 +118,7 @@ TEST_CASE("linear: values and gradients by hand") {
     const Variable<> y = linear(x, weight, bias);
     CHECK(y.value() == Tensor<>{{11, 22, 30}, {13, 24, 32}});
     CHECK(linear(x, weight).value() == Tensor<>{{1, 2, 0}, {3, 4, 2}});
-    y.backward({.seed = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
+    y.backward({.gradient = Tensor<>{{1, 2, 3}, {4, 5, 6}}});
     CHECK(x.grad() == Tensor<>{{7, -1}, {16, -1}});
     CHECK(weight.grad() == Tensor<>{{13, 18}, {17, 24}, {21, 30}});
     CHECK(bias.grad() == Tensor<>{5, 7, 9});

@@ -63,7 +63,7 @@ TEST_CASE("batch_norm: values and gradients, as in PyTorch") {
     const Tensor<> dy{{1, 0}, {2, -1}, {0.5f, 3}};
     SECTION("by the batch") {
         const Variable<> y = batch_norm(x, w, b);
-        y.backward({.seed = dy});
+        y.backward({.gradient = dy});
         check_numbers(y.value(),
                       {{-1.538097382f, 1}, {-0.179365814f, 2.224743843f}, {3.217463255f, -0.224743843f}},
                       1e-6f);
@@ -84,7 +84,7 @@ TEST_CASE("batch_norm: values and gradients, as in PyTorch") {
     SECTION("by given statistics") {
         const Tensor<> m{1, -2}, v{4, 0.25f};
         const Variable<> mean(m), var(v), y = batch_norm(x, mean, var, w, b);
-        y.backward({.seed = dy});
+        y.backward({.gradient = dy});
         check_numbers(y.value(),
                       {{0.5f, -6.999839783f}, {2.499997616f, -0.999959946f}, {7.499991417f, -12.999719620f}},
                       1e-6f);
@@ -155,9 +155,9 @@ TEST_CASE("batch_norm: channels are independent, and their values have mean 0 an
 TEST_CASE("batch_norm: a constant channel becomes its bias and has no slope") {
     const Variable<> x = leaf(full({4, 2, 3}, 7.1f)), w(Tensor<>{3, 5}), b(Tensor<>{0.25f, -1});
     const Variable<> y = batch_norm(x, w, b);
-    Tensor<> seed = zeros({4, 2, 3});
-    seed.mutable_at(0, 0, 0) = 1;
-    y.backward({.seed = seed});
+    Tensor<> dy = zeros({4, 2, 3});
+    dy.mutable_at(0, 0, 0) = 1;
+    y.backward({.gradient = dy});
     for (Index i = 0; i < 24; ++i)
         CHECK(y.value().data()[i] == Approx(i / 3 % 2 == 0 ? 0.25 : -1).epsilon(1e-5));
     CHECK(x.grad()(0, 0, 0) == Approx(3 / std::sqrt(1e-5) * (1 - 1.0 / 12)).epsilon(1e-4));
@@ -193,7 +193,7 @@ TEST_CASE("batch_norm: refusals") {
 TEST_CASE("layer_norm: values and gradients, as in PyTorch") {
     const Variable<> x = leaf({{1, 2, 4}, {3, -1, 0}}), w = leaf({2, -1, 0.5f}), b = leaf({0.5f, 1, 0});
     const Variable<> y = layer_norm(x, w, b);
-    y.backward({.seed = Tensor<>{{1, 0, 2}, {2, -1, 0.5f}}});
+    y.backward({.gradient = Tensor<>{{1, 0, 2}, {2, -1, 0.5f}}});
     check_numbers(y.value(),
                   {{-1.638082743f, 1.267260313f, 0.668150902f}, {3.245621204f, 1.980578899f, -0.196115777f}},
                   1e-6f);
@@ -236,7 +236,7 @@ TEST_CASE("layer_norm: sums over very many rows keep their digits") {
         Variable<> weight = leaf(ones({n})), bias = leaf(zeros({n}));
         const Tensor<> row = arange(n), dy = full({rows, n}, 0.1f);
         const Tensor<> x = kernels::broadcast_to(row, {rows, n});
-        layer_norm(leaf(x), weight, bias).backward({.seed = dy});
+        layer_norm(leaf(x), weight, bias).backward({.gradient = dy});
         INFO("n " << n);
         CHECK(bias.grad()(n - 1) ==
               Approx(static_cast<double>(0.1f) * static_cast<double>(rows)).epsilon(3e-6));

@@ -35,7 +35,7 @@ int additions_of_split(Index rows) {
     const Variable<Counting> x(zeros<Counting>({rows, 3}), {.requires_grad = true});
     const Variable<Counting> y = concat(split(x, 1));
     Counting::additions = 0;
-    y.backward({.seed = full<Counting>(y.shape(), Counting(2))});
+    y.backward({.gradient = full<Counting>(y.shape(), Counting(2))});
     bool right = true;
     for (const Counting& g : x.grad()) right = right && g.value == 2;
     CHECK(right);
@@ -157,7 +157,7 @@ TEST_CASE("concat joins along an axis") {
     CHECK(concat({counted({0, 2}), counted({1, 2})}).value() == Tensor<>{{0, 1}});
 
     const Parameter<> weight(Tensor<>{1, 2});
-    concat({weight, Variable<>(Tensor<>{3}), weight}).backward({.seed = Tensor<>{1, 2, 3, 4, 5}});
+    concat({weight, Variable<>(Tensor<>{3}), weight}).backward({.gradient = Tensor<>{1, 2, 3, 4, 5}});
     CHECK(weight.grad() == Tensor<>{5, 7});
 
     CHECK_THROWS_MATCHES(concat(std::vector<Variable<>>{}), ShapeError,

@@ -168,7 +168,7 @@ TEST_CASE("optimizer: a layer can be replaced by one of another shape, and the o
     Net net;
     SGD sgd(nn::named_parameters(net), {.lr = 1});
     const auto backward = [&] {
-        net.fc2(net.fc1(Variable<>(ones({1, 2})))).backward({.seed = ones({1, 5})});
+        net.fc2(net.fc1(Variable<>(ones({1, 2})))).backward({.gradient = ones({1, 5})});
     };
     const auto refusal = [](const std::string& optimizer, const std::string& name) {
         return Message(optimizer + ": step: parameter " + name +

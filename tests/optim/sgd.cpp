@@ -202,7 +202,7 @@ TEST_CASE("sgd: a step does not disturb a graph that is kept") {
     const Variable<> w = leaf({3}), x = leaf({2});
     SGD<> sgd({w}, {.lr = 1});
     const Variable<> y = w * x;
-    y.backward({.keep_graph = true});
+    y.backward({.retain_graph = true});
     sgd.step();
     CHECK(w.value() == Tensor<>{1});
     y.backward();                    // saved w = 3 before the step

@@ -86,12 +86,12 @@ void products() {
 }
 
 struct Net {
-    nn::Conv2d<> conv{1, 4, {.kernel = 3}};
+    nn::Conv2d<> conv{1, 4, {.kernel_size = 3}};
     nn::BatchNorm2d<> norm{4};
     nn::Linear<> fc{100, 3};
 
     Variable<> operator()(Variable<> x) const {
-        return fc(flatten(relu(norm(max_pool2d(conv(x), {.kernel = 2})))));
+        return fc(flatten(relu(norm(max_pool2d(conv(x), {.kernel_size = 2})))));
     }
 };
 

@@ -189,7 +189,7 @@ public:
     /// y, and the gradients of all inputs for a pseudo-random gradient of y.
     void check(const Variable<T>& y, const std::string& prefix = "") {
         case_.check(prefix + "y", y.value());
-        y.backward({.seed = noise<T>(case_.name + "/" + prefix + "dy", y.shape())});
+        y.backward({.gradient = noise<T>(case_.name + "/" + prefix + "dy", y.shape())});
         for (auto& [name, leaf] : leaves_) {
             case_.check(prefix + "d" + name, leaf.has_grad() ? leaf.grad() : gradus::zeros<T>(leaf.shape()));
             leaf.zero_grad();

@@ -30,14 +30,14 @@ struct Mlp {
 
 template <class T>
 struct Cnn {
-    nn::Conv2d<T> conv1{1, 32, {.kernel = 5}};
-    nn::Conv2d<T> conv2{32, 64, {.kernel = 5}};
+    nn::Conv2d<T> conv1{1, 32, {.kernel_size = 5}};
+    nn::Conv2d<T> conv2{32, 64, {.kernel_size = 5}};
     nn::Linear<T> fc1{256, 200};
     nn::Linear<T> fc2{200, 10};
 
     Variable<T> operator()(Variable<T> x) const {
-        x = relu(max_pool2d(conv1(x), {.kernel = 3}));
-        x = relu(max_pool2d(conv2(x), {.kernel = 2}));
+        x = relu(max_pool2d(conv1(x), {.kernel_size = 3}));
+        x = relu(max_pool2d(conv2(x), {.kernel_size = 2}));
         return fc2(relu(fc1(flatten(x))));
     }
 };

@@ -25,9 +25,9 @@ void check_same(const std::vector<gradus::Shape>& shapes, const std::string& nam
     const Variable<T> one = together(a), several = apart(b);
     REQUIRE(one.operation() == name);
     CHECK(one.value() == several.value());
-    const gradus::Tensor<T> seed = gradus::randn<T>(one.shape(), generator);
-    one.backward({.seed = seed});
-    several.backward({.seed = seed});
+    const gradus::Tensor<T> dy = gradus::randn<T>(one.shape(), generator);
+    one.backward({.gradient = dy});
+    several.backward({.gradient = dy});
     for (std::size_t i = 0; i < a.size(); ++i) {
         INFO("gradient of input " << i);
         op_table::check_close("gradient", gradus::cast<double>(a[i].grad()),

@@ -21,7 +21,7 @@ inline gradus::Variable<> leaf(gradus::Tensor<> value) {
 template <class F>
 gradus::Tensor<> gradient(const F& f, const gradus::Tensor<>& at) {
     const gradus::Variable<> x = leaf(at), y = f(x);
-    y.backward({.seed = gradus::ones(y.shape())});
+    y.backward({.gradient = gradus::ones(y.shape())});
     return x.grad();
 }
 

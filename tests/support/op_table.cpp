@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gradus/ops/arithmetic.hpp"
+#include "support/threads.hpp"
 
 template class gradus::Tensor<gradus::Dual<double>>;
 template class gradus::Variable<gradus::Dual<double>>;
@@ -70,7 +71,7 @@ std::vector<Tensor<double>> directions(const std::vector<Tensor<double>>& inputs
 
 /// The gradient of the result from which backward() starts.
 template <class T>
-Tensor<T> seed_for(const Shape& shape) {
+Tensor<T> dy_for(const Shape& shape) {
     Generator generator(2);
     return gradus::cast<T>(gradus::randn<float>(shape, generator));
 }
@@ -97,7 +98,7 @@ std::vector<Tensor<T>> gradients_of(const std::vector<Variable<T>>& variables) {
 template <class T>
 Outcome<T> run(const Function<T>& f, const std::vector<Variable<T>>& x) {
     const Variable<T> y = f(x);
-    if (y.requires_grad()) y.backward({.seed = seed_for<T>(y.shape())});
+    if (y.requires_grad()) y.backward({.gradient = dy_for<T>(y.shape())});
     return {y.value(), gradients_of(x)};
 }
 
@@ -130,7 +131,7 @@ void check_differences(const Functions& f, const std::vector<Tensor<double>>& x,
             size += std::abs(outcome.gradients[k].data()[i] * v[k].data()[i]);
     }
     INFO("<dy, J v> = <gradient, v>");
-    CHECK(std::abs(inner(seed_for<double>(value.shape()), tangent) - adjoint) <= 1e-11 * (1 + size));  // b
+    CHECK(std::abs(inner(dy_for<double>(value.shape()), tangent) - adjoint) <= 1e-11 * (1 + size));  // b
 }
 
 void check_second_order(const Functions& f, const std::vector<Tensor<double>>& x,
@@ -154,15 +155,13 @@ void check_second_order(const Functions& f, const std::vector<Tensor<double>>& x
 }
 
 void check_threads(const Functions& f, const std::vector<Tensor<float>>& x, const Outcome<float>& outcome) {
-    const int before = gradus::num_threads();
     for (int threads = 1; threads <= 3; ++threads) {
-        gradus::set_num_threads(threads);
+        const Threads limit(threads);
         const Outcome<float> again = run(f.single, leaves(x, true));
         INFO(threads << " threads");
         CHECK(same_bits(again.value, outcome.value));
         CHECK(same_bits(again.gradients, outcome.gradients));
     }
-    gradus::set_num_threads(before);
 }
 
 void check_float(const Functions& f, const std::vector<Tensor<float>>& x, const Outcome<double>& full,
@@ -216,10 +215,10 @@ void check_nothing_changes(const Functions& f, const std::vector<Tensor<double>>
     const auto variables = leaves(inputs, true);
     const Variable<double> y = f.full(variables);
     if (!y.requires_grad()) return;
-    const Tensor<double> value = deep_copy(y.value()), seed = seed_for<double>(y.shape()),
-                         seed_before = deep_copy(seed);
-    y.backward({.seed = seed, .keep_graph = true});
-    y.backward({.seed = seed});
+    const Tensor<double> value = deep_copy(y.value()), dy = dy_for<double>(y.shape()),
+                         dy_before = deep_copy(dy);
+    y.backward({.gradient = dy, .retain_graph = true});
+    y.backward({.gradient = dy});
     const auto gradients = gradients_of(variables);
     for (std::size_t k = 0; k < x.size(); ++k) {
         INFO("input " << k);
@@ -227,7 +226,7 @@ void check_nothing_changes(const Functions& f, const std::vector<Tensor<double>>
         CHECK(same_bits(inputs[k], x[k]));
         CHECK(same_bits(gradients[k], moved({outcome.gradients[k]}, {outcome.gradients[k]}, 1)[0]));
     }
-    CHECK(same_bits(seed, seed_before));
+    CHECK(same_bits(dy, dy_before));
     CHECK(same_bits(y.value(), value));
 }
 

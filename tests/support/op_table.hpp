@@ -23,7 +23,7 @@
 //   f  the result without history has the same bits and wants no gradient
 //   g  the same variable passed twice gets the sum of both gradients
 //   h  an input that wants no gradient gets none and changes nothing for the others
-//   i  inputs, seed and result stay as they were; a second backward() doubles the gradient exactly
+//   i  inputs, dy and result stay as they were; a second backward() doubles the gradient exactly
 
 #include <algorithm>
 #include <cmath>

@@ -168,8 +168,8 @@ TEST_CASE("find_lr: everything is as before") {
     const auto moons = two_moons(200);
     Net net;
     optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1, .momentum = 0.9});
-    const data::Loader loader(moons, {.batch = 50, .shuffle = true});
-    for (auto& batch : loader) {  // momentum, gradients and a count to lose
+    const data::Epoch batches = data::Loader(moons, {.batch_size = 50, .shuffle = true}).epoch(0);
+    for (auto& batch : batches) {  // momentum, gradients and a count to lose
         sgd.zero_grad();
         loss_on(net, batch).backward();
         sgd.step();
@@ -179,7 +179,7 @@ TEST_CASE("find_lr: everything is as before") {
     const Everything before = everything(net, sgd);
 
     SECTION("after a sweep") {
-        const LrCurve curve = find_lr(net, sgd, loader, [&](auto& batch) { return loss_on(net, batch); });
+        const LrCurve curve = find_lr(net, sgd, batches, [&](auto& batch) { return loss_on(net, batch); });
         CHECK(curve.loss.front() > curve.loss[curve.loss.size() / 2]);
         CHECK(everything(net, sgd) == before);
     }
@@ -190,7 +190,7 @@ TEST_CASE("find_lr: everything is as before") {
             if (++calls == 6) throw std::logic_error("enough");
             return loss_on(net, batch);
         };
-        CHECK_THROWS_MATCHES(find_lr(net, sgd, loader, loss_of), std::logic_error, Message("enough"));
+        CHECK_THROWS_MATCHES(find_lr(net, sgd, batches, loss_of), std::logic_error, Message("enough"));
         CHECK(calls == 6);
         CHECK(everything(net, sgd) == before);
     }
@@ -198,14 +198,14 @@ TEST_CASE("find_lr: everything is as before") {
 
 TEST_CASE("find_lr: a run after it equals a run without it") {
     const auto moons = two_moons(200);
-    const data::Loader loader(moons, {.batch = 50, .shuffle = true});
+    const data::Epoch batches = data::Loader(moons, {.batch_size = 50, .shuffle = true}).epoch(0);
     const auto run = [&](bool with_find_lr) {
         manual_seed(3);
         Net net;
         optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1, .momentum = 0.9});
         for (int epoch = 0; epoch < 3; ++epoch) {
-            if (with_find_lr) find_lr(net, sgd, loader, [&](auto& batch) { return loss_on(net, batch); });
-            for (auto& batch : loader) {
+            if (with_find_lr) find_lr(net, sgd, batches, [&](auto& batch) { return loss_on(net, batch); });
+            for (auto& batch : batches) {
                 sgd.zero_grad();
                 loss_on(net, batch).backward();
                 sgd.step();
@@ -245,7 +245,7 @@ TEST_CASE("find_lr: finds a rate that trains") {
     const auto moons = two_moons(1000);
     Net net;
     optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1});
-    const LrCurve curve = find_lr(net, sgd, data::Loader(moons, {.batch = 50, .shuffle = true}),
+    const LrCurve curve = find_lr(net, sgd, data::Loader(moons, {.batch_size = 50, .shuffle = true}).epoch(0),
                                   [&](auto& batch) { return loss_on(net, batch); }, {.end = 1000});
     CHECK(curve.diverged);
     for (const double proposal : {curve.steepest, curve.valley}) {
@@ -254,8 +254,9 @@ TEST_CASE("find_lr: finds a rate that trains") {
         Net trained = net;
         optim::SGD<> optimizer(nn::parameters(trained));
         optimizer.set_lr(proposal);
+        const data::Loader loader(moons, {.batch_size = 50, .shuffle = true});
         for (int epoch = 0; epoch < 10; ++epoch)
-            for (auto& batch : data::Loader(moons, {.batch = 50, .shuffle = true, .epoch = epoch})) {
+            for (auto& batch : loader.epoch(epoch)) {
                 optimizer.zero_grad();
                 loss_on(trained, batch).backward();
                 optimizer.step();

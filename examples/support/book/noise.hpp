@@ -70,12 +70,10 @@ inline std::vector<Noise> measure_noise(const gradus::data::Dataset<>& data, con
             noise.each.push_back(angle_between(one, whole));
             noise.averaged.push_back(angle_between(average, whole));
         };
+        const gradus::data::Loader loader(
+            data, {.batch_size = batch, .shuffle = true, .seed = seed, .drop_last = data.size() >= batch});
         for (gradus::Index epoch = 0; !done(); ++epoch)
-            for (auto& [images, labels] : gradus::data::Loader(data, {.batch = batch,
-                                                                     .shuffle = true,
-                                                                     .seed = seed,
-                                                                     .epoch = epoch,
-                                                                     .drop_last = data.size() >= batch}))
+            for (auto& [images, labels] : loader.epoch(epoch))
                 if (!done()) take(images, labels);
         result.push_back(noise);
     }

@@ -72,7 +72,7 @@ std::string lr_curve(const std::string& name, const std::string& color, const gr
     Mlp net = new_mlp(flags.seed);
     auto optimizer = make(gradus::nn::parameters(net), start);
     const gradus::LrCurve curve =
-        gradus::find_lr(net, optimizer, gradus::data::Loader(train, flags.shuffled(0)),
+        gradus::find_lr(net, optimizer, gradus::data::Loader(train, flags.shuffled()).epoch(0),
                         [&](const auto& batch) { return cross_entropy(net(batch.inputs), batch.labels); },
                         {.start = start, .end = end, .steps = 200, .smoothing = 0.9});
     Points raw, smooth;
@@ -128,9 +128,10 @@ History trained(const std::string& name, const std::string& color, int shape, do
     Mlp net = new_mlp(flags.seed);
     auto optimizer = make(gradus::nn::parameters(net), lr);
     History history{name, color, shape, lr, {}, {}};
+    const gradus::data::Loader batches(data.train, flags.shuffled());
     for (int epoch = 0; epoch < flags.epochs; ++epoch) {
         Scores scores;
-        for (auto& [images, labels] : gradus::data::Loader(data.train, flags.shuffled(epoch))) {
+        for (auto& [images, labels] : batches.epoch(epoch)) {
             const gradus::Variable<> logits = net(images), loss = cross_entropy(logits, labels);
             optimizer.zero_grad();
             loss.backward();

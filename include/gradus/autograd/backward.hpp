@@ -20,14 +20,14 @@ namespace detail {
 template <class T>
 class BackwardWalk {
 public:
-    explicit BackwardWalk(bool keep_graph) : keep_graph_(keep_graph) {}
+    explicit BackwardWalk(bool retain_graph) : retain_graph_(retain_graph) {}
 
-    void run(Node<T>& root, Tensor<T> seed) {
-        if (!needs_sum(root)) return accumulate(root, std::move(seed));
+    void run(Node<T>& root, Tensor<T> gradient) {
+        if (!needs_sum(root)) return accumulate(root, std::move(gradient));
         try {
             hold(root);
             count();
-            receive(root, std::move(seed));
+            receive(root, std::move(gradient));
             make_ready(root);
             while (ready_) finish(*std::exchange(ready_, ready_->next));
         } catch (...) {
@@ -91,7 +91,7 @@ private:
             if (node->released)
                 throw GraphError(
                     std::string("backward: the history of this ") + node->name +
-                    " was released by an earlier backward(); call that one with {.keep_graph = true}");
+                    " was released by an earlier backward(); call that one with {.retain_graph = true}");
             node->count_inputs(*this);
         }
     }
@@ -121,8 +121,8 @@ private:
         if (node.hooks) run_hooks(node, gradient);
         if (!node.is_leaf()) {
             current_ = &node;
-            if (node.deferred.load(std::memory_order_acquire)) node.settle();  // rules may need what it finds
-            node.pull_back(gradient, *this, keep_graph_);
+            if (node.deferred.load(std::memory_order_acquire)) node.materialize();  // rules may need what it finds
+            node.pull_back(gradient, *this, retain_graph_);
         }
         if (node.is_leaf() || node.retain_grad) accumulate(node, std::move(gradient));
         node.incoming.reset();
@@ -181,7 +181,7 @@ private:
     Node<T>*first_ = nullptr, *last_ = nullptr;  // the nodes of the walk that are not finished
     Node<T>* ready_ = nullptr;                   // gradient complete, rule not yet called
     const Node<T>* current_ = nullptr;
-    bool keep_graph_;
+    bool retain_graph_;
 };
 
 }  // namespace detail
@@ -192,14 +192,14 @@ void Variable<T>::backward(BackwardOptions<T> options) const {
         node().requires_grad, "backward",
         "nothing that this value came from requires a gradient (or it was made while a NoGrad lived); "
         "make a leaf with {.requires_grad = true}");
-    if (!options.seed && numel() != 1)
+    if (!options.gradient && numel() != 1)
         detail::fail<GraphError>(
-            "backward", "needs a single number or a seed; sum() or mean() the result first", shape());
-    if (options.seed && options.seed->shape() != shape())
-        detail::fail<ShapeError>("backward", "seed and value differ in shape", options.seed->shape(),
+            "backward", "needs a single number or a gradient; sum() or mean() the result first", shape());
+    if (options.gradient && options.gradient->shape() != shape())
+        detail::fail<ShapeError>("backward", "gradient and value differ in shape", options.gradient->shape(),
                                  shape());
-    detail::BackwardWalk<T>(options.keep_graph)
-        .run(node(), options.seed ? std::move(*options.seed) : full<T>(shape(), T(1)));
+    detail::BackwardWalk<T>(options.retain_graph)
+        .run(node(), options.gradient ? std::move(*options.gradient) : full<T>(shape(), T(1)));
 }
 
 }  // namespace gradus

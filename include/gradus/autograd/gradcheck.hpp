@@ -53,7 +53,7 @@ GradcheckReport gradcheck(const F& f, const std::vector<Tensor<double>>& inputs,
     Generator generator(1);
     const Variable<double> y = f(variables);
     const Tensor<double> weights = randn<double>(y.shape(), generator);
-    if (y.requires_grad()) y.backward({.seed = weights});
+    if (y.requires_grad()) y.backward({.gradient = weights});
 
     const auto objective = [&](const std::vector<Variable<double>>& at) {
         const NoGrad guard;

@@ -10,7 +10,6 @@
 #include "gradus/autograd/node.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/remedy.hpp"
-#include "gradus/kernels/elementwise/arithmetic.hpp"
 
 namespace gradus {
 
@@ -39,8 +38,8 @@ private:
 
 template <class T>
 struct BackwardOptions {
-    std::optional<Tensor<T>> seed = {};  // gradient of the final result with respect to this value; default 1
-    bool keep_graph = false;             // keep the history, to call backward() again
+    std::optional<Tensor<T>> gradient = {};  // of the final result with respect to this value; default 1
+    bool retain_graph = false;               // keep the history, to call backward() again
 };
 
 /// A handle to a value in a computation: copies refer to the same value, gradient and history. Made from a
@@ -66,7 +65,7 @@ public:
     const Tensor<T>& value() const& {
         detail::Node<T>& n = node();
         if (n.deferred.load(std::memory_order_acquire)) [[unlikely]]
-            n.settle();
+            n.materialize();
         return n.value;
     }
     const Shape& shape() const { return node().value.shape(); }
@@ -152,11 +151,11 @@ public:
     }
 
     /// Computes the gradient of this value with respect to every leaf that it came from, and adds it to
-    /// theirs. Releases the history unless {.keep_graph = true}. Throws GraphError if nothing requires a
-    /// gradient, if the value is not a single number and no seed is given, or if the history is gone. If a
-    /// rule or a hook throws, leaves keep what they got so far, and history already walked is gone. A rule or
-    /// a hook may itself call backward(), but not on results (or leaves with hooks) that this one has yet to
-    /// finish: that is a GraphError. Graphs on different threads may share leaves (without hooks), but one
+    /// theirs. Releases the history unless {.retain_graph = true}. Throws GraphError if nothing requires a
+    /// gradient, if the value is not a single number and no gradient is given, or if the history is gone. If
+    /// a rule or a hook throws, leaves keep what they got so far, and history already walked is gone. A rule
+    /// or a hook may itself call backward(), but not on results (or leaves with hooks) that this one has yet
+    /// to finish: that is a GraphError. Graphs on different threads may share leaves (without hooks), but one
     /// graph is walked by one thread at a time.
     void backward(BackwardOptions<T> options = {}) const;
 #ifndef __clang__  // which says without it that there is no such option
@@ -242,7 +241,7 @@ Variable<T> operator+(N a, const Variable<T>& b) {
 }
 template <class T, detail::Number<T> N>
 Variable<T> operator-(const Variable<T>& a, N b) {
-    return add(a, -static_cast<T>(b));
+    return sub(a, static_cast<T>(b));
 }
 template <class T, detail::Number<T> N>
 Variable<T> operator-(N a, const Variable<T>& b) {

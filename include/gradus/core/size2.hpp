@@ -13,7 +13,7 @@ std::string to_string(const Size2& size);
 
 /// Height and width: of a kernel, a stride, a padding. A single number stands for both.
 ///
-///     {.kernel = 3, .stride = {2, 1}}
+///     {.kernel_size = 3, .stride = {2, 1}}
 struct Size2 {
     Index height = 0;
     Index width = 0;

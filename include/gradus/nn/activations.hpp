@@ -20,10 +20,10 @@ struct ReLU {
 
 struct LeakyReLU {
     static constexpr const char* type = "LeakyReLU";
-    double slope = 0.01;
+    double negative_slope = 0.01;
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, [&] { return leaky_relu(x, static_cast<T>(slope)); });
+        return traced(this, [&] { return leaky_relu(x, static_cast<T>(negative_slope)); });
     }
 };
 

@@ -15,7 +15,7 @@
 namespace gradus::nn {
 
 struct Conv2dOptions {
-    Size2 kernel;  // must be given
+    Size2 kernel_size;  // must be given
     Size2 stride = 1;
     Padding2 padding = 0;
     Size2 dilation = 1;
@@ -42,7 +42,7 @@ struct Conv2d {
     /// A kernel of this size, a number or a Size2, and all else by default.
     template <gradus::detail::Extent Kernel>
     Conv2d(Index in, Index out, Kernel kernel, Generator& generator = default_generator())
-        : Conv2d(in, out, Conv2dOptions{.kernel = kernel}, generator) {}
+        : Conv2d(in, out, Conv2dOptions{.kernel_size = kernel}, generator) {}
     template <std::size_t N>
     Conv2d(Index in, Index out, gradus::detail::NoSuchOption<N>);
 
@@ -55,19 +55,19 @@ struct Conv2d {
 
 private:
     static Shape weight_shape(Index in, Index out, const Conv2dOptions& o) {
-        if (o.kernel.height < 1 || o.kernel.width < 1)
-            gradus::detail::fail<ValueError>("conv2d", "the kernel must be at least 1 x 1; set .kernel",
-                                             o.kernel);
+        if (o.kernel_size.height < 1 || o.kernel_size.width < 1)
+            gradus::detail::fail<ValueError>("conv2d", "the kernel must be at least 1 x 1; set .kernel_size",
+                                             o.kernel_size);
         if (in < 1 || out < 1)
             gradus::detail::fail<ShapeError>("conv2d", "needs at least one input and one output channel",
                                              Shape{out, in});
         if (o.groups < 1 || in % o.groups != 0 || out % o.groups != 0)
             throw ValueError("conv2d: groups must divide the " + std::to_string(in) + " input and " +
                              std::to_string(out) + " output channels: got " + std::to_string(o.groups));
-        return {out, in / o.groups, o.kernel.height, o.kernel.width};
+        return {out, in / o.groups, o.kernel_size.height, o.kernel_size.width};
     }
     static Tensor<T> start(const Shape& shape, Index in, const Conv2dOptions& o, Generator& generator) {
-        const auto fan_in = static_cast<double>(in / o.groups * o.kernel.area());
+        const auto fan_in = static_cast<double>(in / o.groups * o.kernel_size.area());
         const T bound = static_cast<T>(1.0 / std::sqrt(fan_in));
         return uniform<T>(shape, -bound, bound, generator);
     }

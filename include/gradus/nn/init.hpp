@@ -20,14 +20,14 @@ enum class FanMode { fan_in, fan_out };
 enum class Nonlinearity { linear, conv, sigmoid, tanh, relu, leaky_relu, selu };
 
 /// The factor by which a non-linearity wants weights larger: 1, 1, 1, 5/3, √2, √(2 / (1 + slope²)), 3/4.
-inline double calculate_gain(Nonlinearity nonlinearity, double slope = 0.01) {
+inline double calculate_gain(Nonlinearity nonlinearity, double negative_slope = 0.01) {
     switch (nonlinearity) {
         case Nonlinearity::tanh:
             return 5.0 / 3.0;
         case Nonlinearity::relu:
             return std::sqrt(2.0);
         case Nonlinearity::leaky_relu:
-            return std::sqrt(2.0 / (1.0 + slope * slope));
+            return std::sqrt(2.0 / (1.0 + negative_slope * negative_slope));
         case Nonlinearity::selu:
             return 0.75;
         default:
@@ -108,8 +108,8 @@ void xavier_normal(Variable<T>& weight, XavierOptions options = {},
 struct KaimingOptions {
     FanMode mode = FanMode::fan_in;
     Nonlinearity nonlinearity = Nonlinearity::leaky_relu;
-    double slope = 0.0;  // of the leaky relu; 0 is a relu
-    Index groups = 1;    // of the convolution that the weight belongs to
+    double negative_slope = 0.0;  // of the leaky relu; 0 is a relu
+    Index groups = 1;             // of the convolution that the weight belongs to
 };
 
 namespace detail {
@@ -118,7 +118,7 @@ inline double kaiming_std(const Shape& shape, const KaimingOptions& options) {
     const Fans fan = fans(shape, options.groups);
     const auto size = static_cast<double>(options.mode == FanMode::fan_in ? fan.in : fan.out);
     if (shape.numel() == 0) return 0;  // nothing to fill
-    return calculate_gain(options.nonlinearity, options.slope) / std::sqrt(size);
+    return calculate_gain(options.nonlinearity, options.negative_slope) / std::sqrt(size);
 }
 
 }  // namespace detail

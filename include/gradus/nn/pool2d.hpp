@@ -12,14 +12,14 @@
 
 namespace gradus::nn {
 
-/// max_pool2d: nn::MaxPool2d(2), nn::MaxPool2d({.kernel = 3, .stride = 2}).
+/// max_pool2d: nn::MaxPool2d(2), nn::MaxPool2d({.kernel_size = 3, .stride = 2}).
 struct MaxPool2d {
     static constexpr const char* type = "MaxPool2d";
     MaxPool2dOptions options;
 
     explicit MaxPool2d(const MaxPool2dOptions& o) : options(o) {}
     template <gradus::detail::Extent Kernel>
-    explicit MaxPool2d(Kernel kernel) : options{.kernel = kernel} {}
+    explicit MaxPool2d(Kernel kernel) : options{.kernel_size = kernel} {}
     template <std::size_t N>
     explicit MaxPool2d(gradus::detail::NoSuchOption<N>);
     auto fields() { return std::tuple(); }
@@ -30,14 +30,14 @@ struct MaxPool2d {
     }
 };
 
-/// avg_pool2d: nn::AvgPool2d(2), nn::AvgPool2d({.kernel = 3, .stride = 2}).
+/// avg_pool2d: nn::AvgPool2d(2), nn::AvgPool2d({.kernel_size = 3, .stride = 2}).
 struct AvgPool2d {
     static constexpr const char* type = "AvgPool2d";
     AvgPool2dOptions options;
 
     explicit AvgPool2d(const AvgPool2dOptions& o) : options(o) {}
     template <gradus::detail::Extent Kernel>
-    explicit AvgPool2d(Kernel kernel) : options{.kernel = kernel} {}
+    explicit AvgPool2d(Kernel kernel) : options{.kernel_size = kernel} {}
     template <std::size_t N>
     explicit AvgPool2d(gradus::detail::NoSuchOption<N>);
     auto fields() { return std::tuple(); }

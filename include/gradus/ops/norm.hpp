@@ -8,7 +8,7 @@
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/norm/layer_norm.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
-#include "gradus/ops/norm_relu.hpp"
+#include "gradus/ops/fused_batch_norm.hpp"
 
 namespace gradus {
 
@@ -88,28 +88,28 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
         const Shape channels{x.size(1)};
         norm = kernels::given_statistics(zeros<T>(channels), ones<T>(channels), options.eps);
     }
-    return record_batch_norm(NormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch),
+    return record_batch_norm(BatchNormStep<T>(x, in.weight, in.bias, std::move(norm), by_batch),
                              Tensor<T>::uninitialized(x.shape()));
 }
 
-/// How many of the last axes of x are normalised together; their sizes are `normalized`.
-inline Index normalized_size(const Shape& x, const Shape& normalized) {
-    const int extra = x.rank() - normalized.rank();
-    bool fits = extra >= 0 && normalized.rank() > 0;
-    for (int i = 0; fits && i < normalized.rank(); ++i) fits = x[extra + i] == normalized[i];
+/// How many of the last axes of x are normalised together; their sizes are `normalized_shape`.
+inline Index normalized_size(const Shape& x, const Shape& normalized_shape) {
+    const int extra = x.rank() - normalized_shape.rank();
+    bool fits = extra >= 0 && normalized_shape.rank() > 0;
+    for (int i = 0; fits && i < normalized_shape.rank(); ++i) fits = x[extra + i] == normalized_shape[i];
     if (!fits)
         fail<ShapeError>("layer_norm", "the normalized shape must be that of the last axes of x", x,
-                         normalized);
-    return normalized.numel();
+                         normalized_shape);
+    return normalized_shape.numel();
 }
 
 template <class T>
-Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized, const Variable<T>* weight,
+Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized_shape, const Variable<T>* weight,
                        const Variable<T>* bias, const NormOptions& options) {
-    const Index n = normalized_size(x.shape(), normalized);
+    const Index n = normalized_size(x.shape(), normalized_shape);
     check_eps("layer_norm", options.eps);
-    if (bias && bias->shape() != normalized)
-        fail<ShapeError>("layer_norm", "weight and bias differ in shape", normalized, bias->shape());
+    if (bias && bias->shape() != normalized_shape)
+        fail<ShapeError>("layer_norm", "weight and bias differ in shape", normalized_shape, bias->shape());
     const bool affine = weight;
     const Tensor<T> X = x.value(), W = affine ? weight->value() : Tensor<T>();
     auto [y, norm] =
@@ -117,13 +117,14 @@ Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized, const Vari
     const std::array<Variable<T>, 3> inputs{x, affine ? *weight : Variable<T>(),
                                             affine ? *bias : Variable<T>()};
     return record("layer_norm", std::move(y),
-                  wrt_jointly(inputs, [X, W, n, saved = std::move(norm), affine, normalized](
+                  wrt_jointly(inputs, [X, W, n, saved = std::move(norm), affine, normalized_shape](
                                           const Tensor<T>& dy, const std::array<bool, 3>& want) {
                       const auto parts = kernels::layer_norm_backward(dy, X, n, saved, affine ? &W : nullptr,
                                                                       want[0], want[1] || want[2]);
                       const auto total = [&](bool wanted, const Tensor<T>& blocks) {
-                          return wanted ? kernels::reduce<kernels::SumOf>(blocks, 1u).reshape(normalized)
-                                        : Tensor<T>();
+                          return wanted
+                                     ? kernels::reduce<kernels::SumOf>(blocks, 1u).reshape(normalized_shape)
+                                     : Tensor<T>();
                       };
                       return std::array<Tensor<T>, 3>{parts.dx, total(want[1], parts.dweight),
                                                       total(want[2], parts.dbias)};
@@ -175,10 +176,10 @@ Variable<T> layer_norm(const Variable<T>& x, const std::type_identity_t<Variable
     return detail::layer_norm<T>(x, weight.shape(), &weight, &bias, options);
 }
 
-/// The same without weight and bias: `normalized` is the shape of the last axes of x.
+/// The same without weight and bias: `normalized_shape` is the shape of the last axes of x.
 template <class T>
-Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized, NormOptions options = {}) {
-    return detail::layer_norm<T>(x, normalized, nullptr, nullptr, options);
+Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized_shape, NormOptions options = {}) {
+    return detail::layer_norm<T>(x, normalized_shape, nullptr, nullptr, options);
 }
 
 }  // namespace gradus

@@ -8,21 +8,22 @@
 #include "gradus/core/size2.hpp"
 #include "gradus/kernels/pool/avg.hpp"
 #include "gradus/kernels/pool/max.hpp"
+#include "gradus/ops/fusion.hpp"
 
 // Pooling over height and width of x [batch, channels, height, width]. Batch and channels may be 0.
 
 namespace gradus {
 
 struct MaxPool2dOptions {
-    Size2 kernel = {};   // at least 1
-    Size2 stride = {};   // 0: as the kernel
-    Size2 padding = {};  // on each side, at most half the kernel; never the largest
+    Size2 kernel_size = {};  // at least 1
+    Size2 stride = {};       // 0: as the kernel
+    Size2 padding = {};      // on each side, at most half the kernel; never the largest
     Size2 dilation = 1;
     bool ceil_mode = false;  // also windows that reach beyond the end of the padded input
 };
 
 struct AvgPool2dOptions {
-    Size2 kernel = {};              // at least 1
+    Size2 kernel_size = {};         // at least 1
     Size2 stride = {};              // 0: as the kernel
     Size2 padding = {};             // on each side, at most half the kernel
     bool ceil_mode = false;         // also windows that reach beyond the end of the padded input
@@ -122,11 +123,11 @@ template <class T>
 Variable<T> max_pool2d(Variable<T> x, const MaxPool2dOptions& options) {
     const auto& o = options;
     kernels::PoolPlan plan = detail::pool_plan(
-        "max_pool2d", x.shape(), {o.kernel, o.stride, o.padding, o.dilation, o.ceil_mode, false});
-    const bool plain = (o.stride == Size2() || o.stride == o.kernel) && o.padding == Size2() &&
+        "max_pool2d", x.shape(), {o.kernel_size, o.stride, o.padding, o.dilation, o.ceil_mode, false});
+    const bool plain = (o.stride == Size2() || o.stride == o.kernel_size) && o.padding == Size2() &&
                        o.dilation == Size2(1) && !o.ceil_mode;
     if (plain)
-        if (Variable<T> y = detail::fused("max_pool2d", x, o.kernel); y.defined()) return y;
+        if (Variable<T> y = detail::fuse(x, detail::MaxPool{o.kernel_size}); y.defined()) return y;
     kernels::MaxPooled<T> pooled = kernels::max_pool2d(x.value(), plan);
     return record("max_pool2d", std::move(pooled.y),
                   wrt(x, [plan = std::move(plan), at = std::move(pooled.positions)](const Tensor<T>& dy) {
@@ -142,7 +143,7 @@ template <class T>
 Variable<T> avg_pool2d(const Variable<T>& x, const AvgPool2dOptions& options) {
     const auto& o = options;
     kernels::PoolPlan plan = detail::pool_plan(
-        "avg_pool2d", x.shape(), {o.kernel, o.stride, o.padding, 1, o.ceil_mode, o.count_include_pad});
+        "avg_pool2d", x.shape(), {o.kernel_size, o.stride, o.padding, 1, o.ceil_mode, o.count_include_pad});
     Tensor<T> y = kernels::avg_pool2d(x.value(), plan);
     return record("avg_pool2d", std::move(y), wrt(x, [plan = std::move(plan)](const Tensor<T>& dy) {
                       return kernels::avg_pool2d_backward(dy, plan);

@@ -164,8 +164,8 @@ private:
 /// The learning-rate range test: trains for some steps while the learning rate grows exponentially from
 /// `start` to `end`, and watches the loss.
 ///
-///     const data::Loader batches(train, {.batch = 256, .shuffle = true});
-///     const LrCurve curve = find_lr(net, sgd, batches, [&](auto& batch) {
+///     const data::Loader loader(train, {.batch_size = 256, .shuffle = true});
+///     const LrCurve curve = find_lr(net, sgd, loader.epoch(0), [&](auto& batch) {
 ///         return cross_entropy(net(batch.inputs), batch.labels);
 ///     });
 ///     sgd.set_lr(curve.valley);

@@ -16,12 +16,12 @@
 //
 // and what windows share is added up (the transpose of im2col). Some channels and output pixels at a time, so
 // that their products stay in the cache. The sums of pixels whose distance is a multiple of the stride, a
-// phase of the image, lie side by side: what is added to them are whole rows.
+// phase of the image, lie scratch by scratch: what is added to them are whole rows.
 
 namespace gradus::kernels::detail {
 
 template <class T>
-struct SpreadArgs {
+struct Col2imArgs {
     const T* products;  // [channels, taps, images, rows, width]
     Index channels, taps, images, rows, width;
     const Index* places;  // of each tap in the sums of a channel
@@ -31,10 +31,10 @@ struct SpreadArgs {
 
 /// Adds products to where they belong.
 template <class T>
-struct SpreadKernel {
+struct AddWindows {
     template <int Bytes>
-    GRADUS_INLINE static void run(const SpreadArgs<T>* given) {
-        const SpreadArgs<T> args = *given;
+    GRADUS_INLINE static void run(const Col2imArgs<T>* given) {
+        const Col2imArgs<T> args = *given;
         const T* from = args.products;
         for (Index c = 0; c < args.channels; ++c)
             for (Index tap = 0; tap < args.taps; ++tap)
@@ -57,31 +57,24 @@ struct SpreadKernel {
     }
 };
 
-/// Two phases side by side: out[i] = a[i / 2], or b[i / 2] for odd i.
+/// Two phases scratch by scratch: out[i] = a[i / 2], or b[i / 2] for odd i.
 template <class T>
 struct Interleave {
     template <int Bytes>
     GRADUS_INLINE static void run(const T* a, const T* b, Index n, T* out) {
         using Vec = simd::VecOf<T, Bytes>;
-        constexpr auto lanes = std::make_integer_sequence<int, Vec::size>();
         Index i = 0;
         for (; i + 2 * Vec::size <= n; i += 2 * Vec::size) {
             const Vec even = Vec::load(a + i / 2), odd = Vec::load(b + i / 2);
-            zip<0>(even, odd, lanes).store(out + i);
-            zip<Vec::size / 2>(even, odd, lanes).store(out + i + Vec::size);
+            simd::zip_lower(even, odd).store(out + i);
+            simd::zip_upper(even, odd).store(out + i + Vec::size);
         }
         for (; i < n; ++i) out[i] = i % 2 == 0 ? a[i / 2] : b[i / 2];
-    }
-
-    template <int First, class Vec, int... Lane>
-    GRADUS_INLINE static Vec zip(const Vec& a, const Vec& b, std::integer_sequence<int, Lane...>) {
-        return Vec::wrap(
-            __builtin_shufflevector(a.v, b.v, (First + Lane / 2 + (Lane % 2 ? Vec::size : 0))...));
     }
 };
 
 template <class T>
-struct SpreadWindows {
+struct Col2im {
     static constexpr Index block_pixels = 512, block_values = 64 * 1024;
 
     const ConvGeometry& s;
@@ -107,15 +100,6 @@ struct SpreadWindows {
         return result;
     }
 
-    /// Whether this is faster than GatheredProduct, as far as measured: that fills its lanes with input
-    /// channels, if there are enough of them, and finds few taps in each phase. This one adds up the more
-    /// products in registers, the more output channels there are.
-    static bool pays(const ConvGeometry& s) {
-        if (s.batch * s.in * s.out == 0 || s.kernel.area() > run_terms) return false;  // one run per pixel
-        const bool few = s.in < tile_sizes<T>().columns && s.out >= 2 * s.in;
-        return few || (s.stride != Size2(1) && s.kernel != Size2(1) && s.out >= 16);
-    }
-
     void run(const T* dy, const T* weight, T* dx) const {
         const Index parts = (s.in + channels - 1) / channels, blocks = (s.batch + images - 1) / images;
         const Index work = std::max<Index>(1, images * pixels * channels * area * s.out / 8);
@@ -133,12 +117,12 @@ struct SpreadWindows {
     }
 
     /// Channels of a group, from `first` on, of a few images.
-    void run_task(Index group, Index image, Index first, const T* dy, const T* weight, T* products, T* side,
-                  T* gathered, T* dx) const {
+    void run_task(Index group, Index image, Index first, const T* dy, const T* weight, T* products,
+                  T* scratch, T* gathered, T* dx) const {
         const Index some = std::min(images, s.batch - image), count = std::min(channels, s.in - first);
         const T* const from = dy + (image * s.groups + group) * s.out * pixels;
         T* const to = dx + ((image * s.groups + group) * s.in + first) * s.image.area();
-        SpreadArgs<T> args;
+        Col2imArgs<T> args;
         args.products = products;
         args.channels = count;
         args.taps = area;
@@ -148,7 +132,7 @@ struct SpreadWindows {
         args.channel = plane;
         args.image = (in_place ? s.groups * s.in : count) * plane;
         args.row = phase.width;
-        T* const sums = in_place ? to : side;
+        T* const sums = in_place ? to : scratch;
         for (Index n = 0; n < some; ++n) std::fill_n(sums + n * args.image, count * plane, T(0));
         for (Index row = 0; row < s.result.height; row += rows) {
             args.rows = std::min(rows, s.result.height - row);
@@ -157,7 +141,7 @@ struct SpreadWindows {
             if (some > 1) b = gather(from, some, gathered);
             const MatrixRef<T> a{weight + group * s.out * s.taps() + first * area, 1, s.taps()};
             Product<T>{count * area, some * args.rows * s.result.width, s.out, a, b, nullptr, products}.run();
-            simd::run<SpreadKernel<T>>(static_cast<const SpreadArgs<T>*>(&args));
+            simd::run<AddWindows<T>>(static_cast<const Col2imArgs<T>*>(&args));
         }
         if (in_place) return;
         for (Index n = 0; n < some; ++n)

@@ -23,18 +23,9 @@ struct EveryOther {
         using Vec = simd::VecOf<T, Bytes>;
         for (Index i = 0; i < rows; ++i, x += step, out += n) {
             Index j = 0;
-            for (; j + Vec::size <= n; j += Vec::size)
-                even_then_odd(Vec::load(x + 2 * j), Vec::load(x + 2 * j + Vec::size - 1),
-                              std::make_integer_sequence<int, Vec::size>())
-                    .store(out + j);
+            for (; j + Vec::size <= n; j += Vec::size) simd::load_every_other<Vec>(x + 2 * j).store(out + j);
             for (; j < n; ++j) out[j] = x[2 * j];
         }
-    }
-
-    template <class Vec, int... Lane>
-    GRADUS_INLINE static Vec even_then_odd(const Vec& a, const Vec& b, std::integer_sequence<int, Lane...>) {
-        return Vec::wrap(
-            __builtin_shufflevector(a.v, b.v, (2 * Lane < Vec::size ? 2 * Lane : 2 * Lane + 1)...));
     }
 };
 
@@ -44,21 +35,12 @@ struct Pointwise {
     Index pixels = s.result.area(), count = s.batch * s.groups;
     Index multiplications = pixels * s.in * s.out;  // of an image and group
 
-    /// Whether the result has the pixels of the image, and they fill tiles.
-    static bool suits(const ConvGeometry& s) {
-        return s.result == s.image && s.padded == s.image && suits_weight(s) && s.kernel == s.stride;
-    }
-    /// The same for the gradient of the weight, which may leave out pixels.
-    static bool suits_weight(const ConvGeometry& s) {
-        return s.kernel == Size2(1) && s.in > 0 && s.out > 0 && s.result.area() >= 64;
-    }
-
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
         const Index width = tile_sizes<T>().columns;
         Tensor<T> memory = Tensor<T>::uninitialized({bias ? s.groups * s.out * width : 0});
         T* const biases = memory.mutable_data();
         for (Index o = 0; bias && o < s.groups * s.out; ++o) std::fill_n(biases + o * width, width, bias[o]);
-        for_products(count, multiplications, [&](Index i) {
+        parallel_products(count, multiplications, [&](Index i) {
             const Index o = i % s.groups * s.out;
             const MatrixRef<T> a{weight + o * s.in, s.in, 1}, b{x + i * s.in * pixels, pixels, 1};
             Product<T> product{s.out, pixels, s.in, a, b, nullptr, y + i * s.out * pixels};
@@ -76,7 +58,7 @@ struct Pointwise {
         from[1] = 1;
         from[2] = s.in;
         copy_box(StridedBox(shape, from, Strides(shape)), weight, transposed);
-        for_products(count, multiplications, [&](Index i) {
+        parallel_products(count, multiplications, [&](Index i) {
             const MatrixRef<T> a{transposed + i % s.groups * s.in * s.out, s.out, 1};
             const MatrixRef<T> b{dy + i * s.out * pixels, pixels, 1};
             Product<T>{s.in, pixels, s.out, a, b, nullptr, dx + i * s.in * pixels}.run();
@@ -93,7 +75,7 @@ struct Pointwise {
         const auto at = [&](Index part, Index g) {
             return part == 0 ? dweight + g * size : sums + ((part - 1) * s.groups + g) * size;
         };
-        for_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
+        parallel_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
             const Index part = task / s.groups, g = task % s.groups;
             const Index runs = (pixels + run_terms - 1) / run_terms,
                         most = std::max<Index>(1, piece_runs / runs);

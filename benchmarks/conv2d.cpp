@@ -34,12 +34,12 @@ void time_convolution(const measure::Arguments& arguments, const workload::Convo
     const Tensor<> w = numbers({c.out, c.in / c.groups, c.kernel, c.kernel}, 9);
     const Tensor<> dy = numbers({c.batch, c.out, c.result(), c.result()}, 10);
     const gradus::Conv2dOptions options{.stride = c.stride, .padding = c.padding, .groups = c.groups};
-    const gradus::kernels::ConvGeometry sizes = gradus::detail::conv2d_sizes(x.shape(), w.shape(), options);
+    const gradus::kernels::ConvPlan<float> plan(
+        gradus::detail::conv2d_geometry(x.shape(), w.shape(), options));
     time(arguments, c, "forward", [&] { return conv2d(Variable<>(x), Variable<>(w), options).value(); });
-    time(arguments, c, "input gradient",
-         [&] { return gradus::kernels::conv2d_backward_input(sizes, dy, w); });
+    time(arguments, c, "input gradient", [&] { return gradus::kernels::conv2d_backward_input(plan, dy, w); });
     time(arguments, c, "weight gradient", [&] {
-        return gradus::kernels::conv2d_backward_weight(sizes, gradus::kernels::pad_images(sizes, x), dy);
+        return gradus::kernels::conv2d_backward_weight(plan, gradus::kernels::pad_images(plan, x), dy);
     });
 }
 

@@ -40,16 +40,25 @@ refuses(core "${start}#include \"gradus/gradus.hpp\"\n" "'#include \"gradus/grad
 refuses(ops "${start}  #pragma omp parallel\n" "#pragma omp belongs")
 refuses(ops "${start}#include <Eigen/Core>\n" "Eigen belongs")
 refuses(ops "${start}#include <iostream>\n" "<iostream> belongs")
+foreach(line "inline void f() { asm(\"nop\"); }" "    asm volatile (\"nop\")" "    __asm__(\"nop\")" "#if defined(__x86_64__)"
+        "#elif defined(_M_ARM64) || 0" "#ifdef __AVX2__" "#include <immintrin.h>" "#include <arm_neon.h>"
+        "[[gnu::target(\"avx2\")]] void f()" "    __builtin_ia32_sfence()" "    x = _mm256_add_ps(x, y)")
+    refuses(kernels/gemm "${start}${line}\n" "asm and what is for one processor belong in kernels/simd/ only")
+endforeach()
 refuses(kernels/gemm "${start}#include \"gradus/kernels/conv/c.hpp\"\n"
     "a header in kernels/gemm/ must not include one in kernels/conv/")
 refuses(kernels/pool "${start}#include \"gradus/kernels/norm/n.hpp\"\n"
     "a header in kernels/pool/ must not include one in kernels/norm/")
-refuses(kernels/conv "${start}#include \"gradus/kernels/d.hpp\"\n"
-    "a header in kernels/conv/ must not include one in kernels//")
+refuses(kernels "${start}" "a header of kernels/ lies in one of its rooms")
 refuses(kernels/cupboard "${start}" "the folder is no room of kernels/")
 refuses(misc "${start}" "the folder is no layer")
 refuses(ops "${spdx}" "#pragma once is missing")
 refuses(ops "#pragma once\n" "the first line must be")
+
+start_tree()
+file(WRITE ${tree}/gradus/kernels/simd/good.hpp "${start}#if defined(__x86_64__)\ninline void f() { asm(\"nop\"); }\n#endif\n")
+file(APPEND ${tree}/gradus/gradus.hpp "#include \"gradus/kernels/simd/good.hpp\"\n")
+check("4 headers keep the layer rules")
 
 start_tree()
 file(WRITE ${tree}/gradus/ops/forgotten.hpp "${start}")

@@ -8,7 +8,7 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/core/tensor.hpp"
-#include "gradus/kernels/elementwise/arithmetic.hpp"
+#include "gradus/ops/operators.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -83,7 +83,7 @@ TEST_CASE("out of memory: handlers of std::bad_alloc, OutOfMemory and std::excep
 
 TEST_CASE("out of memory: lists and blocks say how many bytes", "[core][memory]") {
     const std::string text = "memory: the system does not give 18014398509481984 bytes";
-    CHECK(bad_alloc_of([] { gradus::detail::BlockCache::take(std::size_t{huge} * 4); }) == text);
+    CHECK(bad_alloc_of([] { gradus::detail::BlockCache::allocate(std::size_t{huge} * 4); }) == text);
     CHECK(bad_alloc_of([] { gradus::detail::RecycledVector<float> list(std::size_t{huge}); }) == text);
     CHECK(bad_alloc_of([] { gradus::detail::RecycledList<float> list(std::size_t{huge}); }) == text);
 }

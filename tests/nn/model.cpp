@@ -516,7 +516,7 @@ TEST_CASE("model: structures without parameters are left alone") {
     CHECK_FALSE(hidden<double Options::*>);
     CHECK_FALSE(hidden<std::greater<>>);
     CHECK_FALSE(hidden<nn::MaxPool2d>);
-    CHECK_FALSE(hidden<gradus::Conv2dOptions>);
+    CHECK_FALSE(hidden<Conv2dOptions>);
     CHECK_FALSE(hidden<std::string>);
     CHECK_FALSE(hidden<std::unique_ptr<int>>);
     CHECK_FALSE(hidden<std::shared_ptr<std::string>>);

@@ -121,7 +121,7 @@ private:
         if (node.hooks) run_hooks(node, gradient);
         if (!node.is_leaf()) {
             current_ = &node;
-            if (node.deferred.load(std::memory_order_acquire)) node.settle();  // rules may need what it finds
+            if (node.deferred.load(std::memory_order_acquire)) node.materialize();  // rules may need what it finds
             node.pull_back(gradient, *this, retain_graph_);
         }
         if (node.is_leaf() || node.retain_grad) accumulate(node, std::move(gradient));

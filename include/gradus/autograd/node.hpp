@@ -3,12 +3,10 @@
 
 #include <atomic>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "gradus/core/memory.hpp"
 #include "gradus/core/ref_count.hpp"
-#include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
 
 namespace gradus {
@@ -23,8 +21,8 @@ class BackwardWalk;
 
 /// Base of objects that come and go with every step: their memory is recycled.
 struct Recycled {
-    static void* operator new(std::size_t bytes) { return BlockCache::take(bytes); }
-    static void operator delete(void* memory, std::size_t bytes) { BlockCache::give(memory, bytes); }
+    static void* operator new(std::size_t bytes) { return BlockCache::allocate(bytes); }
+    static void operator delete(void* memory, std::size_t bytes) { BlockCache::deallocate(memory, bytes); }
 };
 
 /// A function that the walk calls with a complete gradient; what it returns takes the gradient's place.
@@ -42,34 +40,43 @@ struct Hook : Recycled {
     }
 };
 
-/// The work of a result that nobody has read yet. It runs when somebody does; or an operation that was given
-/// the result as a temporary, which nobody else can read, has it done together with its own.
+/// A deferred computation that may become one with the operation after it: ops/fusion.hpp, where the
+/// operations are known, says with which.
+template <class T>
+struct Fusible;
+
+/// The computation of a value that nobody has read yet. It runs when somebody does, unless an operation after
+/// it takes it over (autograd/fusion.hpp).
 template <class T>
 struct Deferred : Recycled {
     Deferred() = default;
     Deferred(const Deferred&) = default;
     virtual ~Deferred() = default;
     virtual void compute(T* value) = 0;
-    /// The result of this work and the operation after it in one (for a pooling: with its window); an
-    /// undefined variable if there is no such combination.
-    virtual Variable<T> followed_by(std::string_view operation, const Size2& window) = 0;
-    /// The same for the sum with `other`, of the same shape.
-    virtual Variable<T> plus(const Variable<T>&) { return {}; }
+    virtual Fusible<T>* fusible() { return nullptr; }
 };
 
 /// What a Variable points to: a value, its gradient, and (in the derived Recorded) how the value came about.
 /// Nodes own the nodes of their inputs, never the other way round, so a graph has no ownership cycle.
 template <class T>
 struct Node {
-    // Owners of a node are variables, which read it, and graphs, which only hold it.
+    // The owners of a node are readers (variables, which read its value) and holders (graphs, which need the
+    // node alone). One atomic number counts both:
+    //
+    //     63            32 31             0
+    //     |    readers    |    holders    |
     static constexpr std::int64_t holder = 1;
-    static constexpr std::int64_t reader = holder + (std::int64_t{1} << 32);
+    static constexpr std::int64_t reader = std::int64_t{1} << 32;
 
-    Node(Tensor<T>&& v, bool wants) : requires_grad(wants), value(std::move(v)) {}
+    /// Of these owners, one is a reader and others are holders: when the reader goes, the node stays without
+    /// anybody who could read its value.
+    static bool has_last_reader(std::int64_t owners) { return owners > reader && owners < 2 * reader; }
+
+    Node(Tensor<T>&& v, bool needs_grad) : requires_grad(needs_grad), value(std::move(v)) {}
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
-    /// Tells the walk of every input that wants a gradient, once per rule.
+    /// Tells the walk of every input that needs a gradient, once per rule.
     virtual void count_inputs(BackwardWalk<T>&) {}
     /// Calls every rule with dy and delivers each result to the walk. Unless the history is kept, it then
     /// drops the rules, what they saved, and the hold on the inputs.
@@ -79,8 +86,8 @@ struct Node {
 
     bool is_leaf() const { return !is_result; }
 
-    /// Does the deferred work. Several threads may ask for a value at a time.
-    [[gnu::noinline]] void settle() {
+    /// Evaluates the deferred computation. Several threads may ask for a value at a time.
+    [[gnu::noinline]] void materialize() {
         const SpinLock lock(busy);
         Deferred<T>* const work = deferred.load(std::memory_order_relaxed);
         if (!work) return;
@@ -89,9 +96,9 @@ struct Node {
         delete work;
     }
 
-    /// The last variable goes: a graph that still holds the node needs no more of the value than its shape.
-    void forget_value() {
-        if (!deferred.load(std::memory_order_acquire)) value.give_up_elements();
+    /// After the last reader, a graph needs no more of the value than its shape.
+    void release_value() {
+        if (!deferred.load(std::memory_order_acquire)) value.release_storage();
     }
 
     void drop_removed_hooks() {
@@ -116,7 +123,7 @@ struct Node {
     bool abandoned = false;  // the parameter that this was has another shape now, or is gone
     const char* name = "leaf";
     Hook<T>* hooks = nullptr;
-    Tensor<T> value;                    // of deferred work: the memory that it will write
+    Tensor<T> value;                    // the memory for it, while the computation is deferred
     std::optional<Tensor<T>> incoming;  // during a walk: the contributions so far
     std::optional<Tensor<T>> grad;      // what backward() accumulated for the user
 
@@ -124,7 +131,7 @@ protected:
     template <class N>
     static void destroy_as(N* node) noexcept {
         node->N::~N();
-        BlockCache::give(node, sizeof(N));
+        BlockCache::deallocate(node, sizeof(N));
     }
 
     ~Node() {
@@ -135,11 +142,11 @@ protected:
 
 template <class N, class... Args>
 N* make_node(Args&&... args) {
-    void* memory = BlockCache::take(sizeof(N));
+    void* memory = BlockCache::allocate(sizeof(N));
     try {
         return new (memory) N(std::forward<Args>(args)...);
     } catch (...) {
-        BlockCache::give(memory, sizeof(N));
+        BlockCache::deallocate(memory, sizeof(N));
         throw;
     }
 }
@@ -148,15 +155,15 @@ N* make_node(Args&&... args) {
 /// chain of a million operations does not need a million stack frames.
 template <class T>
 [[gnu::noinline]] void free_nodes(Node<T>* node) noexcept {
-    static thread_local Node<T>* waiting = nullptr;
+    static thread_local Node<T>* unowned = nullptr;
     static thread_local bool busy = false;
-    node->next = waiting;
-    waiting = node;
+    node->next = unowned;
+    unowned = node;
     if (busy) return;
     busy = true;
-    while (waiting) {
-        Node<T>* next = std::exchange(waiting, waiting->next);
-        next->destroy();  // gives up its inputs, which may append to the list
+    while (unowned) {
+        Node<T>* next = std::exchange(unowned, unowned->next);
+        next->destroy();  // releases its inputs, which may append to the list
     }
     busy = false;
 }
@@ -190,10 +197,8 @@ public:
 
 private:
     void drop() noexcept {
-        if constexpr (Owner == Node<T>::reader) {
-            const std::int64_t owners = node_->references.get();
-            if (owners != Owner && owners < 2 * (Owner - 1)) node_->forget_value();  // the last reader
-        }
+        if constexpr (Owner == Node<T>::reader)
+            if (Node<T>::has_last_reader(node_->references.get())) node_->release_value();
         if (node_->references.drop(Owner) == Owner) free_nodes(node_);
     }
 

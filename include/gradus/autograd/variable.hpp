@@ -10,7 +10,6 @@
 #include "gradus/autograd/node.hpp"
 #include "gradus/core/print.hpp"
 #include "gradus/core/remedy.hpp"
-#include "gradus/kernels/elementwise/arithmetic.hpp"
 
 namespace gradus {
 
@@ -66,7 +65,7 @@ public:
     const Tensor<T>& value() const& {
         detail::Node<T>& n = node();
         if (n.deferred.load(std::memory_order_acquire)) [[unlikely]]
-            n.settle();
+            n.materialize();
         return n.value;
     }
     const Shape& shape() const { return node().value.shape(); }
@@ -84,9 +83,9 @@ public:
 
     /// Turns the gradient of a leaf on or off (a parameter that is off is frozen). Throws GraphError on a
     /// result.
-    void set_requires_grad(bool wanted) {
+    void set_requires_grad(bool on) {
         check_leaf("set_requires_grad");
-        node().requires_grad = wanted;
+        node().requires_grad = on;
     }
 
     /// Replaces the value of a leaf. Throws GraphError on a result, ShapeError if the shape differs.
@@ -242,7 +241,7 @@ Variable<T> operator+(N a, const Variable<T>& b) {
 }
 template <class T, detail::Number<T> N>
 Variable<T> operator-(const Variable<T>& a, N b) {
-    return add(a, -static_cast<T>(b));
+    return sub(a, static_cast<T>(b));
 }
 template <class T, detail::Number<T> N>
 Variable<T> operator-(N a, const Variable<T>& b) {

@@ -190,6 +190,21 @@ Dual<T> min(const Dual<T>& a, const Dual<T>& b) {
     return b.value < a.value ? b : a;
 }
 
+/// Constant between their steps: the derivative is 0.
+template <class T>
+Dual<T> floor(const Dual<T>& x) {
+    using std::floor;
+    return {T(floor(x.value)), T(0)};
+}
+template <class T>
+Dual<T> round(const Dual<T>& x) {  // halves to the even number
+    using std::nearbyint;
+    if constexpr (is_dual<T>)
+        return {round(x.value), T(0)};
+    else
+        return {T(nearbyint(x.value)), T(0)};
+}
+
 template <class T>
 bool isnan(const Dual<T>& x) {
     using std::isnan;

@@ -33,11 +33,11 @@ namespace detail {
 /// 64-byte aligned blocks, recycled: a training step asks for the same sizes again and again. Size classes
 /// are powers of two with four steps between them: at most 20 % of a block over 64 bytes is unused.
 ///
-/// Small blocks wait in lists of the thread that gave them back, up to small_limit in all, and return to the
-/// system when it ends. Larger ones wait in lists that all threads share, so that a thread may free what
-/// another one takes. Of those, a block that was not needed for a while goes back to the system: at the end
-/// of a round, in which `round` times the memory in use was taken, every class gives back as many blocks as
-/// it always had to spare. A loop that needs all its blocks in each step loses none.
+/// Small blocks go to a thread-local free list, up to small_limit in all, and return to the system when the
+/// thread ends. Larger ones go to free lists that all threads share, so that a thread may free what another
+/// one allocates. Of those, a block that was not needed for a while goes back to the system: at the end of a
+/// round, in which `round` times the memory in use was allocated, every class returns as many blocks as were
+/// always free. A loop that needs all its blocks in each step loses none.
 class BlockCache {
     // Recycled and rounded-up blocks would hide from the address sanitizer what it looks for.
 #if defined(__SANITIZE_ADDRESS__)
@@ -56,15 +56,15 @@ public:
     static constexpr std::size_t alignment = 64;
     static constexpr std::size_t huge_page = std::size_t{1} << 21;
 
-    /// The size of a block: one of the classes of 64, 80, 96, 112, 128, 160, ... bytes, or the very number of
-    /// bytes if such a block is not recycled.
+    /// The size of a block: one of the classes of 64, 80, 96, 112, 128, 160, ... bytes, or the exact size
+    /// if such a block is not recycled.
     struct Size {
         int index;
         std::size_t bytes;
 
-        constexpr Size(std::size_t wanted) : index(classes), bytes(wanted) {
+        constexpr Size(std::size_t requested) : index(classes), bytes(requested) {
             if (sanitized) return;
-            const std::size_t last = std::max<std::size_t>(wanted, 64) - 1;
+            const std::size_t last = std::max<std::size_t>(requested, 64) - 1;
             const int shift = static_cast<int>(std::bit_width(last)) - 3;
             const std::size_t step = last >> shift;  // 4 ... 7
             index = 4 * shift + static_cast<int>(step) - 19;
@@ -72,8 +72,8 @@ public:
         }
     };
 
-    [[gnu::noinline]] static void* take(Size size) {
-        if (size.index >= small_classes) return take_large(size, 1);
+    [[gnu::noinline]] static void* allocate(Size size) {
+        if (size.index >= small_classes) return allocate_large(size, 1);
         Small& cache = small();
         Free*& head = cache.heads[static_cast<std::size_t>(size.index)];
         if (!head) [[unlikely]]
@@ -82,15 +82,15 @@ public:
         return pop(head);
     }
 
-    /// The same; but a large block may come from a larger class, of less than twice the size, if that has one
-    /// to spare. `size` then becomes that class.
-    static void* take_at_least(Size& size) {
-        return size.index < small_classes ? take(size) : take_large(size, 4);
+    /// The same; but a large block may come from a larger class, of less than twice the size, if one is free
+    /// there. `size` then becomes that class.
+    static void* allocate_at_least(Size& size) {
+        return size.index < small_classes ? allocate(size) : allocate_large(size, 4);
     }
 
-    /// `size` must be what the block was taken with.
-    [[gnu::noinline]] static void give(void* memory, Size size) noexcept {
-        if (size.index >= small_classes) return give_large(memory, size);
+    /// `size` must be what the block was allocated with.
+    [[gnu::noinline]] static void deallocate(void* memory, Size size) noexcept {
+        if (size.index >= small_classes) return deallocate_large(memory, size);
         Small& cache = small();
         if (cache.bytes + size.bytes > cache.limit && !admits(cache)) [[unlikely]]
             return to_system(memory, size.bytes);
@@ -99,7 +99,7 @@ public:
         cache.bytes += size.bytes;
     }
 
-    /// Returns to the system what waits in the shared lists and in those of this thread.
+    /// Returns to the system what is free in the shared lists and in those of this thread.
     [[gnu::cold]] static void release() noexcept {
         small().release();
         Large& cache = large();
@@ -122,7 +122,7 @@ private:
 
     static constexpr std::size_t small_limit = std::size_t{1} << 25;
     static constexpr std::size_t round = 64;                          // times the most that was in use
-    static constexpr std::size_t least_round = std::size_t{1} << 28;  // bytes taken
+    static constexpr std::size_t least_round = std::size_t{1} << 28;  // bytes allocated
 
     // Both caches are plain memory: objects that are freed late in a thread or in the program still find
     // them.
@@ -148,41 +148,41 @@ private:
     struct Large {
         std::atomic_flag busy{};
         std::array<Free*, classes - small_classes> heads{};
-        std::array<int, classes - small_classes> waiting{};   // blocks of each class
-        std::array<int, classes - small_classes> to_spare{};  // the fewest that waited in this round
+        std::array<int, classes - small_classes> free_blocks{};        // of each class
+        std::array<int, classes - small_classes> least_free_blocks{};  // the fewest in this round
         std::size_t live = 0, cached = 0, peak = 0;
-        std::size_t taken = 0, in_use = 0;  // in this round: bytes that were taken, the most that were live
+        std::size_t allocated = 0, most_live = 0;  // in this round
 
-        Free* take(int index) {
+        Free* reuse(int index) {
             const auto k = static_cast<std::size_t>(index - small_classes);
             if (!heads[k]) return nullptr;
             Free* const block = pop(heads[k]);
-            to_spare[k] = std::min(to_spare[k], --waiting[k]);
+            least_free_blocks[k] = std::min(least_free_blocks[k], --free_blocks[k]);
             cached -= class_bytes(index);
-            count_taken(class_bytes(index));
+            count(class_bytes(index));
             return block;
         }
 
-        void count_taken(std::size_t bytes) {
+        void count(std::size_t bytes) {
             live += bytes;
-            taken += bytes;
-            in_use = std::max(in_use, live);
+            allocated += bytes;
+            most_live = std::max(most_live, live);
             peak = std::max(peak, live);
-            if (taken > std::max(round * in_use, least_round)) trim(false);
+            if (allocated > std::max(round * most_live, least_round)) trim(false);
         }
 
         [[gnu::cold]] void trim(bool all) {
             for (std::size_t k = 0; k < heads.size(); ++k) {
                 const std::size_t size = class_bytes(small_classes + static_cast<int>(k));
-                for (int surplus = all ? waiting[k] : to_spare[k]; surplus > 0; --surplus) {
+                for (int surplus = all ? free_blocks[k] : least_free_blocks[k]; surplus > 0; --surplus) {
                     to_system(pop(heads[k]), size);
-                    --waiting[k];
+                    --free_blocks[k];
                     cached -= size;
                 }
-                to_spare[k] = waiting[k];
+                least_free_blocks[k] = free_blocks[k];
             }
-            taken = 0;
-            in_use = live;
+            allocated = 0;
+            most_live = live;
         }
     };
     static Large& large() {
@@ -198,12 +198,13 @@ private:
         return block;
     }
 
-    [[gnu::noinline]] static void* take_large(Size& size, int choice) {
+    /// Of the `choice` classes from that of `size` on, the first with a free block.
+    [[gnu::noinline]] static void* allocate_large(Size& size, int choice) {
         Large& cache = large();
         {
             const SpinLock lock(cache.busy);
             for (int index = size.index, last = std::min(index + choice, classes); index < last; ++index)
-                if (void* const block = cache.take(index)) {
+                if (void* const block = cache.reuse(index)) {
                     size.index = index;
                     size.bytes = class_bytes(index);
                     return block;
@@ -212,12 +213,12 @@ private:
         void* const memory = from_system(size.bytes);
         if (size.bytes > small_bytes) {
             const SpinLock lock(cache.busy);
-            cache.count_taken(size.bytes);
+            cache.count(size.bytes);
         }
         return memory;
     }
 
-    [[gnu::noinline]] static void give_large(void* memory, Size size) noexcept {
+    [[gnu::noinline]] static void deallocate_large(void* memory, Size size) noexcept {
         if (size.index >= classes) to_system(memory, size.bytes);
         if (size.bytes <= small_bytes) return;
         Large& cache = large();
@@ -226,12 +227,11 @@ private:
         if (size.index >= classes) return;
         const auto k = static_cast<std::size_t>(size.index - small_classes);
         cache.heads[k] = new (memory) Free{cache.heads[k]};
-        ++cache.waiting[k];
+        ++cache.free_blocks[k];
         cache.cached += size.bytes;
     }
 
-    /// Whether a small block that is over the limit may wait all the same: it may if it is the thread's
-    /// first.
+    /// Whether a small block that is over the limit is kept all the same: it is if it is the thread's first.
     [[gnu::cold]] static bool admits(Small& cache) noexcept {
         if (cache.limit > 0 || cache.ended) return false;
         struct Cleaner {
@@ -282,8 +282,10 @@ struct RecyclingAllocator {
     template <class U>
     RecyclingAllocator(const RecyclingAllocator<U>&) {}
 
-    T* allocate(std::size_t count) { return static_cast<T*>(BlockCache::take(count * sizeof(T))); }
-    void deallocate(T* memory, std::size_t count) noexcept { BlockCache::give(memory, count * sizeof(T)); }
+    T* allocate(std::size_t count) { return static_cast<T*>(BlockCache::allocate(count * sizeof(T))); }
+    void deallocate(T* memory, std::size_t count) noexcept {
+        BlockCache::deallocate(memory, count * sizeof(T));
+    }
     bool operator==(const RecyclingAllocator&) const { return true; }
 };
 
@@ -298,12 +300,12 @@ class RecycledList {
 
 public:
     explicit RecycledList(std::size_t capacity)
-        : bytes_(capacity * sizeof(T)), values_(static_cast<T*>(BlockCache::take(bytes_))) {}
+        : bytes_(capacity * sizeof(T)), values_(static_cast<T*>(BlockCache::allocate(bytes_))) {}
     RecycledList(RecycledList&& other) noexcept
         : bytes_(other.bytes_), size_(other.size_), values_(std::exchange(other.values_, nullptr)) {}
     RecycledList& operator=(RecycledList&&) = delete;
     ~RecycledList() {
-        if (values_) BlockCache::give(values_, bytes_);
+        if (values_) BlockCache::deallocate(values_, bytes_);
     }
 
     void push_back(const T& value) { new (values_ + size_++) T(value); }

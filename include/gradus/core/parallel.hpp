@@ -10,6 +10,7 @@
 #include <omp.h>
 #endif
 
+#include "gradus/core/contention.hpp"
 #include "gradus/core/fork.hpp"
 #include "gradus/core/shape.hpp"
 
@@ -67,36 +68,6 @@ inline Index even_block(Index size, Index most, Index unit = 1) {
 
 #ifdef _OPENMP
 namespace detail {
-
-/// Whether a second thread pays. On a machine whose processors are busy with other programs, a thread of the
-/// team may not get to run for milliseconds, and a loop cannot end before it has. After a loop that waited
-/// for others longer than it worked, the calling thread goes on alone: for twice as long, since it may have
-/// been chance (a thread that had to be started, say); for 20 times as long if that happens again within a
-/// second, so that about a twentieth of the time is lost.
-class Contention {
-public:
-    bool serial() const { return until() > 0 && omp_get_wtime() < until(); }
-
-    /// At time `now`: seconds that the calling thread spent on a loop, and how many of them it worked rather
-    /// than waited.
-    void report(double now, double spent, double worked) {
-        const double waited = spent - worked;
-        if (waited <= 200e-6 || waited <= worked) return;
-        const bool again = now < until() + 1;
-        until_.store(now + (again ? 20 : 2) * waited, std::memory_order_relaxed);
-    }
-
-    /// When the calling thread may have company again.
-    double until() const { return until_.load(std::memory_order_relaxed); }
-
-    static Contention& here() {
-        static Contention contention;
-        return contention;
-    }
-
-private:
-    std::atomic<double> until_{0};
-};
 
 /// Runs blocks 0 ... blocks - 1 on a team of threads; each takes the next block that nobody has begun. Every
 /// other thread takes them from the end, so that what one thread does lies together, and much of it is what

@@ -43,7 +43,7 @@ constexpr bool constructible_from_fields(std::index_sequence<I...>) {
 
 inline constexpr std::size_t max_fields = 32;
 
-/// How many fields the aggregate T has: the longest list of anythings that it can be made from.
+/// How many fields the aggregate T has: the largest N for which T is aggregate-initializable from N values.
 template <class T, std::size_t N = max_fields + 1>
 constexpr std::size_t field_count() {
     if constexpr (N == 0 || constructible_from_fields<T>(std::make_index_sequence<N>()))

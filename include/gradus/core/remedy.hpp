@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstddef>
 #include <initializer_list>
+#include <type_traits>
 
 // How what does not compile says what to write instead, among the first lines that a compiler prints.
 
@@ -23,6 +24,15 @@ struct Text {
 /// one of them would also fit every std::vector, as its size.
 template <class N>
 concept RealOrCondition = std::floating_point<N> || std::same_as<N, bool>;
+
+/// A number with a fraction, which elements of an integer type T cannot hold.
+template <class N, class T>
+concept Fraction = std::is_integral_v<T> && std::is_floating_point_v<N>;
+
+/// A number that becomes T without the loss of a fraction. Operators deduce its type, so that they take
+/// neither what has to be converted to a number nor a Variable.
+template <class N, class T>
+concept Number = std::convertible_to<N, T> && !Fraction<N, T>;
 
 /// A tensor of indices of another type than that.
 template <class L, class... Meaningful>

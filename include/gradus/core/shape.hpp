@@ -112,7 +112,7 @@ public:
     }
 
     /// Makes it the shape [0].
-    void become_empty() {
+    void reset() {
         rank_ = 1;
         numel_ = 0;
         sizes_[0] = 0;
@@ -207,25 +207,40 @@ struct Given {
     }
 };
 
-/// The shape that has as many elements as another, where one size may be -1 and becomes what is left.
-[[gnu::cold]] inline Shape inferred_shape(const Shape& shape, std::initializer_list<Index> sizes) {
-    const Given<std::initializer_list<Index>> wanted{sizes};
+/// The shape that has as many elements as another, where one of the sizes listed may be -1 and becomes what
+/// is left.
+template <class Sizes>
+[[gnu::cold]] Shape inferred_shape(const Shape& shape, const Sizes& sizes) {
+    const Given<Sizes> target{sizes};
     Shape known;
-    int unknown = 0;
+    int unknown = -1;
     for (const Index size : sizes) {
         if (size < -1)
-            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, wanted);
-        if (size == -1) ++unknown;
+            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, target);
+        if (size == -1 && unknown >= 0) fail<ShapeError>("reshape", "only one size can be -1", shape, target);
+        if (size == -1) unknown = known.rank();
         known.push_back(size == -1 ? 1 : size, "reshape");
     }
-    if (unknown == 0) return known;
-    if (unknown > 1) fail<ShapeError>("reshape", "only one size can be -1", shape, wanted);
+    if (unknown < 0) return known;
     if (known.numel() == 0)
-        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, wanted);
+        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, target);
     if (shape.numel() % known.numel() != 0)
-        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, wanted);
+        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, target);
+    return known.with(unknown, shape.numel() / known.numel());
+}
+
+/// The sizes listed, where -1 keeps that of the axis of `shape` that is aligned with it at the end.
+template <class Sizes>
+[[gnu::cold]] Shape expanded_shape(const Shape& shape, const Sizes& sizes) {
+    const int extra = static_cast<int>(std::size(sizes)) - shape.rank();
     Shape result;
-    for (const Index size : sizes) result.push_back(size == -1 ? shape.numel() / known.numel() : size);
+    for (const Index size : sizes) {
+        const int own = result.rank() - extra;
+        if (size < -1 || (size == -1 && own < 0))
+            fail<ShapeError>("broadcast_to", "a size is negative (-1 keeps that of an axis that there is)",
+                             shape, Given<Sizes>{sizes});
+        result.push_back(size == -1 ? shape[own] : size, "broadcast_to");
+    }
     return result;
 }
 

@@ -35,7 +35,7 @@ public:
     Storage() = default;
     explicit Storage(std::size_t bytes) {
         BlockCache::Size size(sizeof(Block) + bytes);
-        void* const memory = BlockCache::take_at_least(size);
+        void* const memory = BlockCache::allocate_at_least(size);
         block_ = new (memory) Block{RefCount(), nullptr, size};
     }
 
@@ -54,7 +54,7 @@ public:
         return *this;
     }
     ~Storage() {
-        if (block_ && block_->references.drop() == 1) BlockCache::give(block_, block_->size);
+        if (block_ && block_->references.drop() == 1) BlockCache::deallocate(block_, block_->size);
     }
 
     /// True if nobody else can see a write.
@@ -151,21 +151,21 @@ public:
     using value_type = T;
 
     /// An empty tensor of shape [0].
-    Tensor() { shape_.become_empty(); }
+    Tensor() { shape_.reset(); }
 
     Tensor(const Tensor&) = default;
     Tensor(Tensor&& other) noexcept  // leaves an empty tensor behind, which may be used again
         : storage_(std::move(other.storage_)),
           data_(std::exchange(other.data_, nullptr)),
           shape_(other.shape_) {
-        other.shape_.become_empty();
+        other.shape_.reset();
     }
     Tensor& operator=(const Tensor& other) noexcept = default;
     Tensor& operator=(Tensor&& other) noexcept {
         storage_ = std::move(other.storage_);
         data_ = std::exchange(other.data_, nullptr);
         shape_ = other.shape_;
-        if (this != &other) other.shape_.become_empty();
+        if (this != &other) other.shape_.reset();
         return *this;
     }
     ~Tensor() = default;
@@ -265,6 +265,10 @@ public:
     Tensor reshape(std::initializer_list<Index> sizes) const {
         return reshape(detail::inferred_shape(shape_, sizes));
     }
+    template <detail::ListOf<Index> Sizes>
+    Tensor reshape(const Sizes& sizes) const {
+        return reshape(detail::inferred_shape(shape_, sizes));
+    }
 
     /// Rows [first, last) of the outermost axis; shares memory. Throws ShapeError if they are not all there.
     Tensor rows(Index first, Index last) const {
@@ -286,8 +290,8 @@ public:
     /// True if a write would not have to copy.
     bool exclusive() const { return storage_.exclusive(); }
 
-    /// Gives up the elements and keeps the shape, which is all that may be asked for from then on.
-    void give_up_elements() {
+    /// Releases the memory; only shape() is valid afterwards.
+    void release_storage() {
         storage_ = detail::Storage();
         data_ = nullptr;
     }

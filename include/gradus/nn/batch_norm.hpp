@@ -12,7 +12,7 @@
 
 namespace gradus::nn {
 
-struct BatchNormOptions {
+struct BatchNormLayerOptions {
     double eps = 1e-5;                     // added to the variance
     std::optional<double> momentum = 0.1;  // running = (1 − momentum) · running + momentum · batch;
                                            // nullopt: running is the mean over all batches so far
@@ -33,7 +33,7 @@ struct BatchNorm {
     std::optional<double> momentum;
     bool training = true;
 
-    [[gnu::cold]] BatchNorm(Index features, const BatchNormOptions& options)
+    [[gnu::cold]] BatchNorm(Index features, const BatchNormLayerOptions& options)
         : eps(options.eps), momentum(options.momentum) {
         if (features < 1)
             gradus::detail::fail<ValueError>("batch_norm", "needs at least one feature", features);
@@ -90,7 +90,7 @@ template <class T = float>
 struct BatchNorm1d : detail::BatchNorm<T> {
     static constexpr const char* type = "BatchNorm1d";
 
-    explicit BatchNorm1d(Index features, BatchNormOptions options = {})
+    explicit BatchNorm1d(Index features, BatchNormLayerOptions options = {})
         : detail::BatchNorm<T>(features, options) {}
     template <std::size_t N>
     BatchNorm1d(Index features, gradus::detail::NoSuchOption<N>);
@@ -108,7 +108,7 @@ template <class T = float>
 struct BatchNorm2d : detail::BatchNorm<T> {
     static constexpr const char* type = "BatchNorm2d";
 
-    explicit BatchNorm2d(Index features, BatchNormOptions options = {})
+    explicit BatchNorm2d(Index features, BatchNormLayerOptions options = {})
         : detail::BatchNorm<T>(features, options) {}
     template <std::size_t N>
     BatchNorm2d(Index features, gradus::detail::NoSuchOption<N>);

@@ -14,7 +14,7 @@
 
 namespace gradus::nn {
 
-struct Conv2dOptions {
+struct Conv2dLayerOptions {
     Size2 kernel_size;  // must be given
     Size2 stride = 1;
     Padding2 padding = 0;
@@ -32,9 +32,10 @@ struct Conv2d {
 
     Parameter<T> weight;               // [out, in / groups, kh, kw]
     std::optional<Parameter<T>> bias;  // [out]
-    gradus::Conv2dOptions options;
+    Conv2dOptions options;
 
-    [[gnu::cold]] Conv2d(Index in, Index out, Conv2dOptions o, Generator& generator = default_generator())
+    [[gnu::cold]] Conv2d(Index in, Index out, Conv2dLayerOptions o,
+                         Generator& generator = default_generator())
         : weight(start(weight_shape(in, out, o), in, o, generator)),
           options{o.stride, o.padding, o.dilation, o.groups} {
         if (o.bias) bias.emplace(start({out}, in, o, generator));
@@ -42,7 +43,7 @@ struct Conv2d {
     /// A kernel of this size, a number or a Size2, and all else by default.
     template <gradus::detail::Extent Kernel>
     Conv2d(Index in, Index out, Kernel kernel, Generator& generator = default_generator())
-        : Conv2d(in, out, Conv2dOptions{.kernel_size = kernel}, generator) {}
+        : Conv2d(in, out, Conv2dLayerOptions{.kernel_size = kernel}, generator) {}
     template <std::size_t N>
     Conv2d(Index in, Index out, gradus::detail::NoSuchOption<N>);
 
@@ -54,7 +55,7 @@ struct Conv2d {
     auto fields() { return std::tuple(field("weight", weight), field("bias", bias)); }
 
 private:
-    static Shape weight_shape(Index in, Index out, const Conv2dOptions& o) {
+    static Shape weight_shape(Index in, Index out, const Conv2dLayerOptions& o) {
         if (o.kernel_size.height < 1 || o.kernel_size.width < 1)
             gradus::detail::fail<ValueError>("conv2d", "the kernel must be at least 1 x 1; set .kernel_size",
                                              o.kernel_size);
@@ -66,7 +67,7 @@ private:
                              std::to_string(out) + " output channels: got " + std::to_string(o.groups));
         return {out, in / o.groups, o.kernel_size.height, o.kernel_size.width};
     }
-    static Tensor<T> start(const Shape& shape, Index in, const Conv2dOptions& o, Generator& generator) {
+    static Tensor<T> start(const Shape& shape, Index in, const Conv2dLayerOptions& o, Generator& generator) {
         const auto fan_in = static_cast<double>(in / o.groups * o.kernel_size.area());
         const T bound = static_cast<T>(1.0 / std::sqrt(fan_in));
         return uniform<T>(shape, -bound, bound, generator);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <limits>
+
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/reduce/softmax.hpp"
 #include "gradus/ops/arithmetic.hpp"
@@ -39,7 +41,7 @@ Dual<T> exp_of_square(const Dual<T>& factor, const Dual<T>& x) {
 /// max(x, 0), NaN for NaN.       dx = dy where y > 0 or NaN (as in PyTorch), else 0
 template <class T>
 Variable<T> relu(Variable<T> x) {
-    if (Variable<T> y = detail::fused("relu", x); y.defined()) return y;
+    if (Variable<T> y = detail::fuse(x, detail::Relu{}); y.defined()) return y;
     return detail::elementwise_by_result(
         "relu", std::move(x),
         []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
@@ -98,6 +100,50 @@ Variable<T> gelu(const Variable<T>& x) {
         []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
             using simd::gelu_slope;
             return V(dy * gelu_slope(v));
+        });
+}
+
+enum class GeluApproximation { none, tanh };
+
+struct GeluOptions {
+    GeluApproximation approximate = GeluApproximation::none;
+};
+
+namespace detail {
+
+/// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2 = x · sigmoid(w). Beyond ±30 that is 0 or x: nothing overflows.
+template <class V, class T>
+struct GeluTanh {
+    GRADUS_INLINE explicit GeluTanh(const V& v) {
+        using simd::select, simd::sigmoid;
+        x = select(v < V(-30), V(-30), V(select(v > V(30), V(30), v)));
+        square = x * x;
+        w = V(T(1.5957691216057308)) * x * (V(1) + V(T(0.044715)) * square);  // 2 √(2/π)
+        share = sigmoid(w);
+    }
+    V x, square, w, share;
+};
+
+}  // namespace detail
+
+/// The same, or with {.approximate = GeluApproximation::tanh} its approximation
+/// x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, which GPT-2 and many other models have.
+/// dx = dy · (s + x s (1 − s) w'),  s = sigmoid(w),  w = 2 √(2/π) (x + 0.044715 x³)
+template <class T>
+Variable<T> gelu(const Variable<T>& x, GeluOptions options) {
+    if (options.approximate == GeluApproximation::none) return gelu(x);
+    return detail::elementwise(
+        "gelu", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            const detail::GeluTanh<V, T> p(v);
+            return V(select(v > V(30), v, V(p.x * p.share)));
+        },
+        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::sigmoid;
+            const detail::GeluTanh<V, T> p(v);
+            const V steepness = V(T(1.5957691216057308)) * (V(1) + V(T(0.134145)) * p.square);
+            return V(dy * (p.share + p.x * p.share * sigmoid(V(-p.w)) * steepness));
         });
 }
 
@@ -180,18 +226,32 @@ Variable<T> erf(const Variable<T>& x) {
         });
 }
 
-/// log(1 + eˣ), a smooth relu; x itself where eˣ would overflow.       dx = dy · sigmoid(x)
+struct SoftplusOptions {
+    double beta = 1;  // the larger, the sharper
+    /// x itself where beta · x is above; PyTorch says 20.
+    double threshold = static_cast<double>(std::numeric_limits<float>::max());
+};
+
+/// log(1 + exp(beta · x)) / beta, a smooth relu; x itself where the exponential would overflow, so that it
+/// needs no threshold.       dx = dy · sigmoid(beta · x), and dy above the threshold Throws ValueError unless
+/// beta is positive.
 template <class T>
-Variable<T> softplus(const Variable<T>& x) {
+Variable<T> softplus(const Variable<T>& x, SoftplusOptions options = {}) {
+    if (!(options.beta > 0)) detail::fail<ValueError>("softplus", "beta must be positive", options.beta);
+    const T beta = static_cast<T>(options.beta), inverse = static_cast<T>(1 / options.beta);
+    const T threshold = static_cast<T>(options.threshold);
     return detail::elementwise(
         "softplus", x,
-        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+        [beta, inverse, threshold]<class V>(const V& u) GRADUS_INLINE_LAMBDA {
             using simd::exp, simd::log1p, simd::select;  // max and abs would spoil the tangent of a Dual at 0
-            return V(select(v > V(0), v, V(0)) + log1p(exp(select(v > V(0), V(-v), v))));
+            const V v = V(beta) * u;
+            const V y = select(v > V(0), v, V(0)) + log1p(exp(select(v > V(0), V(-v), v)));
+            return V(select(v > V(threshold), u, V(y * V(inverse))));
         },
-        []<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
-            using simd::sigmoid;
-            return V(dy * sigmoid(v));
+        [beta, threshold]<class V>(const V& dy, const V& u) GRADUS_INLINE_LAMBDA {
+            using simd::select, simd::sigmoid;
+            const V v = V(beta) * u;
+            return V(select(v > V(threshold), dy, V(dy * sigmoid(v))));
         });
 }
 

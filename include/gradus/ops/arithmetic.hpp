@@ -8,6 +8,8 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/simd/math.hpp"
+#include "gradus/ops/fusion.hpp"
+#include "gradus/ops/operators.hpp"
 
 // Operations on every element. Two operands are broadcast as in NumPy (ShapeError if they do not fit); the
 // engine sums a gradient back to the shape of its operand. In the comments dy is the gradient of the result.
@@ -74,7 +76,7 @@ Variable<T> add(const Variable<T>& a, const Variable<T>& b) {
     const auto same = [](const Tensor<T>& dy) { return dy; };
     return record("add", a.value() + b.value(), wrt(a, same), wrt(b, same));
 }
-template <class T>  // a temporary may be work that the sum becomes part of
+template <class T>  // a temporary may be a computation that the sum becomes part of
 Variable<T> add(Variable<T>&& a, const Variable<T>& b) {
     Variable<T> y = detail::fused_sum(std::move(a), b);
     return y.defined() ? y : add(std::as_const(a), b);
@@ -99,6 +101,11 @@ template <class T>
 Variable<T> sub(const Variable<T>& a, const Variable<T>& b) {
     return record("sub", a.value() - b.value(), wrt(a, [](const Tensor<T>& dy) { return dy; }),
                   wrt(b, [](const Tensor<T>& dy) { return -dy; }));
+}
+
+template <class T>
+Variable<T> sub(const Variable<T>& a, std::type_identity_t<T> b) {
+    return record("sub", a.value() - b, wrt(a, [](const Tensor<T>& dy) { return dy; }));
 }
 
 /// a · b, element by element.       da = dy · b       db = dy · a
@@ -205,6 +212,18 @@ Variable<T> sqrt(const Variable<T>& x) {
         []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(dy / (V(2) * y)); });
 }
 
+/// 1 / √x: inf at 0, NaN below.       dx = −dy · y³ / 2
+template <class T>
+Variable<T> rsqrt(const Variable<T>& x) {
+    return detail::elementwise_by_result(
+        "rsqrt", x,
+        []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::sqrt;
+            return V(V(1) / sqrt(v));
+        },
+        []<class V>(const V& dy, const V& y) GRADUS_INLINE_LAMBDA { return V(V(-0.5) * dy * y * y * y); });
+}
+
 /// x².       dx = 2 x dy
 template <class T>
 Variable<T> square(const Variable<T>& x) {
@@ -226,6 +245,53 @@ Variable<T> abs(const Variable<T>& x) {
             using simd::select;
             return V(select(v > V(0), dy, select(v < V(0), V(-dy), V(0))));
         });
+}
+
+namespace detail {
+
+/// A function that is constant between its steps: dx = 0.
+template <class T, class F>
+Variable<T> steps(const char* name, const Variable<T>& x, const F& f) {
+    return record(name, kernels::map(name, vectorized(f), x.value()),
+                  wrt(x, [](const Tensor<T>& dy) { return zeros<T>(dy.shape()); }));
+}
+
+}  // namespace detail
+
+/// −1, 0 or 1; of NaN 0, as in PyTorch.       dx = 0
+template <class T>
+Variable<T> sign(const Variable<T>& x) {
+    return detail::steps("sign", x, []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+        using simd::select;
+        return V(select(v > V(0), V(1), V(select(v < V(0), V(-1), V(0)))));
+    });
+}
+
+/// The largest whole number that is not greater than x.       dx = 0
+template <class T>
+Variable<T> floor(const Variable<T>& x) {
+    return detail::steps("floor", x, []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+        using simd::floor;
+        return V(floor(v));
+    });
+}
+
+/// The smallest whole number that is not less than x.       dx = 0
+template <class T>
+Variable<T> ceil(const Variable<T>& x) {
+    return detail::steps("ceil", x, []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+        using simd::floor;
+        return V(-floor(V(-v)));
+    });
+}
+
+/// The nearest whole number, halves to the even one.       dx = 0
+template <class T>
+Variable<T> round(const Variable<T>& x) {
+    return detail::steps("round", x, []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+        using simd::round;
+        return V(round(v));
+    });
 }
 
 /// sin x.       dx = dy · cos x
@@ -377,21 +443,34 @@ Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_i
         });
 }
 
-/// a where the condition holds, else b; all three are broadcast.       da = dy where it holds       db = dy
-/// elsewhere
+/// x, but `low` where it is below; NaN stays NaN.       dx = dy where x > low, else 0, as in clamp
 template <class T>
-Variable<T> where(const Tensor<bool>& condition, const Variable<T>& a, const Variable<T>& b) {
-    const auto pick = [](bool c, const T& x, const T& y) { return c ? x : y; };
-    return record("where", kernels::map("where", pick, condition, a.value(), b.value()),
-                  wrt(a,
-                      [condition](const Tensor<T>& dy) {
-                          return kernels::map(
-                              "where", [](bool c, const T& d) { return c ? d : T(0); }, condition, dy);
-                      }),
-                  wrt(b, [condition](const Tensor<T>& dy) {
-                      return kernels::map(
-                          "where", [](bool c, const T& d) { return c ? T(0) : d; }, condition, dy);
-                  }));
+Variable<T> clamp_min(const Variable<T>& x, std::type_identity_t<T> low) {
+    return detail::elementwise(
+        "clamp_min", x,
+        [low]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::max;
+            return V(max(v, V(low)));
+        },
+        [low]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(v > V(low), dy, V(0)));
+        });
+}
+
+/// x, but `high` where it is above; NaN stays NaN.       dx = dy where x < high, else 0, as in clamp
+template <class T>
+Variable<T> clamp_max(const Variable<T>& x, std::type_identity_t<T> high) {
+    return detail::elementwise(
+        "clamp_max", x,
+        [high]<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::min;
+            return V(min(v, V(high)));
+        },
+        [high]<class V>(const V& dy, const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::select;
+            return V(select(v < V(high), dy, V(0)));
+        });
 }
 
 }  // namespace gradus

@@ -8,7 +8,7 @@
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
-#include "gradus/ops/conv_pool.hpp"
+#include "gradus/ops/fused_conv2d.hpp"
 
 namespace gradus {
 
@@ -37,8 +37,8 @@ struct Conv2dOptions {
 namespace detail {
 
 /// Checks everything and works out the sizes.
-[[gnu::cold]] inline kernels::ConvGeometry conv2d_sizes(const Shape& x, const Shape& weight,
-                                                        const Conv2dOptions& o) {
+[[gnu::cold]] inline kernels::ConvGeometry conv2d_geometry(const Shape& x, const Shape& weight,
+                                                           const Conv2dOptions& o) {
     if (x.rank() != 4 || weight.rank() != 4)
         fail<ShapeError>("conv2d", "needs x [batch, in, height, width] and weight [out, in / groups, kh, kw]",
                          x, weight);
@@ -92,14 +92,14 @@ namespace detail {
 template <class T, class... Rest>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                    const Conv2dOptions& options, Rest... rest) {
-    const kernels::ConvGeometry s = conv2d_sizes(x.shape(), weight.shape(), options);
+    const kernels::ConvPlan<T> s(conv2d_geometry(x.shape(), weight.shape(), options));
     const Tensor<T> X = kernels::pad_images(s, x.value()), W = weight.value();
     Variable<T> y =
         record("conv2d", Tensor<T>::uninitialized(s.y_shape(), "conv2d"),
                wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_backward_input(s, dy, W); }),
                wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_backward_weight(s, X, dy); }),
                std::move(rest)...);
-    y.node().deferred.store(new DeferredConv2d<T>(s, x, weight, bias, X), std::memory_order_release);
+    defer<DeferredConv2d<T>>(y, s, x, weight, bias, X);  // ops/fused_conv2d.hpp
     return y;
 }
 
@@ -129,6 +129,15 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
 template <class T>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Conv2dOptions& options = {}) {
     return detail::conv2d(x, weight, Variable<T>(), options);
+}
+
+/// The algorithms that conv2d(x, weight, options) of T and its gradients take on this processor, with the
+/// precision of now and if nothing is pooled behind it; for example "y: winograd, dx: winograd, dw:
+/// implicit_gemm". Throws as conv2d() does.
+template <class T = float>
+[[gnu::cold]] std::string conv2d_algorithms(const Shape& x, const Shape& weight,
+                                            const Conv2dOptions& options = {}) {
+    return to_string(kernels::ConvPlan<T>(detail::conv2d_geometry(x, weight, options)).algorithms);
 }
 
 }  // namespace gradus

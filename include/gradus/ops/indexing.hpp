@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/kernels/layout/gather_scatter.hpp"
@@ -51,7 +52,7 @@ Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<Index>& in
         detail::fail<ShapeError>("index_select", "the indices must be a list [n]", indices.shape());
     detail::check_indices("index_select", indices, x.shape(), axis);
     return record("index_select", kernels::index_select(x.value(), axis, indices),
-                  wrt(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
+                  wrt_add(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
                       kernels::index_add(dy, dx, axis, indices);
                   }));
 }
@@ -72,8 +73,37 @@ Variable<T> gather(const Variable<T>& x, int axis, const Tensor<Index>& indices)
                                  indices.shape());
     detail::check_indices("gather", indices, x.shape(), axis);
     return record("gather", kernels::gather(x.value(), axis, indices),
-                  wrt(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
+                  wrt_add(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
                       kernels::scatter_add(dy, dx, axis, indices);
+                  }));
+}
+
+/// x with source[i, j, k] added at [i, indices[i, j, k], k], for axis 1 of three, and so on: where gather()
+/// reads, it writes. Where several come to one element, their sum is added up in the order of the indices, in
+/// double where there may be many.       dx = dy       dsource[i, j, k] = dy[i, indices[i, j, k], k]
+/// Throws ShapeError unless x, indices and source have the same axes, the indices no larger sizes than the
+/// source and, beside the indexed axis, than x; ValueError if an index is out of range.
+template <class T>
+Variable<T> scatter_add(const Variable<T>& x, int axis, const Tensor<Index>& indices,
+                        const Variable<T>& source) {
+    axis = x.shape().normalize_axis("scatter_add", axis);
+    bool fits = indices.rank() == x.rank() && source.rank() == x.rank();
+    for (int i = 0; fits && i < x.rank(); ++i)
+        fits = indices.size(i) <= source.size(i) && (i == axis || indices.size(i) <= x.size(i));
+    if (!fits)
+        detail::refuse<ShapeError>(
+            {"scatter_add: needs indices with the axes of x and source and sizes within "
+             "theirs: got x ",
+             to_string(x.shape()), ", indices ", to_string(indices.shape()), " and source ",
+             to_string(source.shape())});
+    detail::check_indices("scatter_add", indices, x.shape(), axis);
+    Tensor<T> y = x.value();
+    kernels::scatter_add(source.value(), y, axis, indices);
+    return record("scatter_add", y, wrt(x, [](const Tensor<T>& dy) { return dy; }),
+                  wrt(source, [axis, indices, shape = source.shape()](const Tensor<T>& dy) {
+                      const Tensor<T> used = kernels::gather(dy, axis, indices);
+                      if (used.shape() == shape) return used;
+                      return kernels::pad<T>(used, shape, std::vector<Index>(Shape::max_rank), T(0));
                   }));
 }
 

@@ -78,6 +78,10 @@ template <class T>
 Variable<T> reshape(const Variable<T>& x, std::initializer_list<Index> sizes) {
     return reshape(x, detail::inferred_shape(x.shape(), sizes));
 }
+template <class T, detail::ListOf<Index> Sizes>
+Variable<T> reshape(const Variable<T>& x, const Sizes& sizes) {
+    return reshape(x, detail::inferred_shape(x.shape(), sizes));
+}
 
 /// Joins all axes from start_axis on into one: [batch, 3, 4] becomes [batch, 12]. Like PyTorch's nn.Flatten
 /// (not torch.flatten, which joins the batch, too, unless told). With start_axis 0 a single number makes [1].
@@ -155,7 +159,7 @@ Variable<T> flip(const Variable<T>& x, const std::vector<int>& axes) {
 }
 
 /// x repeated along axes of size 1 and along new axes in front, as far as the shape asks for (PyTorch's
-/// expand, with all sizes given). Operations on two operands broadcast by themselves.
+/// expand). Operations on two operands broadcast by themselves.
 /// dx = dy summed over the repeats
 /// Throws ShapeError if x does not stretch to the shape.
 template <class T>
@@ -165,6 +169,15 @@ Variable<T> broadcast_to(const Variable<T>& x, const Shape& shape) {
                                  x.shape(), shape);
     return record("broadcast_to", kernels::broadcast_to(x.value(), shape),
                   wrt(x, [](const Tensor<T>& dy) { return dy; }));  // the engine sums it
+}
+/// The same where a size of -1 keeps that of x: broadcast_to(x, {4, -1}) takes [1, 3] to [4, 3].
+template <class T>
+Variable<T> broadcast_to(const Variable<T>& x, std::initializer_list<Index> sizes) {
+    return broadcast_to(x, detail::expanded_shape(x.shape(), sizes));
+}
+template <class T, detail::ListOf<Index> Sizes>
+Variable<T> broadcast_to(const Variable<T>& x, const Sizes& sizes) {
+    return broadcast_to(x, detail::expanded_shape(x.shape(), sizes));
 }
 
 /// times[i] copies of x, one after another, along each axis: repeat(x, {1, 3}) takes [4, 2] to [4, 6]. If

@@ -3,23 +3,29 @@
 
 #include <concepts>
 #include <initializer_list>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/comparison.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/dropout.hpp"
+#include "gradus/ops/einsum.hpp"
 #include "gradus/ops/embedding.hpp"
 #include "gradus/ops/indexing.hpp"
 #include "gradus/ops/layout.hpp"
 #include "gradus/ops/map.hpp"
+#include "gradus/ops/masking.hpp"
 #include "gradus/ops/matmul.hpp"
 #include "gradus/ops/norm.hpp"
 #include "gradus/ops/pool2d.hpp"
 #include "gradus/ops/reduce.hpp"
+#include "gradus/ops/scan.hpp"
 #include "gradus/ops/slice.hpp"
+#include "gradus/ops/sort.hpp"
 
 // Every operation takes tensors as well. They become constants, and what is made of tensors alone is a tensor
 // again: relu(x) of a Tensor is a Tensor; matmul(x, weight) of a Tensor and a Variable is a Variable. Nothing
@@ -33,6 +39,11 @@ template <class First, class... Rest>
 concept WithTensors = Differentiable<First> &&(Differentiable<Rest>&&...) &&
                       (std::same_as<typename First::value_type, typename Rest::value_type> && ...) &&
                       (AnyTensor<First> || ... || AnyTensor<Rest>);
+
+/// The same, or a tensor and a number.
+template <class A, class B>
+concept TensorsOrNumbers = WithTensors<A, B> ||(AnyTensor<A>&& Number<B, typename A::value_type>) ||
+                           (AnyTensor<B> && Number<A, typename B::value_type>);
 
 /// Of those that may be numbers as well: one is, or a tensor.
 template <class A, class B>
@@ -65,17 +76,6 @@ auto result_of(Variable<T> y) {
     else
         return y.value();
 }
-
-/// The T of two operands of which one may be a number.
-template <class A, class B>
-struct ValueType {
-    using type = typename A::value_type;
-};
-template <class A, class B>
-requires std::is_arithmetic_v<A>
-struct ValueType<A, B> {
-    using type = typename B::value_type;
-};
 
 template <class T>
 std::vector<Variable<T>> as_variables(const std::vector<Tensor<T>>& xs) {
@@ -117,6 +117,10 @@ Tensor<T> sqrt(Tensor<T> x) {
     return sqrt(Variable<T>(std::move(x))).value();
 }
 template <class T>
+Tensor<T> rsqrt(Tensor<T> x) {
+    return rsqrt(Variable<T>(std::move(x))).value();
+}
+template <class T>
 Tensor<T> square(Tensor<T> x) {
     return square(Variable<T>(std::move(x))).value();
 }
@@ -133,6 +137,30 @@ Tensor<T> cos(Tensor<T> x) {
     return cos(Variable<T>(std::move(x))).value();
 }
 template <class T>
+Tensor<T> sign(Tensor<T> x) {
+    return sign(Variable<T>(std::move(x))).value();
+}
+template <class T>
+Tensor<T> floor(Tensor<T> x) {
+    return floor(Variable<T>(std::move(x))).value();
+}
+template <class T>
+Tensor<T> ceil(Tensor<T> x) {
+    return ceil(Variable<T>(std::move(x))).value();
+}
+template <class T>
+Tensor<T> round(Tensor<T> x) {
+    return round(Variable<T>(std::move(x))).value();
+}
+template <class T>
+Tensor<T> clamp_min(Tensor<T> x, std::type_identity_t<T> low) {
+    return clamp_min(Variable<T>(std::move(x)), low).value();
+}
+template <class T>
+Tensor<T> clamp_max(Tensor<T> x, std::type_identity_t<T> high) {
+    return clamp_max(Variable<T>(std::move(x)), high).value();
+}
+template <class T>
 Tensor<T> clamp(Tensor<T> x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
     return clamp(Variable<T>(std::move(x)), low, high).value();
 }
@@ -141,29 +169,26 @@ requires std::is_arithmetic_v<N> Tensor<T> pow(Tensor<T> x, N n) {
     return pow(Variable<T>(std::move(x)), n).value();
 }
 template <class A, class B>
-requires detail::WithTensors<A, B>
-auto add(const A& a, const B& b) {
-    return detail::result_of<A, B>(add(detail::as_variable(a), detail::as_variable(b)));
-}
+requires detail::TensorsOrNumbers<A, B>
+auto add(const A& a, const B& b) { return a + b; }
 template <class A, class B>
-requires detail::WithTensors<A, B>
-auto sub(const A& a, const B& b) {
-    return detail::result_of<A, B>(sub(detail::as_variable(a), detail::as_variable(b)));
-}
+requires detail::TensorsOrNumbers<A, B>
+auto sub(const A& a, const B& b) { return a - b; }
 template <class A, class B>
-requires detail::WithTensors<A, B>
-auto mul(const A& a, const B& b) {
-    return detail::result_of<A, B>(mul(detail::as_variable(a), detail::as_variable(b)));
-}
+requires detail::TensorsOrNumbers<A, B>
+auto mul(const A& a, const B& b) { return a * b; }
 template <class A, class B>
-requires detail::WithTensors<A, B>
-auto div(const A& a, const B& b) {
-    return detail::result_of<A, B>(div(detail::as_variable(a), detail::as_variable(b)));
-}
+requires detail::TensorsOrNumbers<A, B>
+auto div(const A& a, const B& b) { return a / b; }
 template <class A, class B>
 requires detail::WithTensors<A, B>
 auto pow(const A& a, const B& b) {
     return detail::result_of<A, B>(pow(detail::as_variable(a), detail::as_variable(b)));
+}
+template <class N, class X>  // of a number to the power of x
+requires(detail::Differentiable<X>&& std::is_arithmetic_v<N>) auto pow(N base, const X& x) {
+    using T = typename X::value_type;
+    return detail::result_of<X>(pow(detail::operand<T>(base), detail::as_variable(x)));
 }
 template <class A, class B>
 requires detail::WithNumbers<A, B>
@@ -177,11 +202,25 @@ auto minimum(const A& a, const B& b) {
     using T = typename detail::ValueType<A, B>::type;
     return detail::result_of<A, B>(minimum(detail::operand<T>(a), detail::operand<T>(b)));
 }
+// ops/masking.hpp
+
 template <class A, class B>
 requires detail::WithNumbers<A, B>
 auto where(const Tensor<bool>& condition, const A& a, const B& b) {
     using T = typename detail::ValueType<A, B>::type;
     return detail::result_of<A, B>(where(condition, detail::operand<T>(a), detail::operand<T>(b)));
+}
+template <class T>
+Tensor<T> masked_fill(Tensor<T> x, const Tensor<bool>& mask, std::type_identity_t<T> value) {
+    return masked_fill(Variable<T>(std::move(x)), mask, value).value();
+}
+template <class T>
+Tensor<T> tril(Tensor<T> x, Index diagonal = 0) {
+    return tril(Variable<T>(std::move(x)), diagonal).value();
+}
+template <class T>
+Tensor<T> triu(Tensor<T> x, Index diagonal = 0) {
+    return triu(Variable<T>(std::move(x)), diagonal).value();
 }
 
 // ops/map.hpp
@@ -204,6 +243,10 @@ Tensor<T> gelu(Tensor<T> x) {
     return gelu(Variable<T>(std::move(x))).value();
 }
 template <class T>
+Tensor<T> gelu(Tensor<T> x, GeluOptions options) {
+    return gelu(Variable<T>(std::move(x)), options).value();
+}
+template <class T>
 Tensor<T> sigmoid(Tensor<T> x) {
     return sigmoid(Variable<T>(std::move(x))).value();
 }
@@ -220,8 +263,8 @@ Tensor<T> erf(Tensor<T> x) {
     return erf(Variable<T>(std::move(x))).value();
 }
 template <class T>
-Tensor<T> softplus(Tensor<T> x) {
-    return softplus(Variable<T>(std::move(x))).value();
+Tensor<T> softplus(Tensor<T> x, SoftplusOptions options = {}) {
+    return softplus(Variable<T>(std::move(x)), options).value();
 }
 template <class T>
 Tensor<T> leaky_relu(Tensor<T> x, std::type_identity_t<T> negative_slope = T(0.01)) {
@@ -298,6 +341,18 @@ auto layer_norm(const X& x, const W& weight, const B& bias, NormOptions options 
         layer_norm(detail::as_variable(x), detail::as_variable(weight), detail::as_variable(bias), options));
 }
 
+// ops/einsum.hpp
+
+template <class A, class B>
+requires detail::WithTensors<A, B>
+auto einsum(std::string_view equation, const A& a, const B& b) {
+    return detail::result_of<A, B>(einsum(equation, detail::as_variable(a), detail::as_variable(b)));
+}
+template <class T>
+Tensor<T> einsum(std::string_view equation, Tensor<T> x) {
+    return einsum(equation, Variable<T>(std::move(x))).value();
+}
+
 // ops/pool2d.hpp
 
 template <class T>
@@ -351,6 +406,13 @@ Tensor<T> gather(Tensor<T> x, int axis, const Tensor<Index>& indices) {
     return gather(Variable<T>(std::move(x)), axis, indices).value();
 }
 
+template <class X, class S>
+requires detail::WithTensors<X, S>
+auto scatter_add(const X& x, int axis, const Tensor<Index>& indices, const S& source) {
+    return detail::result_of<X, S>(
+        scatter_add(detail::as_variable(x), axis, indices, detail::as_variable(source)));
+}
+
 // ops/reduce.hpp
 
 template <class T>
@@ -360,6 +422,10 @@ Tensor<T> sum(Tensor<T> x, const Axes& over = {}, ReduceOptions options = {}) {
 template <class T>
 Tensor<T> mean(Tensor<T> x, const Axes& over = {}, ReduceOptions options = {}) {
     return mean(Variable<T>(std::move(x)), over, options).value();
+}
+template <class T>
+Tensor<T> prod(Tensor<T> x, const Axes& over = {}, ReduceOptions options = {}) {
+    return prod(Variable<T>(std::move(x)), over, options).value();
 }
 template <class T>
 Tensor<T> max(Tensor<T> x, const Axes& over = {}, ReduceOptions options = {}) {
@@ -378,6 +444,32 @@ Tensor<T> var(Tensor<T> x, const Axes& over = {}, VarOptions options = {}) {
     return var(Variable<T>(std::move(x)), over, options).value();
 }
 
+template <class T>
+Tensor<T> norm(Tensor<T> x, const Axes& over = {}, ReduceOptions options = {}) {
+    return norm(Variable<T>(std::move(x)), over, options).value();
+}
+template <class T>
+Tensor<T> std(Tensor<T> x, const Axes& over = {}, VarOptions options = {}) {
+    return std(Variable<T>(std::move(x)), over, options).value();
+}
+
+// ops/scan.hpp, ops/sort.hpp
+
+template <class T>
+Tensor<T> cumsum(Tensor<T> x, int axis) {
+    return cumsum(Variable<T>(std::move(x)), axis).value();
+}
+template <class T>
+SortResult<Tensor<T>> sort(const Tensor<T>& x, int axis = -1, SortOptions options = {}) {
+    SortResult<Variable<T>> result = sort(Variable<T>(x), axis, options);
+    return {result.values.value(), result.indices};
+}
+template <class T>
+SortResult<Tensor<T>> topk(const Tensor<T>& x, Index k, int axis = -1, TopkOptions options = {}) {
+    SortResult<Variable<T>> result = topk(Variable<T>(x), k, axis, options);
+    return {result.values.value(), result.indices};
+}
+
 // ops/layout.hpp
 
 template <class T>
@@ -386,6 +478,10 @@ Tensor<T> reshape(Tensor<T> x, const Shape& shape) {
 }
 template <class T>
 Tensor<T> reshape(Tensor<T> x, std::initializer_list<Index> sizes) {
+    return reshape(Variable<T>(std::move(x)), sizes).value();
+}
+template <class T, detail::ListOf<Index> Sizes>
+Tensor<T> reshape(Tensor<T> x, const Sizes& sizes) {
     return reshape(Variable<T>(std::move(x)), sizes).value();
 }
 template <class T>
@@ -419,6 +515,14 @@ Tensor<T> flip(Tensor<T> x, const std::vector<int>& axes) {
 template <class T>
 Tensor<T> broadcast_to(Tensor<T> x, const Shape& shape) {
     return broadcast_to(Variable<T>(std::move(x)), shape).value();
+}
+template <class T>
+Tensor<T> broadcast_to(Tensor<T> x, std::initializer_list<Index> sizes) {
+    return broadcast_to(Variable<T>(std::move(x)), sizes).value();
+}
+template <class T, detail::ListOf<Index> Sizes>
+Tensor<T> broadcast_to(Tensor<T> x, const Sizes& sizes) {
+    return broadcast_to(Variable<T>(std::move(x)), sizes).value();
 }
 template <class T>
 Tensor<T> repeat(Tensor<T> x, const std::vector<Index>& times) {

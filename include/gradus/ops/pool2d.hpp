@@ -8,6 +8,7 @@
 #include "gradus/core/size2.hpp"
 #include "gradus/kernels/pool/avg.hpp"
 #include "gradus/kernels/pool/max.hpp"
+#include "gradus/ops/fusion.hpp"
 
 // Pooling over height and width of x [batch, channels, height, width]. Batch and channels may be 0.
 
@@ -126,7 +127,7 @@ Variable<T> max_pool2d(Variable<T> x, const MaxPool2dOptions& options) {
     const bool plain = (o.stride == Size2() || o.stride == o.kernel_size) && o.padding == Size2() &&
                        o.dilation == Size2(1) && !o.ceil_mode;
     if (plain)
-        if (Variable<T> y = detail::fused("max_pool2d", x, o.kernel_size); y.defined()) return y;
+        if (Variable<T> y = detail::fuse(x, detail::MaxPool{o.kernel_size}); y.defined()) return y;
     kernels::MaxPooled<T> pooled = kernels::max_pool2d(x.value(), plan);
     return record("max_pool2d", std::move(pooled.y),
                   wrt(x, [plan = std::move(plan), at = std::move(pooled.positions)](const Tensor<T>& dy) {

@@ -12,7 +12,9 @@
 #include "gradus/kernels/layout/permute.hpp"
 #include "gradus/kernels/reduce/argmax.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
+#include "gradus/kernels/reduce/scan.hpp"
 #include "gradus/kernels/reduce/softmax.hpp"
+#include "gradus/ops/operators.hpp"
 
 namespace gradus {
 
@@ -100,6 +102,45 @@ Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions opti
     return record("mean", (total / count).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
                   wrt(x, [shape, kept, count](const Tensor<T>& dy) {
                       return detail::spread(dy / count, kept, shape);
+                  }));
+}
+
+namespace detail {
+
+/// All axes in their order, but those of the set last.
+inline std::vector<int> order_with_last(int rank, kernels::AxisSet axes) {
+    std::vector<int> order;
+    for (const unsigned last : {0u, 1u})
+        for (int i = 0; i < rank; ++i)
+            if ((axes >> i & 1u) == last) order.push_back(i);
+    return order;
+}
+
+/// Of each element, the product of all others in its reduction.
+template <class T>
+Tensor<T> products_of_others(const Tensor<T>& x, kernels::AxisSet axes) {
+    const std::vector<int> order = order_with_last(x.rank(), axes);
+    std::vector<int> back(order.size());
+    for (std::size_t i = 0; i < order.size(); ++i)
+        back[static_cast<std::size_t>(order[i])] = static_cast<int>(i);
+    const Tensor<T> rows = kernels::permute<T>(x, order);
+    return kernels::permute<T>(kernels::products_of_others(rows, reduced_count(x.shape(), axes)), back);
+}
+
+}  // namespace detail
+
+/// The product over the given axes: 1 of no elements. Of float it is formed in double, so that nothing
+/// overflows on the way.
+/// dx = dy times the product of the other elements, right where some are 0
+template <class T>
+Variable<T> prod(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
+    const auto axes = over.in("prod", x.shape());
+    const Tensor<T> X = x.value();
+    const Shape kept = detail::reduced_shape(X.shape(), axes, true);
+    const auto product = kernels::reduce<kernels::ProductOf>(cast<kernels::detail::ScanType<T>>(X), axes);
+    return record("prod", cast<T>(product).reshape(detail::reduced_shape(X.shape(), axes, options.keepdim)),
+                  wrt(x, [X, kept, axes](const Tensor<T>& dy) {
+                      return detail::products_of_others(X, axes) * dy.reshape(kept);
                   }));
 }
 
@@ -204,6 +245,44 @@ Tensor<T> scaled_for_squares(const Tensor<T>& x, const Tensor<T>& scale) {
                         x, scale);
 }
 
+/// Euclidean norms over some axes, and what their gradients need.
+template <class T>
+struct Norms {
+    Tensor<T> scale, root, y;
+
+    Norms(const Tensor<T>& x, kernels::AxisSet axes) {
+        const auto size = []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
+            using simd::abs;
+            return V(abs(v));
+        };
+        const Tensor<T> largest =
+            kernels::reduce<kernels::MaxOf>(kernels::map("norm", kernels::vectorized(size), x), axes);
+        scale = kernels::map(
+            "norm", [](const T& m) { return T(kernels::scale_to_1(m)); }, largest);
+        const Tensor<T> scaled = scaled_for_squares(x, scale);
+        root = kernels::map(
+            "norm",
+            [](const T& sum) {
+                using std::sqrt;
+                return sum == T(0) ? T(0) : T(sqrt(sum));  // the tangent of a Dual is 0 there
+            },
+            kernels::reduce<kernels::SumOf>(scaled * scaled, axes));
+        y = kernels::map(
+            "norm",
+            [](const T& r, const T& s, const T& m) {
+                return m > T(std::numeric_limits<T>::max()) ? m : T(r / s);
+            },
+            root, scale, largest);
+    }
+
+    /// dy · x / norm, and 0 where the norm is 0.
+    Tensor<T> slope(const Tensor<T>& dy, const Tensor<T>& x) const {
+        return kernels::map(
+            "norm", [](const T& v, const T& r, const T& d) { return r == T(0) ? T(0) : T(v / r * d); },
+            scaled_for_squares(x, scale), root, dy.reshape(root.shape()));
+    }
+};
+
 }  // namespace detail
 
 /// The Euclidean norm √Σ x² over the given axes, without overflow or underflow: 0 of no elements.
@@ -214,34 +293,25 @@ template <class T>
 Variable<T> norm(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("norm", x.shape());
     const Tensor<T> X = x.value();
-    const auto size = []<class V>(const V& v) GRADUS_INLINE_LAMBDA {
-        using simd::abs;
-        return V(abs(v));
-    };
-    const Tensor<T> largest =
-        kernels::reduce<kernels::MaxOf>(kernels::map("norm", kernels::vectorized(size), X), axes);
-    const Tensor<T> scale = kernels::map(
-        "norm", [](const T& m) { return T(kernels::scale_to_1(m)); }, largest);
-    const Tensor<T> scaled = detail::scaled_for_squares(X, scale);
-    const Tensor<T> root = kernels::map(
-        "norm",
-        [](const T& sum) {
-            using std::sqrt;
-            return sum == T(0) ? T(0) : T(sqrt(sum));  // the tangent of a Dual is 0 there
-        },
-        kernels::reduce<kernels::SumOf>(scaled * scaled, axes));
-    const Tensor<T> y = kernels::map(
-        "norm",
-        [](const T& r, const T& s, const T& m) {
-            return m > T(std::numeric_limits<T>::max()) ? m : T(r / s);
-        },
-        root, scale, largest);
-    return record("norm", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
-                  wrt(x, [X, scale, root](const Tensor<T>& dy) {
-                      return kernels::map(
-                          "norm",
-                          [](const T& v, const T& r, const T& d) { return r == T(0) ? T(0) : T(v / r * d); },
-                          detail::scaled_for_squares(X, scale), root, dy.reshape(root.shape()));
+    const detail::Norms<T> norms(X, axes);
+    return record("norm", norms.y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
+                  wrt(x, [X, norms](const Tensor<T>& dy) { return norms.slope(dy, X); }));
+}
+
+/// The standard deviation over the given axes, √ of var, without its overflow: NaN if the divisor is not
+/// positive.
+/// dx = dy · (x − mean) / ((count − correction) · y), and 0 where y is 0
+template <class T>
+Variable<T> std(const Variable<T>& x, const Axes& over = {}, VarOptions options = {}) {
+    using std::sqrt;
+    const auto axes = over.in("std", x.shape());
+    const Index count = detail::reduced_count(x.shape(), axes), freedom = count - options.correction;
+    const T divisor = freedom > 0 ? T(sqrt(T(freedom))) : T(std::numeric_limits<double>::quiet_NaN());
+    const Tensor<T> centered = x.value() - kernels::reduce<kernels::SumOf>(x.value(), axes) / T(count);
+    const detail::Norms<T> norms(centered, axes);
+    return record("std", (norms.y / divisor).reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
+                  wrt(x, [centered, norms, divisor](const Tensor<T>& dy) {
+                      return norms.slope(dy, centered) / divisor;
                   }));
 }
 

@@ -31,6 +31,23 @@ detail::AnyValue min(const detail::AnyValue&, const detail::AnyValue&, detail::N
 template <std::size_t N>
 detail::AnyValue var(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
 template <std::size_t N>
+detail::AnyValue std(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
+template <std::size_t N>
+detail::AnyValue prod(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
+template <std::size_t N>
+detail::AnyValue norm(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
+template <std::size_t N>
+detail::AnyValue gelu(const detail::AnyValue&, detail::NoSuchOption<N>);
+template <std::size_t N>
+detail::AnyValue softplus(const detail::AnyValue&, detail::NoSuchOption<N>);
+template <std::size_t N>
+detail::AnyValue sort(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
+template <std::size_t N>
+detail::AnyValue argsort(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
+template <std::size_t N>
+detail::AnyValue topk(const detail::AnyValue&, const detail::AnyValue&, const detail::AnyValue&,
+                      detail::NoSuchOption<N>);
+template <std::size_t N>
 detail::AnyValue logsumexp(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
 template <std::size_t N>
 detail::AnyValue embedding(const detail::AnyValue&, const detail::AnyValue&, detail::NoSuchOption<N>);
@@ -57,6 +74,8 @@ void index_select(const X&, int axis, const Tensor<L>& indices) = delete;  // ca
 template <detail::Text remedy = "cast<Index>(indices)", class W, detail::WrongLabel<Index> L>
 void embedding(const Tensor<L>& indices, const W&,
                const EmbeddingOptions& = {}) = delete;  // cast<Index>(indices)
+template <detail::Text remedy = "cast<Index>(indices)", class X, detail::WrongLabel<Index> L, class S>
+void scatter_add(const X&, int axis, const Tensor<L>& indices, const S&) = delete;  // cast<Index>(indices)
 template <class T = float, detail::Text remedy = "cast<Index>(labels)", detail::WrongLabel<Index> L>
 void one_hot(const Tensor<L>& labels, Index classes) = delete;  // cast<Index>(labels)
 

@@ -5,19 +5,20 @@
 #include <cmath>
 #include <vector>
 
+#include "gradus/core/precision.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
-#include "gradus/kernels/precision.hpp"
-#include "support/bf16_units.hpp"
+#include "support/bf16_backends.hpp"
 #include "support/convolution.hpp"
+#include "support/random.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using convolution::sizes;
-using convolution::whole_numbers;
-using kernels::Bf16Unit;
+using kernels::Bf16Backend;
 using kernels::ConvGeometry;
-using kernels::detail::Bf16Choice;
+using kernels::detail::Bf16Plan;
 
 namespace {
 
@@ -30,7 +31,7 @@ struct Operands {
 
     explicit Operands(const ConvGeometry& s)
         : x(whole_numbers<float>({s.batch, s.groups * s.in, s.image.height, s.image.width}, 1)),
-          padded(kernels::pad_images(s, x)),
+          padded(kernels::pad_images(kernels::ConvPlan<float>(s), x)),
           w(whole_numbers<float>(s.weight_shape(), 2)),
           bias(whole_numbers<float>({s.groups * s.out}, 3)),
           dy(whole_numbers<float>(s.y_shape(), 4)) {}
@@ -45,14 +46,15 @@ struct Operands {
             return result;
         };
         Tensor<double> y = Tensor<double>::uninitialized(s.y_shape());
-        kernels::conv2d(s, wide(padded), wide(w), wide(bias).data(), y.mutable_data());
-        return {whole(y), whole(kernels::conv2d_backward_input(s, wide(dy), wide(w))),
-                whole(kernels::conv2d_backward_weight(s, wide(padded), wide(dy)))};
+        const kernels::ConvPlan<double> plan(s);
+        kernels::conv2d(plan, wide(padded), wide(w), wide(bias).data(), y.mutable_data());
+        return {whole(y), whole(kernels::conv2d_backward_input(plan, wide(dy), wide(w))),
+                whole(kernels::conv2d_backward_weight(plan, wide(padded), wide(dy)))};
     }
-    Results with(const Bf16Choice& choice, const ConvGeometry& s) const {
-        Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_backward_input_bf16(choice, s, dy, w),
-                  kernels::detail::conv2d_backward_weight_bf16(choice, s, padded, dy)};
-        kernels::detail::conv2d_bf16(choice, s, padded.data(), w.data(), bias.data(), r.y.mutable_data());
+    Results with(const Bf16Plan& plan, const ConvGeometry& s) const {
+        Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_backward_input_bf16(plan, s, dy, w),
+                  kernels::detail::conv2d_backward_weight_bf16(plan, s, padded, dy)};
+        kernels::detail::conv2d_bf16(plan, s, padded.data(), w.data(), bias.data(), r.y.mutable_data());
         return r;
     }
 };
@@ -64,10 +66,10 @@ void check(const ConvGeometry& s) {
                   << to_string(s.dilation));
     const Operands operands(s);
     const Results expected = operands.expected(s);
-    for (const Bf16Unit& unit : bf16_units::all())
+    for (const Bf16Backend& backend : bf16_backends::all())
         for (const bool split : {false, true}) {
-            INFO(unit.name << ", split " << split);
-            const Results r = operands.with({&unit, split}, s);
+            INFO(backend.name << ", split " << split);
+            const Results r = operands.with(bf16_backends::plan(backend, split), s);
             CHECK(r.y == expected.y);
             CHECK(r.dx == expected.dx);
             CHECK(r.dw == expected.dw);
@@ -113,36 +115,37 @@ TEST_CASE("bf16 convolutions: the same bits for every number of threads") {
     Generator generator(5);
     operands.padded = randn<float>(operands.padded.shape(), generator);
     operands.dy = randn<float>(operands.dy.shape(), generator);
-    const int before = num_threads();
-    for (const Bf16Unit& unit : bf16_units::all()) {
-        INFO(unit.name);
-        set_num_threads(1);
-        const Results first = operands.with({&unit, false}, s);
+    for (const Bf16Backend& backend : bf16_backends::all()) {
+        INFO(backend.name);
+        const Threads one_thread(1);
+        const Results first = operands.with(bf16_backends::plan(backend, false), s);
         for (const int threads : {2, 3}) {
-            set_num_threads(threads);
-            const Results r = operands.with({&unit, false}, s);
+            const Threads limit(threads);
+            const Results r = operands.with(bf16_backends::plan(backend, false), s);
             CHECK(r.y == first.y);
             CHECK(r.dx == first.dx);
             CHECK(r.dw == first.dw);
         }
     }
-    set_num_threads(before);
 }
 
-TEST_CASE("bf16 convolutions: the choice") {
+TEST_CASE("bf16 convolutions: a plan keeps the backend and the precision of its making") {
     const Size2 one{1, 1};
-    const kernels::ScopedBf16Unit scope(bf16_units::model);
-    const auto unit = [&](Index groups, Index in, Index out) {
-        return kernels::detail::conv2d_choice(sizes(4, groups, in, out, {16, 16}, {3, 3}, one, one, one, one))
-            .unit;
-    };
-    CHECK(unit(1, 16, 16) == nullptr);
+    const ConvGeometry s = sizes(4, 1, 16, 20, {16, 16}, {3, 3}, one, one, one, one);
+    const Operands operands(s);
+    Bf16Backend backend = bf16_backends::model;
+    backend.split_is_faster = true;  // faster than Winograd's algorithm
+    const kernels::ScopedBf16Backend scope(backend);
+    CHECK(kernels::ConvPlan<float>(s).algorithms.y == kernels::ConvAlgorithm::winograd);
     set_float32_matmul_precision("medium");
-    CHECK(unit(1, 16, 16) == &bf16_units::model);
-    CHECK(unit(4, 16, 16) == &bf16_units::model);
-    CHECK(unit(1, 3, 64) == &bf16_units::model);
-    CHECK(unit(1, 64, 3) == nullptr);  // fewer channels than a tile has rows
-    CHECK(unit(1, 1, 16) == nullptr);
-    CHECK(unit(16, 1, 1) == nullptr);
+    const kernels::ConvPlan<float> plan(s);
+    CHECK(plan.algorithms.y == kernels::ConvAlgorithm::bf16);
+    CHECK(kernels::ConvPlan<double>(s).algorithms.y == kernels::ConvAlgorithm::winograd);
     set_float32_matmul_precision("highest");
+    const Results r = operands.with(bf16_backends::plan(backend, false), s);
+    Tensor<> y = Tensor<>::uninitialized(s.y_shape());
+    kernels::conv2d(plan, operands.padded, operands.w, operands.bias.data(), y.mutable_data());
+    CHECK(y == r.y);
+    CHECK(kernels::conv2d_backward_input(plan, operands.dy, operands.w) == r.dx);
+    CHECK(kernels::conv2d_backward_weight(plan, operands.padded, operands.dy) == r.dw);
 }

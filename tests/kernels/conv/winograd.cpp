@@ -7,6 +7,7 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -14,8 +15,6 @@ using kernels::ConvGeometry;
 namespace winograd = kernels::detail::winograd;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 ConvGeometry sizes(Index batch, Index in, Index out, Size2 image, Size2 before, Size2 after) {
     return convolution::sizes(batch, 1, in, out, image, 3, 1, before, after, 1);
@@ -53,21 +52,21 @@ struct Passes {
 
 template <class T>
 Passes<T> filtered(const ConvGeometry& s, const Operands<T>& o) {
-    const Tensor<T> padded = kernels::pad_images(s, o.x);
+    const Tensor<T> padded = kernels::pad_images(kernels::ConvPlan<T>(s), o.x);
     Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
     winograd::forward<T>(s, padded.data(), o.weight.data(), o.bias.data(), {result.y.mutable_data()});
-    winograd::input_gradient<T>(s, {o.dy.data()}, o.weight.data(), result.dx.mutable_data());
-    winograd::weight_gradient<T>(s, padded.data(), {o.dy.data()}, result.dweight.mutable_data());
+    winograd::backward_input<T>(s, {o.dy.data()}, o.weight.data(), result.dx.mutable_data());
+    winograd::backward_weight<T>(s, padded.data(), {o.dy.data()}, result.dweight.mutable_data());
     return result;
 }
 
 template <class T>
 Passes<T> direct(const ConvGeometry& s, const Operands<T>& o) {
-    const Tensor<T> padded = kernels::pad_images(s, o.x);
+    const Tensor<T> padded = kernels::pad_images(kernels::ConvPlan<T>(s), o.x);
     Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
-    kernels::detail::conv2d_packed(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
-    kernels::detail::conv2d_dx_packed(s, o.dy, o.weight, result.dx.mutable_data());
-    kernels::detail::conv2d_dw_packed(s, padded, o.dy, result.dweight.mutable_data());
+    kernels::detail::implicit_gemm(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    kernels::detail::implicit_gemm_backward_input(s, o.dy, o.weight, result.dx.mutable_data());
+    kernels::detail::implicit_gemm_backward_weight(s, padded, o.dy, result.dweight.mutable_data());
     return result;
 }
 
@@ -150,7 +149,7 @@ void check(const ConvGeometry& s) {
                   << to_string(s.padded));
     const Operands<T> operands(s);
     const Definition exact(s, operands);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << simd::name(isa));
         const Passes<T> passes = filtered(s, operands);
@@ -241,12 +240,13 @@ TEST_CASE("winograd: the gradient of the weight from few pixels is as good as fr
                                                           : sizes_5x5(batch, 24, 16, {size, size}, padding);
                 INFO("kernel " << to_string(kernel) << ", batch " << batch << ", size " << size);
                 const Operands<float> operands(s);
-                const Tensor<> padded = kernels::pad_images(s, operands.x);
+                const kernels::ConvPlan<float> plan(s);
+                const Tensor<> padded = kernels::pad_images(plan, operands.x);
                 Tensor<> plain = zeros(s.weight_shape());
                 Tensor<double> exact = zeros<double>(s.weight_shape());
-                kernels::detail::conv2d_dw_packed(s, padded, operands.dy, plain.mutable_data());
-                kernels::detail::conv2d_dw_packed(s, cast<double>(padded), cast<double>(operands.dy),
-                                                  exact.mutable_data());
+                kernels::detail::implicit_gemm_backward_weight(s, padded, operands.dy, plain.mutable_data());
+                kernels::detail::implicit_gemm_backward_weight(
+                    s, cast<double>(padded), cast<double>(operands.dy), exact.mutable_data());
                 const auto squares = [&](const Tensor<>& result) {
                     double sum = 0;
                     for (Index i = 0; i < exact.numel(); ++i)
@@ -254,7 +254,7 @@ TEST_CASE("winograd: the gradient of the weight from few pixels is as good as fr
                     return sum;
                 };
                 const double ratio = std::sqrt(
-                    squares(kernels::conv2d_backward_weight(s, padded, operands.dy)) / squares(plain));
+                    squares(kernels::conv2d_backward_weight(plan, padded, operands.dy)) / squares(plain));
                 CHECK((squares(plain) == 0 || ratio < (kernel == Size2(3) ? 8 : 14)));
             }
 }
@@ -330,10 +330,11 @@ namespace {
 /// What conv2d and its gradients make of the operands.
 template <class T>
 Passes<T> convolved(const ConvGeometry& s, const Operands<T>& o) {
-    const Tensor<T> padded = kernels::pad_images(s, o.x);
-    Passes<T> result{zeros<T>(s.y_shape()), kernels::conv2d_backward_input(s, o.dy, o.weight),
-                     kernels::conv2d_backward_weight(s, padded, o.dy)};
-    kernels::conv2d(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    const kernels::ConvPlan<T> plan(s);
+    const Tensor<T> padded = kernels::pad_images(plan, o.x);
+    Passes<T> result{zeros<T>(s.y_shape()), kernels::conv2d_backward_input(plan, o.dy, o.weight),
+                     kernels::conv2d_backward_weight(plan, padded, o.dy)};
+    kernels::conv2d(plan, padded, o.weight, o.bias.data(), result.y.mutable_data());
     return result;
 }
 
@@ -454,67 +455,55 @@ TEST_CASE("winograd: ordinary images are not taken for uneven") {
         for (float& value : operands.x.mutable_values()) value = std::max(0.0f, value - 1);  // most are zero
         for (Index i = 0; i < operands.dy.numel(); ++i)
             if (i * 7 % 11 > 2) operands.dy.mutable_data()[i] = 0;
-        const Tensor<> padded = kernels::pad_images(s, operands.x);
+        const Tensor<> padded = kernels::pad_images(kernels::ConvPlan<float>(s), operands.x);
         Passes<float> out{zeros(s.y_shape()), zeros(operands.x.shape()), zeros(s.weight_shape())};
         for (const unsigned char mark : winograd::forward<float>(s, padded.data(), operands.weight.data(),
                                                                  nullptr, {out.y.mutable_data()}))
             CHECK(mark == 0);
-        for (const unsigned char mark : winograd::input_gradient<float>(
+        for (const unsigned char mark : winograd::backward_input<float>(
                  s, {operands.dy.data()}, operands.weight.data(), out.dx.mutable_data()))
             CHECK(mark == 0);
-        CHECK(winograd::weight_gradient<float>(s, padded.data(), {operands.dy.data()},
+        CHECK(winograd::backward_weight<float>(s, padded.data(), {operands.dy.data()},
                                                out.dweight.mutable_data())[0] == 0);
     }
 }
 
-TEST_CASE("winograd: used where it pays") {
-    using kernels::detail::winograd::pays;
-    CHECK(pays<float>(sizes(1, 24, 24, {3, 3}, 1)));
-    CHECK(pays<double>(sizes(0, 64, 24, {5, 3}, {2, 2}, {2, 1})));
-    CHECK_FALSE(pays<float>(sizes(16, 23, 64, {9, 7}, 1)));  // channels
-    CHECK_FALSE(pays<float>(sizes(16, 64, 23, {7, 9}, 1)));
-    CHECK(pays<float>(sizes(1, 16, 16, {8, 8}, 1)));
-    CHECK_FALSE(pays<float>(sizes(16, 15, 64, {8, 8}, 1)));
-    CHECK_FALSE(pays<float>(sizes(16, 64, 15, {8, 8}, 1)));
-    CHECK_FALSE(pays<float>(sizes(16, 64, 64, {8, 2}, 1)));  // size
-    CHECK_FALSE(pays<float>(sizes(16, 64, 64, {2, 8}, 1)));
-    CHECK(pays<float>(sizes_5x5(8, 16, 16, {8, 8}, 0)));
-    CHECK(pays<float>(sizes_5x5(1, 16, 16, {8, 8}, 0)));
-    CHECK_FALSE(pays<double>(sizes_5x5(8, 16, 16, {8, 8}, 0)));  // the error
-    CHECK_FALSE(pays<float>(sizes_5x5(8, 15, 16, {8, 8}, 0)));   // channels
-    CHECK_FALSE(pays<float>(sizes_5x5(8, 16, 1, {8, 8}, 0)));
-    CHECK_FALSE(pays<float>(sizes_5x5(8, 16, 16, {5, 9}, 0)));  // tiles mostly outside
-    for (const ConvGeometry& s : {sizes(16, 64, 64, {8, 8}, 1), sizes_5x5(16, 64, 64, {8, 8}, 1)}) {
-        const auto changed = [&](auto change) {
-            ConvGeometry other = s;
-            change(other);
-            return pays<float>(other);
-        };
-        CHECK(changed([](ConvGeometry&) {}));
-        CHECK(changed([](ConvGeometry& c) { c.groups = 2; }));
-        CHECK_FALSE(changed([](ConvGeometry& c) { c.stride = {1, 2}; }));
-        CHECK_FALSE(changed([](ConvGeometry& c) { c.dilation = {2, 1}; }));
-        CHECK_FALSE(changed([](ConvGeometry& c) { c.kernel = {3, 5}; }));
-        CHECK_FALSE(changed([](ConvGeometry& c) { c.kernel = {5, 3}; }));
-    }
+TEST_CASE("winograd: what conv2d computes") {
     for (const ConvGeometry& s : {sizes(3, 24, 33, {7, 6}, 1), sizes_5x5(7, 17, 33, {7, 12}, 2)}) {
         const Operands<float> operands(s);
-        const Passes<float> passes = filtered(s, operands);
-        const Tensor<> padded = kernels::pad_images(s, operands.x);
-        Tensor<> y = zeros(s.y_shape());
-        kernels::conv2d(s, padded, operands.weight, operands.bias.data(), y.mutable_data());
-        CHECK(y == passes.y);
-        CHECK(kernels::conv2d_backward_input(s, operands.dy, operands.weight) == passes.dx);
-        CHECK(kernels::conv2d_backward_weight(s, padded, operands.dy) == passes.dweight);
+        const Passes<float> passes = filtered(s, operands), same = convolved(s, operands);
+        CHECK(same.y == passes.y);
+        CHECK(same.dx == passes.dx);
+        CHECK(same.dweight == passes.dweight);
     }
 }
 
 TEST_CASE("winograd: no images") {
     for (const ConvGeometry& s : {sizes(0, 24, 33, {7, 6}, 1), sizes_5x5(0, 24, 33, {7, 6}, 2)}) {
-        const Operands<float> operands(s);
-        const Tensor<> padded = kernels::pad_images(s, operands.x);
-        CHECK(kernels::conv2d_backward_input(s, operands.dy, operands.weight).shape() == Shape{0, 24, 7, 6});
-        CHECK(kernels::conv2d_backward_weight(s, padded, operands.dy) == zeros(s.weight_shape()));
-        kernels::conv2d(s, padded, operands.weight, operands.bias.data(), static_cast<float*>(nullptr));
+        const Passes<float> passes = convolved(s, Operands<float>(s));
+        CHECK(passes.dx.shape() == Shape{0, 24, 7, 6});
+        CHECK(passes.dweight == zeros(s.weight_shape()));
     }
+}
+
+TEST_CASE("winograd: a plan has room for its passes, blocks and products") {
+    using winograd::WinogradPlan;
+    for (const Index kernel : {3, 5})
+        for (const Index batch : {1, 2, 33, 500})
+            for (const Size2 grid : {Size2(1), Size2(2, 3), Size2(9), Size2(1, 300)})
+                for (const Index in : {1, 16, 33, 512, 4096})
+                    for (const Index out_panels : {1, 4}) {
+                        const WinogradPlan plan(kernel, batch, grid, 32, in, out_panels, 16);
+                        CHECK(plan.points == (kernel + 3) * (kernel + 3));
+                        const Index tiles = plan.blocks.images * plan.blocks.rows * grid.width;
+                        CHECK((plan.room % 4 == 0 && plan.room >= tiles && plan.room < tiles + 4));
+                        CHECK((plan.across >= 1 && plan.across <= plan.blocks.across));
+                        CHECK((plan.down >= 1 && plan.down <= plan.blocks.down));
+                        CHECK(plan.v_tile >= in);
+                        CHECK(plan.v_point >= plan.across * plan.down * plan.room * plan.v_tile);
+                        CHECK(plan.m_point >= plan.room * plan.panel);
+                        CHECK(plan.u_point >= plan.k * plan.panel);
+                        CHECK((plan.k == in || !plan.shared));  // all blocks share whole weights
+                        CHECK(plan.shared == (plan.blocks.count() > 1));
+                    }
 }

@@ -6,11 +6,12 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
 using kernels::ConvGeometry;
-using Winograd = kernels::detail::RowWinograd<float>;
+using Winograd = kernels::detail::Winograd1d<float>;
 
 namespace {
 
@@ -24,16 +25,16 @@ void check_against_direct(const ConvGeometry& s) {
     INFO("batch " << s.batch << ", channels " << s.in << " to " << s.out << ", image " << to_string(s.image)
                   << ", kernel " << to_string(s.kernel) << ", padded " << to_string(s.padded));
     Generator generator(1);
-    const Tensor<> x =
-        kernels::pad_images(s, randn({s.batch, s.in, s.image.height, s.image.width}, generator));
+    const Tensor<> x = kernels::pad_images(kernels::ConvPlan<float>(s), randn(s.x_shape(), generator));
     const Tensor<> w = randn(s.weight_shape(), generator), bias = randn({s.out}, generator);
     Tensor<double> expected = Tensor<double>::uninitialized(s.y_shape());
-    kernels::conv2d(s, cast<double>(x), cast<double>(w), cast<double>(bias).data(), expected.mutable_data());
-    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    kernels::conv2d(kernels::ConvPlan<double>(s), cast<double>(x), cast<double>(w), cast<double>(bias).data(),
+                    expected.mutable_data());
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));
         Tensor<> y = full(s.y_shape(), NAN);
-        Winograd(s).forward(x.data(), w.data(), bias.data(), y.mutable_data());
+        Winograd(s, {y.mutable_data()}).forward(x.data(), w.data(), bias.data());
         double errors = 0, squares = 0;
         for (Index i = 0; i < y.numel(); ++i) {
             const double error = static_cast<double>(y.data()[i]) - expected.data()[i];
@@ -46,7 +47,7 @@ void check_against_direct(const ConvGeometry& s) {
 
 }  // namespace
 
-TEST_CASE("row_winograd: the direct convolution, at awkward sizes") {
+TEST_CASE("winograd_1d: the direct convolution, at awkward sizes") {
     for (const Index channels : {1, 7, 8, 15, 16, 17, 32, 33, 65})  // around the widths of panels
         check_against_direct(sizes(2, 1, channels, {9, 8}, 5));
     for (const Index width : {5, 7, 8, 9, 12, 13, 16, 17, 20, 28, 32})  // around the sizes of tiles
@@ -56,25 +57,4 @@ TEST_CASE("row_winograd: the direct convolution, at awkward sizes") {
     for (const Index rows : {1, 2, 3, 4, 7}) check_against_direct(sizes(2, 3, 17, {13, 12}, rows));
     check_against_direct(sizes(3, 3, 20, {6, 9}, 5, {2, 2}));
     check_against_direct(sizes(1, 1, 5, {12, 700}, 5));  // a row that leaves the cache
-}
-
-TEST_CASE("row_winograd: where it is used") {
-    const simd::ScopedIsa scope(simd::Isa::avx512);
-    const ConvGeometry s = sizes(1, 1, 32, {28, 28}, 5);
-    CHECK(Winograd::suits(s) == (simd::isa() == simd::Isa::avx512));
-    const auto changed = [&](auto change) {
-        ConvGeometry other = s;
-        change(other);
-        return Winograd::suits(other);
-    };
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.stride = {1, 2}; }));
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.dilation = {2, 1}; }));
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.groups = 2; }));
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.kernel = {5, 3}; }));
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.in = 16; }));
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.in = 0; }));
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.out = 7; }));
-    CHECK_FALSE(changed([](ConvGeometry& c) { c.result = {5, 5}; }));  // tiles mostly outside
-    const simd::ScopedIsa narrow(simd::Isa::avx2);
-    CHECK_FALSE(Winograd::suits(s));
 }

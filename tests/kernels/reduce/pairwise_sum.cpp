@@ -11,17 +11,17 @@
 #include "gradus/kernels/conv/fused_pool.hpp"
 #include "gradus/kernels/gemm/batched.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
 using convolution::sizes;
 using kernels::ConvGeometry;
-using kernels::ConvPoolSizes;
+using kernels::ConvPoolGeometry;
 using kernels::MatrixRef;
 
 namespace {
 
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 constexpr double bound = 1e-6;  // one chain of 1.28e6 terms has 3e-4
 constexpr Index many = 1280000;
 
@@ -77,7 +77,7 @@ TEST_CASE("long sums: 2^25 ones are 33554432") {
 TEST_CASE("long sums: matrix products of 1.28 million terms") {
     const Tensor<> a = uniform({many}, 1), b = uniform({many}, 2), bias = full({100}, 1000.0f);
     const long double exact = dot(a.data(), b.data(), many) + 1000;
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
         for (const auto& [m, n] : {std::array<Index, 2>{1, 1}, {1, 40}, {40, 1}, {3, 20}, {31, 17}}) {
@@ -143,7 +143,7 @@ TEST_CASE("long sums: gradients of weights over a million pixels") {
         const long double exact = weight_gradient(s, x, dy, o, c, ky, 0);
         for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
             const simd::ScopedIsa scope(isa);
-            const Tensor<> dw = kernels::conv2d_backward_weight(s, x, dy);
+            const Tensor<> dw = kernels::conv2d_backward_weight(kernels::ConvPlan<float>(s), x, dy);
             CHECK(relative_error(dw(o, c, ky, 0), exact) < bound);
         }
     }
@@ -151,7 +151,8 @@ TEST_CASE("long sums: gradients of weights over a million pixels") {
 
 TEST_CASE("long sums: a constant image") {  // whose rounding errors are all the same
     const ConvGeometry s = convolution_of(1, 1, 1, 1, {5002, 5002}, 3, 1);
-    const Tensor<> dw = kernels::conv2d_backward_weight(s, full({1, 1, 5002, 5002}, 0.1f), ones(s.y_shape()));
+    const Tensor<> dw = kernels::conv2d_backward_weight(kernels::ConvPlan<float>(s),
+                                                        full({1, 1, 5002, 5002}, 0.1f), ones(s.y_shape()));
     for (const float value : dw.values())
         CHECK(relative_error(value, 25e6L * static_cast<long double>(0.1f)) < 5 * bound);
 }
@@ -160,12 +161,13 @@ TEST_CASE("long sums: windows of a million pixels") {
     const Tensor<> x = uniform({1, 2, 1000, 1280}, 1), w = uniform({1, 2, 1000, 1280}, 2);
     const ConvGeometry s = convolution_of(1, 1, 2, 1, {1000, 1280}, {1000, 1280}, 1);
     const ConvGeometry depthwise = convolution_of(1, 2, 1, 1, {1000, 1280}, {1000, 1280}, 1);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         float y, planes[2];
-        kernels::conv2d<float>(s, x, w, nullptr, &y);
+        kernels::conv2d<float>(kernels::ConvPlan<float>(s), x, w, nullptr, &y);
         CHECK(relative_error(y, dot(x.data(), w.data(), 2 * many)) < bound);
-        kernels::conv2d<float>(depthwise, x, w.reshape({2, 1, 1000, 1280}), nullptr, planes);
+        kernels::conv2d<float>(kernels::ConvPlan<float>(depthwise), x, w.reshape({2, 1, 1000, 1280}), nullptr,
+                               planes);
         for (Index p = 0; p < 2; ++p)
             CHECK(relative_error(planes[p], dot(x.data() + p * many, w.data() + p * many, many)) < bound);
     }
@@ -177,9 +179,10 @@ TEST_CASE("long sums: input gradients of a hundred thousand channels") {
     long double exact = 0;
     for (Index o = 0; o < s.out; ++o)
         exact += static_cast<long double>(dy.data()[o]) * static_cast<long double>(w(o, 1, 0, 1));
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
-        CHECK(relative_error(kernels::conv2d_backward_input(s, dy, w)(0, 1, 0, 1), exact) < bound);
+        CHECK(relative_error(kernels::conv2d_backward_input(kernels::ConvPlan<float>(s), dy, w)(0, 1, 0, 1),
+                             exact) < bound);
     }
 }
 
@@ -188,10 +191,10 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
                                   convolution_of(20000, 1, 1, 2, {14, 14}, 3, 1),     // of many images
                                   convolution_of(1, 1, 8, 2, {1602, 1602}, 3, 1)}) {  // lists of patches
         INFO("batch " << c.batch << ", channels " << c.in);
-        const ConvPoolSizes s{c, {2, 2}, false};
+        const ConvPoolGeometry s{c, {2, 2}, false};
         const Tensor<> x = uniform({c.batch, c.in, c.image.height, c.image.width}, 1);
         const Tensor<> dy = uniform(s.y_shape(), 2);
-        const Tensor<std::uint8_t> codes = zeros<std::uint8_t>(s.y_shape());  // the first pixel always wins
+        const Tensor<std::uint8_t> argmax = zeros<std::uint8_t>(s.y_shape());  // the first pixel always wins
         long double exact = 0, sum = 0;
         for (Index n = 0; n < c.batch; ++n)
             for (Index i = 0; i < s.pooled().height; ++i)
@@ -202,10 +205,11 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
                 }
         for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
             const simd::ScopedIsa scope(isa);
-            const auto [dw, db] = kernels::conv_pool_dparameters(s, dy, codes, x, {true, true});
+            const auto [dw, db] = kernels::conv_pool_backward_parameters(kernels::ConvPoolPlan<float>(s), dy,
+                                                                         argmax, x, {true, true});
             CHECK(relative_error(dw(1, c.in - 1, 2, 1), exact) < bound);
             CHECK(relative_error(db(1), sum) < bound);
-            CHECK(relative_error(kernels::conv_pool_dbias(s, dy, codes)(1), sum) < bound);
+            CHECK(relative_error(kernels::conv_pool_backward_bias(s, dy, argmax)(1), sum) < bound);
         }
     }
 }

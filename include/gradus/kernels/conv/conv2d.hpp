@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "gradus/kernels/conv/bf16.hpp"
+#include "gradus/kernels/conv/choose.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
 #include "gradus/kernels/conv/depthwise.hpp"
 #include "gradus/kernels/conv/implicit_gemm.hpp"
@@ -12,67 +14,22 @@
 #include "gradus/kernels/conv/winograd.hpp"
 #include "gradus/kernels/conv/winograd_1d.hpp"
 #include "gradus/kernels/conv/winograd_dw.hpp"
-#include "gradus/kernels/gemm/precision_hook.hpp"
 #include "gradus/kernels/layout/permute.hpp"
+
+// A convolution of NCHW images and both of its gradients: each function is one switch on the algorithm that
+// choose.hpp has chosen. Weights are [out, in / groups, kh, kw], bias [out]; results are NCHW. Winograd's
+// algorithms mark the images for which they are not accurate (winograd_ranges.hpp), and these are done by
+// implicit GEMM.
 
 namespace gradus::kernels {
 namespace detail {
-
-/// The weights of one group in panels [taps, tile_columns], and the bias [tile_columns] of each.
-template <class T>
-struct PackedWeight {
-    T* panels;
-    T* bias_panels;
-
-    PackedWeight(const ConvGeometry& s, const T* weight, const T* bias) {
-        const TileSizes tile = tile_sizes<T>();
-        const Index count = (s.out + tile.columns - 1) / tile.columns, depth = s.taps();
-        memory_ = Tensor<T>::uninitialized({count * tile.columns * (depth + 1)});
-        panels = memory_.mutable_data();
-        bias_panels = panels + count * tile.columns * depth;
-        parallel_for(count, std::max<Index>(1, parallel_grain / (depth * tile.columns)),
-                     [&](Index begin, Index end) {
-                         for (Index p = begin; p < end; ++p)
-                             simd::run<PackKernel<T>>(weight + p * tile.columns * depth, Index{1}, depth,
-                                                      depth, std::min(tile.columns, s.out - p * tile.columns),
-                                                      panels + p * tile.columns * depth);
-                     });
-        std::fill_n(bias_panels, count * tile.columns, T(0));
-        if (bias) std::copy_n(bias, s.out, bias_panels);
-    }
-
-private:
-    Tensor<T> memory_;
-};
-
-template <class T>
-void conv2d_packed(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
-                   T* y) {
-    const Tensor<Index> taps = tap_offsets(s);
-    for (Index g = 0; g < s.groups; ++g) {
-        const PackedWeight<T> packed(s, weight.data() + g * s.out * s.taps(),
-                                     bias ? bias + g * s.out : nullptr);
-        GatheredProduct<T>{padded.data(),
-                           window_offsets(s, g),
-                           s.batch * s.result.area(),
-                           taps.data(),
-                           s.taps(),
-                           packed.panels,
-                           packed.bias_panels,
-                           s.out,
-                           y,
-                           plane_offsets(s.result, s.groups * s.out, g * s.out),
-                           s.result.area()}
-            .run();
-    }
-}
 
 /// Calls visit(y, x, w) with the offsets of every product that makes up the result: the definition of the
 /// convolution, for numbers that have no vectors.
 template <class Visit>
 void for_each_product(const ConvGeometry& s, const Visit& visit) {
     const OffsetGenerator to = plane_offsets(s.result, s.groups * s.out, 0);
-    const Tensor<Index> taps = tap_offsets(s);
+    const Tensor<Index> taps = offset_table(tap_offsets(s), s.taps());
     for (Index g = 0; g < s.groups; ++g) {
         const OffsetGenerator from = window_offsets(s, g);
         for (Index pixel = 0; pixel < s.batch * s.result.area(); ++pixel)
@@ -102,39 +59,37 @@ Tensor<T> part_of(const Tensor<T>& x, Index parts, Index i) {
 
 /// The images that Winograd's filtering has marked, by direct sums.
 template <class T>
-void conv2d_marked(const ConvGeometry& s, const winograd::Marks& marks, const Tensor<T>& padded,
-                   const Tensor<T>& weight, const T* bias, T* y) {
+void implicit_gemm_where_marked(const ConvGeometry& s, const winograd::Marks& marks, const Tensor<T>& padded,
+                                const Tensor<T>& weight, const T* bias, T* y) {
     for_marked(s, marks, [&](const ConvGeometry& one, Index i, Index g) {
-        conv2d_packed(one, part_of(padded, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
+        implicit_gemm(one, part_of(padded, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
                       bias ? bias + g * s.out : nullptr, y + i * s.out * s.result.area());
     });
 }
 
 template <class T>
-void conv2d_dx_winograd(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
-    const winograd::Marks marks = winograd::input_gradient<T>(s, {dy.data()}, weight.data(), dx);
+void winograd_backward_input(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
+    const winograd::Marks marks = winograd::backward_input<T>(s, {dy.data()}, weight.data(), dx);
     for_marked(s, marks, [&](const ConvGeometry& one, Index i, Index g) {
-        conv2d_dx_packed(one, part_of(dy, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
-                         dx + i * s.in * s.image.area());
+        implicit_gemm_backward_input(one, part_of(dy, s.batch * s.groups, i),
+                                     weight.rows(g * s.out, (g + 1) * s.out), dx + i * s.in * s.image.area());
     });
 }
 
 template <class T>
-void conv2d_dw_winograd(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
-    const winograd::Marks marks = winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, dweight);
+void winograd_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy,
+                              T* dweight) {
+    const winograd::Marks marks = winograd::backward_weight<T>(s, padded.data(), {dy.data()}, dweight);
     for (Index g = 0; g < s.groups; ++g)
-        if (marks[static_cast<std::size_t>(g)]) conv2d_dw_packed(s, padded, dy, g, dweight);
+        if (marks[static_cast<std::size_t>(g)]) implicit_gemm_backward_weight(s, padded, dy, g, dweight);
 }
-
-template <class T>
-inline constexpr bool has_vectors = std::is_same_v<T, float> || std::is_same_v<T, double>;
 
 }  // namespace detail
 
-/// x with the zeros around it that the convolution reads, unless that adds them itself.
+/// x with the zeros around it that kernels read.
 template <class T>
-Tensor<T> pad_images(const ConvGeometry& s, const Tensor<T>& x) {
-    if (s.padded == s.image || (detail::has_vectors<T> && detail::is_depthwise(s))) return x;
+Tensor<T> pad_images(const ConvPlan<T>& s, const Tensor<T>& x) {
+    if (s.padded == s.image || !s.algorithms.reads_padded()) return x;
     const Index before[] = {0, 0, s.before.height, s.before.width};
     return pad<T>(x, {s.batch, s.groups * s.in, s.padded.height, s.padded.width}, before, T(0));
 }
@@ -142,27 +97,31 @@ Tensor<T> pad_images(const ConvGeometry& s, const Tensor<T>& x) {
 /// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation, j · stride + kx · dilation] w[o, c, ky,
 /// kx], x as from pad_images, bias may be null.
 template <class T>
-void conv2d(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
-    if constexpr (detail::has_vectors<T>)
-        if (detail::is_depthwise(s))
-            return detail::Depthwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
-    if constexpr (std::is_same_v<T, float>) {
-        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
-            if (reduced->conv2d(s, padded.data(), weight.data(), bias, y)) return;
-    }
+void conv2d(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y) {
     if constexpr (detail::has_vectors<T>) {
-        if (detail::winograd::pays<T>(s))
-            return detail::conv2d_marked(
-                s, detail::winograd::forward<T>(s, padded.data(), weight.data(), bias, {y}), padded, weight,
-                bias, y);
-        if constexpr (std::is_same_v<T, float>)
-            if (detail::RowWinograd<T>::suits(s))
-                return detail::conv2d_marked(
-                    s, detail::RowWinograd<T>(s).forward(padded.data(), weight.data(), bias, y), padded,
-                    weight, bias, y);
-        if (detail::Pointwise<T>::suits(s))
-            return detail::Pointwise<T>{s}.forward(padded.data(), weight.data(), bias, y);
-        if (s.taps() > 0) return detail::conv2d_packed(s, padded, weight, bias, y);
+        const T *const x = padded.data(), *const w = weight.data();
+        constexpr bool is_float = std::is_same_v<T, float>;
+        switch (s.algorithms.y) {
+            case ConvAlgorithm::depthwise:
+                return detail::Depthwise<T>(s).forward(x, w, bias, y);
+            case ConvAlgorithm::bf16:
+                if constexpr (is_float) detail::conv2d_bf16(s.bf16, s, x, w, bias, y);
+                return;
+            case ConvAlgorithm::winograd:
+                return detail::implicit_gemm_where_marked(s, detail::winograd::forward<T>(s, x, w, bias, {y}),
+                                                          padded, weight, bias, y);
+            case ConvAlgorithm::winograd_1d:
+                if constexpr (is_float)
+                    detail::implicit_gemm_where_marked(s, detail::Winograd1d<T>(s, {y}).forward(x, w, bias),
+                                                       padded, weight, bias, y);
+                return;
+            case ConvAlgorithm::pointwise:
+                return detail::Pointwise<T>(s).forward(x, w, bias, y);
+            case ConvAlgorithm::implicit_gemm:
+                return detail::implicit_gemm(s, padded, weight, bias, y);
+            default:
+                break;
+        }
     }
     for (Index i = 0; i < s.y_shape().numel(); ++i)
         y[i] = bias ? bias[i / s.result.area() % (s.groups * s.out)] : T(0);
@@ -172,24 +131,29 @@ void conv2d(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& wei
 
 /// The gradient of x: dy spread over the windows.
 template <class T>
-Tensor<T> conv2d_backward_input(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight) {
-    if constexpr (std::is_same_v<T, float>) {
-        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
-            if (Tensor<T> dx; reduced->conv2d_backward_input(s, dy, weight, dx)) return dx;
-    }
+Tensor<T> conv2d_backward_input(const ConvPlan<T>& s, const Tensor<T>& dy, const Tensor<T>& weight) {
+    if constexpr (std::is_same_v<T, float>)
+        if (s.algorithms.dx == ConvAlgorithm::bf16)
+            return detail::conv2d_backward_input_bf16(s.bf16, s, dy, weight);
     if constexpr (detail::has_vectors<T>) {
-        Tensor<T> dx = Tensor<T>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
+        Tensor<T> dx = Tensor<T>::uninitialized(s.x_shape());
         T* const out = dx.mutable_data();
-        if (detail::is_depthwise(s))
-            detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
-        else if (detail::winograd::pays<T>(s))
-            detail::conv2d_dx_winograd(s, dy, weight, out);
-        else if (detail::Pointwise<T>::suits(s))
-            detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
-        else if (detail::SpreadWindows<T>::pays(s))
-            detail::SpreadWindows<T>{s}.run(dy.data(), weight.data(), out);
-        else
-            detail::conv2d_dx_packed(s, dy, weight, out);
+        switch (s.algorithms.dx) {
+            case ConvAlgorithm::depthwise:
+                detail::Depthwise<T>(s).backward_input(dy.data(), weight.data(), out);
+                break;
+            case ConvAlgorithm::winograd:
+                detail::winograd_backward_input(s, dy, weight, out);
+                break;
+            case ConvAlgorithm::pointwise:
+                detail::Pointwise<T>(s).backward_input(dy.data(), weight.data(), out);
+                break;
+            case ConvAlgorithm::col2im:
+                detail::Col2im<T>(s).backward_input(dy.data(), weight.data(), out);
+                break;
+            default:
+                detail::implicit_gemm_backward_input(s, dy, weight, out);
+        }
         return dx;
     }
     Tensor<T> padded = zeros<T>({s.batch, s.groups * s.in, s.padded.height, s.padded.width});
@@ -198,36 +162,39 @@ Tensor<T> conv2d_backward_input(const ConvGeometry& s, const Tensor<T>& dy, cons
         s, [&](Index to, Index from, Index w) { out[from] = out[from] + dy.data()[to] * weight.data()[w]; });
     if (s.padded == s.image) return padded;
     const Index before[] = {0, 0, s.before.height, s.before.width};
-    return crop<T>(padded, {s.batch, s.groups * s.in, s.image.height, s.image.width}, before);
+    return crop<T>(padded, s.x_shape(), before);
 }
 
 /// The gradient of the weight.
 template <class T>
-Tensor<T> conv2d_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy) {
-    if constexpr (std::is_same_v<T, float>) {
-        const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed);
-        if (reduced && !detail::is_depthwise(s))
-            if (Tensor<T> dweight; reduced->conv2d_backward_weight(s, padded, dy, dweight)) return dweight;
-    }
-    if constexpr (detail::has_vectors<T>) {
-        Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+Tensor<T> conv2d_backward_weight(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& dy) {
+    if constexpr (std::is_same_v<T, float>)
+        if (s.algorithms.dw == ConvAlgorithm::bf16)
+            return detail::conv2d_backward_weight_bf16(s.bf16, s, padded, dy);
+    if (s.algorithms.dw == ConvAlgorithm::definition) {
+        Tensor<T> dweight = zeros<T>(s.weight_shape());
         T* const out = dweight.mutable_data();
-        if (s.taps() == 0 || dy.numel() == 0)
-            std::fill_n(out, dweight.numel(), T(0));
-        else if (detail::is_depthwise(s))
-            detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
-        else if (detail::winograd::pays_for_weight<T>(s))
-            detail::conv2d_dw_winograd(s, padded, dy, out);
-        else if (detail::Pointwise<T>::suits_weight(s))
-            detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
-        else
-            detail::conv2d_dw_packed(s, padded, dy, out);
+        detail::for_each_product(
+            s, [&](Index to, Index from, Index w) { out[w] = out[w] + dy.data()[to] * padded.data()[from]; });
         return dweight;
     }
-    Tensor<T> dweight = zeros<T>(s.weight_shape());
-    T* const out = dweight.mutable_data();
-    detail::for_each_product(
-        s, [&](Index to, Index from, Index w) { out[w] = out[w] + dy.data()[to] * padded.data()[from]; });
+    Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+    if constexpr (detail::has_vectors<T>) {
+        T* const out = dweight.mutable_data();
+        switch (s.algorithms.dw) {
+            case ConvAlgorithm::depthwise:
+                detail::Depthwise<T>(s).backward_weight(padded.data(), dy.data(), out);
+                break;
+            case ConvAlgorithm::winograd:
+                detail::winograd_backward_weight(s, padded, dy, out);
+                break;
+            case ConvAlgorithm::pointwise:
+                detail::Pointwise<T>(s).backward_weight(padded.data(), dy.data(), out);
+                break;
+            default:
+                detail::implicit_gemm_backward_weight(s, padded, dy, out);
+        }
+    }
     return dweight;
 }
 

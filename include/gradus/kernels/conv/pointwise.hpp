@@ -2,63 +2,55 @@
 #pragma once
 
 #include <algorithm>
-#include <utility>
 
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "gradus/kernels/layout/strided_copy.hpp"
+#include "gradus/kernels/reduce/pairwise_sum.hpp"
 
-// Convolutions of 1 x 1: products of matrices whose columns are pixels, as they lie in memory,
+// Pointwise convolutions, of 1 x 1: products of matrices whose columns are the pixels of an NCHW image, as
+// they lie in memory,
 //
 //     y = weight · x        dx = weight^T · dy        dweight = sum over images of dy · x^T
+//
+// y and dx need stride 1 and no padding; for dweight, the pixels that are seen are gathered first.
 
 namespace gradus::kernels::detail {
 
 /// out[i * n + j] = x[i * step + 2 * j]. Nothing is read behind the last of these numbers.
 template <class T>
 struct EveryOther {
+    const T* x;
+    Index step, rows, n;
+    T* out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index step, Index rows, Index n, T* out) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         for (Index i = 0; i < rows; ++i, x += step, out += n) {
             Index j = 0;
-            for (; j + Vec::size <= n; j += Vec::size)
-                even_then_odd(Vec::load(x + 2 * j), Vec::load(x + 2 * j + Vec::size - 1),
-                              std::make_integer_sequence<int, Vec::size>())
-                    .store(out + j);
+            for (; j + Vec::size <= n; j += Vec::size) simd::load_every_other<Vec>(x + 2 * j).store(out + j);
             for (; j < n; ++j) out[j] = x[2 * j];
         }
-    }
-
-    template <class Vec, int... Lane>
-    GRADUS_INLINE static Vec even_then_odd(const Vec& a, const Vec& b, std::integer_sequence<int, Lane...>) {
-        return Vec::wrap(
-            __builtin_shufflevector(a.v, b.v, (2 * Lane < Vec::size ? 2 * Lane : 2 * Lane + 1)...));
     }
 };
 
 template <class T>
-struct Pointwise {
-    const ConvGeometry& s;
-    Index pixels = s.result.area(), count = s.batch * s.groups;
-    Index multiplications = pixels * s.in * s.out;  // of an image and group
-
-    /// Whether the result has the pixels of the image, and they fill tiles.
-    static bool suits(const ConvGeometry& s) {
-        return s.result == s.image && s.padded == s.image && suits_weight(s) && s.kernel == s.stride;
-    }
-    /// The same for the gradient of the weight, which may leave out pixels.
-    static bool suits_weight(const ConvGeometry& s) {
-        return s.kernel == Size2(1) && s.in > 0 && s.out > 0 && s.result.area() >= 64;
-    }
+class Pointwise {
+public:
+    explicit Pointwise(const ConvGeometry& sizes)
+        : s(sizes),
+          pixels(s.result.area()),
+          count(s.batch * s.groups),
+          multiplications(s.result.area() * s.in * s.out) {}
 
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
         const Index width = tile_sizes<T>().columns;
         Tensor<T> memory = Tensor<T>::uninitialized({bias ? s.groups * s.out * width : 0});
         T* const biases = memory.mutable_data();
         for (Index o = 0; bias && o < s.groups * s.out; ++o) std::fill_n(biases + o * width, width, bias[o]);
-        for_products(count, multiplications, [&](Index i) {
+        parallel_products(count, multiplications, [&](Index i) {
             const Index o = i % s.groups * s.out;
             const MatrixRef<T> a{weight + o * s.in, s.in, 1}, b{x + i * s.in * pixels, pixels, 1};
             Product<T> product{s.out, pixels, s.in, a, b, nullptr, y + i * s.out * pixels};
@@ -67,7 +59,7 @@ struct Pointwise {
         });
     }
 
-    void input(const T* dy, const T* weight, T* dx) const {
+    void backward_input(const T* dy, const T* weight, T* dx) const {
         const Shape shape{s.groups, s.in, s.out};
         Tensor<T> memory = Tensor<T>::uninitialized(shape);
         T* const transposed = memory.mutable_data();
@@ -76,7 +68,7 @@ struct Pointwise {
         from[1] = 1;
         from[2] = s.in;
         copy_box(StridedBox(shape, from, Strides(shape)), weight, transposed);
-        for_products(count, multiplications, [&](Index i) {
+        parallel_products(count, multiplications, [&](Index i) {
             const MatrixRef<T> a{transposed + i % s.groups * s.in * s.out, s.out, 1};
             const MatrixRef<T> b{dy + i * s.out * pixels, pixels, 1};
             Product<T>{s.in, pixels, s.out, a, b, nullptr, dx + i * s.in * pixels}.run();
@@ -84,19 +76,18 @@ struct Pointwise {
     }
 
     /// The images in a few parts, whose sums are added in order, if a product has too few panels to keep
-    /// threads busy. Within a part, a run of long_sums.hpp is at most the pixels of an image.
-    void weight(const T* padded, const T* dy, T* dweight) const {
-        const Index panels = (s.in + tile_sizes<T>().columns - 1) / tile_sizes<T>().columns;
+    /// threads busy. Within a part, a run of pairwise_sum.hpp is at most the pixels of an image.
+    void backward_weight(const T* padded, const T* dy, T* dweight) const {
+        const Index panels = ceil_div(s.in, tile_sizes<T>().columns);
         const Index parts = std::clamp<Index>(16 / (panels * s.groups), 1, s.batch), size = s.out * s.in;
         Tensor<T> memory = Tensor<T>::uninitialized({(parts - 1) * s.groups * size});
         T* const sums = memory.mutable_data();
         const auto at = [&](Index part, Index g) {
             return part == 0 ? dweight + g * size : sums + ((part - 1) * s.groups + g) * size;
         };
-        for_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
+        parallel_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
             const Index part = task / s.groups, g = task % s.groups;
-            const Index runs = (pixels + run_terms - 1) / run_terms,
-                        most = std::max<Index>(1, piece_runs / runs);
+            const Index most = std::max<Index>(1, piece_runs / ceil_div(pixels, run_terms));
             add_pieces(s.batch * part / parts, s.batch * (part + 1) / parts, most, size, at(part, g),
                        [&](Index begin, Index end, T* to) { add_images(begin, end, g, padded, dy, to); });
         });
@@ -124,10 +115,14 @@ private:
     void gather(const T* plane, T* out) const {
         const Index step = s.stride.height * s.padded.width;
         if (s.stride.width == 2)
-            return simd::run<EveryOther<T>>(plane, step, s.result.height, s.result.width, out);
+            return simd::run(EveryOther<T>{plane, step, s.result.height, s.result.width, out});
         for (Index i = 0; i < s.result.height; ++i)
             copy_row(s.result.width, plane + i * step, s.stride.width, out + i * s.result.width, Index{1});
     }
+
+    const ConvGeometry& s;
+    const Index pixels, count;    // of an image, of products
+    const Index multiplications;  // of a product
 };
 
 }  // namespace gradus::kernels::detail

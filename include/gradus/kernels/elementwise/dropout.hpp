@@ -8,6 +8,9 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/random.hpp"
+#include "gradus/kernels/simd/bit_mask.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // The mask of dropout: one bit per element, set where the element stays. Element i belongs to word i mod 4 of
@@ -17,23 +20,6 @@
 namespace gradus::kernels {
 namespace detail {
 
-/// The product of the lower 32 bits of each lane.
-template <class P>
-GRADUS_INLINE P multiply_low(const P& a, const P& b) {
-#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
-    // g++ 12 does not see that one instruction does it, and spends many on the product of 64 bits.
-    P result = a;
-    if constexpr (sizeof(P) == 16)
-        asm("pmuludq %1, %0" : "+x"(result.v) : "x"(b.v));
-    else
-        asm("vpmuludq %1, %0, %0" : "+v"(result.v) : "v"(b.v));
-    return result;
-#else
-    const P low(0xFFFFFFFFu);
-    return (a & low) * (b & low);
-#endif
-}
-
 /// gradus::philox for one block per lane: words 0 and 1 of each block in `first`, 2 and 3 in `second`.
 template <class P>
 GRADUS_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, const P& block, P& first, P& second) {
@@ -42,7 +28,7 @@ GRADUS_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, const P& 
     P c0 = block, c1 = block >> 32, c2(high & 0xFFFFFFFFu), c3(high >> 32);  // only the lower halves count
 #pragma GCC unroll 10
     for (int round = 0; round < 10; ++round) {
-        const P p0 = multiply_low(c0, multiplier0), p1 = multiply_low(c2, multiplier1);
+        const P p0 = simd::multiply_low(c0, multiplier0), p1 = simd::multiply_low(c2, multiplier1);
         c0 = (p1 >> 32) ^ c1 ^ P(k0);
         c2 = (p0 >> 32) ^ c3 ^ P(k1);
         c1 = p1;
@@ -58,20 +44,23 @@ GRADUS_INLINE void philox_lanes(std::uint64_t key, std::uint64_t high, const P& 
 /// Bits of the mask that are made together: one vector of Philox blocks, however wide, fits.
 inline constexpr Index dropout_unit = 32;
 
+/// Bit i of the mask says whether word begin + i of the stream >= threshold. `begin` and `count` are
+/// multiples of dropout_unit.
 struct DropoutMaskKernel {
-    /// Bit i of the mask says whether word begin + i of the stream >= threshold. `begin` and `count` are
-    /// multiples of dropout_unit.
+    RandomStream stream;
+    std::uint32_t threshold;
+    Index begin, count;
+    std::uint8_t* mask;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(RandomStream stream, std::uint32_t threshold, Index begin, Index count,
-                                  std::uint8_t* mask) {
+    GRADUS_INLINE void run() const {
         constexpr int blocks = Bytes / 8, words = Bytes / 4;
         using Blocks = simd::Vec<std::uint64_t, blocks>;
         using Words = simd::Vec<std::int32_t, words>;
-        constexpr std::uint64_t numbers[] = {0, 1, 2, 3, 4, 5, 6, 7};
         constexpr std::int32_t places[] = {1,       1 << 1,  1 << 4,  1 << 5,  1 << 8,  1 << 9,
                                            1 << 12, 1 << 13, 1 << 16, 1 << 17, 1 << 20, 1 << 21,
                                            1 << 24, 1 << 25, 1 << 28, 1 << 29};
-        const Blocks lane = Blocks::load(numbers);
+        const Blocks lane = simd::iota<Blocks>();
         const Words place = Words::load(places), flip(std::numeric_limits<std::int32_t>::min());
         const Words limit(
             static_cast<std::int32_t>(threshold ^ 0x80000000u));  // there are signed comparisons only
@@ -94,22 +83,21 @@ struct DropoutMaskKernel {
 /// y[i] = x[i] · scale where bit i of the mask is set, else 0.
 template <class T>
 struct DropoutKernel {
+    const T* x;
+    const std::uint8_t* mask;
+    T scale;
+    Index n;
+    T* y;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, const std::uint8_t* mask, T scale, Index n, T* y) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Vec = simd::Vec<T, lanes>;
-        using Bits = simd::Vec<simd::detail::IntOf<T>, lanes>;
-        constexpr simd::detail::IntOf<T> places[] = {1,       1 << 1,  1 << 2,  1 << 3, 1 << 4,  1 << 5,
-                                                     1 << 6,  1 << 7,  1 << 8,  1 << 9, 1 << 10, 1 << 11,
-                                                     1 << 12, 1 << 13, 1 << 14, 1 << 15};
-        const Bits place = Bits::load(places);
+    GRADUS_INLINE void run() const {
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr int lanes = Vec::size;
         Index i = 0;
         for (; i + lanes <= n; i += lanes) {
             unsigned bits = static_cast<unsigned>(mask[i / 8]) >> (i % 8);
             if constexpr (lanes == 16) bits |= static_cast<unsigned>(mask[i / 8 + 1]) << 8;
-            const typename Vec::Mask keep((Bits(static_cast<simd::detail::IntOf<T>>(bits)) & place) !=
-                                          Bits(0));
-            select(keep, Vec::load(x + i) * Vec(scale), Vec(T(0))).store(y + i);
+            simd::where_set(bits, Vec::load(x + i) * Vec(scale)).store(y + i);
         }
         for (; i < n; ++i) y[i] = mask[i / 8] >> (i % 8) & 1 ? x[i] * scale : T(0);
     }
@@ -118,7 +106,7 @@ struct DropoutKernel {
 template <class T>
 void apply_dropout(const T* x, const std::uint8_t* mask, double scale, Index n, T* y) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<DropoutKernel<T>>(x, mask, static_cast<T>(scale), n, y);
+        simd::run(DropoutKernel<T>{.x = x, .mask = mask, .scale = static_cast<T>(scale), .n = n, .y = y});
     } else {
         for (Index i = 0; i < n; ++i) y[i] = mask[i / 8] >> (i % 8) & 1 ? x[i] * T(scale) : T(0);
     }
@@ -143,8 +131,11 @@ Dropped<T> dropout(const Tensor<T>& x, const RandomStream& stream, std::uint32_t
     T* const y = result.y.mutable_data();
     parallel_for(units, parallel_grain / 4 / unit, [&](Index first, Index last) {
         const Index begin = first * unit, end = std::min(last * unit, x.numel());
-        simd::run<detail::DropoutMaskKernel>(stream, threshold, begin, (last - first) * unit,
-                                             mask + begin / 8);
+        simd::run(detail::DropoutMaskKernel{.stream = stream,
+                                            .threshold = threshold,
+                                            .begin = begin,
+                                            .count = (last - first) * unit,
+                                            .mask = mask + begin / 8});
         detail::apply_dropout(x.data() + begin, mask + begin / 8, scale, end - begin, y + begin);
     });
     return result;

@@ -9,6 +9,9 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/elementwise/broadcast.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/scalar.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
@@ -31,9 +34,6 @@ VectorizedLambda<F> vectorized(F f) {
     return VectorizedLambda<F>(std::move(f));
 }
 
-/// The most operands of one map.
-inline constexpr std::size_t max_operands = 8;
-
 namespace detail {
 
 template <class F, class T, class... Ts>
@@ -46,14 +46,14 @@ struct MapRows {
     Index rows, n;
     const void* x[max_operands];
     Index steps[max_operands], along[max_operands];
-    bool past_cache = false;  // for one row, aligned to every pack
+    bool stream = false;  // for one row, aligned to every vector
 };
 
 /// Whole vectors: to[i] = f(from[k][i & along[k]]...) for i < end.
 template <class T>
 struct MapPass {
     Index end;
-    bool past_cache;
+    bool stream;
     T* to;
     const T* from[max_operands];
     Index along[max_operands];
@@ -62,46 +62,50 @@ struct MapPass {
 /// The arithmetic of a map, and all of it that is compiled anew for every functor and instruction set.
 template <class F, class T, std::size_t Count>
 struct MapKernel {
+    const F* functor;
+    const MapPass<T>* passes;
+    int count;
+
     template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& f, const MapPass<T>* pass, int passes,
-                                   std::index_sequence<I...>) {
-        using Vec = simd::Vec<T, static_cast<int>(Bytes / sizeof(T))>;
-        for (const MapPass<T>* const last = pass + passes; pass != last; ++pass) {
-            const std::array<const T*, Count> from = {pass->from[I]...};
-            const std::array<Index, Count> along = {pass->along[I]...};
-            T* const to = pass->to;
-            const bool past_cache = Bytes > 16 && pass->past_cache;  // small vectors do not keep memory busy
-            for (Index i = 0, end = pass->end; i < end; i += Vec::size)
-                put(Vec(f(Vec::load(from[I] + (i & along[I]))...)), to + i, past_cache);
+    GRADUS_INLINE void loop(const F& f, std::index_sequence<I...>) const {
+        using Vec = simd::VecOf<T, Bytes>;
+        for (int p = 0; p < count; ++p) {
+            const MapPass<T>& pass = passes[p];
+            const std::array<const T*, Count> from = {pass.from[I]...};
+            const std::array<Index, Count> along = {pass.along[I]...};
+            T* const to = pass.to;
+            const bool stream = Bytes > 16 && pass.stream;  // small vectors do not keep memory busy
+            for (Index i = 0, end = pass.end; i < end; i += Vec::size)
+                simd::store(Vec(f(Vec::load(from[I] + (i & along[I]))...)), to + i, stream);
         }
     }
 
     template <int Bytes>
-    GRADUS_INLINE static void run(const F* functor, const MapPass<T>* pass, int passes) {
+    GRADUS_INLINE void run() const {
         const F f = *functor;  // what it holds stays in registers: stores cannot change it
-        loop<Bytes>(f, pass, passes, std::make_index_sequence<Count>());
+        loop<Bytes>(f, std::make_index_sequence<Count>());
     }
 };
 
 template <class F, class T, std::size_t Count>
-void run_passes(const void* f, const MapPass<T>* pass, int passes) {
-    simd::run<MapKernel<F, T, Count>>(static_cast<const F*>(f), pass, passes);
+void run_passes(const void* f, const MapPass<T>* passes, int count) {
+    simd::run(MapKernel<F, T, Count>{.functor = static_cast<const F*>(f), .passes = passes, .count = count});
 }
 
-/// The passes over one row of whatever length: its tail as one pack, which overlaps the body and is put aside
-/// at `few`, because y may be an operand; then the body. The tail runs through the same code as the body, so
-/// an element's bits do not depend on where a block begins. `few` has a pack for that and for each operand:
-/// one that repeats is written there, and what is shorter than a pack is padded there.
+/// The passes over one row of whatever length: its tail as one vector, which overlaps the body and is put
+/// aside at `few`, because y may be an operand; then the body. The tail runs through the same code as the
+/// body, so an element's bits do not depend on where a block begins. `few` has a vector for that and for each
+/// operand: one that repeats is written there, and what is shorter than a vector is padded there.
 template <class T>
 void plan_row(const MapRows& map, std::size_t operands, Index row, T* y, Index lanes, T* few,
               MapPass<T>* passes) {
     const Index n = map.n, rest = n & (lanes - 1);
     MapPass<T>&tail = passes[0], &body = passes[1];
     tail.end = rest > 0 ? lanes : 0;
-    tail.past_cache = false;
+    tail.stream = false;
     tail.to = few;
     body.end = n - rest;
-    body.past_cache = map.past_cache;
+    body.stream = map.stream;
     body.to = y;
     for (std::size_t k = 0; k < operands; ++k) {
         const T* x = static_cast<const T*>(map.x[k]) + row * map.steps[k];
@@ -126,7 +130,7 @@ template <class T>
 [[gnu::noinline]] void vector_rows(const void* f, void (*run)(const void*, const MapPass<T>*, int),
                                    const MapRows& map, std::size_t operands, T* y) {
     constexpr Index together = 4;
-    const Index lanes = (Index{16} << static_cast<int>(simd::isa())) / static_cast<Index>(sizeof(T));
+    const Index lanes = simd::vector_bytes(simd::isa()) / static_cast<Index>(sizeof(T));
     const Index aside = lanes * static_cast<Index>(operands + 1);
     alignas(64) T few[std::size_t{together} * (max_operands + 1) * 64 / sizeof(T)];
     MapPass<T> passes[2 * together];
@@ -140,7 +144,7 @@ template <class T>
             simd::detail::copy_few(y + (i + 1) * map.n - rest,
                                    few + i * aside + (map.n < lanes ? 0 : lanes - rest), rest);
     }
-    if (map.past_cache) finish_past_cache();
+    if (map.stream) simd::store_fence();
 }
 
 /// A map of rows, whatever the types.
@@ -154,54 +158,6 @@ void map_rows(const F& f, const MapRows& map, R* y, std::index_sequence<I...>) {
                 *y++ = f(static_cast<const Ts*>(map.x[I])[row * map.steps[I] + (i & map.along[I])]...);
     }
 }
-
-/// How operands walk over a broadcast result: neighbouring axes are merged as far as every operand allows.
-struct BroadcastPlan {
-    int rank = 0;
-    std::size_t count;
-    Index sizes[Shape::max_rank];  // innermost first
-    Index strides[Shape::max_rank]
-                 [max_operands];  // in elements, per axis and operand; 0 where an operand repeats
-
-    BroadcastPlan(const Shape& result, const Shape* const* shapes, std::size_t operands) : count(operands) {
-        Index step[max_operands];
-        std::fill_n(step, count, Index{1});
-        for (int axis = result.rank() - 1; axis >= 0; --axis) {
-            const Index size = result[axis];
-            if (size == 1) continue;
-            Index stride[max_operands];
-            bool merges = rank > 0;
-            for (std::size_t k = 0; k < count; ++k) {
-                const int own = axis - (result.rank() - shapes[k]->rank());
-                const bool repeats = own < 0 || (*shapes[k])[own] == 1;
-                stride[k] = repeats ? 0 : step[k];
-                if (!repeats) step[k] *= size;
-                if (rank > 0) merges = merges && stride[k] == strides[rank - 1][k] * sizes[rank - 1];
-            }
-            if (merges) {
-                sizes[rank - 1] *= size;
-            } else {
-                sizes[rank] = size;
-                std::copy_n(stride, count, strides[rank++]);
-            }
-        }
-        if (rank == 0) {
-            sizes[0] = 1;
-            std::fill_n(strides[0], count, Index{0});
-            rank = 1;
-        }
-    }
-
-    /// Offset of each operand at the start of a row (a run along the innermost axis).
-    void offsets(Index row, Index* result) const {
-        std::fill_n(result, count, Index{0});
-        for (int axis = 1; axis < rank; ++axis) {
-            const Index position = row % sizes[axis];
-            row /= sizes[axis];
-            for (std::size_t k = 0; k < count; ++k) result[k] += position * strides[axis][k];
-        }
-    }
-};
 
 /// One operand of a map, whatever its type.
 struct Operand {
@@ -238,8 +194,8 @@ struct ErasedMap {
     bool in_place;
 
     /// Elements [begin, end) of one row from the first elements on.
-    void part(Index begin, Index end, const Index* strides, bool past_cache) const {
-        MapRows map{1, end - begin, {}, {}, {}, past_cache};
+    void part(Index begin, Index end, const Index* strides, bool stream) const {
+        MapRows map{1, end - begin, {}, {}, {}, stream};
         for (std::size_t k = 0; k < count; ++k) place(map, k, begin * strides[k], strides[k]);
         rows(f, map, at(begin));
     }
@@ -299,17 +255,17 @@ struct ErasedMap {
             strides[k] = 1;
             same = same && *shapes[k] == result;
         }
-        const bool past_cache = !in_place && goes_past_cache(result.numel() * static_cast<Index>(element));
+        const bool stream = !in_place && simd::should_stream(result.numel() * static_cast<Index>(element));
         if (same) {  // the common case needs no plan
             parallel_for(result.numel(), even_block(result.numel(), parallel_grain, 64),
-                         [&](Index begin, Index end) { part(begin, end, strides, past_cache); });
+                         [&](Index begin, Index end) { part(begin, end, strides, stream); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0];
         if (plan.rank == 1) {
             parallel_for(inner, even_block(inner, parallel_grain, 64),
-                         [&](Index begin, Index end) { part(begin, end, plan.strides[0], past_cache); });
+                         [&](Index begin, Index end) { part(begin, end, plan.strides[0], stream); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
             parallel_for(inner == 0 ? 0 : result.numel() / inner, block,
@@ -359,7 +315,7 @@ bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
         if (n % most_lanes == 0) {
             MapPass<R> pass;  // the places of operands that are not there stay unwritten
             pass.end = n;
-            pass.past_cache = false;
+            pass.stream = false;
             pass.to = out;
             std::size_t k = 0;
             ((pass.from[k] = x, pass.along[k++] = -1), ...);

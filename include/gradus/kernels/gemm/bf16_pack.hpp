@@ -4,20 +4,25 @@
 #include <algorithm>
 
 #include "gradus/kernels/gemm/bf16_microkernel.hpp"
+#include "gradus/kernels/gemm/offsets.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 
-// Rounding to bfloat16 while operands are copied into the blocks of bf16_tile.hpp. An operand need not be a
-// matrix: its element (i, k) is x[rows[i] + depths[k]], so images are gathered into patches block by block.
+// Packing for products in bfloat16: rounds floats while they are copied into the blocks of
+// bf16_microkernel.hpp (and splits them: the second block has what rounding took off). An operand need not be
+// a matrix: its element (i, k) is x[rows[i] + k_offsets[k]], so images are gathered into patches block by
+// block.
 
 namespace gradus::kernels {
 
-/// A strip of A (16 rows) or a panel of B (16 columns, "rows" here too), for `depth` k.
+/// One micro-panel: 16 rows of A, or 16 columns of B, called rows here too, filled up with zeros to whole
+/// blocks of k.
 struct Bf16Packing {
     const float* x;
     const Index* rows;  // 16
-    const Index* depths;
-    const unsigned char* runs;  // per block of 32 k: in runs of 16, of 4, or less
-    Index depth;                // filled up with zeros to whole blocks
-    bool panel;                 // B: [pair][row], else A: [row][pair]
+    const Index* k_offsets;
+    const unsigned char* runs;  // per block of 32 k: k_offsets in runs of 16, of 4, or less
+    Index k;
+    bool is_b;  // [pair][column], else [row][pair]
     Bf16Pair* high;
     Bf16Pair* low;  // what rounding took off, rounded; may be null
 };
@@ -53,52 +58,23 @@ struct Bf16Block {
 struct Bf16Rounding {
     using Floats = simd::Vec<float, 16>;
     using Pairs = simd::Vec<Bf16Pair, 16>;
-    using Halves = simd::detail::VectorOf<std::int16_t, 32>::type;
-
-    /// Rounded to nearest, ties to even, in the upper half of each lane; the lower is of no meaning. NaN
-    /// loses its sign.
-    GRADUS_INLINE static Pairs round(const Floats& x) {
-        const Pairs nan = (x != x).lanes;  // by bits: 64 bytes, whatever the width of this instruction set
-        const Pairs bits = (simd::bits(x) & !nan) | (nan & 0x7fc00000);
-        return bits + 0x7fff + ((bits >> 16) & 1);
-    }
 
     GRADUS_INLINE static Pairs part(const Floats& x, bool low) {
-        const Pairs high = round(x);
-        return low ? round(x - simd::from_bits<float>(high & ~0xffff)) : high;
+        const Pairs high = simd::round_bf16(x);
+        return low ? simd::round_bf16(x - simd::from_bits<float>(high & ~0xffff)) : high;
     }
 
-    /// The upper halves of `a` and `b` as pairs: of neighbours, or of the same lane.
-    template <int... L>
-    GRADUS_INLINE static Pairs join(const Pairs& a, const Pairs& b, bool neighbours,
-                                    std::integer_sequence<int, L...>) {
-        const Halves u = reinterpret_cast<Halves>(a.v), v = reinterpret_cast<Halves>(b.v);
-        const Halves pairs = neighbours ? __builtin_shufflevector(u, v, (2 * L + 1)...)
-                                        : __builtin_shufflevector(u, v, (L / 2 * 2 + 1 + L % 2 * 32)...);
-        return Pairs::wrap(reinterpret_cast<Pairs::Vector>(pairs));
+    /// The upper halves of `a` and `b` as pairs: of neighbors, or of the same lane.
+    GRADUS_INLINE static Pairs join(const Pairs& a, const Pairs& b, bool neighbors) {
+        const simd::Bf16Halves u = simd::halves(a), v = simd::halves(b);
+        return simd::pairs(neighbors ? simd::unzip_odd(u, v) : simd::interleave_odd<1>(u, v));
     }
 
-    template <int Step>
-    GRADUS_INLINE static void transpose(Pairs* v) {
-        if constexpr (Step > 0) {
-#pragma GCC unroll 16
-            for (int i = 0; i < 16; ++i)
-                if (!(i & Step)) swap<Step>(v[i], v[i + Step], std::make_integer_sequence<int, 16>());
-            transpose<Step / 2>(v);
-        }
-    }
-    template <int Step, int... L>
-    GRADUS_INLINE static void swap(Pairs& a, Pairs& b, std::integer_sequence<int, L...>) {
-        const auto low = __builtin_shufflevector(a.v, b.v, ((L & Step) ? 16 + (L ^ Step) : L)...);
-        const auto high = __builtin_shufflevector(a.v, b.v, ((L & Step) ? 16 + L : (L ^ Step))...);
-        a = Pairs::wrap(low);
-        b = Pairs::wrap(high);
-    }
     GRADUS_INLINE static void transpose_in_place(Bf16Pair* block) {
         Pairs v[16];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) v[i] = Pairs::load(block + 16 * i);
-        transpose<8>(v);
+        simd::transpose(v);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) v[i].store(block + 16 * i);
     }
@@ -107,40 +83,26 @@ struct Bf16Rounding {
     GRADUS_INLINE static void run(const Bf16Block* block) {
         for (Index i = 0; i < 16; ++i)
             join(part(Floats::load(block->at[2 * i]), block->low),
-                 part(Floats::load(block->at[2 * i + 1]), block->low), block->along_k,
-                 std::make_integer_sequence<int, 32>())
+                 part(Floats::load(block->at[2 * i + 1]), block->low), block->along_k)
                 .store(block->to + 16 * i);
         if (block->transposed) transpose_in_place(block->to);
     }
 };
 
-#if defined(__x86_64__)
-
 /// The same with the instruction of AVX512-BF16. (It takes denormal numbers for zero, as the products do.)
 struct Bf16Instruction : Bf16Rounding {
-    template <int... L>
-    GRADUS_INLINE static Pairs interleave(const Pairs& x, std::integer_sequence<int, L...>) {
-        const Halves halves = reinterpret_cast<Halves>(x.v);
-        const Halves pairs = __builtin_shufflevector(halves, halves, (L / 2 + L % 2 * 16)...);
-        return Pairs::wrap(reinterpret_cast<Pairs::Vector>(pairs));
-    }
+    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill_low(const Bf16Block* block) { run<64>(block); }
 
-    static void fill_low(const Bf16Block* block) { simd::detail::run_avx512<Bf16Rounding>(block); }
-
-    [[GRADUS_AVX512]] static void fill(const Bf16Block* block) {
+    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill(const Bf16Block* block) {
         for (Index i = 0; i < 16; ++i) {
             const Floats first = Floats::load(block->at[2 * i]), second = Floats::load(block->at[2 * i + 1]);
-            Pairs pairs;
-            asm("vcvtne2ps2bf16 %1, %2, %0" : "=v"(pairs.v) : "v"(first.v), "v"(second.v));
-            if (!block->along_k) pairs = interleave(pairs, std::make_integer_sequence<int, 32>());
+            Pairs pairs = simd::round_to_pairs(first, second);
+            if (!block->along_k) pairs = simd::pairs(simd::zip_halves(simd::halves(pairs)));
             pairs.store(block->to + 16 * i);
         }
         if (block->transposed) transpose_in_place(block->to);
     }
 };
-
-#undef GRADUS_AVX512
-#endif
 
 /// Fills blocks by one of these functions, and those with what rounding took off by the other. What follows
 /// each other in memory is read in place, the rest copied together.
@@ -149,33 +111,62 @@ void pack_bf16_blocks(const Bf16Packing* given) {
     const Bf16Packing p = *given;
     const bool one_run = in_runs(p.rows, 16, 16), rows_by_four = in_runs(p.rows, 16, 4);
     alignas(64) float copy[16 * 32];
-    for (Index k = 0; k < p.depth; k += bf16_block_depth) {
-        const Index count = std::min(bf16_block_depth, p.depth - k);
-        const Index* const depths = p.depths + k;
-        const unsigned char run = p.runs[k / bf16_block_depth];
+    for (Index k = 0; k < p.k; k += bf16_block_k) {
+        const Index count = std::min(bf16_block_k, p.k - k);
+        const Index* const k_offsets = p.k_offsets + k;
+        const unsigned char run = p.runs[k / bf16_block_k];
         const bool by_16 = run == 16, by_four = run >= 4 && !rows_by_four;
         Bf16Block block;
         for (Index i = 0; i < 32; ++i) block.at[i] = copy + 16 * i;
         if (by_16)
-            for (Index i = 0; i < 32; ++i) block.at[i] = p.x + p.rows[i / 2] + depths[i % 2 * 16];
+            for (Index i = 0; i < 32; ++i) block.at[i] = p.x + p.rows[i / 2] + k_offsets[i % 2 * 16];
         else if (by_four)
             for (Index i = 0; i < 32; ++i)
-                gather_16(p.x + p.rows[i / 2], depths + i % 2 * 16, true, copy + 16 * i);
+                gather_16(p.x + p.rows[i / 2], k_offsets + i % 2 * 16, true, copy + 16 * i);
         else
             for (Index i = 0; i < count; ++i)
                 if (one_run)
-                    block.at[i] = p.x + p.rows[0] + depths[i];
+                    block.at[i] = p.x + p.rows[0] + k_offsets[i];
                 else
-                    gather_16(p.x + depths[i], p.rows, rows_by_four, copy + 16 * i);
+                    gather_16(p.x + k_offsets[i], p.rows, rows_by_four, copy + 16 * i);
         if (count < 32) std::fill(copy + 16 * count, copy + 16 * 32, 0.0f);
         block.along_k = by_16 || by_four;
-        block.transposed = block.along_k == p.panel;
+        block.transposed = block.along_k == p.is_b;
         for (Bf16Pair* const to : {p.high, p.low}) {
             if (!to) continue;
             block.low = to == p.low;
-            block.to = to + k * bf16_block_pairs / bf16_block_depth;
+            block.to = to + k * bf16_block_pairs / bf16_block_k;
             block.low ? FillLow(&block) : Fill(&block);
         }
+    }
+}
+
+/// Element (i, k) of A, or (k, i) of B, is x[rows(i) + k_offsets(k)].
+struct Bf16Operand {
+    const float* x;
+    OffsetGenerator rows, k_offsets;
+};
+
+/// Packs `panels` micro-panels from the first on, of an operand of `rows` rows, for k in [begin, begin +
+/// count), at most 512 of them. A last one is filled up with copies of its last row.
+[[gnu::noinline]] inline void pack_bf16_panels(const Bf16Backend& backend, const Bf16Operand& x, Index rows,
+                                               bool is_b, Index first, Index panels, Index begin, Index count,
+                                               Bf16Pair* high, Bf16Pair* low, Index stride) {
+    Index k_offsets[512], row_offsets[bf16_panel_rows];
+    x.k_offsets.run(begin, count, k_offsets);
+    unsigned char runs[512 / bf16_block_k];
+    for (Index k = 0; k < count; k += bf16_block_k)
+        runs[k / bf16_block_k] = count - k < bf16_block_k                   ? 0
+                                 : in_runs(k_offsets + k, bf16_block_k, 16) ? 16
+                                 : in_runs(k_offsets + k, bf16_block_k, 4)  ? 4
+                                                                            : 1;
+    for (Index p = 0; p < panels; ++p) {
+        const Index row = (first + p) * bf16_panel_rows, n = std::min(bf16_panel_rows, rows - row);
+        x.rows.run(row, n, row_offsets);
+        std::fill(row_offsets + n, row_offsets + bf16_panel_rows, row_offsets[n - 1]);
+        const Bf16Packing packing{x.x,   row_offsets, k_offsets,         runs,
+                                  count, is_b,        high + p * stride, low ? low + p * stride : nullptr};
+        backend.pack(&packing);
     }
 }
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "gradus/core/shape.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // What a matrix product is built from: tiles of `rows x columns` that stay in registers while k runs, and the
@@ -26,10 +28,10 @@ struct TileSizes {
     Index rows, columns;
 };
 
-/// The tile of the instruction set in use.
+/// The tile of an instruction set.
 template <class T>
-TileSizes tile_sizes() {
-    switch (simd::isa()) {
+TileSizes tile_sizes(simd::Isa isa = simd::isa()) {
+    switch (isa) {
         case simd::Isa::avx512:
             return {tile_rows<64>, tile_columns<T, 64>};
         case simd::Isa::avx2:
@@ -154,31 +156,10 @@ struct TileKernel {
 /// width_of_tile + j].
 template <class T>
 struct PackKernel {
-    /// Transposes a square of lanes x lanes: out[j * stride + i] = x[i * row + j], by swapping ever smaller
-    /// blocks.
-    template <int Step, int Lanes>
-    GRADUS_INLINE static void swap_blocks(simd::Vec<T, Lanes>* v) {
-        if constexpr (Step > 0) {
-#pragma GCC unroll 16
-            for (int i = 0; i < Lanes; ++i)
-                if (!(i & Step))
-                    interleave<Step>(v[i], v[i + Step], std::make_integer_sequence<int, Lanes>());
-            swap_blocks<Step / 2, Lanes>(v);
-        }
-    }
-    template <int Step, int Lanes, int... L>
-    GRADUS_INLINE static void interleave(simd::Vec<T, Lanes>& a, simd::Vec<T, Lanes>& b,
-                                         std::integer_sequence<int, L...>) {
-        using Vec = simd::Vec<T, Lanes>;
-        const auto low = __builtin_shufflevector(a.v, b.v, ((L & Step) ? Lanes + (L ^ Step) : L)...);
-        const auto high = __builtin_shufflevector(a.v, b.v, ((L & Step) ? Lanes + L : (L ^ Step))...);
-        a = Vec::wrap(low);
-        b = Vec::wrap(high);
-    }
-
     /// v[i] = the numbers i of `Lanes` columns; columns from `count` on are zero.
     template <int Lanes>
-    GRADUS_INLINE static void load_transposed(const T* b, Index column, Index count, simd::Vec<T, Lanes>* v) {
+    GRADUS_INLINE static void load_transposed(const T* b, Index column, Index count,
+                                              simd::Vec<T, Lanes> (&v)[static_cast<std::size_t>(Lanes)]) {
         if (count >= Lanes) {
 #pragma GCC unroll 16
             for (int j = 0; j < Lanes; ++j) v[j] = simd::Vec<T, Lanes>::load(b + j * column);
@@ -189,7 +170,7 @@ struct PackKernel {
                 if (j < count) v[j] = simd::Vec<T, Lanes>::load(b + j * column);
             }
         }
-        swap_blocks<Lanes / 2, Lanes>(v);
+        simd::transpose(v);
     }
 
     template <int Bytes>

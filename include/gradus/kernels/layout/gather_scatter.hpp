@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "gradus/kernels/layout/permute.hpp"
@@ -145,16 +146,30 @@ Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
     return y;
 }
 
-/// dx[i, indices[i, j, k], k] += dy[i, j, k] for axis 1, and so on: the transpose of gather().
+/// dx[i, indices[i, j, k], k] += dy[i, j, k] for axis 1, and so on: the transpose of gather(). dy may be
+/// larger than the indices. Where many numbers of float may go to one element, they are added up in double.
 template <class T>
 void scatter_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>& indices) {
-    if (dy.numel() == 0) return;
+    if (indices.numel() == 0) return;
+    const Tensor<T> given = dy.shape() == indices.shape()
+                                ? dy
+                                : crop<T>(dy, indices.shape(), std::vector<Index>(Shape::max_rank));
     const Index stride = dx.shape().span(axis + 1, dx.rank());
-    const T* const in = dy.data();
-    T* const out = dx.mutable_data();
-    detail::for_each_index(indices.shape(), dx.shape(), axis, [&, at = indices.data()](Index from, Index to) {
-        out[from + at[to] * stride] += in[to];
-    });
+    const auto add_to = [&](auto* out) {
+        detail::for_each_index(indices.shape(), dx.shape(), axis,
+                               [&, in = given.data(), at = indices.data()](Index from, Index to) {
+                                   auto& sum = out[from + at[to] * stride];
+                                   sum = sum + static_cast<std::remove_cvref_t<decltype(sum)>>(in[to]);
+                               });
+    };
+    if constexpr (std::is_same_v<T, float>) {
+        if (indices.size(axis) > detail::indexed_run) {
+            Tensor<double> sums = zeros<double>(dx.shape());
+            add_to(sums.mutable_data());
+            return add_in_place(dx, cast<float>(sums));
+        }
+    }
+    add_to(dx.mutable_data());
 }
 
 /// 1 at [..., labels[...]] of [..., classes], else 0.

@@ -7,6 +7,8 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // One copy between two arrays that hold the same box of elements at different strides. It serves every
@@ -14,7 +16,7 @@
 
 namespace gradus::kernels {
 
-/// The distance between neighbours along each axis of an array.
+/// The distance between neighbors along each axis of an array.
 struct Strides {
     Index values[Shape::max_rank];
 
@@ -33,7 +35,7 @@ struct Strides {
 };
 
 /// A box of elements that two arrays hold at strides of their own. Axes are added from the innermost
-/// outwards; those of size 1 are left out, and neighbours are merged where both arrays allow it.
+/// outwards; those of size 1 are left out, and neighbors are merged where both arrays allow it.
 struct StridedBox {
     static constexpr int max_rank = 2 * Shape::max_rank;  // repeat() walks each axis as two
 
@@ -123,33 +125,17 @@ inline constexpr Index tile_size = 64;
 /// y[i * to + j] = x[i + j * from] for a tile.
 template <class T>
 struct TransposeKernel {
-    /// Exchanges, between the halves of each group of 2·Step lanes, the upper of a and the lower of b.
-    template <int Step, class Vector, int... Lane>
-    GRADUS_INLINE static void exchange(Vector& a, Vector& b, std::integer_sequence<int, Lane...>) {
-        constexpr int lanes = sizeof...(Lane);
-        const Vector low = __builtin_shufflevector(a, b, (Lane & Step ? lanes + Lane - Step : Lane)...);
-        b = __builtin_shufflevector(a, b, (Lane & Step ? lanes + Lane : Lane + Step)...);
-        a = low;
-    }
-
-    /// Transposes the square of Lanes vectors in log2(Lanes) rounds of exchanges.
-    template <int Step, std::size_t Lanes, class Vector>
-    GRADUS_INLINE static void rounds(Vector (&row)[Lanes]) {
-        if constexpr (Step > 0) {
-            constexpr int lanes = static_cast<int>(Lanes);
-#pragma GCC unroll 16
-            for (int i = 0; i < lanes; ++i)
-                if (!(i & Step))
-                    exchange<Step>(row[i], row[i + Step], std::make_integer_sequence<int, lanes>());
-            rounds<Step / 2>(row);
-        }
-    }
+    Index rows, columns;
+    const T* x;
+    Index from;
+    T* y;
+    Index to;
 
     template <int Bytes>
-    GRADUS_INLINE static void run(Index rows, Index columns, const T* x, Index from, T* y, Index to) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Memory = typename simd::detail::VectorOf<T, lanes>::in_memory;
-        typename simd::detail::VectorOf<T, lanes>::type square[std::size_t{lanes}];
+    GRADUS_INLINE void run() const {
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr int lanes = Vec::size;
+        Vec square[std::size_t{lanes}];
         if (rows < lanes || columns < lanes) {
             for (Index i = 0; i < rows; ++i)
                 for (Index j = 0; j < columns; ++j) y[i * to + j] = x[i + j * from];
@@ -159,12 +145,10 @@ struct TransposeKernel {
             for (Index j = 0; j < columns; j += lanes) {
                 const Index row = std::min(i, rows - lanes), column = std::min(j, columns - lanes);
 #pragma GCC unroll 16
-                for (int k = 0; k < lanes; ++k)
-                    square[k] = *reinterpret_cast<const Memory*>(x + row + (column + k) * from);
-                rounds<lanes / 2>(square);
+                for (int k = 0; k < lanes; ++k) square[k] = Vec::load(x + row + (column + k) * from);
+                simd::transpose(square);
 #pragma GCC unroll 16
-                for (int k = 0; k < lanes; ++k)
-                    *reinterpret_cast<Memory*>(y + (row + k) * to + column) = square[k];
+                for (int k = 0; k < lanes; ++k) square[k].store(y + (row + k) * to + column);
             }
     }
 };
@@ -172,7 +156,8 @@ struct TransposeKernel {
 template <class T>
 void transpose_tile(Index rows, Index columns, const T* x, Index from, T* y, Index to) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<TransposeKernel<T>>(rows, columns, x, from, y, to);
+        simd::run(
+            TransposeKernel<T>{.rows = rows, .columns = columns, .x = x, .from = from, .y = y, .to = to});
     } else {
         for (Index i = 0; i < rows; ++i)
             for (Index j = 0; j < columns; ++j) y[i * to + j] = x[i + j * from];

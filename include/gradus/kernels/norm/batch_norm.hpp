@@ -54,33 +54,36 @@ template <class T>
 struct Normalize {
     const T *x, *residual;
     T* y;
-    MaskWord* mask;
+    simd::MaskWord* mask;
     Coefficients<T> from;
-    bool past_cache;
+    bool stream;
 };
 
 template <class T, bool PerColumn>
 struct NormalizeKernel {
+    Normalize<T> a;
+    ChannelRun run;
+
     template <class P>
-    GRADUS_INLINE static void body(const Normalize<T>* work, const ChannelRun* run) {
-        if (work->mask)
-            work->residual ? rows<P, true, true>(*work, *run) : rows<P, true, false>(*work, *run);
+    GRADUS_INLINE void body() const {
+        if (a.mask)
+            a.residual ? rows<P, true, true>() : rows<P, true, false>();
         else
-            work->residual ? rows<P, false, true>(*work, *run) : rows<P, false, false>(*work, *run);
-        if (work->past_cache) finish_past_cache();
+            a.residual ? rows<P, false, true>() : rows<P, false, false>();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P, bool Masked, bool Added>
-    GRADUS_INLINE static void rows(const Normalize<T> a, const ChannelRun run) {
+    GRADUS_INLINE void rows() const {
         CoefficientVectors<P, PerColumn> c(a.from);
-        const bool past_cache = a.past_cache;
+        const bool stream = a.stream;
         for (Index r = 0; r < run.rows; ++r) {
             c.move_to_row(r);
             const T* const x = a.x + r * run.stride;
             const T* const residual = Added ? a.residual + r * run.stride : nullptr;
             T* const y = a.y + r * run.stride;
-            MaskWord* const mask = Masked ? a.mask + r * run.mask_stride : nullptr;
-            for_words<P>(run.n, [&](Index word, Index first, int vectors) GRADUS_INLINE_LAMBDA {
+            simd::MaskWord* const mask = Masked ? a.mask + r * run.mask_stride : nullptr;
+            simd::for_words<P>(run.n, [&](Index word, Index first, int vectors) GRADUS_INLINE_LAMBDA {
                 std::uint32_t bits = 0;
 #pragma GCC unroll 4
                 for (int k = 0; k < vectors; ++k) {
@@ -90,11 +93,12 @@ struct NormalizeKernel {
                     if constexpr (Added) out += P::load(residual + i);
                     if constexpr (Masked && std::is_floating_point_v<T>) {
                         out = max(out, P(T(0)));
-                        bits |= nonzero_bits(out) << (k * P::size);
+                        bits |= simd::nonzero_bits(out) << (k * P::size);
                     }
-                    put(out, y + i, past_cache);
+                    simd::store(out, y + i, stream);
                 }
-                if constexpr (Masked) mask[word / mask_bits] = static_cast<MaskWord>(bits >> (word - first));
+                if constexpr (Masked)
+                    mask[word / simd::mask_bits] = static_cast<simd::MaskWord>(bits >> (word - first));
             });
         }
     }
@@ -107,21 +111,24 @@ struct Gradient {
     GradientSource<T> in;
     T *dx, *dresidual;
     Coefficients<T> from;
-    bool past_cache;
+    bool stream;
 };
 
 template <class T, bool PerColumn>
 struct GradientKernel {
+    Gradient<T> a;
+    Index rows, n;
+
     template <class P>
-    GRADUS_INLINE static void body(const Gradient<T>* work, Index rows, Index n) {
-        work->in.mask ? all_rows<P, true>(*work, rows, n) : all_rows<P, false>(*work, rows, n);
-        if (work->past_cache) finish_past_cache();
+    GRADUS_INLINE void body() const {
+        a.in.mask ? all_rows<P, true>() : all_rows<P, false>();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P, bool Masked>
-    GRADUS_INLINE static void all_rows(const Gradient<T> a, Index rows, Index n) {
+    GRADUS_INLINE void all_rows() const {
         CoefficientVectors<P, PerColumn> c(a.from);
-        const bool past_cache = a.past_cache;
+        const bool stream = a.stream;
         for (Index r = 0; r < rows; ++r) {
             c.move_to_row(r);
             const Index at = r * a.in.stride;
@@ -133,11 +140,11 @@ struct GradientKernel {
             const auto step = [&](Index i, auto whole) GRADUS_INLINE_LAMBDA {
                 c.move_to_column(i);
                 const P g = slope(i, whole);
-                if (dresidual) put(g, dresidual + i, past_cache);
+                if (dresidual) simd::store(g, dresidual + i, stream);
                 if (!dx) return;
                 P d = fma(g, c.dy_scale, c.offset);
                 if (x) d = fma(P::load(x + i) - c.centre, c.scale, d);
-                put(d, dx + i, past_cache);
+                simd::store(d, dx + i, stream);
             };
             Index i = 0;
             for (; i + P::size <= n; i += P::size) step(i, std::true_type());
@@ -169,11 +176,22 @@ BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan,
     const auto moments = [&, in = x.data(), stride = plan.width()](const ChannelBlock& b) {
         const Index i = b.partial;
         if (plan.columns)
-            detail::run_norm<detail::ColumnMoments<T>, T>(b.n, in + b.at, b.rows, b.n, stride, m + i, d + i,
-                                                          q + i);
+            detail::run_rows<T>(b.n, detail::ColumnMoments<T>{.x = in + b.at,
+                                                              .rows = b.rows,
+                                                              .columns = b.n,
+                                                              .stride = stride,
+                                                              .m = m + i,
+                                                              .d = d + i,
+                                                              .q = q + i});
         else
-            detail::run_norm<detail::PlaneMoments<T>, T>(b.n, in + b.at, b.channels, b.rows, b.n, stride,
-                                                         m + i, d + i, q + i);
+            detail::run_rows<T>(b.n, detail::PlaneMoments<T>{.x = in + b.at,
+                                                             .channels = b.channels,
+                                                             .rows = b.rows,
+                                                             .n = b.n,
+                                                             .stride = stride,
+                                                             .m = m + i,
+                                                             .d = d + i,
+                                                             .q = q + i});
     };
     const Shape shape{plan.channels};
     BatchStatistics<T> result{
@@ -226,7 +244,7 @@ struct BatchNorm {
 /// y = xhat · weight + bias, one of each per channel; plus the residual, if there is one. With a mask (of
 /// plan.mask_size() words) y is at least 0, and the mask gets the bits of what is more, or NaN.
 template <class T>
-void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T* y, detail::MaskWord* mask) {
+void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T* y, simd::MaskWord* mask) {
     const ChannelPlan& plan = b.plan;
     const Index size = plan.parameters();
     Tensor<T> numbers = Tensor<T>::uninitialized({3, size});
@@ -242,23 +260,23 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
         plan.spread(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
     }
     const detail::Coefficients<T> all{out, out + size, out + 2 * size, nullptr};
-    plan.for_runs([&, in = x.data(), past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](
-                      const ChannelRun& run) {
+    plan.for_runs([&, in = x.data(),
+                   stream = simd::should_stream<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
         const detail::Normalize<T> work{in + run.at,
                                         residual ? residual + run.at : nullptr,
                                         y + run.at,
                                         mask ? mask + run.mask : nullptr,
                                         detail::at_parameter(all, run.parameter),
-                                        past_cache};
+                                        stream};
         if (plan.columns)
-            detail::run_norm<detail::NormalizeKernel<T, true>, T>(run.n, &work, &run);
+            detail::run_rows<T>(run.n, detail::NormalizeKernel<T, true>{work, run});
         else
-            detail::run_norm<detail::NormalizeKernel<T, false>, T>(run.n, &work, &run);
+            detail::run_rows<T>(run.n, detail::NormalizeKernel<T, false>{work, run});
     });
 }
 
-struct BatchNormWant {
-    bool dx, affine, residual;
+struct BatchNormNeedsGrad {
+    bool x, affine, residual;
 };
 
 template <class T>
@@ -270,16 +288,16 @@ struct BatchNormGradients {
 /// dx = weight · rstd · (g − mean(g) − xhat · mean(g · xhat)), or weight · rstd · g by given statistics.
 template <class T>
 BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>& dy, const Tensor<T>& x,
-                                          const detail::MaskWord* mask, bool by_batch,
-                                          const BatchNormWant& want) {
+                                          const simd::MaskWord* mask, bool by_batch,
+                                          const BatchNormNeedsGrad& needs_grad) {
     using Wide = detail::Wide<T>;
     const ChannelPlan& plan = b.plan;
     const Shape shape{plan.channels};
     BatchNormGradients<T> result;
-    if (want.dx) result.dx = Tensor<T>::uninitialized(x.shape());
-    if (want.residual) result.dresidual = Tensor<T>::uninitialized(x.shape());
-    T* const dx = want.dx ? result.dx.mutable_data() : nullptr;
-    T* const dresidual = want.residual ? result.dresidual.mutable_data() : nullptr;
+    if (needs_grad.x) result.dx = Tensor<T>::uninitialized(x.shape());
+    if (needs_grad.residual) result.dresidual = Tensor<T>::uninitialized(x.shape());
+    T* const dx = needs_grad.x ? result.dx.mutable_data() : nullptr;
+    T* const dresidual = needs_grad.residual ? result.dresidual.mutable_data() : nullptr;
     result.dweight = Tensor<T>::uninitialized(shape);
     result.dbias = Tensor<T>::uninitialized(shape);
     T *const dweight = result.dweight.mutable_data(), *const dbias = result.dbias.mutable_data();
@@ -292,7 +310,7 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
              *const offset = scale + parameters, *const dy_scale = offset + parameters;
     for (Index c = 0; c < plan.channels; ++c) plan.spread(c, b.norm.centre.data()[c], centre);
 
-    const bool sums = by_batch || want.affine;
+    const bool sums = by_batch || needs_grad.affine;
     const auto source = [&, g = dy.data(), in = x.data()](const auto& part, Index stride, Index mask_stride) {
         return detail::GradientSource<T>{g + part.at, in + part.at, mask ? mask + part.mask : nullptr, stride,
                                          mask_stride};
@@ -303,11 +321,20 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
         const T* const c = centre + block.parameter;
         T *const sum_dy = s + block.partial, *const sum_dy_x = p + block.partial;
         if (plan.columns)
-            detail::run_norm<detail::ColumnSums<T>, T>(block.n, &from, block.rows, block.n, c, sum_dy,
-                                                       sum_dy_x);
+            detail::run_rows<T>(block.n, detail::ColumnSums<T>{.in = from,
+                                                               .rows = block.rows,
+                                                               .columns = block.n,
+                                                               .centre = c,
+                                                               .sum_dy = sum_dy,
+                                                               .sum_dy_x = sum_dy_x});
         else
-            detail::run_norm<detail::PlaneSums<T>, T>(block.n, &from, block.channels, block.rows, block.n, c,
-                                                      sum_dy, sum_dy_x);
+            detail::run_rows<T>(block.n, detail::PlaneSums<T>{.in = from,
+                                                              .channels = block.channels,
+                                                              .rows = block.rows,
+                                                              .n = block.n,
+                                                              .centre = c,
+                                                              .sum_dy = sum_dy,
+                                                              .sum_dy_x = sum_dy_x});
     };
     const T share = T(1) / T(static_cast<double>(plan.count()));
     const auto combine = [=, &plan, rstds = b.norm.rstd.data(), shifts = b.norm.shift.data(),
@@ -329,18 +356,18 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
         }
     };
     const detail::Coefficients<T> all{centre, scale, offset, dy_scale};
-    const auto apply =
-        [&, past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
-            if (!dx && !dresidual) return;
-            detail::Gradient<T> work{source(run, run.stride, run.mask_stride), dx ? dx + run.at : nullptr,
-                                     dresidual ? dresidual + run.at : nullptr,
-                                     detail::at_parameter(all, run.parameter), past_cache};
-            if (!by_batch) work.in.x = nullptr;
-            if (plan.columns)
-                detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
-            else
-                detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
-        };
+    const auto apply = [&, stream =
+                               simd::should_stream<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
+        if (!dx && !dresidual) return;
+        detail::Gradient<T> work{source(run, run.stride, run.mask_stride), dx ? dx + run.at : nullptr,
+                                 dresidual ? dresidual + run.at : nullptr,
+                                 detail::at_parameter(all, run.parameter), stream};
+        if (!by_batch) work.in.x = nullptr;
+        if (plan.columns)
+            detail::run_rows<T>(run.n, detail::GradientKernel<T, true>{work, run.rows, run.n});
+        else
+            detail::run_rows<T>(run.n, detail::GradientKernel<T, false>{work, run.rows, run.n});
+    };
     plan.in_two_passes(add_up, combine, apply);
     return result;
 }

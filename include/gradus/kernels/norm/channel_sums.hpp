@@ -6,6 +6,7 @@
 
 #include "gradus/kernels/norm/statistics.hpp"
 #include "gradus/kernels/simd/bit_mask.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 
 // What the first passes of batch_norm.hpp add up, block by block: the moments of x, and the sums of its
 // gradient. Of whole rows, which belong to one channel, or of each column.
@@ -38,12 +39,15 @@ GRADUS_INLINE void store_sums(P (&vectors)[std::size_t{P::size}], Index count, t
 /// in it.
 template <class T>
 struct PlaneMoments {
+    const T* x;
+    Index channels, rows, n, stride;
+    T *m, *d, *q;
+
     template <class P>
-    GRADUS_INLINE static void body(const T* x, Index channels, Index rows, Index n, Index stride, T* m, T* d,
-                                   T* q) {
+    GRADUS_INLINE void body() const {
         const Index some_rows = (rows + 3) / 4, some = rows < 4 && n >= 64 ? n / 64 * 16 : n;
         const T share = T(1) / T(static_cast<double>(some_rows * some));
-        const RowEnd<P> some_end(some), end(n);
+        const simd::Tail<P> some_end(some), end(n);
         for_channel_groups<P>(channels, [&](Index first, Index count) GRADUS_INLINE_LAMBDA {
             P off[std::size_t{P::size}], squares[std::size_t{P::size}];
             for (Index c = 0; c < count; ++c) {
@@ -78,7 +82,7 @@ struct PlaneMoments {
 template <class T>
 struct GradientSource {
     const T *dy, *x;
-    const MaskWord* mask;
+    const simd::MaskWord* mask;
     Index stride, mask_stride;
 };
 
@@ -86,7 +90,7 @@ struct GradientSource {
 template <class P, bool Masked>
 struct SlopeOfRow {
     const typename P::Value* dy;
-    const MaskWord* mask;
+    const simd::MaskWord* mask;
 
     template <bool Whole>
     GRADUS_INLINE P operator()(Index i, std::bool_constant<Whole>) const {
@@ -94,33 +98,34 @@ struct SlopeOfRow {
         if constexpr (!Masked)
             return g;
         else
-            return where_set(Whole ? bits_of_vector<P::size>(mask, i) : bits_at(mask, i), g);
+            return simd::where_set(Whole ? simd::bits_of_vector<P::size>(mask, i) : simd::bits_at(mask, i),
+                                   g);
     }
 };
 
 /// Of each channel of a block: Σ dy and Σ dy (x − centre).
 template <class T>
 struct PlaneSums {
+    GradientSource<T> in;
+    Index channels, rows, n;
+    const T* centre;
+    T *sum_dy, *sum_dy_x;
+
     template <class P>
-    GRADUS_INLINE static void body(const GradientSource<T>* source, Index channels, Index rows, Index n,
-                                   const T* centre, T* sum_dy, T* sum_dy_x) {
-        if (source->mask)
-            add_up<P, true>(*source, channels, rows, n, centre, sum_dy, sum_dy_x);
-        else
-            add_up<P, false>(*source, channels, rows, n, centre, sum_dy, sum_dy_x);
+    GRADUS_INLINE void body() const {
+        in.mask ? add_up<P, true>() : add_up<P, false>();
     }
 
     template <class P, bool Masked>
-    GRADUS_INLINE static void add_up(const GradientSource<T> in, Index channels, Index rows, Index n,
-                                     const T* centre, T* sum_dy, T* sum_dy_x) {
-        const RowEnd<P> end(n);
+    GRADUS_INLINE void add_up() const {
+        const simd::Tail<P> end(n);
         const P zero(T(0));
-        const Index words = mask_words(n);
+        const Index words = simd::mask_words(n);
         for_channel_groups<P>(channels, [&](Index first, Index count) GRADUS_INLINE_LAMBDA {
             P all[std::size_t{P::size}], all_products[std::size_t{P::size}];
             for (Index k = 0; k < count; ++k) {
                 const T *const dy = in.dy + (first + k) * n, *const x = in.x + (first + k) * n;
-                const MaskWord* const mask = Masked ? in.mask + (first + k) * words : nullptr;
+                const simd::MaskWord* const mask = Masked ? in.mask + (first + k) * words : nullptr;
                 const P c(centre[first + k]);
                 P total[4] = {zero, zero, zero, zero}, products[4] = {zero, zero, zero, zero};
                 for_vectors<P>(rows, n, [&](Index r, Index i, int part, auto whole) GRADUS_INLINE_LAMBDA {
@@ -152,8 +157,12 @@ GRADUS_INLINE void for_strips(Index columns, const F& f) {
 /// What PlaneMoments finds, for every column of `rows` rows.
 template <class T>
 struct ColumnMoments {
+    const T* x;
+    Index rows, columns, stride;
+    T *m, *d, *q;
+
     template <class P>
-    GRADUS_INLINE static void body(const T* x, Index rows, Index columns, Index stride, T* m, T* d, T* q) {
+    GRADUS_INLINE void body() const {
         const Index some = (rows + 3) / 4;
         for_strips<P>(columns, [&](Index j, auto count) GRADUS_INLINE_LAMBDA {
             constexpr int vectors = decltype(count)::value;
@@ -183,18 +192,18 @@ struct ColumnMoments {
 /// What PlaneSums finds, for every column of `rows` rows.
 template <class T>
 struct ColumnSums {
+    GradientSource<T> in;
+    Index rows, columns;
+    const T* centre;
+    T *sum_dy, *sum_dy_x;
+
     template <class P>
-    GRADUS_INLINE static void body(const GradientSource<T>* source, Index rows, Index columns,
-                                   const T* centre, T* sum_dy, T* sum_dy_x) {
-        if (source->mask)
-            add_up<P, true>(*source, rows, columns, centre, sum_dy, sum_dy_x);
-        else
-            add_up<P, false>(*source, rows, columns, centre, sum_dy, sum_dy_x);
+    GRADUS_INLINE void body() const {
+        in.mask ? add_up<P, true>() : add_up<P, false>();
     }
 
     template <class P, bool Masked>
-    GRADUS_INLINE static void add_up(const GradientSource<T> in, Index rows, Index columns, const T* centre,
-                                     T* sum_dy, T* sum_dy_x) {
+    GRADUS_INLINE void add_up() const {
         for_strips<P>(columns, [&](Index j, auto count) GRADUS_INLINE_LAMBDA {
             constexpr int vectors = decltype(count)::value;
             P c[std::size_t{vectors}], total[std::size_t{vectors}], products[std::size_t{vectors}];

@@ -5,8 +5,10 @@
 #include <type_traits>
 
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
+#include "gradus/kernels/simd/tail.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // What batch_norm.hpp and layer_norm.hpp share. The result is never stored in its normalised form: the
@@ -44,48 +46,29 @@ void write_statistics(const Wide<T>& mean, const Wide<T>& var, double eps, T* ce
     *shift = static_cast<T>((Wide<T>(*centre) - mean) * r);
 }
 
-/// Rows of fewer elements are worked on one by one. No pack has more lanes.
+/// Rows of fewer elements are worked on one by one. No vector has more lanes.
 inline constexpr Index shortest_row = 16;
 
-/// Kernel::body<P>(args...) with P a pack of the chosen instruction set.
-template <class Kernel, class T>
+/// kernel.body<P>() with P a vector of the chosen instruction set.
+template <class T, class Kernel>
 struct ForVectors {
-    template <int Bytes, class... Args>
-    GRADUS_INLINE static void run(Args... args) {
-        Kernel::template body<simd::VecOf<T, Bytes>>(args...);
+    Kernel kernel;
+
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        kernel.template body<simd::VecOf<T, Bytes>>();
     }
 };
 
-/// The same; with P = Single for rows shorter than that and for numbers that do not fit in a pack.
-template <class Kernel, class T, class... Args>
-void run_norm(Index n, Args... args) {
+/// The same; with P = Single for rows shorter than that and for numbers that do not fit in a vector.
+template <class T, class Kernel>
+void run_rows(Index n, Kernel kernel) {
     if constexpr (std::is_floating_point_v<T>)
-        if (n >= shortest_row) return simd::run<ForVectors<Kernel, T>>(args...);
-    Kernel::template body<Single<T>>(args...);
+        if (n >= shortest_row) return simd::run(ForVectors<T, Kernel>{kernel});
+    kernel.template body<simd::Single<T>>();
 }
 
-template <class T>
-inline constexpr T lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-/// What is left at the end of a row of n elements is read as the last pack of the row, once more in part.
-/// This replaces the lanes that were there before.
-template <class P>
-struct RowEnd {
-    int rest;
-
-    GRADUS_INLINE explicit RowEnd(Index n) : rest(static_cast<int>(n % P::size)) {}
-
-    template <bool Whole>
-    GRADUS_INLINE P fresh(const P& x, const P& fill, std::bool_constant<Whole>) const {
-        using T = typename P::Value;
-        if constexpr (Whole || P::size == 1)
-            return x;
-        else
-            return select(P::load(lane_numbers<T>) < P(static_cast<T>(P::size - rest)), fill, x);
-    }
-};
-
-/// Calls f(r, i, k, whole) for every pack of `rows` rows: i is where in row r it begins, k < 4 the
+/// Calls f(r, i, k, whole) for every vector of `rows` rows: i is where in row r it begins, k < 4 the
 /// accumulator to use, and `whole` says whether all of it is new.
 template <class P, class F>
 GRADUS_INLINE void for_vectors(Index rows, Index n, const F& f) {
@@ -118,11 +101,6 @@ GRADUS_INLINE P add4(const P* part) {
 template <class P>
 GRADUS_INLINE typename P::Value sum4(const P* part) {
     return sum(add4(part));
-}
-
-template <class T>
-void put(const Single<T>& x, T* to, bool) {
-    x.store(to);
 }
 
 }  // namespace detail

@@ -114,7 +114,7 @@ GRADUS_INLINE void for_row(Index n, const F& f) {
         using Vec = simd::VecOf<T, std::min(Bytes, 32)>;  // many rows are too short for more
         for (; i + Vec::size <= n; i += Vec::size) f(i, Vec(T(0)));
     }
-    for (; i < n; ++i) f(i, Single<T>());
+    for (; i < n; ++i) f(i, simd::Single<T>());
 }
 
 /// dx of some planes. The shares of a row of windows are written where these begin, with zeros between them;
@@ -198,17 +198,14 @@ struct AvgPoolBack {
         for_row<T, Bytes>(n, [&](Index i, auto pack) GRADUS_INLINE_LAMBDA {
             using P = decltype(pack);
             const P share = P::load(dy + i) * P(weight);
-            if constexpr (P::size > 1)
-                store_twice(share, sums + 2 * i, std::make_integer_sequence<int, P::size>());
-            else
+            if constexpr (P::size > 1) {
+                simd::zip_lower(share, share).store(sums + 2 * i);
+                simd::zip_upper(share, share).store(sums + 2 * i + P::size);
+            } else {
                 sums[2 * i] = sums[2 * i + 1] = share.v;
+            }
         });
         std::fill(sums + 2 * n, sums + plan->columns.size, T(0));
-    }
-    template <class P, int... Lane>
-    GRADUS_INLINE static void store_twice(const P& x, T* to, std::integer_sequence<int, Lane...>) {
-        P::wrap(__builtin_shufflevector(x.v, x.v, (Lane / 2)...)).store(to);
-        P::wrap(__builtin_shufflevector(x.v, x.v, ((P::size + Lane) / 2)...)).store(to + P::size);
     }
 };
 

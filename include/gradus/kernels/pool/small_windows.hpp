@@ -7,6 +7,7 @@
 
 #include "gradus/kernels/pool/geometry.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 
 // Pooling of wide planes by the usual windows, 2 × 2 and 3 × 3: a plane at a time, in lanes of neighbouring
 // results. For everything else there is pool_planes.hpp.
@@ -60,28 +61,12 @@ struct LargestCells {
 
     GRADUS_INLINE void store(const PoolRowsOut<T>& out, Index to, Index) const {
         value.store(out.y + to);
-        store_bytes(out.narrow + to, std::make_integer_sequence<int, 16>());
+        simd::store_low_bytes(position, out.narrow + to);
     }
 
     GRADUS_INLINE void store_first(const PoolRowsOut<T>& out, Index to, Index) const {
         out.y[to] = value[0];
         out.narrow[to] = static_cast<std::uint8_t>(position[0]);
-    }
-
-    template <int... Byte>
-    GRADUS_INLINE void store_bytes(std::uint8_t* to, std::integer_sequence<int, Byte...>) const {
-        if constexpr (N >= 8 && sizeof(T) == 4) {  // written out, since compilers take lane after lane
-            using Bytes = typename simd::Vec<std::uint8_t, 16>::Vector;
-            Bytes part[std::size_t{N / 4}];
-            __builtin_memcpy(part, &position.v, sizeof part);
-#pragma GCC unroll 2
-            for (int i = 0; i < N / 4; i += 2) {
-                const Bytes low = __builtin_shufflevector(part[i], part[i + 1], (Byte % 8 * 4)...);
-                __builtin_memcpy(to + 4 * i, &low, 8);
-            }
-        } else {
-            for (int i = 0; i < N; ++i) to[i] = static_cast<std::uint8_t>(position[i]);
-        }
     }
 };
 
@@ -112,38 +97,22 @@ struct PoolRows {
     static_assert((Stride == 2 && Kernel <= 3) || (Stride == 3 && Kernel == 3));
 
     /// Lane i of cell k is from[i * Stride + k]; nothing is read behind the last of them.
-    template <int N, int... Lane>
-    GRADUS_INLINE static void load_cells(const T* from, simd::Vec<T, N>* cells,
-                                         std::integer_sequence<int, Lane...> lanes) {
+    template <int N>
+    GRADUS_INLINE static void load_cells(const T* from, simd::Vec<T, N>* cells) {
         using Vec = simd::Vec<T, N>;
         if constexpr (Stride == 2) {
             // Cells of the next window, too. What is behind them is aligned where padding is 1.
             constexpr int shared = Kernel - Stride;
             const Vec a = Vec::load(from + shared), b = Vec::load(from + shared + N);
-            cells[shared] = Vec::wrap(__builtin_shufflevector(a.v, b.v, (2 * Lane)...));
-            cells[shared + 1] = Vec::wrap(__builtin_shufflevector(a.v, b.v, (2 * Lane + 1)...));
-            if constexpr (shared == 1) {
-                const Vec c = Vec::load(from), d = Vec::load(from + N);
-                cells[0] = Vec::wrap(__builtin_shufflevector(c.v, d.v, (2 * Lane)...));
-            }
+            cells[shared] = simd::unzip_even(a, b);
+            cells[shared + 1] = simd::unzip_odd(a, b);
+            if constexpr (shared == 1) cells[0] = simd::unzip_even(Vec::load(from), Vec::load(from + N));
         } else {
             const Vec a = Vec::load(from), b = Vec::load(from + N), c = Vec::load(from + 2 * N);
-            cells[0] = third<0>(a, b, c, lanes);
-            cells[1] = third<1>(a, b, c, lanes);
-            cells[2] = third<2>(a, b, c, lanes);
+            cells[0] = simd::every_third<0>(a, b, c);
+            cells[1] = simd::every_third<1>(a, b, c);
+            cells[2] = simd::every_third<2>(a, b, c);
         }
-    }
-
-    /// Every third element of a, b, c from `First` on.
-    template <int First, int N, int... Lane>
-    GRADUS_INLINE static simd::Vec<T, N> third(const simd::Vec<T, N>& a, const simd::Vec<T, N>& b,
-                                               const simd::Vec<T, N>& c,
-                                               std::integer_sequence<int, Lane...>) {
-        using Vec = simd::Vec<T, N>;
-        const Vec ab = Vec::wrap(
-            __builtin_shufflevector(a.v, b.v, (3 * Lane + First < 2 * N ? 3 * Lane + First : 0)...));
-        return Vec::wrap(
-            __builtin_shufflevector(ab.v, c.v, (3 * Lane + First < 2 * N ? Lane : 3 * Lane + First - N)...));
     }
 
     /// Windows of several rows read memory here and there, and nothing would be fetched ahead, unless it is
@@ -160,7 +129,6 @@ struct PoolRows {
         const PoolAxis &rows = inner.plan->rows, &columns = inner.plan->columns;
         const PoolWindow& c = columns.windows.data()[inner.begin];
         const Index row_step = rows.dilation * columns.size, count = inner.end - inner.begin;
-        constexpr auto lanes = std::make_integer_sequence<int, N>();
         const Index advance = rows.stride * columns.size;
         Positions nan(Position(0));
         for (Index row = 0; row < rows.results(); ++row) {
@@ -175,7 +143,7 @@ struct PoolRows {
                 Positions at(static_cast<Position>(r.first * Kernel));
                 for (Index i = r.first; i < r.last; ++i, from += row_step) {
                     simd::Vec<T, N> loaded[std::size_t{Kernel}];
-                    load_cells<N>(from, loaded, lanes);
+                    load_cells<N>(from, loaded);
 #pragma GCC unroll 3
                     for (int j = 0; j < Kernel; ++j, at = at + 1) cells.take(loaded[j], at);
                 }

@@ -7,6 +7,8 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // The position of the largest number along an axis: the first of equals, and NaN counts as the largest.
@@ -61,17 +63,20 @@ struct LargestSoFar {
 /// The argmax of each row: of every lane, then across lanes.
 template <class T>
 struct ArgmaxRows {
+    const T* x;
+    Index rows, n;
+    Index* out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index n, Index* out) {
+    GRADUS_INLINE void run() {
         using P = simd::VecOf<T, Bytes>;
         using Positions = typename LargestSoFar<P>::Positions;
         using Int = typename Positions::Value;
         constexpr Index lanes = P::size, together = 2 * lanes;
-        Int first[std::size_t{together}];
-        for (Index i = 0; i < together; ++i) first[i] = static_cast<Int>(i);
+        const Positions first = simd::iota<Positions>();
         for (; rows > 0; --rows, x += n, ++out) {
-            LargestSoFar<P> a(P::load(x), Positions::load(first)),
-                b(P::load(x + lanes), Positions::load(first + lanes));
+            LargestSoFar<P> a(P::load(x), first),
+                b(P::load(x + lanes), first + Positions(static_cast<Int>(lanes)));
             Positions at = a.position;
             Index i = together;
             for (; i + together <= n; i += together) {
@@ -98,8 +103,12 @@ template <class T>
 struct ArgmaxColumns {
     static constexpr Index vectors = 4;
 
+    const T* x;
+    Index rows, step, columns;
+    Index* out;
+
     template <int Bytes>
-    GRADUS_INLINE static Index run(const T* x, Index rows, Index step, Index columns, Index* out) {
+    GRADUS_INLINE Index run() const {
         using P = simd::VecOf<T, Bytes>;
         using Positions = typename LargestSoFar<P>::Positions;
         using Int = typename Positions::Value;
@@ -144,8 +153,8 @@ Tensor<Index> argmax(const Tensor<T>& x, Index outer, Index n, Index inner, cons
         parallel_for(outer, std::max<Index>(1, parallel_grain / n), [&](Index begin, Index end) {
             if constexpr (std::is_floating_point_v<T>)
                 if (n >= enough && counts_fit)
-                    return simd::run<detail::ArgmaxRows<T>>(x.data() + begin * n, end - begin, n,
-                                                            out + begin);
+                    return simd::run(detail::ArgmaxRows<T>{
+                        .x = x.data() + begin * n, .rows = end - begin, .n = n, .out = out + begin});
             for (Index i = begin; i < end; ++i) out[i] = argmax_of(x.data() + i * n, n);
         });
         return result;
@@ -160,7 +169,8 @@ Tensor<Index> argmax(const Tensor<T>& x, Index outer, Index n, Index inner, cons
                          Index done = 0;
                          if constexpr (std::is_floating_point_v<T>)
                              if (counts_fit)
-                                 done = simd::run<detail::ArgmaxColumns<T>>(from, n, inner, columns, to);
+                                 done = simd::run(detail::ArgmaxColumns<T>{
+                                     .x = from, .rows = n, .step = inner, .columns = columns, .out = to});
                          for (; done < columns; ++done) to[done] = argmax_of(from + done, n, inner);
                      }
                  });

@@ -8,6 +8,8 @@
 
 #include "gradus/core/limits.hpp"
 #include "gradus/kernels/elementwise/arithmetic.hpp"
+#include "gradus/kernels/reduce/pairwise_sum.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/tail.hpp"
 
 namespace gradus::kernels {
@@ -35,6 +37,12 @@ struct SumOf : Vectorized {
         return V(detail::modular(a) + detail::modular(b));
     }
 };
+struct ProductOf : Vectorized {
+    template <class T> static T start() { return T(1); }
+    template <class V> GRADUS_INLINE V operator()(const V& a, const V& b) const {
+        return V(detail::modular(a) * detail::modular(b));
+    }
+};
 // The largest (smallest) number; NaN as soon as there is one.
 struct MaxOf : Vectorized {
     template <class T> static T start() { return detail::extreme<T>(-1); }
@@ -55,33 +63,36 @@ struct MinOf : Vectorized {
 namespace detail {
 
 /// Elements of a row that one accumulation covers: partial results are combined in order, for any thread
-/// count. In an accumulator of a pack go 32 to 256 of them, and rounding errors do not grow with the row.
+/// count. In an accumulator of a vector go 32 to 256 of them, and rounding errors do not grow with the row.
 inline constexpr Index row_block = 2048;
 
 /// y[r] = f over x[r * n + i]: lanes first, then across lanes, of as many rows as there are lanes.
 template <class F, class T>
 struct RowKernel {
+    const T* x;
+    Index rows, n;
+    T* y;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index n, T* y) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
         const F f;
         const Vec start(F::template start<T>());
-        const VectorsOfRows<T, Bytes> vectors(n);
+        const simd::Tail<Vec> tail(n);
         const T* const end = x + rows * n;
         for (Index first = 0; first < rows; first += lanes) {
             const Index count = std::min(lanes, rows - first);
             Vec each[std::size_t{lanes}];
-            for (Vec& pack : each) pack = start;
+            for (Vec& v : each) v = start;
             for (Index row = 0; row < count; ++row, x += n) {
                 Vec total[4] = {start, start, start, start};
                 Index i = 0;
                 for (; i + 4 * lanes <= n; i += 4 * lanes)
 #pragma GCC unroll 4
                     for (int k = 0; k < 4; ++k) total[k] = f(total[k], Vec::load(x + i + k * lanes));
-                for (; i < vectors.whole; i += lanes) total[0] = f(total[0], Vec::load(x + i));
-                if (vectors.rest > 0)
-                    total[1] = f(total[1], select(vectors.own, vectors.load_tail(x + i, end), start));
+                for (; i < tail.whole; i += lanes) total[0] = f(total[0], Vec::load(x + i));
+                if (tail.rest > 0) total[1] = f(total[1], tail.own(tail.load(x + i, end), start));
                 each[row] = f(f(total[0], total[1]), f(total[2], total[3]));
             }
             simd::across(each, f).store_partial(y + first, static_cast<int>(count));
@@ -96,14 +107,18 @@ inline constexpr Index column_rows = 256, column_strip = 1024;
 /// y[j] = f over r of x[r * stride + j], up to column_strip of them. Reads along rows, eight at a time.
 template <class F, class T>
 struct ColumnKernel {
+    const T* x;
+    Index rows, stride, columns;
+    T* y;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index stride, Index columns, T* y) {
+    GRADUS_INLINE void run() const {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size, together = 8;
         const F f;
         const Vec start(F::template start<T>());
-        // The last pack overlaps the one before. Where there is no other, rows are read to its full width as
-        // long as that is memory of the matrix.
+        // The last vector overlaps the one before. Where there is no other, rows are read to its full width
+        // as long as that is memory of the matrix.
         const Index vectors = (columns + lanes - 1) / lanes, last = std::max<Index>(0, columns - lanes);
         const Index missing = std::max<Index>(0, lanes - columns);
         const Index whole = rows - (missing + stride - 1) / stride;
@@ -132,7 +147,7 @@ struct ColumnKernel {
 template <class F, class T>
 void reduce_few_rows(const T* x, Index rows, Index n, T* y) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<RowKernel<F, T>>(x, rows, n, y);
+        simd::run(RowKernel<F, T>{.x = x, .rows = rows, .n = n, .y = y});
     } else {
         for (Index r = 0; r < rows; ++r) {
             T total = F::template start<T>();
@@ -151,7 +166,7 @@ void reduce_few_rows(const T* x, Index rows, Index n, T* y) {
 template <class F, class T>
 void reduce_strip(const T* x, Index rows, Index stride, Index columns, T* y) {
     if constexpr (std::is_floating_point_v<T>) {
-        simd::run<ColumnKernel<F, T>>(x, rows, stride, columns, y);
+        simd::run(ColumnKernel<F, T>{.x = x, .rows = rows, .stride = stride, .columns = columns, .y = y});
     } else {
         std::fill_n(y, columns, F::template start<T>());
         for (Index r = 0; r < rows; ++r)
@@ -210,7 +225,7 @@ using AxisSet = unsigned;
 template <class F, class T>
 Tensor<T> reduce(const Tensor<T>& x, AxisSet axes) {
     Tensor<T> result = x;
-    for (int last = x.rank(); last > 0;) {  // one run of neighbouring axes at a time, from the innermost
+    for (int last = x.rank(); last > 0;) {  // one run of neighboring axes at a time, from the innermost
         if (!(axes >> (last - 1) & 1u)) {
             --last;
             continue;

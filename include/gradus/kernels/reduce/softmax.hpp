@@ -6,8 +6,9 @@
 #include <type_traits>
 
 #include "gradus/kernels/elementwise/map.hpp"
-#include "gradus/kernels/reduce/reduce.hpp"
+#include "gradus/kernels/reduce/softmax_columns.hpp"
 #include "gradus/kernels/simd/math.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
 #include "gradus/kernels/simd/tail.hpp"
 
@@ -22,58 +23,43 @@
 
 namespace gradus::kernels {
 
-/// x − largest, where largest is at least x: 0 where both are +inf. T is the type of one number.
-template <class T, class V>
-GRADUS_INLINE V below_largest(const V& x, const V& largest) {
-    using simd::select;
-    return V(select(x > V(T(std::numeric_limits<T>::max())), V(0), V(x - largest)));
-}
-
 namespace detail {
 
-/// Where softmax leaves y = exp(x - largest) and, per row or column, the sum of it, the logarithm of the sum,
-/// and the largest x. Without `sums`, y is divided by the sum and all else left out.
-template <class T>
-struct SoftmaxOut {
-    T* y;
-    T *sums = nullptr, *log_sums = nullptr, *largest = nullptr;
-    bool beyond_cache = false, past_cache = false;
+/// Rows of n numbers that are done together: they stay in the first-level cache for all passes.
+inline constexpr Index row_group = 3072;  // numbers
+inline Index rows_together(Index n, Index lanes) {
+    return std::clamp<Index>(row_group / (n / lanes * lanes + lanes), 1, lanes);
+}
 
-    SoftmaxOut from(Index element, Index position) const {
-        SoftmaxOut result = *this;
-        result.y += element;
-        if (sums) {
-            result.sums += position;
-            result.log_sums += position;
-            result.largest += position;
-        }
-        return result;
-    }
-};
-
+/// Some rows at a time, in three passes: (1) the largest x of each, which is what to subtract; (2) exp and
+/// its sums, with one accumulator per row; (3) the division, or else the sums and what goes with them are
+/// stored. After (1) and (2) the lanes of the accumulators are folded for all of the rows together.
 template <class T, bool Divide>
 struct SoftmaxRows {
+    const T* x;
+    Index rows, n;
+    SoftmaxOut<T> out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index rows, Index n, SoftmaxOut<T> out) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
         constexpr T lowest = -gradus::detail::unbounded<T>;
-        const VectorsOfRows<T, Bytes> vectors(n);
+        const simd::Tail<Vec> tail(n);
+        const Index together = rows_together(n, lanes);
         const T *const x_end = x + rows * n, *const y_end = out.y + rows * n;
         T* y = out.y;
-        alignas(Bytes) T waiting[std::size_t{Divide ? vectors.group_size + 2 * lanes : 1}];
-        [[maybe_unused]] RowsPastCache<Vec> past_cache(y);
-        for (Index first = 0; first < rows; first += vectors.group) {
-            const Index count = std::min(vectors.group, rows - first);
+        alignas(Bytes) T waiting[std::size_t{Divide ? row_group + 2 * lanes : 1}];
+        [[maybe_unused]] simd::StreamedRows<Vec> streamed(y);
+        for (Index first = 0; first < rows; first += together) {
+            const Index count = std::min(together, rows - first);
             Vec each[std::size_t{lanes}];
-            for (Vec& pack : each) pack = Vec(lowest);
+            for (Vec& v : each) v = Vec(lowest);
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
                 Vec top(lowest);
-                for (Index i = 0; i < vectors.whole; i += lanes) top = max(Vec::load(row + i), top);
-                if (vectors.rest > 0)
-                    top = max(select(vectors.own, vectors.load_tail(row + vectors.whole, x_end), Vec(lowest)),
-                              top);
+                for (Index i = 0; i < tail.whole; i += lanes) top = max(Vec::load(row + i), top);
+                if (tail.rest > 0) top = max(tail.own(tail.load(row + tail.whole, x_end), Vec(lowest)), top);
                 each[k] = top;
             }
             const Vec top =
@@ -84,25 +70,25 @@ struct SoftmaxRows {
             shift.store(numbers);
             // What will be divided waits where rows do not overlap: reading what two stores have written is
             // slow. A long row waits in place.
-            const bool waits = Divide && n <= vectors.group_size - lanes;
+            const bool waits = Divide && n <= row_group - lanes;
             T* const exps = waits ? waiting + lanes : y;
-            const Index pitch = waits ? vectors.whole + lanes : n;
-            const T* const exps_end = waits ? exps + vectors.group_size : y_end;
+            const Index pitch = waits ? tail.whole + lanes : n;
+            const T* const exps_end = waits ? exps + row_group : y_end;
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
                 T* const to = exps + k * pitch;
                 Vec run(T(0));
                 SumOfRuns<Vec> total;
                 for (Index i = 0; i < n; i += lanes) {  // one body for all vectors: exp is compiled once
-                    const bool tail = i == vectors.whole;
+                    const bool last = i == tail.whole;
                     if (out.beyond_cache) {  // memory would wait while exp is computed
                         __builtin_prefetch(row + count * n + i);
-                        if (waits && !out.past_cache) __builtin_prefetch(y + k * n + i, 1);
+                        if (waits && !out.stream) __builtin_prefetch(y + k * n + i, 1);
                     }
-                    const Vec v = tail ? vectors.load_tail(row + i, x_end) : Vec::load(row + i);
+                    const Vec v = last ? tail.load(row + i, x_end) : Vec::load(row + i);
                     Vec e = exp_of_negative(below_largest<T>(v, Vec(numbers[k])));
-                    tail ? vectors.store_tail(e, to + i, exps_end) : e.store(to + i);
-                    if (tail) e = select(vectors.own, e, Vec(T(0)));
+                    last ? tail.store(e, to + i, exps_end) : e.store(to + i);
+                    if (last) e = tail.own(e, Vec(T(0)));
                     run += e;
                     if ((i + lanes) % (sum_run * lanes) == 0) total.add(run), run = Vec(T(0));
                 }
@@ -116,17 +102,16 @@ struct SoftmaxRows {
                     const T* const from = exps + k * pitch;
                     T* const to = y + k * n;
                     const Vec factor(numbers[k]);
-                    if (waits && out.past_cache) {
-                        past_cache.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
+                    if (waits && out.stream) {
+                        streamed.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
                             return Vec::load(from + i) * factor;
                         });
                         continue;
                     }
-                    for (Index i = 0; i < vectors.whole; i += lanes)
+                    for (Index i = 0; i < tail.whole; i += lanes)
                         (Vec::load(from + i) * factor).store(to + i);
-                    if (vectors.rest > 0)
-                        vectors.store_tail(vectors.load_tail(from + vectors.whole, exps_end) * factor,
-                                           to + vectors.whole, y_end);
+                    if (tail.rest > 0)
+                        tail.store(tail.load(from + tail.whole, exps_end) * factor, to + tail.whole, y_end);
                 }
             } else {
                 sum.store_partial(out.sums + first, static_cast<int>(count));
@@ -136,37 +121,42 @@ struct SoftmaxRows {
             x += count * n;
             y += count * n;
         }
-        if (out.past_cache) finish_past_cache();
+        if (out.stream) simd::store_fence();
     }
 };
 
 /// dx = y (dy - Σ y dy).
 template <class T>
-struct SoftmaxRowsBack {
+struct SoftmaxRowsBackward {
+    const T *y, *dy;
+    Index rows, n;
+    T* dx;
+    bool stream;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* y, const T* dy, Index rows, Index n, T* dx, bool past) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
-        const VectorsOfRows<T, Bytes> vectors(n);
-        RowsPastCache<Vec> past_cache(dx);
+        const simd::Tail<Vec> tail(n);
+        const Index together = rows_together(n, lanes);
+        simd::StreamedRows<Vec> streamed(dx);
         const T *const y_end = y + rows * n, *const dy_end = dy + rows * n, *const dx_end = dx + rows * n;
-        for (Index first = 0; first < rows; first += vectors.group) {
-            const Index count = std::min(vectors.group, rows - first);
+        for (Index first = 0; first < rows; first += together) {
+            const Index count = std::min(together, rows - first);
             Vec each[std::size_t{lanes}];
-            for (Vec& pack : each) pack = Vec(T(0));
+            for (Vec& v : each) v = Vec(T(0));
             for (Index k = 0; k < count; ++k) {
                 const T *const a = y + k * n, *const b = dy + k * n;
                 Vec run(T(0));
                 SumOfRuns<Vec> total;
-                for (Index i = 0; i < vectors.whole;) {
-                    const Index run_end = std::min(vectors.whole, i + sum_run * lanes);
+                for (Index i = 0; i < tail.whole;) {
+                    const Index run_end = std::min(tail.whole, i + sum_run * lanes);
                     for (; i < run_end; i += lanes) run = fma(Vec::load(a + i), Vec::load(b + i), run);
-                    if (i < vectors.whole) total.add(run), run = Vec(T(0));
+                    if (i < tail.whole) total.add(run), run = Vec(T(0));
                 }
-                if (vectors.rest > 0) {
-                    const Vec product = vectors.load_tail(a + vectors.whole, y_end) *
-                                        vectors.load_tail(b + vectors.whole, dy_end);
-                    run += select(vectors.own, product, Vec(T(0)));
+                if (tail.rest > 0) {
+                    const Vec product = tail.load(a + tail.whole, y_end) * tail.load(b + tail.whole, dy_end);
+                    run += tail.own(product, Vec(T(0)));
                 }
                 each[k] = total.total(run);
             }
@@ -176,152 +166,24 @@ struct SoftmaxRowsBack {
             }).store(dots);
             for (Index k = 0; k < count; ++k, y += n, dy += n, dx += n) {
                 const Vec dot(dots[k]);
-                if (past) {
-                    past_cache.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
+                if (stream) {
+                    streamed.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
                         __builtin_prefetch(y + count * n + i);
                         __builtin_prefetch(dy + count * n + i);
                         return Vec::load(y + i) * (Vec::load(dy + i) - dot);
                     });
                     continue;
                 }
-                for (Index i = 0; i < vectors.whole; i += lanes)
+                for (Index i = 0; i < tail.whole; i += lanes)
                     (Vec::load(y + i) * (Vec::load(dy + i) - dot)).store(dx + i);
-                if (vectors.rest > 0)
-                    vectors.store_tail(vectors.load_tail(y + vectors.whole, y_end) *
-                                           (vectors.load_tail(dy + vectors.whole, dy_end) - dot),
-                                       dx + vectors.whole, dx_end);
+                if (tail.rest > 0)
+                    tail.store(tail.load(y + tail.whole, y_end) * (tail.load(dy + tail.whole, dy_end) - dot),
+                               dx + tail.whole, dx_end);
             }
         }
-        if (past) finish_past_cache();
+        if (stream) simd::store_fence();
     }
 };
-
-/// Calls body(begin, vectors, load, store) for columns from `begin` on, at most `most` vectors of them at a
-/// time. load(from, k) and store(pack, to, k) are for the k-th pack of a row. The last pack overlaps the one
-/// before; fewer columns than lanes are loaded and stored in part.
-template <class T, int Bytes>
-struct VectorsOfColumns {
-    using Vec = simd::VecOf<T, Bytes>;
-    static constexpr Index lanes = Vec::size;
-    static constexpr int most = 4;
-
-    Index columns, begin = 0;
-    int count = 0;
-
-    GRADUS_INLINE explicit VectorsOfColumns(Index all) : columns(all) { fit(); }
-    GRADUS_INLINE bool done() const { return begin >= columns; }
-    GRADUS_INLINE void next() {
-        begin += count * lanes;
-        fit();
-    }
-    GRADUS_INLINE Vec load(const T* row, int k) const {
-        return columns < lanes ? Vec::load_partial(row, static_cast<int>(columns))
-                               : Vec::load(row + begin + k * lanes);
-    }
-    GRADUS_INLINE void store(const Vec& pack, T* row, int k) const {
-        columns < lanes ? pack.store_partial(row, static_cast<int>(columns))
-                        : pack.store(row + begin + k * lanes);
-    }
-
-private:
-    GRADUS_INLINE void fit() {
-        count = static_cast<int>(std::clamp<Index>((columns - begin) / lanes, 1, most));
-        if (!done() && columns >= lanes) begin = std::min(begin, columns - lanes);
-    }
-};
-
-/// Ends the runs of some columns and begins the next ones.
-template <class Vec, std::size_t N>
-GRADUS_INLINE void add_runs(SumOfRuns<Vec> (&sums)[N], Vec (&runs)[N], int count) {
-    for (int k = 0; k < count; ++k) {
-        sums[k].add(runs[k]);
-        runs[k] = Vec(typename Vec::Value(0));
-    }
-}
-
-template <class T, bool Divide>
-struct SoftmaxColumns {
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index n, Index inner, Index columns, SoftmaxOut<T> out) {
-        using Vec = simd::VecOf<T, Bytes>;
-        constexpr T lowest = -gradus::detail::unbounded<T>;
-        for (VectorsOfColumns<T, Bytes> vectors(columns); !vectors.done(); vectors.next()) {
-            Vec shift[vectors.most], total[vectors.most];
-            SumOfRuns<Vec> runs[vectors.most];
-            for (int k = 0; k < vectors.count; ++k) shift[k] = Vec(lowest), total[k] = Vec(T(0));
-            for (Index i = 0; i < n; ++i)
-                for (int k = 0; k < vectors.count; ++k)
-                    shift[k] = max(vectors.load(x + i * inner, k), shift[k]);
-            for (int k = 0; k < vectors.count; ++k)
-                shift[k] = select(shift[k] >= Vec(std::numeric_limits<T>::lowest()), shift[k], Vec(T(0)));
-            for (Index i = 0; i < n; ++i) {
-                if (i > 0 && i % sum_run == 0) add_runs(runs, total, vectors.count);
-                for (int k = 0; k < vectors.count; ++k) {
-                    const Vec e = exp(below_largest<T>(vectors.load(x + i * inner, k), shift[k]));
-                    vectors.store(e, out.y + i * inner, k);
-                    total[k] += e;
-                }
-            }
-            for (int k = 0; k < vectors.count; ++k) total[k] = runs[k].total(total[k]);
-            if constexpr (Divide) {
-                for (int k = 0; k < vectors.count; ++k) total[k] = 1 / total[k];
-                for (Index i = 0; i < n; ++i)
-                    for (int k = 0; k < vectors.count; ++k)
-                        vectors.store(vectors.load(out.y + i * inner, k) * total[k], out.y + i * inner, k);
-            } else {
-                for (int k = 0; k < vectors.count; ++k) {
-                    vectors.store(total[k], out.sums, k);
-                    vectors.store(log(total[k]), out.log_sums, k);
-                    vectors.store(shift[k], out.largest, k);
-                }
-            }
-        }
-    }
-};
-
-template <class T>
-struct SoftmaxColumnsBack {
-    template <int Bytes>
-    GRADUS_INLINE static void run(const T* y, const T* dy, Index n, Index inner, Index columns, T* dx) {
-        using Vec = simd::VecOf<T, Bytes>;
-        for (VectorsOfColumns<T, Bytes> vectors(columns); !vectors.done(); vectors.next()) {
-            Vec dot[vectors.most];
-            SumOfRuns<Vec> runs[vectors.most];
-            for (int k = 0; k < vectors.count; ++k) dot[k] = Vec(T(0));
-            for (Index i = 0; i < n; ++i) {
-                if (i > 0 && i % sum_run == 0) add_runs(runs, dot, vectors.count);
-                for (int k = 0; k < vectors.count; ++k)
-                    dot[k] = fma(vectors.load(y + i * inner, k), vectors.load(dy + i * inner, k), dot[k]);
-            }
-            for (int k = 0; k < vectors.count; ++k) dot[k] = runs[k].total(dot[k]);
-            for (Index i = 0; i < n; ++i)
-                for (int k = 0; k < vectors.count; ++k)
-                    vectors.store(vectors.load(y + i * inner, k) * (vectors.load(dy + i * inner, k) - dot[k]),
-                                  dx + i * inner, k);
-        }
-    }
-};
-
-/// One column, of numbers of any type.
-template <class T>
-void softmax_column(const T* x, Index n, Index inner, const SoftmaxOut<T>& out) {
-    using std::exp, std::log;
-    T top = extreme<T>(-1);
-    for (Index i = 0; i < n; ++i)
-        if (x[i * inner] > top || top != top) top = x[i * inner];
-    if (!(top >= T(std::numeric_limits<T>::lowest()))) top = T(0);
-    const T sum = sum_in_runs<T>(
-        n, [&](Index i) { return out.y[i * inner] = exp(below_largest<T>(x[i * inner], top)); });
-    if (out.sums)
-        *out.sums = sum, *out.log_sums = log(sum), *out.largest = top;
-    else
-        for (Index i = 0; i < n; ++i) out.y[i * inner] = out.y[i * inner] / sum;
-}
-template <class T>
-void softmax_column_backward(const T* y, const T* dy, Index n, Index inner, T* dx) {
-    const T dot = sum_in_runs<T>(n, [&](Index i) { return T(y[i * inner] * dy[i * inner]); });
-    for (Index i = 0; i < n; ++i) dx[i * inner] = y[i * inner] * (dy[i * inner] - dot);
-}
 
 /// The sizes around an axis, and how threads share them out: calls rows(first row, count) or
 /// columns(outer position, first column, count).
@@ -330,6 +192,11 @@ struct SoftmaxSizes {
 
     SoftmaxSizes(const Shape& x, int axis)
         : outer(x.span(0, axis)), n(x[axis]), inner(x.span(axis + 1, x.rank())) {}
+
+    template <class T>
+    bool streams() const {
+        return simd::should_stream_rows<T>(outer * inner, n);
+    }
 
     template <class Rows, class Columns>
     void share_out(const Rows& rows, const Columns& columns) const {
@@ -355,13 +222,13 @@ template <bool Divide, class T>
 void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
     const SoftmaxSizes s(x.shape(), axis);
     out.beyond_cache = x.numel() > (Index{1} << 22);
-    out.past_cache =
-        Divide && goes_past_cache(x.numel() * static_cast<Index>(sizeof(T))) && s.n >= shortest_past_cache;
+    out.stream = Divide && s.streams<T>();
     s.share_out(
         [&](Index row, Index count) {
             const T* const from = x.data() + row * s.n;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<SoftmaxRows<T, Divide>>(from, count, s.n, out.from(row * s.n, row));
+                simd::run(SoftmaxRows<T, Divide>{
+                    .x = from, .rows = count, .n = s.n, .out = out.from(row * s.n, row)});
             else
                 for (Index r = 0; r < count; ++r)
                     softmax_column(from + r * s.n, s.n, 1, out.from((row + r) * s.n, row + r));
@@ -369,8 +236,11 @@ void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
         [&](Index outer, Index column, Index count) {
             const Index at = outer * s.n * s.inner + column, position = outer * s.inner + column;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<SoftmaxColumns<T, Divide>>(x.data() + at, s.n, s.inner, count,
-                                                     out.from(at, position));
+                simd::run(SoftmaxColumns<T, Divide>{.x = x.data() + at,
+                                                    .n = s.n,
+                                                    .inner = s.inner,
+                                                    .columns = count,
+                                                    .out = out.from(at, position)});
             else
                 for (Index c = 0; c < count; ++c)
                     softmax_column(x.data() + at + c, s.n, s.inner, out.from(at + c, position + c));
@@ -412,14 +282,17 @@ Tensor<T> softmax_backward(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
     const detail::SoftmaxSizes s(y.shape(), axis);
     Tensor<T> dx = Tensor<T>::uninitialized(y.shape());
     T* const out = dx.mutable_data();
-    const bool past_cache = detail::goes_past_cache(y.numel() * static_cast<Index>(sizeof(T))) &&
-                            s.n >= detail::shortest_past_cache;
+    const bool stream = s.streams<T>();
     s.share_out(
         [&](Index row, Index count) {
             const Index at = row * s.n;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<detail::SoftmaxRowsBack<T>>(y.data() + at, dy.data() + at, count, s.n, out + at,
-                                                      past_cache);
+                simd::run(detail::SoftmaxRowsBackward<T>{.y = y.data() + at,
+                                                         .dy = dy.data() + at,
+                                                         .rows = count,
+                                                         .n = s.n,
+                                                         .dx = out + at,
+                                                         .stream = stream});
             else
                 for (Index i = at; i < at + count * s.n; i += s.n)
                     detail::softmax_column_backward(y.data() + i, dy.data() + i, s.n, 1, out + i);
@@ -427,8 +300,12 @@ Tensor<T> softmax_backward(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
         [&](Index outer, Index column, Index count) {
             const Index at = outer * s.n * s.inner + column;
             if constexpr (std::is_floating_point_v<T>)
-                simd::run<detail::SoftmaxColumnsBack<T>>(y.data() + at, dy.data() + at, s.n, s.inner, count,
-                                                         out + at);
+                simd::run(detail::SoftmaxColumnsBackward<T>{.y = y.data() + at,
+                                                            .dy = dy.data() + at,
+                                                            .n = s.n,
+                                                            .inner = s.inner,
+                                                            .columns = count,
+                                                            .dx = out + at});
             else
                 for (Index c = at; c < at + count; ++c)
                     detail::softmax_column_backward(y.data() + c, dy.data() + c, s.n, s.inner, out + c);

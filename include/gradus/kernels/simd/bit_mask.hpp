@@ -6,12 +6,13 @@
 
 #include "gradus/core/shape.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
+#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // One bit per element of a row, in words of 16. Reading begins at any bit; it may touch the word after the
 // last one, so a mask has one more.
 
-namespace gradus::kernels::detail {
+namespace gradus::simd {
 
 using MaskWord = std::uint16_t;
 inline constexpr Index mask_bits = 16;  // of a word
@@ -39,19 +40,15 @@ GRADUS_INLINE std::uint32_t bits_at(const MaskWord* row, Index i) {
     return words >> (i % mask_bits);
 }
 
-/// The same where a whole pack begins with element i: for 16 lanes, that is where a word begins.
+/// The same where a whole vector begins with element i: for 16 lanes, that is where a word begins.
 template <int Lanes>
 GRADUS_INLINE std::uint32_t bits_of_vector(const MaskWord* row, Index i) {
     return Lanes == mask_bits ? row[i / mask_bits] : bits_at(row, i);
 }
 
-template <class Int>
-inline constexpr Int lane_places[16] = {1,      1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
-                                        1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
-
 /// Bit i is set where lane i is true; the bits behind the lanes are 0.
 template <class T, int N>
-GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
+GRADUS_INLINE std::uint32_t lane_bits(const Mask<T, N>& mask) {
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
     // g++ has no operator for this.
     std::uint32_t bits;
@@ -69,17 +66,17 @@ GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
         asm("movmskpd %1, %0" : "=r"(bits) : "x"(mask.lanes.v));
     return bits;
 #else
-    using Lanes = typename simd::Mask<T, N>::Lanes;
-    return static_cast<std::uint32_t>(sum(mask.bits() & Lanes::load(lane_places<typename Lanes::Value>)));
+    using Lanes = typename Mask<T, N>::Lanes;
+    return static_cast<std::uint32_t>(sum(mask.bits() & bit_of_lane<Lanes>()));
 #endif
 }
 
 /// Bit i says whether x[i] is not 0, as NaN is not.
 template <class T, int N>
-GRADUS_INLINE std::uint32_t nonzero_bits(const simd::Vec<T, N>& x) {
+GRADUS_INLINE std::uint32_t nonzero_bits(const Vec<T, N>& x) {
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
     if constexpr (sizeof(T[N]) == 64) {  // here no vector need hold the mask
-        const simd::Vec<T, N> zero(T(0));
+        const Vec<T, N> zero(T(0));
         std::uint32_t bits;
         if constexpr (sizeof(T) == 4)
             asm("vcmpneqps %1, %2, %%k1\n\tkmovw %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
@@ -88,7 +85,7 @@ GRADUS_INLINE std::uint32_t nonzero_bits(const simd::Vec<T, N>& x) {
         return bits;
     }
 #endif
-    return lane_bits(x != simd::Vec<T, N>(T(0)));
+    return lane_bits(x != Vec<T, N>(T(0)));
 }
 template <class T>
 std::uint32_t nonzero_bits(const Single<T>& x) {
@@ -97,10 +94,10 @@ std::uint32_t nonzero_bits(const Single<T>& x) {
 
 /// Lane i of x where bit i is set, else 0.
 template <class T, int N>
-GRADUS_INLINE simd::Vec<T, N> where_set(std::uint32_t bits, const simd::Vec<T, N>& x) {
+GRADUS_INLINE Vec<T, N> where_set(std::uint32_t bits, const Vec<T, N>& x) {
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
     if constexpr (sizeof(T[N]) == 64) {  // here it is one instruction
-        simd::Vec<T, N> result;
+        Vec<T, N> result;
         if constexpr (sizeof(T) == 4)
             asm("kmovw %2, %%k1\n\tvmovaps %1, %0%{%%k1%}%{z%}"
                 : "=v"(result.v)
@@ -114,15 +111,15 @@ GRADUS_INLINE simd::Vec<T, N> where_set(std::uint32_t bits, const simd::Vec<T, N
         return result;
     }
 #endif
-    using Lanes = typename simd::Mask<T, N>::Lanes;
+    using Lanes = typename Mask<T, N>::Lanes;
     using Int = typename Lanes::Value;
-    const Lanes place = Lanes::load(lane_places<Int>);
-    const simd::Mask<T, N> set((Lanes(static_cast<Int>(bits)) & place) != Lanes(Int(0)));
-    return select(set, x, simd::Vec<T, N>(T(0)));
+    const Lanes place = bit_of_lane<Lanes>();
+    const Mask<T, N> set((Lanes(static_cast<Int>(bits)) & place) != Lanes(Int(0)));
+    return select(set, x, Vec<T, N>(T(0)));
 }
 template <class T>
 Single<T> where_set(std::uint32_t bits, const Single<T>& x) {
     return bits & 1 ? x : Single<T>(T(0));
 }
 
-}  // namespace gradus::kernels::detail
+}  // namespace gradus::simd

@@ -20,6 +20,9 @@ constexpr const char* name(Isa isa) {
     return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "baseline";
 }
 
+/// Bytes of a vector.
+constexpr int vector_bytes(Isa isa) { return isa == Isa::avx512 ? 64 : isa == Isa::avx2 ? 32 : 16; }
+
 /// Why this compiler may not use all that the processor offers; empty if it may.
 #if defined(_WIN32) && defined(__GNUC__) && !defined(__clang__)
 // It keeps vectors of 32 bytes on a stack that is aligned to 16, and the program crashes: GCC bug 54412.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "gradus/kernels/simd/scalar.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // exp, expm1, log, log1p, tanh, sigmoid, erf and gelu of vectors of float: without branches, tables or FTZ,

@@ -1,7 +1,66 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-namespace gradus::kernels::detail {
+#include <cmath>
+#include <concepts>
+#include <type_traits>
+
+#include "gradus/kernels/simd/vec.hpp"
+
+// The vocabulary of vectors on one number, so that generic code runs on scalars too: on plain numbers the
+// functions of vec.hpp, and Single, a vector of one number of any type.
+
+namespace gradus::simd {
+
+template <class T>
+concept Number = std::is_arithmetic_v<T>;
+
+template <Number A, Number B>
+GRADUS_INLINE constexpr std::common_type_t<A, B> select(bool condition, A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return condition ? static_cast<T>(a) : static_cast<T>(b);
+}
+/// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps x's NaN.
+template <Number A, Number B>
+GRADUS_INLINE constexpr std::common_type_t<A, B> max(A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return select(static_cast<T>(b) > static_cast<T>(a), b, a);
+}
+/// b < a ? b : a. The first operand is kept on a tie and when either is NaN.
+template <Number A, Number B>
+GRADUS_INLINE constexpr std::common_type_t<A, B> min(A a, B b) {
+    using T = std::common_type_t<A, B>;
+    return select(static_cast<T>(b) < static_cast<T>(a), b, a);
+}
+template <class T>
+GRADUS_INLINE constexpr bool is_nan(const T& x) {
+    return x != x;
+}
+template <Number T>
+GRADUS_INLINE T abs(T x) {
+    if constexpr (std::is_unsigned_v<T>)
+        return x;
+    else
+        return static_cast<T>(std::abs(x));
+}
+template <Number T>
+GRADUS_INLINE T sqrt(T x) {
+    return static_cast<T>(std::sqrt(x));
+}
+template <Number T>
+GRADUS_INLINE T floor(T x) {
+    return static_cast<T>(std::floor(x));
+}
+/// To the nearest whole number, halves to the even one.
+template <Number T>
+GRADUS_INLINE T round(T x) {
+    return static_cast<T>(std::nearbyint(x));
+}
+/// a * b + c, with one rounding or two.
+template <Number T>
+GRADUS_INLINE constexpr T fma(T a, std::type_identity_t<T> b, std::type_identity_t<T> c) {
+    return a * b + c;
+}
 
 /// A vector of one number of any type: the kernels run on Dual numbers, too, and on rows too short for
 /// vectors.
@@ -25,4 +84,4 @@ struct Single {
     friend T sum(const Single& x) { return x.v; }
 };
 
-}  // namespace gradus::kernels::detail
+}  // namespace gradus::simd

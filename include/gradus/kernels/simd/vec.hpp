@@ -34,7 +34,7 @@ struct VectorOf {
     using in_memory [[gnu::vector_size(sizeof(T[N])), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
 };
 
-// g++ optimises a body for the instruction set of the command line before it inlines it into a wider one, and
+// g++ optimizes a body for the instruction set of the command line before it inlines it into a wider one, and
 // then picks forms that are slow there: lane after lane for a broadcast, booleans instead of bits for a mask.
 // Passing the vector through an empty instruction keeps the form that was written. ("impossible constraint"
 // reported here: some function in a kernel is not GRADUS_INLINE.)
@@ -97,7 +97,7 @@ struct Vec {
 
     Vector v;
 
-    /// Lanes are not initialised.
+    /// Lanes are not initialized.
     Vec() = default;
 
     /// All lanes equal `scalar`.
@@ -117,9 +117,9 @@ struct Vec {
 
     /// Reads N numbers; `from` needs no more alignment than T.
     GRADUS_INLINE static Vec load(const T* from) {
-        Vec pack;
-        pack.v = *reinterpret_cast<const typename detail::VectorOf<T, N>::in_memory*>(from);
-        return pack;
+        Vec result;
+        result.v = *reinterpret_cast<const typename detail::VectorOf<T, N>::in_memory*>(from);
+        return result;
     }
     GRADUS_INLINE void store(T* to) const {
         *reinterpret_cast<typename detail::VectorOf<T, N>::in_memory*>(to) = v;
@@ -189,17 +189,17 @@ struct Vec {
 
     // A raw vector never crosses a function boundary by value: -Wpsabi again. `wrap` takes it by reference.
     GRADUS_INLINE static Vec wrap(const Vector& vector) {
-        Vec pack;
-        pack.v = vector;
-        return pack;
+        Vec result;
+        result.v = vector;
+        return result;
     }
 
     /// The same for the result of `?:`. g++ must not see that it is one: a choice within a choice it makes
     /// lane after lane.
     GRADUS_INLINE static Vec chosen(const Vector& vector) {
-        Vec pack = wrap(vector);
-        detail::keep_form(pack.v);
-        return pack;
+        Vec result = wrap(vector);
+        detail::keep_form(result.v);
+        return result;
     }
 
     /// op of all lanes, in the order of sum().
@@ -259,7 +259,7 @@ GRADUS_INLINE Mask<T, N> is_nan(const Vec<T, N>& x) {
     return x != x;
 }
 
-/// The pack that fills a register of `Bytes` bytes.
+/// The vector that fills a register of `Bytes` bytes.
 template <class T, int Bytes>
 using VecOf = Vec<T, Bytes / static_cast<int>(sizeof(T))>;
 
@@ -301,30 +301,6 @@ GRADUS_INLINE Vec<T, N> fma_as_written(const Vec<T, N>& a, const Vec<T, N>& b, c
 }
 #undef GRADUS_AS_WRITTEN
 
-namespace detail {
-
-/// op of neighbours `Step` lanes apart: those of a where the lane's bit `Step` is 0, else those of b.
-template <int Step, class P, class Op, int... Lane>
-GRADUS_INLINE P fold_neighbours(const P& a, const P& b, Op op, std::integer_sequence<int, Lane...>) {
-    constexpr int n = P::size;
-    return op(P::wrap(__builtin_shufflevector(a.v, b.v, (Lane & Step ? n + Lane - Step : Lane)...)),
-              P::wrap(__builtin_shufflevector(a.v, b.v, (Lane & Step ? n + Lane : Lane + Step)...)));
-}
-
-}  // namespace detail
-
-/// Lane i of the result is op over all lanes of x[i], in an order that does not depend on i. Changes x.
-template <int Step = 1, class P, std::size_t N, class Op>
-GRADUS_INLINE P across(P (&x)[N], Op op) {
-    static_assert(N == static_cast<std::size_t>(P::size));
-    constexpr auto lanes = std::make_integer_sequence<int, P::size>();
-#pragma GCC unroll 8
-    for (std::size_t k = 0; k < N / 2 / Step; ++k)
-        x[k] = detail::fold_neighbours<Step>(x[2 * k], x[2 * k + 1], op, lanes);
-    if constexpr (2 * Step < P::size) return across<2 * Step>(x, op);
-    return x[0];
-}
-
 /// Each lane converted as by static_cast<T>.
 template <class T, class From, int N>
 GRADUS_INLINE Vec<T, N> convert(const Vec<From, N>& x) {
@@ -338,6 +314,24 @@ GRADUS_INLINE Vec<T, N> abs(const Vec<T, N>& x) {
         return from_bits<T>(bits(x) & std::numeric_limits<detail::IntOf<T>>::max());
     else
         return select(x < T(0), -x, x);
+}
+
+/// The product of the lower 32 bits of each lane.
+template <int N>
+GRADUS_INLINE Vec<std::uint64_t, N> multiply_low(const Vec<std::uint64_t, N>& a,
+                                                 const Vec<std::uint64_t, N>& b) {
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+    // g++ 12 does not see that one instruction does it, and spends many on the product of 64 bits.
+    Vec<std::uint64_t, N> result = a;
+    if constexpr (N == 2)
+        asm("pmuludq %1, %0" : "+x"(result.v) : "x"(b.v));
+    else
+        asm("vpmuludq %1, %0, %0" : "+v"(result.v) : "v"(b.v));
+    return result;
+#else
+    const Vec<std::uint64_t, N> low(0xFFFFFFFFu);
+    return (a & low) * (b & low);
+#endif
 }
 
 /// To the nearest whole number, halves to the even one; keeps -0, infinities and NaN.
@@ -399,104 +393,6 @@ GRADUS_INLINE Vec<T, N> sqrt(const Vec<T, N>& x) {
     for (int i = 0; i < N; ++i) result.v[i] = std::sqrt(x.v[i]);
     return result;
 #endif
-}
-
-// The same vocabulary on one number, so that generic code runs on scalars too.
-
-template <class T>
-concept Number = std::is_arithmetic_v<T>;
-
-template <Number A, Number B>
-GRADUS_INLINE constexpr std::common_type_t<A, B> select(bool condition, A a, B b) {
-    using T = std::common_type_t<A, B>;
-    return condition ? static_cast<T>(a) : static_cast<T>(b);
-}
-/// b > a ? b : a. The first operand is kept on a tie and when either is NaN: max(x, 0) keeps x's NaN.
-template <Number A, Number B>
-GRADUS_INLINE constexpr std::common_type_t<A, B> max(A a, B b) {
-    using T = std::common_type_t<A, B>;
-    return select(static_cast<T>(b) > static_cast<T>(a), b, a);
-}
-/// b < a ? b : a. The first operand is kept on a tie and when either is NaN.
-template <Number A, Number B>
-GRADUS_INLINE constexpr std::common_type_t<A, B> min(A a, B b) {
-    using T = std::common_type_t<A, B>;
-    return select(static_cast<T>(b) < static_cast<T>(a), b, a);
-}
-template <class T>
-GRADUS_INLINE constexpr bool is_nan(const T& x) {
-    return x != x;
-}
-template <Number T>
-GRADUS_INLINE T abs(T x) {
-    if constexpr (std::is_unsigned_v<T>)
-        return x;
-    else
-        return static_cast<T>(std::abs(x));
-}
-template <Number T>
-GRADUS_INLINE T sqrt(T x) {
-    return static_cast<T>(std::sqrt(x));
-}
-template <Number T>
-GRADUS_INLINE T floor(T x) {
-    return static_cast<T>(std::floor(x));
-}
-/// To the nearest whole number, halves to the even one.
-template <Number T>
-GRADUS_INLINE T round(T x) {
-    return static_cast<T>(std::nearbyint(x));
-}
-/// a * b + c, with one rounding or two.
-template <Number T>
-GRADUS_INLINE constexpr T fma(T a, std::type_identity_t<T> b, std::type_identity_t<T> c) {
-    return a * b + c;
-}
-
-namespace detail {
-
-#if defined(__x86_64__)
-#if defined(__clang__)
-#define GRADUS_TARGET(isa, bits) gnu::noinline, gnu::target(isa), clang::min_vector_width(bits)
-#else
-#define GRADUS_TARGET(isa, bits) gnu::noinline, gnu::target(isa)
-#endif
-
-template <class Kernel, class... Args>
-[[GRADUS_TARGET("avx2,fma", 256)]] auto run_avx2(Args... args) {
-    return Kernel::template run<32>(args...);
-}
-template <class Kernel, class... Args>
-[[GRADUS_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma", 512)]] auto run_avx512(Args... args) {
-    return Kernel::template run<64>(args...);
-}
-
-#undef GRADUS_TARGET
-#endif
-
-template <class Kernel, class... Args>
-[[gnu::noinline]] auto run_baseline(Args... args) {
-    return Kernel::template run<16>(args...);
-}
-
-}  // namespace detail
-
-/// Kernel::run<Bytes>(args...) with Bytes = 16, 32 or 64 as isa() says, compiled for that instruction set.
-/// `run` is a static GRADUS_INLINE member template; arguments pass by value, so hand over pointers, sizes and
-/// small functors. A kernel is serial: split the work over threads outside it.
-template <class Kernel, class... Args>
-auto run(Args... args) {
-#if defined(__x86_64__)
-    switch (isa()) {
-        case Isa::avx512:
-            return detail::run_avx512<Kernel>(args...);
-        case Isa::avx2:
-            return detail::run_avx2<Kernel>(args...);
-        case Isa::baseline:
-            break;
-    }
-#endif
-    return detail::run_baseline<Kernel>(args...);
 }
 
 }  // namespace gradus::simd

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "gradus/ops/norm_relu.hpp"
+#include "gradus/ops/fused_batch_norm.hpp"
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/norm.hpp"
 #include "support/fusion.hpp"
+#include "support/isas.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -66,7 +67,7 @@ const std::vector<Steps> all_steps{{true, false, true}, {true, true, true},   {f
 
 }  // namespace
 
-TEST_CASE("norm_relu: op table") {
+TEST_CASE("fused_batch_norm: op table") {
     for (const Steps& s : all_steps) {
         std::vector<std::vector<Shape>> small, large;
         for (const Shape& x : {Shape{4, 3}, Shape{3, 2, 5}, Shape{2, 3, 4, 5}, Shape{3, 2, 17}, Shape{2, 0}})
@@ -79,8 +80,8 @@ TEST_CASE("norm_relu: op table") {
     }
 }
 
-TEST_CASE("norm_relu: the same as the steps apart, on every instruction set") {
-    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+TEST_CASE("fused_batch_norm: the same as the steps apart, on every instruction set") {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const Steps& s : all_steps) {
             for (const Index n : {1, 2, 3, 15, 16, 17, 31, 33, 49, 64, 65, 130}) {
@@ -96,12 +97,12 @@ TEST_CASE("norm_relu: the same as the steps apart, on every instruction set") {
     }
 }
 
-TEST_CASE("norm_relu: a result too large for the cache") {
+TEST_CASE("fused_batch_norm: a result too large for the cache") {
     const Steps s{true, true, true};
     check_same<float>({33, 16, 128, 128}, s, 2e-6f);
 }
 
-TEST_CASE("norm_relu: NaN and its gradient pass the relu, as apart") {
+TEST_CASE("fused_batch_norm: NaN and its gradient pass the relu, as apart") {
     const Variable<> x(Tensor<>{{NaN, 1}, {1, 2}, {2, -6}}), w(ones({2})), b(zeros({2})),
         residual = leaf({{0, NaN}, {-2, 0}, {-1, 7}});
     const BatchNormOptions exact{.eps = 0};
@@ -110,7 +111,7 @@ TEST_CASE("norm_relu: NaN and its gradient pass the relu, as apart") {
     check_numbers(y.value(), {{NaN, NaN}, {0, 2}, {1, 1}});
     y.backward({.gradient = full({3, 2}, 3)});
     CHECK(residual.grad() == Tensor<>{{3, 3}, {0, 3}, {3, 3}});
-    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         Tensor<> values = randn({2, 1, 37});
         for (Index i = 0; i < 74; i += 5) values.mutable_data()[i] = i % 3 ? NaN : infinity;
@@ -126,7 +127,7 @@ TEST_CASE("norm_relu: NaN and its gradient pass the relu, as apart") {
     }
 }
 
-TEST_CASE("norm_relu: only temporaries are taken over") {
+TEST_CASE("fused_batch_norm: only temporaries are taken over") {
     const Variable<> x = leaf(randn({4, 2})), other = leaf(randn({4, 2}));
     CHECK(name(batch_norm(x)) == "batch_norm");
     CHECK(name(relu(batch_norm(x))) == "batch_norm + relu");
@@ -153,7 +154,7 @@ TEST_CASE("norm_relu: only temporaries are taken over") {
     CHECK(name(relu(sum)) == "relu");
 }
 
-TEST_CASE("norm_relu: a gradient that somebody waits for keeps the steps apart") {
+TEST_CASE("fused_batch_norm: a gradient that somebody waits for keeps the steps apart") {
     const Variable<> x = leaf(randn({4, 2})), other = leaf(randn({4, 2}));
     Variable<> kept = batch_norm(x);
     kept.retain_grad();
@@ -170,14 +171,14 @@ TEST_CASE("norm_relu: a gradient that somebody waits for keeps the steps apart")
     CHECK(calls == 1);
 }
 
-TEST_CASE("norm_relu: backward before anybody looked") {
+TEST_CASE("fused_batch_norm: backward before anybody looked") {
     const Variable<> x = leaf({{1}, {3}}), r = leaf({{0}, {-0.5f}});
     relu(batch_norm(x, {.eps = 0}) + r).backward({.gradient = full({2, 1}, 5)});  // of -1 and 0.5
     CHECK(r.grad() == Tensor<>{{0}, {5}});
     CHECK(x.grad() == Tensor<>{{0}, {0}});  // two values are always -1 and 1
 }
 
-TEST_CASE("norm_relu: running statistics are updated when batch_norm is called, and once") {
+TEST_CASE("fused_batch_norm: running statistics are updated when batch_norm is called, and once") {
     const Variable<> x = leaf({{1}, {3}}), w = leaf({1}), b = leaf({0}), r = leaf({{1}, {2}});
     const Variable<> mean(zeros({1})), var(zeros({1}));
     const BatchNormOptions training{.momentum = 0.5, .training = true};
@@ -190,14 +191,14 @@ TEST_CASE("norm_relu: running statistics are updated when batch_norm is called, 
     CHECK(var.value() == Tensor<>{1});
 }
 
-TEST_CASE("norm_relu: what went in may change between the call and the first look") {
+TEST_CASE("fused_batch_norm: what went in may change between the call and the first look") {
     Variable<> x = leaf({{1}, {3}}), w = leaf({1}), b = leaf({0.5f}), r = leaf({{0}, {0.25f}});
     const Variable<> y = relu(batch_norm(x, w, b, {.eps = 0}) + r);
     for (Variable<>* each : {&x, &w, &b, &r}) each->set_value(full(each->shape(), 100));
     CHECK(y.value() == Tensor<>{{0}, {1.75f}});
 }
 
-TEST_CASE("norm_relu: without history on one side") {
+TEST_CASE("fused_batch_norm: without history on one side") {
     const Variable<> x = leaf({{1}, {3}});
     Variable<> r = leaf({{0}, {1}});
     const auto constant = [&] {

@@ -5,24 +5,24 @@
 #include <type_traits>
 #include <utility>
 
-#include "gradus/autograd/record.hpp"
 #include "gradus/kernels/norm/batch_norm.hpp"
+#include "gradus/ops/fusion.hpp"
 
-// A batch normalisation whose output nobody has read yet, and what it becomes together with the sum and the
-// relu after it: y = max(0, norm(x) + residual) in one pass. Nobody calls this by name: the operations in
-// ops/norm.hpp, ops/arithmetic.hpp and ops/activation.hpp find each other when one is called with the result
-// of the other, relu(batch_norm(x, weight, bias) + shortcut). Only the output waits; statistics are taken,
-// and running ones updated, when batch_norm is called.
+// A batch normalization whose output nobody has read yet, and what it becomes together with the sum and the
+// relu after it, relu(batch_norm(x, weight, bias) + shortcut): y = max(0, norm(x) + residual) in one pass.
+// ops/fusion.hpp tells how they find each other. Only the output is deferred; statistics are taken, and
+// running ones updated, when batch_norm is called.
 
 namespace gradus::detail {
 
-using kernels::detail::MaskWord;
+using simd::MaskWord;
 
-/// What goes into the step. Tensors are the values as they were when the operations were called.
+/// The normalization, with what follows it so far. Tensors are the values as they were when the operations
+/// were called.
 template <class T>
-struct NormStep {
-    NormStep(Variable<T> input, const Variable<T>* w, const Variable<T>* b,
-             kernels::NormStatistics<T> statistics, bool by_statistics_of_x)
+struct BatchNormStep {
+    BatchNormStep(Variable<T> input, const Variable<T>* w, const Variable<T>* b,
+                  kernels::NormStatistics<T> statistics, bool by_statistics_of_x)
         : plan(input.shape()),
           x(std::move(input)),
           X(x.value()),
@@ -53,11 +53,14 @@ struct NormStep {
 
 /// The step as an operation whose result is to be written to y.
 template <class T>
-Variable<T> record_batch_norm(NormStep<T> step, Tensor<T> y);
+Variable<T> record_batch_norm(BatchNormStep<T> step, Tensor<T> y);
 
 template <class T>
-struct DeferredNorm final : Deferred<T> {
-    DeferredNorm(NormStep<T> s, Node<T>* own_node, const Tensor<MaskWord>& shared_mask, MaskWord* out)
+struct DeferredBatchNorm final : Fusible<T> {
+    using Fusible<T>::then;
+
+    DeferredBatchNorm(BatchNormStep<T> s, Node<T>* own_node, const Tensor<MaskWord>& shared_mask,
+                      MaskWord* out)
         : step(std::move(s)), node(own_node), mask(shared_mask), mask_out(out) {}
 
     void compute(T* y) override {
@@ -65,32 +68,32 @@ struct DeferredNorm final : Deferred<T> {
                             mask_out);
     }
 
-    Variable<T> followed_by(std::string_view operation, const Size2&) override {
+    Variable<T> then(const Relu&) override {
         if constexpr (std::is_floating_point_v<T>)
-            if (operation == "relu" && !step.relu) {
-                NormStep<T> next = step;
+            if (!step.relu) {
+                BatchNormStep<T> next = step;
                 next.relu = true;
                 return record_batch_norm(std::move(next), std::move(node->value));
             }
         return {};
     }
 
-    Variable<T> plus(const Variable<T>& other) override {
+    Variable<T> then(const Add<T>& sum) override {
         if (step.relu || step.residual.defined()) return {};
-        NormStep<T> next = step;
-        next.residual = other;
-        next.R = other.value();
+        BatchNormStep<T> next = step;
+        next.residual = sum.other;
+        next.R = sum.other.value();
         return record_batch_norm(std::move(next), std::move(node->value));
     }
 
-    NormStep<T> step;
-    Node<T>* node;          // whose work this is; what takes its place takes its memory, too
+    BatchNormStep<T> step;
+    Node<T>* node;          // whose value this computes; what takes its place takes its memory, too
     Tensor<MaskWord> mask;  // shared with the rule, which runs after compute() has written it
     MaskWord* mask_out;     // nullptr without the relu
 };
 
 template <class T>
-Variable<T> record_batch_norm(NormStep<T> s, Tensor<T> memory_of_y) {
+Variable<T> record_batch_norm(BatchNormStep<T> s, Tensor<T> memory_of_y) {
     Tensor<MaskWord> memory;
     if (s.relu) memory = Tensor<MaskWord>::uninitialized({s.plan.mask_size()});
     MaskWord* const mask_out = s.relu ? memory.mutable_data() : nullptr;
@@ -100,15 +103,14 @@ Variable<T> record_batch_norm(NormStep<T> s, Tensor<T> memory_of_y) {
         record(s.name(), std::move(memory_of_y),
                wrt_jointly(inputs, [X = s.X, W = s.W, norm = s.norm, plan = s.plan, affine = s.affine,
                                     by_batch = s.by_batch, relu = s.relu,
-                                    mask](const Tensor<T>& dy, const std::array<bool, 4>& want) {
+                                    mask](const Tensor<T>& dy, const std::array<bool, 4>& needs_grad) {
                    auto gradients = kernels::batch_norm_backward<T>(
                        {plan, norm, affine ? &W : nullptr, nullptr}, dy, X, relu ? mask.data() : nullptr,
-                       by_batch, {want[0], want[1] || want[2], want[3] && relu});
+                       by_batch, {needs_grad[0], needs_grad[1] || needs_grad[2], needs_grad[3] && relu});
                    return std::array<Tensor<T>, 4>{gradients.dx, gradients.dweight, gradients.dbias,
                                                    relu ? gradients.dresidual : dy};
                }));
-    y.node().deferred.store(new DeferredNorm<T>(std::move(s), &y.node(), mask, mask_out),
-                            std::memory_order_release);
+    defer<DeferredBatchNorm<T>>(y, std::move(s), &y.node(), mask, mask_out);
     return y;
 }
 

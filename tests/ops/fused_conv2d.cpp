@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "gradus/ops/conv_pool.hpp"
+#include "gradus/ops/fused_conv2d.hpp"
 
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/pool2d.hpp"
 #include "support/fusion.hpp"
+#include "support/isas.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -45,24 +46,24 @@ void check_same(const std::vector<Shape>& shapes, const Steps& s, T tolerance) {
 
 }  // namespace
 
-TEST_CASE("conv_pool: op table") {
+TEST_CASE("fused_conv2d: op table") {
     for (const bool with_relu : {false, true}) {
         const Steps plain{{}, 2, with_relu}, padded{{.stride = {1, 2}, .padding = {2, 1}}, {2, 3}, with_relu};
         // The inputs are few, so that no two numbers of a window are nearly equal.
-        check_op("conv_pool", [&](const auto& x) { return together(x, plain); },
+        check_op("fused_conv2d", [&](const auto& x) { return together(x, plain); },
                  {.shapes = {{{2, 2, 5, 6}, {3, 2, 2, 3}, {3}},
                              {{1, 1, 2, 2}, {1, 1, 1, 1}},
                              {{0, 1, 4, 4}, {2, 1, 1, 1}}},
                   .large = {{{12, 3, 21, 20}, {18, 3, 3, 3}, {18}}, {{50, 1, 28, 28}, {9, 1, 5, 5}, {9}}},
                   .second_order = false});
-        check_op("conv_pool, stride and padding", [&](const auto& x) { return together(x, padded); },
+        check_op("fused_conv2d, stride and padding", [&](const auto& x) { return together(x, padded); },
                  {.shapes = {{{2, 2, 5, 8}, {3, 2, 2, 3}, {3}}}, .second_order = false});
     }
 }
 
-TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
+TEST_CASE("fused_conv2d: the same as convolution, pooling and relu apart") {
     for (const bool with_relu : {false, true})
-        for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        for (const simd::Isa isa : available_isas()) {
             const simd::ScopedIsa scope(isa);
             for (const Index channels : {1, 3, 16, 17, 33}) {
                 check_same<float>({{3, 2, 9, 8}, {channels, 2, 3, 2}, {channels}}, {{}, 2, with_relu}, 1e-5f);
@@ -88,7 +89,7 @@ TEST_CASE("conv_pool: the same as convolution, pooling and relu apart") {
         }
 }
 
-TEST_CASE("conv_pool: NaN wins its window, and its gradient passes the relu") {
+TEST_CASE("fused_conv2d: NaN wins its window, and its gradient passes the relu") {
     const std::vector<Variable<>> x{leaf(Tensor<>{{{{NaN, 1, 2, 3}, {4, 5, -7, -8}}}}),
                                     leaf(Tensor<>{{{{1}}}})};
     check_numbers(together(x, {{}, 2, false}).value(), {{{{NaN, 3}}}});
@@ -98,7 +99,7 @@ TEST_CASE("conv_pool: NaN wins its window, and its gradient passes the relu") {
     check_numbers(x[0].grad(), {{{{1, 0, 0, 1}, {0, 0, 0, 0}}}});
 }
 
-TEST_CASE("conv_pool: only temporaries are taken over") {
+TEST_CASE("fused_conv2d: only temporaries are taken over") {
     const Variable<> x = leaf(randn({1, 1, 6, 6})), w = leaf(randn({2, 1, 3, 3}));
     const auto name = [](const Variable<>& y) { return std::string(y.operation()); };
     const Variable<> conv = conv2d(x, w);
@@ -124,7 +125,7 @@ TEST_CASE("conv_pool: only temporaries are taken over") {
     CHECK(name(y) == "max_pool2d");
 }
 
-TEST_CASE("conv_pool: weights may change between the call and the first look") {
+TEST_CASE("fused_conv2d: weights may change between the call and the first look") {
     Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}}), b = leaf(Tensor<>{1});
     const Variable<> conv = conv2d(x, w, b), pooled = max_pool2d(conv2d(x, w, b), {.kernel_size = 2});
     w.set_value(Tensor<>{{{{100}}}});
@@ -133,7 +134,7 @@ TEST_CASE("conv_pool: weights may change between the call and the first look") {
     CHECK(pooled.value().item() == 3);
 }
 
-TEST_CASE("conv_pool: backward before anybody looked, and without history") {
+TEST_CASE("fused_conv2d: backward before anybody looked, and without history") {
     const Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}});
     relu(max_pool2d(conv2d(x, w), {.kernel_size = 2})).backward();
     CHECK(x.grad() == Tensor<>{{{{2, 0}, {0, 0}}}});
@@ -143,7 +144,7 @@ TEST_CASE("conv_pool: backward before anybody looked, and without history") {
     CHECK(y.value().item() == 2);
 }
 
-TEST_CASE("conv_pool: a convolution without history stays without") {
+TEST_CASE("fused_conv2d: a convolution without history stays without") {
     const Variable<> x = leaf(ones({1, 1, 2, 2})), w = leaf(Tensor<>{{{{2}}}});
     const auto constant = [&] {
         const NoGrad guard;
@@ -155,7 +156,7 @@ TEST_CASE("conv_pool: a convolution without history stays without") {
     CHECK(y.value().item() == 2);
 }
 
-TEST_CASE("conv_pool: a change to an unread result is not overwritten by its work") {
+TEST_CASE("fused_conv2d: a change to an unread result is not overwritten by its work") {
     const NoGrad guard;
     Variable<> y = conv2d(Variable<>(ones({1, 1, 2, 2})), Variable<>(Tensor<>{{{{2}}}}));
     y.set_value(zeros({1, 1, 2, 2}));

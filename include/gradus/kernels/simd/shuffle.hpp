@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "gradus/kernels/simd/vec.hpp"
+
+// Every permutation of lanes that kernels use, of one vector or of two. The lanes are those of memory: lane 0
+// is what load() reads first. `a, b` as a sequence is the lanes of a and then those of b.
+
+namespace gradus::simd {
+
+namespace detail {
+
+template <class V, class From, int... Lane>
+GRADUS_INLINE V shuffle(const V& a, const V& b, From, std::integer_sequence<int, Lane...>) {
+    return V::wrap(__builtin_shufflevector(a.v, b.v, From{}(Lane)...));
+}
+
+template <class V, int... Lane>
+inline constexpr typename V::Value numbers_of_lanes[] = {static_cast<typename V::Value>(Lane)...};
+
+template <class V, int... Lane>
+GRADUS_INLINE V iota(std::integer_sequence<int, Lane...>) {
+    return V::load(numbers_of_lanes<V, Lane...>);
+}
+
+template <class V, int... Lane>
+inline constexpr typename V::Value bits_of_lanes[] = {static_cast<typename V::Value>(1u << Lane)...};
+
+template <class V, int... Lane>
+GRADUS_INLINE V bit_of_lane(std::integer_sequence<int, Lane...>) {
+    return V::load(bits_of_lanes<V, Lane...>);
+}
+
+}  // namespace detail
+
+/// Lane i is lane from(i) of the sequence a, b. `from` is a lambda without captures.
+template <class V, class From>
+GRADUS_INLINE V shuffle(const V& a, const V& b, From from) {
+    return detail::shuffle(a, b, from, std::make_integer_sequence<int, V::size>());
+}
+
+/// 0, 1, 2, ...
+template <class V>
+GRADUS_INLINE V iota() {
+    return detail::iota<V>(std::make_integer_sequence<int, V::size>());
+}
+
+/// 1, 2, 4, ...: the bit i in lane i. V holds integers.
+template <class V>
+GRADUS_INLINE V bit_of_lane() {
+    return detail::bit_of_lane<V>(std::make_integer_sequence<int, V::size>());
+}
+
+/// a0 b0 a1 b1 ... of the lower halves of a and b, and of the upper ones.
+template <class V>
+GRADUS_INLINE V zip_lower(const V& a, const V& b) {
+    return shuffle(a, b, [](int i) { return i / 2 + i % 2 * V::size; });
+}
+template <class V>
+GRADUS_INLINE V zip_upper(const V& a, const V& b) {
+    return shuffle(a, b, [](int i) { return (V::size + i) / 2 + i % 2 * V::size; });
+}
+
+/// The lower half of x and its upper half, zipped.
+template <class V>
+GRADUS_INLINE V zip_halves(const V& x) {
+    return shuffle(x, x, [](int i) { return i / 2 + i % 2 * (V::size / 2); });
+}
+
+/// Lanes 0, 2, 4, ... of the sequence a, b, and lanes 1, 3, 5, ...
+template <class V>
+GRADUS_INLINE V unzip_even(const V& a, const V& b) {
+    return shuffle(a, b, [](int i) { return 2 * i; });
+}
+template <class V>
+GRADUS_INLINE V unzip_odd(const V& a, const V& b) {
+    return shuffle(a, b, [](int i) { return 2 * i + 1; });
+}
+
+/// from[0], from[2], from[4], ...: reads nothing behind the last of them.
+template <class V>
+GRADUS_INLINE V load_every_other(const typename V::Value* from) {
+    return shuffle(V::load(from), V::load(from + V::size - 1),
+                   [](int i) { return 2 * i < V::size ? 2 * i : 2 * i + 1; });
+}
+
+/// Every third lane of the sequence a, b, c, beginning with lane `First`.
+template <int First, class V>
+GRADUS_INLINE V every_third(const V& a, const V& b, const V& c) {
+    const V ab = shuffle(a, b, [](int i) { return 3 * i + First < 2 * V::size ? 3 * i + First : 0; });
+    return shuffle(ab, c, [](int i) { return 3 * i + First < 2 * V::size ? i : 3 * i + First - V::size; });
+}
+
+/// a and b in blocks of `Block` lanes: a0 b0 a2 b2 ..., and a1 b1 a3 b3 ... (The 2 x 2 blocks transposed.)
+template <int Block, class V>
+GRADUS_INLINE V interleave_even(const V& a, const V& b) {
+    return shuffle(a, b, [](int i) { return i & Block ? V::size + i - Block : i; });
+}
+template <int Block, class V>
+GRADUS_INLINE V interleave_odd(const V& a, const V& b) {
+    return shuffle(a, b, [](int i) { return i & Block ? V::size + i : i + Block; });
+}
+
+/// The square of N rows of N lanes: row[i][j] becomes row[j][i]. By exchanges of ever smaller blocks.
+template <int Block = 0, class V, std::size_t N>
+GRADUS_INLINE void transpose(V (&row)[N]) {
+    static_assert(N == static_cast<std::size_t>(V::size));
+    constexpr int block = Block ? Block : V::size / 2;
+#pragma GCC unroll 16
+    for (int i = 0; i < V::size; ++i)
+        if (!(i & block)) {
+            const V even = interleave_even<block>(row[i], row[i + block]);
+            row[i + block] = interleave_odd<block>(row[i], row[i + block]);
+            row[i] = even;
+        }
+    if constexpr (block > 1) transpose<block / 2>(row);
+}
+
+/// Lane i of the result is op over all lanes of x[i], in an order that does not depend on i. Changes x.
+template <int Step = 1, class V, std::size_t N, class Op>
+GRADUS_INLINE V across(V (&x)[N], Op op) {
+    static_assert(N == static_cast<std::size_t>(V::size));
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < N / 2 / Step; ++k)
+        x[k] =
+            op(interleave_even<Step>(x[2 * k], x[2 * k + 1]), interleave_odd<Step>(x[2 * k], x[2 * k + 1]));
+    if constexpr (2 * Step < V::size) return across<2 * Step>(x, op);
+    return x[0];
+}
+
+/// Writes the lowest byte of each lane.
+template <class T, int N>
+GRADUS_INLINE void store_low_bytes(const Vec<T, N>& x, std::uint8_t* to) {
+    if constexpr (N >= 8 && sizeof(T) == 4) {  // written out, since compilers take lane after lane
+        using Bytes = Vec<std::uint8_t, 16>;
+        Bytes::Vector part[std::size_t{N / 4}];
+        __builtin_memcpy(part, &x.v, sizeof part);
+#pragma GCC unroll 2
+        for (int i = 0; i < N / 4; i += 2) {
+            const Bytes low = shuffle(Bytes::wrap(part[i]), Bytes::wrap(part[i + 1]),
+                                      [](int byte) { return byte % 8 * 4; });
+            __builtin_memcpy(to + 4 * i, &low.v, 8);
+        }
+    } else {
+        for (int i = 0; i < N; ++i) to[i] = static_cast<std::uint8_t>(x[i]);
+    }
+}
+
+}  // namespace gradus::simd

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "gradus/kernels/simd/shuffle.hpp"
+
+#include <vector>
+
+#include "support/test.hpp"
+
+// Vectors of 64 bytes too, whatever this processor has: the compiler then takes several registers for one.
+
+namespace simd = gradus::simd;
+using simd::Vec;
+
+namespace {
+
+template <class V>
+std::vector<int> lanes(const V& x) {
+    std::vector<int> result;
+    for (int i = 0; i < V::size; ++i) result.push_back(static_cast<int>(x[i]));
+    return result;
+}
+
+/// first, first + 1, ...
+template <class V>
+V counting(int first) {
+    typename V::Value numbers[V::size];
+    for (int i = 0; i < V::size; ++i) numbers[i] = static_cast<typename V::Value>(first + i);
+    return V::load(numbers);
+}
+
+/// `count` numbers of a sequence, lane by lane.
+template <class V, class F>
+std::vector<int> expected(F f) {
+    std::vector<int> result;
+    for (int i = 0; i < V::size; ++i) result.push_back(f(i));
+    return result;
+}
+
+}  // namespace
+
+#define VECTORS                                                                                    \
+    (Vec<float, 4>), (Vec<float, 8>), (Vec<float, 16>), (Vec<double, 2>), (Vec<double, 4>),        \
+        (Vec<double, 8>), (Vec<std::int32_t, 4>), (Vec<std::int32_t, 8>), (Vec<std::int32_t, 16>), \
+        (Vec<std::int64_t, 2>), (Vec<std::int64_t, 8>), (Vec<std::int16_t, 8>), (Vec<std::int16_t, 32>)
+
+TEMPLATE_TEST_CASE("iota counts lanes", "", VECTORS) {
+    CHECK(lanes(simd::iota<TestType>()) == expected<TestType>([](int i) { return i; }));
+}
+
+TEMPLATE_TEST_CASE("bit_of_lane is a power of two", "", (Vec<std::int32_t, 4>), (Vec<std::int32_t, 16>),
+                   (Vec<std::int64_t, 2>), (Vec<std::int64_t, 8>)) {
+    CHECK(lanes(simd::bit_of_lane<TestType>()) == expected<TestType>([](int i) { return 1 << i; }));
+}
+
+TEMPLATE_TEST_CASE("zips and their inverses", "", VECTORS) {
+    using V = TestType;
+    constexpr int n = V::size;
+    const V a = counting<V>(0), b = counting<V>(n);
+    const V lower = simd::zip_lower(a, b), upper = simd::zip_upper(a, b);
+    std::vector<int> zipped;
+    for (int i = 0; i < n; ++i) {
+        zipped.push_back(i);
+        zipped.push_back(n + i);
+    }
+    CHECK(lanes(lower) == std::vector<int>(zipped.begin(), zipped.begin() + n));
+    CHECK(lanes(upper) == std::vector<int>(zipped.begin() + n, zipped.end()));
+    CHECK(lanes(simd::unzip_even(lower, upper)) == lanes(a));
+    CHECK(lanes(simd::unzip_odd(lower, upper)) == lanes(b));
+    CHECK(lanes(simd::zip_halves(a)) == expected<V>([](int i) { return i / 2 + i % 2 * (n / 2); }));
+}
+
+TEMPLATE_TEST_CASE("every second and every third number of memory", "", VECTORS) {
+    using V = TestType;
+    using T = typename V::Value;
+    std::vector<T> memory(static_cast<std::size_t>(3 * V::size));
+    for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<T>(i);
+    const std::vector<T> second(memory.begin(), memory.begin() + 2 * V::size - 1);  // all that may be read
+    CHECK(lanes(simd::load_every_other<V>(second.data())) == expected<V>([](int i) { return 2 * i; }));
+    const V a = V::load(memory.data()), b = V::load(memory.data() + V::size);
+    const V c = V::load(memory.data() + 2 * V::size);
+    CHECK(lanes(simd::every_third<0>(a, b, c)) == expected<V>([](int i) { return 3 * i; }));
+    CHECK(lanes(simd::every_third<1>(a, b, c)) == expected<V>([](int i) { return 3 * i + 1; }));
+    CHECK(lanes(simd::every_third<2>(a, b, c)) == expected<V>([](int i) { return 3 * i + 2; }));
+}
+
+TEMPLATE_TEST_CASE("interleaving by blocks", "", (Vec<float, 8>), (Vec<double, 8>), (Vec<std::int16_t, 32>)) {
+    using V = TestType;
+    const V a = counting<V>(0), b = counting<V>(100);
+    std::vector<int> even, odd, even_pairs, odd_pairs;
+    for (int i = 0; i < V::size; i += 2) {
+        for (const int x : {i, 100 + i}) even.push_back(x);
+        for (const int x : {i + 1, 101 + i}) odd.push_back(x);
+    }
+    for (int i = 0; i < V::size; i += 4) {
+        for (const int x : {i, i + 1, 100 + i, 101 + i}) even_pairs.push_back(x);
+        for (const int x : {i + 2, i + 3, 102 + i, 103 + i}) odd_pairs.push_back(x);
+    }
+    CHECK(lanes(simd::interleave_even<1>(a, b)) == even);
+    CHECK(lanes(simd::interleave_odd<1>(a, b)) == odd);
+    CHECK(lanes(simd::interleave_even<2>(a, b)) == even_pairs);
+    CHECK(lanes(simd::interleave_odd<2>(a, b)) == odd_pairs);
+}
+
+TEMPLATE_TEST_CASE("a square transposed", "", VECTORS) {
+    using V = TestType;
+    V rows[static_cast<std::size_t>(V::size)];
+    for (int i = 0; i < V::size; ++i) rows[i] = counting<V>(V::size * i);
+    simd::transpose(rows);
+    for (int i = 0; i < V::size; ++i)
+        CHECK(lanes(rows[i]) == expected<V>([i](int j) { return V::size * j + i; }));
+}
+
+TEMPLATE_TEST_CASE("across: lane i is the sum of vector i", "", VECTORS) {
+    using V = TestType;
+    V x[static_cast<std::size_t>(V::size)];
+    std::vector<int> sums;
+    for (int i = 0; i < V::size; ++i) {
+        x[i] = counting<V>(3 * i);
+        sums.push_back(3 * i * V::size + V::size * (V::size - 1) / 2);
+    }
+    CHECK(lanes(simd::across(x, [](const V& a, const V& b) { return V(a + b); })) == sums);
+}
+
+TEMPLATE_TEST_CASE("across adds in the same order for every lane", "", (Vec<float, 4>), (Vec<float, 8>),
+                   (Vec<float, 16>)) {
+    using V = TestType;
+    float numbers[V::size];
+    for (int i = 0; i < V::size; ++i) numbers[i] = 1.0f / (0.7f * static_cast<float>(i + 3));
+    V x[static_cast<std::size_t>(V::size)];
+    for (V& row : x) row = V::load(numbers);  // their sum depends on the order
+    const V total = simd::across(x, [](const V& a, const V& b) { return V(a + b); });
+    for (int i = 1; i < V::size; ++i) CHECK(total[i] == total[0]);
+}
+
+TEMPLATE_TEST_CASE("the lowest bytes of lanes, and no more", "", (Vec<std::int32_t, 4>),
+                   (Vec<std::int32_t, 8>), (Vec<std::int32_t, 16>), (Vec<std::int64_t, 2>),
+                   (Vec<std::int64_t, 8>)) {
+    using V = TestType;
+    std::uint8_t bytes[V::size + 1] = {};
+    bytes[V::size] = 77;
+    simd::store_low_bytes(counting<V>(0x12f8), bytes);
+    for (int i = 0; i < V::size; ++i) CHECK(bytes[i] == ((0xf8 + i) & 0xff));
+    CHECK(bytes[V::size] == 77);
+}

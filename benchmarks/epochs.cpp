@@ -17,7 +17,7 @@ void train(const bench::EpochArguments& arguments, const char* name, data::Split
            const workload::Training& training) {
     if (!arguments.wants(name)) return;
     const auto [train_set, test_set] = bench::standardized(std::move(sets));
-    const Net net;
+    Net net;
     bench::fill_parameters(net, training.gain);
     gradus::optim::SGD sgd(bench::nn::parameters(net), {.lr = training.lr});
     bench::run_epochs(

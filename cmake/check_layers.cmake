@@ -10,8 +10,7 @@ set(rank_loss 4)
 set(rank_optim 4)
 set(rank_data 5)
 set(rank_training 6)
-# The rooms of kernels/, each of which sees those before it; rooms of one rank do not see each other. A header that
-# lies in none of them is above all.
+# The rooms of kernels/, each of which sees those before it; rooms of one rank do not see each other.
 set(rank_kernels_simd 0)
 set(rank_kernels_elementwise 1)
 set(rank_kernels_reduce 2)
@@ -21,7 +20,6 @@ set(rank_kernels_pool 5)
 set(rank_kernels_norm 5)
 set(rank_kernels_update 5)
 set(rank_kernels_conv 6)
-set(rank_kernels_ 7)
 
 set(rank_interop 1)  # bridges to other libraries see core/ only, and nothing of ours includes them
 
@@ -77,6 +75,10 @@ foreach(header IN LISTS headers)
     set(room "${CMAKE_MATCH_3}")
     if(NOT DEFINED rank_${folder})
         broken(${header} "the folder is no layer; the layers are listed in cmake/check_layers.cmake")
+        continue()
+    endif()
+    if(folder STREQUAL "kernels" AND NOT room)
+        broken(${header} "a header of kernels/ lies in one of its rooms; they are listed in cmake/check_layers.cmake")
         continue()
     endif()
     if(room AND NOT DEFINED rank_${folder}_${room})

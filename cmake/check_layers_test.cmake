@@ -49,8 +49,7 @@ refuses(kernels/gemm "${start}#include \"gradus/kernels/conv/c.hpp\"\n"
     "a header in kernels/gemm/ must not include one in kernels/conv/")
 refuses(kernels/pool "${start}#include \"gradus/kernels/norm/n.hpp\"\n"
     "a header in kernels/pool/ must not include one in kernels/norm/")
-refuses(kernels/conv "${start}#include \"gradus/kernels/d.hpp\"\n"
-    "a header in kernels/conv/ must not include one in kernels//")
+refuses(kernels "${start}" "a header of kernels/ lies in one of its rooms")
 refuses(kernels/cupboard "${start}" "the folder is no room of kernels/")
 refuses(misc "${start}" "the folder is no layer")
 refuses(ops "${spdx}" "#pragma once is missing")

@@ -6,7 +6,7 @@
 
 #include "gradus/kernels/gemm/bf16_microkernel.hpp"
 
-namespace bf16_units {
+namespace bf16_backends {
 
 using gradus::Index;
 using gradus::kernels::Bf16Pair;
@@ -85,4 +85,4 @@ struct ModelTiles {
     }
 };
 
-}  // namespace bf16_units
+}  // namespace bf16_backends

@@ -13,7 +13,7 @@
 // to the order of operands, addresses and the layout of the configuration. (Intel 64 and IA-32 Architectures
 // Software Developer's Manual, volume 2: chapter 2.3, the VEX prefix, and the instructions.)
 
-namespace bf16_units {
+namespace bf16_backends {
 namespace detail {
 
 using Bytes = const std::uint8_t*;
@@ -126,6 +126,6 @@ inline void emulate_tile_instructions() {
     sigaction(SIGILL, &action, nullptr);
 }
 
-}  // namespace bf16_units
+}  // namespace bf16_backends
 
 #endif

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "gradus/gradus.hpp"
-#include "support/bf16_units.hpp"
+#include "support/bf16_backends.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -43,8 +43,8 @@ std::vector<float> losses() {
     return curve;
 }
 
-std::vector<float> losses(const kernels::Bf16Unit& unit, const char* precision) {
-    const kernels::ScopedBf16Unit scope(unit);
+std::vector<float> losses(const kernels::Bf16Backend& backend, const char* precision) {
+    const kernels::ScopedBf16Backend scope(backend);
     set_float32_matmul_precision(precision);
     const std::vector<float> curve = losses();
     set_float32_matmul_precision("highest");
@@ -64,10 +64,10 @@ TEST_CASE("precision: training curves are alike", "[training]") {
     CAPTURE(highest);
     REQUIRE(highest.front() > 2);
     REQUIRE(highest.back() < 0.1f);
-    for (const kernels::Bf16Unit& unit : bf16_units::all()) {
-        INFO(unit.name);
-        const float medium = largest_difference(losses(unit, "medium"), highest);
-        const float high = largest_difference(losses(unit, "high"), highest);
+    for (const kernels::Bf16Backend& backend : bf16_backends::all()) {
+        INFO(backend.name);
+        const float medium = largest_difference(losses(backend, "medium"), highest);
+        const float high = largest_difference(losses(backend, "high"), highest);
         CAPTURE(medium, high);
         CHECK((0 < high && high < 1e-3f));
         CHECK((high < medium && medium < 0.05f));
@@ -78,6 +78,6 @@ TEST_CASE("precision: training curves are alike", "[training]") {
 TEST_CASE("precision: training with the instructions of AMX is bit-equal to their model", "[training]") {
     if (simd::AmxTiles::usable()) return;  // hardware may add in another order
     for (const char* const precision : {"medium", "high"})
-        CHECK(losses(bf16_units::emulated, precision) == losses(bf16_units::model, precision));
+        CHECK(losses(bf16_backends::emulated, precision) == losses(bf16_backends::model, precision));
 }
 #endif

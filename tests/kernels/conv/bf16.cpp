@@ -5,10 +5,10 @@
 #include <cmath>
 #include <vector>
 
+#include "gradus/core/precision.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
-#include "gradus/kernels/precision.hpp"
-#include "support/bf16_units.hpp"
+#include "support/bf16_backends.hpp"
 #include "support/convolution.hpp"
 #include "support/random.hpp"
 #include "support/test.hpp"
@@ -16,9 +16,9 @@
 
 using namespace gradus;
 using convolution::sizes;
-using kernels::Bf16Unit;
+using kernels::Bf16Backend;
 using kernels::ConvGeometry;
-using kernels::detail::Bf16Choice;
+using kernels::detail::Bf16Plan;
 
 namespace {
 
@@ -51,10 +51,10 @@ struct Operands {
         return {whole(y), whole(kernels::conv2d_backward_input(plan, wide(dy), wide(w))),
                 whole(kernels::conv2d_backward_weight(plan, wide(padded), wide(dy)))};
     }
-    Results with(const Bf16Choice& choice, const ConvGeometry& s) const {
-        Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_backward_input_bf16(choice, s, dy, w),
-                  kernels::detail::conv2d_backward_weight_bf16(choice, s, padded, dy)};
-        kernels::detail::conv2d_bf16(choice, s, padded.data(), w.data(), bias.data(), r.y.mutable_data());
+    Results with(const Bf16Plan& plan, const ConvGeometry& s) const {
+        Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_backward_input_bf16(plan, s, dy, w),
+                  kernels::detail::conv2d_backward_weight_bf16(plan, s, padded, dy)};
+        kernels::detail::conv2d_bf16(plan, s, padded.data(), w.data(), bias.data(), r.y.mutable_data());
         return r;
     }
 };
@@ -66,10 +66,10 @@ void check(const ConvGeometry& s) {
                   << to_string(s.dilation));
     const Operands operands(s);
     const Results expected = operands.expected(s);
-    for (const Bf16Unit& unit : bf16_units::all())
+    for (const Bf16Backend& backend : bf16_backends::all())
         for (const bool split : {false, true}) {
-            INFO(unit.name << ", split " << split);
-            const Results r = operands.with({&unit, split}, s);
+            INFO(backend.name << ", split " << split);
+            const Results r = operands.with(bf16_backends::plan(backend, split), s);
             CHECK(r.y == expected.y);
             CHECK(r.dx == expected.dx);
             CHECK(r.dw == expected.dw);
@@ -115,13 +115,13 @@ TEST_CASE("bf16 convolutions: the same bits for every number of threads") {
     Generator generator(5);
     operands.padded = randn<float>(operands.padded.shape(), generator);
     operands.dy = randn<float>(operands.dy.shape(), generator);
-    for (const Bf16Unit& unit : bf16_units::all()) {
-        INFO(unit.name);
+    for (const Bf16Backend& backend : bf16_backends::all()) {
+        INFO(backend.name);
         const Threads one_thread(1);
-        const Results first = operands.with({&unit, false}, s);
+        const Results first = operands.with(bf16_backends::plan(backend, false), s);
         for (const int threads : {2, 3}) {
             const Threads limit(threads);
-            const Results r = operands.with({&unit, false}, s);
+            const Results r = operands.with(bf16_backends::plan(backend, false), s);
             CHECK(r.y == first.y);
             CHECK(r.dx == first.dx);
             CHECK(r.dw == first.dw);
@@ -129,20 +129,20 @@ TEST_CASE("bf16 convolutions: the same bits for every number of threads") {
     }
 }
 
-TEST_CASE("bf16 convolutions: a plan keeps the unit and the precision of its making") {
+TEST_CASE("bf16 convolutions: a plan keeps the backend and the precision of its making") {
     const Size2 one{1, 1};
     const ConvGeometry s = sizes(4, 1, 16, 20, {16, 16}, {3, 3}, one, one, one, one);
     const Operands operands(s);
-    Bf16Unit unit = bf16_units::model;
-    unit.split_pays = true;  // faster than Winograd's algorithm
-    const kernels::ScopedBf16Unit scope(unit);
+    Bf16Backend backend = bf16_backends::model;
+    backend.split_is_faster = true;  // faster than Winograd's algorithm
+    const kernels::ScopedBf16Backend scope(backend);
     CHECK(kernels::ConvPlan<float>(s).algorithms.y == kernels::ConvAlgorithm::winograd);
     set_float32_matmul_precision("medium");
     const kernels::ConvPlan<float> plan(s);
     CHECK(plan.algorithms.y == kernels::ConvAlgorithm::bf16);
     CHECK(kernels::ConvPlan<double>(s).algorithms.y == kernels::ConvAlgorithm::winograd);
     set_float32_matmul_precision("highest");
-    const Results r = operands.with({&unit, false}, s);
+    const Results r = operands.with(bf16_backends::plan(backend, false), s);
     Tensor<> y = Tensor<>::uninitialized(s.y_shape());
     kernels::conv2d(plan, operands.padded, operands.w, operands.bias.data(), y.mutable_data());
     CHECK(y == r.y);

@@ -6,17 +6,21 @@
 #include "gradus/core/bfloat16.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/gemm/gemm.hpp"
-#include "support/bf16_units.hpp"
+#include "support/bf16_backends.hpp"
 #include "support/random.hpp"
 #include "support/test.hpp"
 #include "support/threads.hpp"
 
 using namespace gradus;
-using kernels::Bf16Unit;
+using kernels::Bf16Backend;
 using kernels::MatrixRef;
-using kernels::detail::Bf16Choice;
+using kernels::detail::Bf16Blocking;
+using kernels::detail::Bf16Gemm;
+using kernels::detail::Bf16Plan;
 using kernels::detail::Bf16Product;
+using kernels::detail::Bf16Shape;
 using kernels::detail::linear_offsets;
+using kernels::detail::OffsetGenerator;
 
 namespace {
 
@@ -25,11 +29,23 @@ MatrixRef<float> matrix(const Tensor<>& x, Index rows, Index columns, bool by_co
     return by_columns ? MatrixRef<float>{x.data(), 1, rows} : MatrixRef<float>{x.data(), columns, 1};
 }
 
-Tensor<> product(const Bf16Choice& choice, Index m, Index n, Index k, MatrixRef<float> a, MatrixRef<float> b,
+Bf16Product of_matrices(Index m, Index n, Index k, MatrixRef<float> a, MatrixRef<float> b, Tensor<>& c,
+                        const float* bias = nullptr) {
+    return {.m = m,
+            .n = n,
+            .k = k,
+            .a = {a.data, linear_offsets(m, a.row), linear_offsets(k, a.column)},
+            .b = {b.data, linear_offsets(n, b.column), linear_offsets(k, b.row)},
+            .c = c.mutable_data(),
+            .c_row = n,
+            .c_columns = linear_offsets(n, 1),
+            .column_bias = bias};
+}
+
+Tensor<> product(const Bf16Plan& plan, Index m, Index n, Index k, MatrixRef<float> a, MatrixRef<float> b,
                  const float* bias) {
     Tensor<> c = full({m, n}, 12345.0f);
-    kernels::detail::gemm_bf16(choice, m, n, k, a.data, a.row, a.column, b.data, b.row, b.column, bias,
-                               c.mutable_data());
+    plan(of_matrices(m, n, k, a, b, c, bias));
     return c;
 }
 
@@ -62,28 +78,69 @@ double largest_error(const Tensor<>& c, const Tensor<double>& exact, const Tenso
 
 }  // namespace
 
+TEST_CASE(
+    "bf16 blocking: operands beyond 2^21 numbers are packed block by block where their shape asks for it") {
+    const auto blocking = [](Index m, Index n, Index k, Bf16Shape shape) {
+        const OffsetGenerator offsets = linear_offsets(1, 1);
+        const Bf16Product product{.m = m,
+                                  .n = n,
+                                  .k = k,
+                                  .a = {nullptr, offsets, offsets},
+                                  .b = {nullptr, offsets, offsets},
+                                  .c = nullptr,
+                                  .c_row = n,
+                                  .c_columns = offsets,
+                                  .shape = shape};
+        return Bf16Blocking(product, false);
+    };
+    for (const Index m : {1, 16, 17, 300})
+        for (const Index n : {1, 40, 100'000})
+            for (const Index k : {24, 512, 8192})
+                for (const Bf16Shape shape :
+                     {Bf16Shape::general, Bf16Shape::many_columns, Bf16Shape::long_k}) {
+                    INFO(m << " x " << n << " x " << k);
+                    const Bf16Blocking b = blocking(m, n, k, shape);
+                    CHECK(b.m_panels * 16 >= m);
+                    CHECK((b.m_panels - 1) * 16 < m);
+                    CHECK(b.m_tasks() * b.mc >= b.m_panels);
+                    CHECK((b.m_tasks() - 1) * b.mc < b.m_panels);
+                    CHECK(b.n_tasks() * b.nc >= b.n_panels);
+                    CHECK((b.n_tasks() - 1) * b.nc < b.n_panels);
+                    CHECK((b.mc % 2 == 0 && b.nc % 2 == 0));
+                    CHECK((b.k_parts >= 1 && (b.k_parts - 1) * b.kc < k));
+                    CHECK((b.a_resident || shape == Bf16Shape::long_k));
+                    CHECK((b.b_resident || (shape != Bf16Shape::general && n * k > 1 << 21)));
+                    if (!b.b_resident && shape == Bf16Shape::many_columns) CHECK(b.m_tasks() == 1);
+                }
+    CHECK(blocking(32, 32, 8192, Bf16Shape::long_k).k_parts == 16);  // one task would keep one thread busy
+    CHECK(blocking(1000, 1000, 8192, Bf16Shape::long_k).k_parts == 1);
+}
+
 TEST_CASE("bf16 products: exact where nothing is rounded, at awkward sizes") {
     const Index sizes[][3] = {{1, 1, 1},    {1, 16, 32},   {15, 17, 31},   {16, 16, 32},
                               {17, 15, 33}, {8, 32, 64},   {9, 33, 65},    {31, 1, 511},
                               {1, 47, 512}, {33, 34, 513}, {130, 35, 100}, {35, 130, 1030}};
-    for (const Bf16Unit& unit : bf16_units::all())
+    for (const Bf16Backend& backend : bf16_backends::all())
         for (const auto& [m, n, k] : sizes)
             for (const bool a_by_columns : {false, true})
                 for (const bool b_by_columns : {false, true}) {
-                    INFO(unit.name << ": " << m << " x " << n << " x " << k
-                                   << ", by columns: " << a_by_columns << ", " << b_by_columns);
+                    INFO(backend.name << ": " << m << " x " << n << " x " << k
+                                      << ", by columns: " << a_by_columns << ", " << b_by_columns);
                     const Tensor<> a = whole_numbers({m * k}, 1), b = whole_numbers({k * n}, 2);
                     const Tensor<> bias = whole_numbers({n}, 3);
                     const MatrixRef<float> A = matrix(a, m, k, a_by_columns),
                                            B = matrix(b, k, n, b_by_columns);
                     Tensor<double> exact, size;
                     exact_product(m, n, k, A, B, exact, size);
-                    const Tensor<> plain = product({&unit, false}, m, n, k, A, B, nullptr);
+                    const Tensor<> plain =
+                        product(bf16_backends::plan(backend, false), m, n, k, A, B, nullptr);
                     CHECK(cast<double>(plain) == exact);
                     for (Index i = 0; i < m * n; ++i)
                         exact.mutable_data()[i] += static_cast<double>(bias.data()[i % n]);
-                    CHECK(cast<double>(product({&unit, false}, m, n, k, A, B, bias.data())) == exact);
-                    CHECK(cast<double>(product({&unit, true}, m, n, k, A, B, bias.data())) == exact);
+                    CHECK(cast<double>(product(bf16_backends::plan(backend, false), m, n, k, A, B,
+                                               bias.data())) == exact);
+                    CHECK(cast<double>(product(bf16_backends::plan(backend, true), m, n, k, A, B,
+                                               bias.data())) == exact);
                 }
 }
 
@@ -91,10 +148,12 @@ TEST_CASE("bf16 products: each operand is split into two parts") {
     // (1 + 2^-9) and (1 + 2^-9): bfloat16 holds 8 bits, so one part loses the 2^-9, and two lose 2^-18 alone.
     const Tensor<> ones = full({32 * 32}, 1.0f + 0x1p-9f);
     const MatrixRef<float> x{ones.data(), 32, 1};
-    for (const Bf16Unit& unit : bf16_units::all()) {
-        INFO(unit.name);
-        CHECK(product({&unit, false}, 32, 32, 32, x, x, nullptr) == full({32, 32}, 32.0f));
-        CHECK(product({&unit, true}, 32, 32, 32, x, x, nullptr) == full({32, 32}, 32.0f + 0x1p-3f));
+    for (const Bf16Backend& backend : bf16_backends::all()) {
+        INFO(backend.name);
+        CHECK(product(bf16_backends::plan(backend, false), 32, 32, 32, x, x, nullptr) ==
+              full({32, 32}, 32.0f));
+        CHECK(product(bf16_backends::plan(backend, true), 32, 32, 32, x, x, nullptr) ==
+              full({32, 32}, 32.0f + 0x1p-3f));
     }
 }
 
@@ -104,27 +163,21 @@ TEST_CASE("bf16 products: the order of sums in parts is that of the parts") {
     const MatrixRef<float> A{a.data(), k, 1}, B{b.data(), n, 1};
     Tensor<double> exact, size;
     exact_product(m, n, k, A, B, exact, size);
-    for (const Bf16Unit& unit : bf16_units::all())
+    for (const Bf16Backend& backend : bf16_backends::all())
         for (const bool split : {false, true})
             for (const bool a_resident : {false, true})
                 for (const bool b_resident : {false, true})
                     for (const Index parts : {1, 2, 3}) {
-                        INFO(unit.name << ", split " << split << ", resident " << a_resident << b_resident
-                                       << ", " << parts << " parts");
+                        INFO(backend.name << ", split " << split << ", resident " << a_resident << b_resident
+                                          << ", " << parts << " parts");
                         Tensor<> c = full({m, n}, 12345.0f);
-                        Bf16Product{
-                            .unit = unit,
-                            .split = split,
-                            .a = {a.data(), linear_offsets(m, k), linear_offsets(k, 1), m, a_resident},
-                            .b = {b.data(), linear_offsets(n, 1), linear_offsets(k, n), n, b_resident},
-                            .depth = k,
-                            .c = c.mutable_data(),
-                            .c_row = n,
-                            .c_columns = linear_offsets(n, 1),
-                            .row_group = 2,
-                            .column_group = 2,
-                            .parts = parts}
-                            .run();
+                        const Bf16Product ab = of_matrices(m, n, k, A, B, c);
+                        Bf16Blocking blocking(ab, split);
+                        blocking.mc = blocking.nc = 2;
+                        blocking.a_resident = a_resident;
+                        blocking.b_resident = b_resident;
+                        blocking.k_parts = parts;
+                        Bf16Gemm{backend, split, ab, blocking}.run();
                         CHECK(cast<double>(c) == exact);
                     }
 }
@@ -141,11 +194,12 @@ TEST_CASE("bf16 products: operands are rounded to nearest as bfloat16 rounds the
     Tensor<> rounded = a;
     for (float& value : rounded.mutable_values()) value = bfloat16(value);
     const Tensor<> columns = a.reshape({m * k});
-    for (const Bf16Unit& unit : bf16_units::all()) {
-        INFO(unit.name);
-        CHECK(product({&unit, false}, m, k, k, {a.data(), k, 1}, {identity.data(), k, 1}, nullptr) ==
-              rounded);
-        CHECK(product({&unit, false}, k, m, k, {identity.data(), k, 1}, {a.data(), 1, k}, nullptr) == [&] {
+    for (const Bf16Backend& backend : bf16_backends::all()) {
+        INFO(backend.name);
+        CHECK(product(bf16_backends::plan(backend, false), m, k, k, {a.data(), k, 1}, {identity.data(), k, 1},
+                      nullptr) == rounded);
+        CHECK(product(bf16_backends::plan(backend, false), k, m, k, {identity.data(), k, 1}, {a.data(), 1, k},
+                      nullptr) == [&] {
             Tensor<> t = zeros({k, m});
             for (Index i = 0; i < m; ++i)
                 for (Index j = 0; j < k; ++j) t.mutable_at(j, i) = rounded(i, j);
@@ -156,20 +210,22 @@ TEST_CASE("bf16 products: operands are rounded to nearest as bfloat16 rounds the
 
 TEST_CASE("bf16 products: NaN and infinity are kept") {
     const Index m = 16, k = 40, n = 16;
-    for (const Bf16Unit& unit : bf16_units::all()) {
-        INFO(unit.name);
+    for (const Bf16Backend& backend : bf16_backends::all()) {
+        INFO(backend.name);
         Tensor<> a = full({m, k}, 1.0f);
         const Tensor<> b = full({k, n}, 1.0f);
         a.mutable_at(2, 39) = std::bit_cast<float>(0x7fffffffu);  // rounding must not carry into the sign
         a.mutable_at(3, 0) = INFINITY;
-        const Tensor<> c = product({&unit, false}, m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, nullptr);
+        const Tensor<> c = product(bf16_backends::plan(backend, false), m, n, k, {a.data(), k, 1},
+                                   {b.data(), n, 1}, nullptr);
         for (Index i = 0; i < m; ++i) {
             INFO("row " << i);
             if (i == 2) CHECK(std::isnan(c(i, 5)));
             if (i == 3) CHECK(c(i, 5) == INFINITY);
             if (i != 2 && i != 3) CHECK(c(i, 5) == 40);
         }
-        const Tensor<> split = product({&unit, true}, m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, nullptr);
+        const Tensor<> split =
+            product(bf16_backends::plan(backend, true), m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, nullptr);
         CHECK(std::isnan(split(2, 5)));
         CHECK(std::isnan(split(3, 5)));  // inf - inf
         CHECK(split(4, 5) == 40);
@@ -178,15 +234,17 @@ TEST_CASE("bf16 products: NaN and infinity are kept") {
 
 TEST_CASE("bf16 products: errors stay below their bounds") {
     const Index sizes[][3] = {{64, 64, 16}, {256, 350, 784}, {784, 350, 256}, {40, 50, 4608}};
-    for (const Bf16Unit& unit : bf16_units::all())
+    for (const Bf16Backend& backend : bf16_backends::all())
         for (const auto& [m, n, k] : sizes) {
-            INFO(unit.name << ": " << m << " x " << n << " x " << k);
+            INFO(backend.name << ": " << m << " x " << n << " x " << k);
             const Tensor<> a = random({m * k}, 1), b = random({k * n}, 2);
             const MatrixRef<float> A{a.data(), k, 1}, B{b.data(), 1, k};
             Tensor<double> exact, size;
             exact_product(m, n, k, A, B, exact, size);
-            const double medium = largest_error(product({&unit, false}, m, n, k, A, B, nullptr), exact, size);
-            const double high = largest_error(product({&unit, true}, m, n, k, A, B, nullptr), exact, size);
+            const double medium = largest_error(
+                product(bf16_backends::plan(backend, false), m, n, k, A, B, nullptr), exact, size);
+            const double high = largest_error(
+                product(bf16_backends::plan(backend, true), m, n, k, A, B, nullptr), exact, size);
             CAPTURE(medium * 0x1p8, high * 0x1p16);
             CHECK(medium < 0x1p-8 * 1.01);  // one rounding, of at most 2^-9, per operand
             CHECK(medium > 0x1p-16);        // and it did round
@@ -198,15 +256,16 @@ TEST_CASE("bf16 products: errors stay below their bounds") {
 TEST_CASE("bf16 products: the same bits for every number of threads") {
     const Index m = 200, n = 150, k = 700;
     const Tensor<> a = random({m * k}, 1), b = random({k * n}, 2);
-    for (const Bf16Unit& unit : bf16_units::all())
+    for (const Bf16Backend& backend : bf16_backends::all())
         for (const bool split : {false, true}) {
-            INFO(unit.name << ", split " << split);
+            INFO(backend.name << ", split " << split);
             const Threads one_thread(1);
-            const Tensor<> one =
-                product({&unit, split}, m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, nullptr);
+            const Tensor<> one = product(bf16_backends::plan(backend, split), m, n, k, {a.data(), k, 1},
+                                         {b.data(), n, 1}, nullptr);
             for (const int threads : {2, 3, 5}) {
                 const Threads limit(threads);
-                CHECK(product({&unit, split}, m, n, k, {a.data(), k, 1}, {b.data(), n, 1}, nullptr) == one);
+                CHECK(product(bf16_backends::plan(backend, split), m, n, k, {a.data(), k, 1},
+                              {b.data(), n, 1}, nullptr) == one);
             }
         }
 }

@@ -25,27 +25,25 @@ inline OffsetGenerator channel_offsets(Index start, Index channels, Index area) 
 }
 
 /// y as kernels::conv2d.
-inline void conv2d_bf16(const Bf16Choice& choice, const ConvGeometry& s, const float* padded,
-                        const float* weight, const float* bias, float* y) {
+inline void conv2d_bf16(const Bf16Plan& plan, const ConvGeometry& s, const float* padded, const float* weight,
+                        const float* bias, float* y) {
     const Index pixels = s.batch * s.result.area(), taps = s.taps();
     for (Index g = 0; g < s.groups; ++g) {
-        Bf16Product product{
-            .unit = *choice.unit,
-            .split = choice.split,
-            .a = {weight + g * s.out * taps, linear_offsets(s.out, taps), linear_offsets(taps, 1), s.out},
-            .b = {padded, window_offsets(s, g), tap_generator(s), pixels},
-            .depth = taps,
-            .c = y,
-            .c_row = s.result.area(),
-            .c_columns = plane_offsets(s.result, s.groups * s.out, g * s.out),
-            .row_bias = bias ? bias + g * s.out : nullptr};
-        product.gather_columns();
-        product.run();
+        plan({.m = s.out,
+              .n = pixels,
+              .k = taps,
+              .a = {weight + g * s.out * taps, linear_offsets(s.out, taps), linear_offsets(taps, 1)},
+              .b = {padded, window_offsets(s, g), tap_generator(s)},
+              .c = y,
+              .c_row = s.result.area(),
+              .c_columns = plane_offsets(s.result, s.groups * s.out, g * s.out),
+              .row_bias = bias ? bias + g * s.out : nullptr,
+              .shape = Bf16Shape::many_columns});
     }
 }
 
 /// dx as kernels::conv2d_backward_input.
-inline Tensor<float> conv2d_backward_input_bf16(const Bf16Choice& choice, const ConvGeometry& s,
+inline Tensor<float> conv2d_backward_input_bf16(const Bf16Plan& plan, const ConvGeometry& s,
                                                 const Tensor<float>& dy, const Tensor<float>& weight) {
     const StridePhases<float> phases(s, dy);
     Tensor<float> dx =
@@ -54,40 +52,37 @@ inline Tensor<float> conv2d_backward_input_bf16(const Bf16Choice& choice, const 
     phases.fill_gaps(out);
     for (Index g = 0; g < s.groups; ++g)
         phases.for_each([&](const AxisPhase& y, const AxisPhase& x) {
-            Bf16Product product{.unit = *choice.unit,
-                                .split = choice.split,
-                                .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
-                                      linear_offsets(s.in, s.kernel.area()), phases.weights(y, x), s.in},
-                                .b = {phases.padded.data(), phases.from(g, y, x), phases.k_offsets(y, x),
-                                      s.batch * y.count * x.count},
-                                .depth = s.out * y.taps * x.taps,
-                                .c = out,
-                                .c_row = s.image.area(),
-                                .c_columns = phases.to(g, y, x)};
-            product.gather_columns();
-            product.run();
+            plan({.m = s.in,
+                  .n = s.batch * y.count * x.count,
+                  .k = s.out * y.taps * x.taps,
+                  .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
+                        linear_offsets(s.in, s.kernel.area()), phases.weights(y, x)},
+                  .b = {phases.padded.data(), phases.from(g, y, x), phases.k_offsets(y, x)},
+                  .c = out,
+                  .c_row = s.image.area(),
+                  .c_columns = phases.to(g, y, x),
+                  .shape = Bf16Shape::many_columns});
         });
     return dx;
 }
 
 /// dweight as kernels::conv2d_backward_weight.
-inline Tensor<float> conv2d_backward_weight_bf16(const Bf16Choice& choice, const ConvGeometry& s,
+inline Tensor<float> conv2d_backward_weight_bf16(const Bf16Plan& plan, const ConvGeometry& s,
                                                  const Tensor<float>& padded, const Tensor<float>& dy) {
     Tensor<float> dweight = Tensor<float>::uninitialized(s.weight_shape());
     float* const out = dweight.mutable_data();
     const Index pixels = s.batch * s.result.area(), taps = s.taps(), area = s.result.area();
     for (Index g = 0; g < s.groups; ++g) {
-        Bf16Product product{.unit = *choice.unit,
-                            .split = choice.split,
-                            .a = {dy.data(), channel_offsets(g * s.out * area, s.out, area),
-                                  plane_offsets(s.result, s.groups * s.out, 0), s.out},
-                            .b = {padded.data(), tap_generator(s), window_offsets(s, g), taps},
-                            .depth = pixels,
-                            .c = out + g * s.out * taps,
-                            .c_row = taps,
-                            .c_columns = linear_offsets(taps, 1)};
-        product.sum_over_many();
-        product.run();
+        plan({.m = s.out,
+              .n = taps,
+              .k = pixels,
+              .a = {dy.data(), channel_offsets(g * s.out * area, s.out, area),
+                    plane_offsets(s.result, s.groups * s.out, 0)},
+              .b = {padded.data(), tap_generator(s), window_offsets(s, g)},
+              .c = out + g * s.out * taps,
+              .c_row = taps,
+              .c_columns = linear_offsets(taps, 1),
+              .shape = Bf16Shape::long_k});
     }
     return dweight;
 }

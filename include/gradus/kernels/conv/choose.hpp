@@ -7,9 +7,8 @@
 
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/conv/winograd_transforms.hpp"
-#include "gradus/kernels/gemm/bf16_microkernel.hpp"
+#include "gradus/kernels/gemm/bf16_gemm.hpp"
 #include "gradus/kernels/gemm/microkernel.hpp"
-#include "gradus/kernels/gemm/precision_hook.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 #include "gradus/kernels/simd/isa.hpp"
 
@@ -161,25 +160,22 @@ ConvAlgorithms choose_with_max_pool(const ConvGeometry& s, simd::Isa isa) {
             alone.dw == A::winograd ? A::winograd : A::argmax_only};
 }
 
-inline Bf16Speed speed_of(const detail::Bf16Choice& choice) {
-    return !choice.unit              ? Bf16Speed::none
-           : choice.unit->split_pays ? Bf16Speed::above_winograd
-                                     : Bf16Speed::above_gemm;
+inline Bf16Speed speed_of(const detail::Bf16Plan& plan) {
+    return !plan                           ? Bf16Speed::none
+           : plan.backend->split_is_faster ? Bf16Speed::above_winograd
+                                           : Bf16Speed::above_gemm;
 }
 
 /// A convolution and how it is computed from now on, gradients included: with the instruction set and the
 /// precision of this moment.
 template <class T>
 struct ConvPlan : ConvGeometry {
-    const detail::ReducedPrecision* reduced;  // null: everything in float
-    detail::Bf16Choice bf16;
+    detail::Bf16Plan bf16;
     ConvAlgorithms algorithms;
 
     explicit ConvPlan(const ConvGeometry& s)
         : ConvGeometry(s),
-          reduced(std::is_same_v<T, float> ? detail::reduced_precision().load(std::memory_order_relaxed)
-                                           : nullptr),
-          bf16(reduced ? reduced->choice() : detail::Bf16Choice{}),
+          bf16(std::is_same_v<T, float> ? detail::bf16_plan() : detail::Bf16Plan{}),
           algorithms(choose<T>(s, simd::isa(), speed_of(bf16))) {}
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "gradus/kernels/conv/bf16.hpp"
 #include "gradus/kernels/conv/choose.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
 #include "gradus/kernels/conv/depthwise.hpp"
@@ -148,7 +149,7 @@ void conv2d(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weig
             case ConvAlgorithm::depthwise:
                 return detail::Depthwise<T>{s}.forward(x, w, bias, y);
             case ConvAlgorithm::bf16:
-                if constexpr (is_float) s.reduced->conv2d(s.bf16, s, x, w, bias, y);
+                if constexpr (is_float) detail::conv2d_bf16(s.bf16, s, x, w, bias, y);
                 return;
             case ConvAlgorithm::winograd:
                 return detail::implicit_gemm_where_marked(s, detail::winograd::forward<T>(s, x, w, bias, {y}),
@@ -177,7 +178,7 @@ template <class T>
 Tensor<T> conv2d_backward_input(const ConvPlan<T>& s, const Tensor<T>& dy, const Tensor<T>& weight) {
     if constexpr (std::is_same_v<T, float>)
         if (s.algorithms.dx == ConvAlgorithm::bf16)
-            return s.reduced->conv2d_backward_input(s.bf16, s, dy, weight);
+            return detail::conv2d_backward_input_bf16(s.bf16, s, dy, weight);
     if constexpr (detail::has_vectors<T>) {
         Tensor<T> dx = Tensor<T>::uninitialized(s.x_shape());
         T* const out = dx.mutable_data();
@@ -213,7 +214,7 @@ template <class T>
 Tensor<T> conv2d_backward_weight(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& dy) {
     if constexpr (std::is_same_v<T, float>)
         if (s.algorithms.dw == ConvAlgorithm::bf16)
-            return s.reduced->conv2d_backward_weight(s.bf16, s, padded, dy);
+            return detail::conv2d_backward_weight_bf16(s.bf16, s, padded, dy);
     if (s.algorithms.dw == ConvAlgorithm::definition) {
         Tensor<T> dweight = zeros<T>(s.weight_shape());
         T* const out = dweight.mutable_data();

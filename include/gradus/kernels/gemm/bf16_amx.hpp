@@ -4,24 +4,25 @@
 #include "gradus/kernels/gemm/bf16_microkernel.hpp"
 #include "gradus/kernels/simd/amx.hpp"
 
-// Matrix products in the tile registers of AMX: eight tiles of 16 rows of 64 bytes. (Intel 64 and IA-32
-// Architectures Software Developer's Manual, volume 1, chapter 18, and the instructions in volume 2.)
+// The micro-kernel of bf16_microkernel.hpp in the tile registers of AMX: eight tiles of 16 rows of 64 bytes.
+// (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18, and the instructions
+// in volume 2.)
 
 namespace gradus::kernels::detail {
 
-/// Up to 2 x 2 tiles of C in tiles 0 to 3, strips of A in 4 and 5, panels of B in 6 and 7.
+/// Up to 2 × 2 tiles of C in tiles 0 to 3, micro-panels of A in 4 and 5, of B in 6 and 7.
 template <class Tiles>
 void multiply_tiles(const Bf16Tile* given) {
     const Bf16Tile t = *given;
-    const bool two_strips = t.strips == 2, two_panels = t.panels == 2, all = two_strips && two_panels;
+    const bool two_a = t.a_panels == 2, two_b = t.b_panels == 2, all = two_a && two_b;
     const Index row_bytes[] = {t.c_row[0] * 4, t.c_row[1] * 4};
-    float* const second_strip[] = {t.c[0] + bf16_block_rows * t.c_row[0],
-                                   all ? t.c[1] + bf16_block_rows * t.c_row[1] : nullptr};
+    float* const second_a[] = {t.c[0] + bf16_panel_rows * t.c_row[0],
+                               all ? t.c[1] + bf16_panel_rows * t.c_row[1] : nullptr};
     if (t.add) {
         Tiles::template load<0>(t.c[0], row_bytes[0]);
-        if (two_panels) Tiles::template load<1>(t.c[1], row_bytes[1]);
-        if (two_strips) Tiles::template load<2>(second_strip[0], row_bytes[0]);
-        if (all) Tiles::template load<3>(second_strip[1], row_bytes[1]);
+        if (two_b) Tiles::template load<1>(t.c[1], row_bytes[1]);
+        if (two_a) Tiles::template load<2>(second_a[0], row_bytes[0]);
+        if (all) Tiles::template load<3>(second_a[1], row_bytes[1]);
     } else {
         Tiles::template zero<0>();
         Tiles::template zero<1>();
@@ -31,25 +32,25 @@ void multiply_tiles(const Bf16Tile* given) {
     constexpr Index block_row_bytes = 64;
     for (int term = 0; term < t.terms; ++term) {
         const Bf16Pair *a = t.a[term], *b = t.b[term];
-        for (Index step = 0; step < t.steps; ++step, a += bf16_block_pairs, b += bf16_block_pairs) {
+        for (Index block = 0; block < t.k_blocks; ++block, a += bf16_block_pairs, b += bf16_block_pairs) {
             Tiles::template load<4>(a, block_row_bytes);
             Tiles::template load<6>(b, block_row_bytes);
             Tiles::template multiply<0, 4, 6>();
-            if (two_panels) {
-                Tiles::template load<7>(b + t.b_panel, block_row_bytes);
+            if (two_b) {
+                Tiles::template load<7>(b + t.b_stride, block_row_bytes);
                 Tiles::template multiply<1, 4, 7>();
             }
-            if (two_strips) {
-                Tiles::template load<5>(a + t.a_strip, block_row_bytes);
+            if (two_a) {
+                Tiles::template load<5>(a + t.a_stride, block_row_bytes);
                 Tiles::template multiply<2, 5, 6>();
             }
             if (all) Tiles::template multiply<3, 5, 7>();
         }
     }
     Tiles::template store<0>(t.c[0], row_bytes[0]);
-    if (two_panels) Tiles::template store<1>(t.c[1], row_bytes[1]);
-    if (two_strips) Tiles::template store<2>(second_strip[0], row_bytes[0]);
-    if (all) Tiles::template store<3>(second_strip[1], row_bytes[1]);
+    if (two_b) Tiles::template store<1>(t.c[1], row_bytes[1]);
+    if (two_a) Tiles::template store<2>(second_a[0], row_bytes[0]);
+    if (all) Tiles::template store<3>(second_a[1], row_bytes[1]);
 }
 
 /// A product of small whole numbers, in which no sum is rounded.
@@ -74,9 +75,9 @@ template <class Tiles>
     t.terms = 1;
     t.a[0] = a;
     t.b[0] = b;
-    t.steps = 1;
-    t.a_strip = t.b_panel = bf16_block_pairs;
-    t.strips = t.panels = 2;
+    t.k_blocks = 1;
+    t.a_stride = t.b_stride = bf16_block_pairs;
+    t.a_panels = t.b_panels = 2;
     t.rows = 32;
     t.c[0] = c;
     t.c[1] = c + 16;

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <atomic>
-
+#include "gradus/core/build_info.hpp"
 #include "gradus/kernels/gemm/bf16_amx.hpp"
 #include "gradus/kernels/gemm/bf16_pack.hpp"
-#include "gradus/kernels/gemm/precision_hook.hpp"
+
+// Which instructions multiply bfloat16 numbers on this processor, chosen at the first call.
 
 namespace gradus::kernels {
 namespace detail {
 
-enum class MatmulPrecision { highest, high, medium };
-
-inline std::atomic<MatmulPrecision>& matmul_precision() {
-    static std::atomic<MatmulPrecision> precision{MatmulPrecision::highest};
-    return precision;
-}
-
-inline constexpr Bf16Unit avx512_bf16_unit{
+inline constexpr Bf16Backend avx512_bf16_backend{
     "avx512_bf16",
     false,
     [] {},
@@ -25,58 +18,54 @@ inline constexpr Bf16Unit avx512_bf16_unit{
     multiply_avx512_bf16,
     pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
 
-inline constexpr Bf16Unit amx_unit{"amx",
-                                   true,
-                                   simd::AmxTiles::configure,
-                                   simd::AmxTiles::release,
-                                   multiply_tiles<simd::AmxTiles>,
-                                   pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
+inline constexpr Bf16Backend amx_backend{"amx",
+                                         true,
+                                         simd::AmxTiles::configure,
+                                         simd::AmxTiles::release,
+                                         multiply_tiles<simd::AmxTiles>,
+                                         pack_bf16_blocks<Bf16Instruction::fill, Bf16Instruction::fill_low>};
 
-[[gnu::cold]] inline const Bf16Unit* best_bf16_unit() {
+[[gnu::cold]] inline const Bf16Backend* best_bf16_backend() {
     if (!simd::has_avx512_bf16()) return nullptr;  // both pack with it
-    if (simd::AmxTiles::usable() && tiles_are_right<simd::AmxTiles>()) return &amx_unit;
-    return &avx512_bf16_unit;
+    if (simd::AmxTiles::usable() && tiles_are_right<simd::AmxTiles>()) return &amx_backend;
+    return &avx512_bf16_backend;
 }
 
-inline const Bf16Unit*& forced_bf16_unit() {
-    static const Bf16Unit* unit = nullptr;
-    return unit;
+inline const Bf16Backend*& forced_bf16_backend() {
+    static const Bf16Backend* backend = nullptr;
+    return backend;
 }
 
 }  // namespace detail
 
 /// What multiplies bfloat16 numbers on this processor: null if nothing does, or if isa() is below avx512.
-inline const Bf16Unit* bf16_unit() {
-    if (const Bf16Unit* unit = detail::forced_bf16_unit()) return unit;
-    static const Bf16Unit* const best = detail::best_bf16_unit();
+inline const Bf16Backend* bf16_backend() {
+    if (const Bf16Backend* backend = detail::forced_bf16_backend()) return backend;
+    static const Bf16Backend* const best = detail::best_bf16_backend();
     return simd::isa() == simd::Isa::avx512 ? best : nullptr;
 }
 
 /// Puts another one in its place during its life, for tests. Nest them on one thread only.
-class ScopedBf16Unit {
+class ScopedBf16Backend {
 public:
-    [[nodiscard]] explicit ScopedBf16Unit(const Bf16Unit& unit) : previous_(detail::forced_bf16_unit()) {
-        detail::forced_bf16_unit() = &unit;
+    [[nodiscard]] explicit ScopedBf16Backend(const Bf16Backend& backend)
+        : previous_(detail::forced_bf16_backend()) {
+        detail::forced_bf16_backend() = &backend;
     }
-    ~ScopedBf16Unit() { detail::forced_bf16_unit() = previous_; }
-    ScopedBf16Unit(const ScopedBf16Unit&) = delete;
-    ScopedBf16Unit& operator=(const ScopedBf16Unit&) = delete;
+    ~ScopedBf16Backend() { detail::forced_bf16_backend() = previous_; }
+    ScopedBf16Backend(const ScopedBf16Backend&) = delete;
+    ScopedBf16Backend& operator=(const ScopedBf16Backend&) = delete;
 
 private:
-    const Bf16Unit* previous_;
+    const Bf16Backend* previous_;
 };
 
-namespace detail {
-
-/// The fastest that the precision allows.
-inline Bf16Choice bf16_choice() {
-    const MatmulPrecision precision = matmul_precision().load(std::memory_order_relaxed);
-    if (precision == MatmulPrecision::highest) [[likely]]
-        return {nullptr, false};
-    const Bf16Unit* const unit = bf16_unit();
-    const bool split = precision == MatmulPrecision::high;
-    return {unit && split && !unit->split_pays ? nullptr : unit, split};
-}
-
-}  // namespace detail
 }  // namespace gradus::kernels
+
+inline gradus::BuildInfo gradus::build_info() {
+    BuildInfo info = detail::compiler_info();
+    info.instructions = simd::name(simd::isa());
+    info.isa_limit = simd::isa_limit;
+    if (const kernels::Bf16Backend* backend = kernels::bf16_backend()) info.bfloat16 = backend->name;
+    return info;
+}

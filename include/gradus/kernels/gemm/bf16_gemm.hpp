@@ -2,125 +2,109 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <string_view>
 
+#include "gradus/core/error.hpp"
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/precision.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/gemm/bf16_backend.hpp"
 #include "gradus/kernels/gemm/bf16_pack.hpp"
 #include "gradus/kernels/gemm/offsets.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
-// Products of float operands that are rounded to bfloat16 on the way into the unit that multiplies them, or
-// are split into the sum of two such numbers: a · b = ah · bh + ah · bl + al · bh, without al · bl, which is
+// Products of float matrices, C = A · B + bias, whose operands are rounded to bfloat16 while they are packed,
+// or split into the sum of two such numbers: a · b = ah · bh + ah · bl + al · bh, without al · bl, which is
 // below the rounding of the rest. Sums are in float. After Henry, Tang & Heinecke, "Leveraging the bfloat16
 // artificial intelligence datatype for higher-precision computations", 2019.
+//
+// Operands are implicit: offsets say where their elements are, so that a convolution gathers its patches
+// while it packs. The blocking is that of BLIS: micro-panels of 16 rows of A and 16 columns of B, `kc` of k
+// at a time; a task multiplies `mc` by `nc` micro-panels.
 
 namespace gradus::kernels::detail {
 
-/// Element (i, k) of A, or (k, i) of B, is x[rows(i) + depths(k)].
-struct Bf16Operand {
-    const float* x;
-    OffsetGenerator rows, depths;
-    Index count;           // rows
-    bool resident = true;  // packed as a whole, else block by block where it is needed
-
-    Index strips() const { return (count + bf16_block_rows - 1) / bf16_block_rows; }
+/// What the blocking has to suit.
+enum class Bf16Shape {
+    general,       // both operands are packed as a whole before anything is multiplied
+    many_columns,  // few rows, and columns beyond number: B is packed block by block, once for all rows
+    long_k,        // k beyond number: both are packed block by block, for many rows and columns
 };
 
-/// Vecs `strips` strips from the first on, for k in [begin, begin + depth), at most 512 of them.
-[[gnu::noinline]] inline void pack_bf16(const Bf16Unit& unit, const Bf16Operand& x, bool panel, Index first,
-                                        Index strips, Index begin, Index depth, Bf16Pair* high, Bf16Pair* low,
-                                        Index stride) {
-    Index depths[512], rows[bf16_block_rows];
-    x.depths.run(begin, depth, depths);
-    unsigned char runs[512 / bf16_block_depth];
-    for (Index k = 0; k < depth; k += bf16_block_depth)
-        runs[k / bf16_block_depth] = depth - k < bf16_block_depth                ? 0
-                                     : in_runs(depths + k, bf16_block_depth, 16) ? 16
-                                     : in_runs(depths + k, bf16_block_depth, 4)  ? 4
-                                                                                 : 1;
-    for (Index s = first; s < first + strips; ++s) {
-        const Index count = std::min(bf16_block_rows, x.count - s * bf16_block_rows);
-        x.rows.run(s * bf16_block_rows, count, rows);
-        std::fill(rows + count, rows + bf16_block_rows, rows[count - 1]);
-        const Index at = (s - first) * stride;
-        const Bf16Packing packing{x.x, rows, depths, runs, depth, panel, high + at, low ? low + at : nullptr};
-        unit.pack(&packing);
-    }
-}
-
-/// Operands of up to so many numbers are packed as a whole before anything is multiplied.
-inline constexpr Index bf16_resident_size = Index{1} << 21;
-
-/// C(i, j) at c[i · c_row + c_columns(j)] = bias + the sum over k of A(i, k) B(k, j). Every element adds up
-/// in the same order, whatever the number of threads. Up to piece_terms of them are one run in the unit's
-/// registers, longer than those of long_sums.hpp: rounding the operands costs more than that.
+/// C(i, j), at c[i · c_row + c_columns(j)], = bias + the sum over k of A(i, k) B(k, j).
 struct Bf16Product {
-    const Bf16Unit& unit;
-    bool split;  // into two parts each
+    Index m, n, k;
     Bf16Operand a, b;
-    Index depth;  // k
     float* c;
     Index c_row;
     OffsetGenerator c_columns;
-    const float* row_bias = nullptr;
+    const float* row_bias = nullptr;  // one of the two, or none
     const float* column_bias = nullptr;
-    Index row_group = 8, column_group = 2;  // strips and panels of one task, even
-    Index parts = 1;                        // of k, whose sums are added in the end; without bias
-    Index start = 0;                        // where k begins, in a piece of a longer sum
+    Bf16Shape shape = Bf16Shape::general;
+};
 
-    /// A packed operand, or the place for a block of one.
+/// How a product is cut into tasks. Sums depend on kc and k_parts, and so on sizes alone.
+struct Bf16Blocking {
+    static constexpr Index resident_size = Index{1} << 21;  // numbers of an operand that is packed as a whole
+
+    Index m_panels, n_panels;  // micro-panels, of A and of B
+    Index kc;                  // two micro-panels of B of this depth stay in the first-level cache
+    Index mc = 8, nc = 2;      // micro-panels of a task, even
+    Index k_parts = 1;         // of k, whose sums are added in the end
+    bool a_resident = true, b_resident = true;  // packed as a whole, else block by block
+
+    Bf16Blocking(const Bf16Product& p, bool split)
+        : m_panels(ceil_div(p.m, bf16_panel_rows)),
+          n_panels(ceil_div(p.n, bf16_panel_rows)),
+          kc(split ? 256 : 512) {
+        if (p.shape == Bf16Shape::general) return;
+        nc = 8;
+        b_resident = p.n * p.k <= resident_size;
+        if (p.shape == Bf16Shape::many_columns) {
+            if (!b_resident) mc = ceil_div(m_panels, 2) * 2;
+        } else {
+            mc = 16;
+            a_resident = p.m * p.k <= resident_size;
+            k_parts = std::clamp<Index>(16 / (m_tasks() * n_tasks()), 1, ceil_div(p.k, kc));
+        }
+    }
+
+    Index m_tasks() const { return ceil_div(m_panels, mc); }
+    Index n_tasks() const { return ceil_div(n_panels, nc); }
+};
+
+/// One product on one backend. Every element adds up in the same order, whatever the number of threads. Up to
+/// piece_terms of them are one run in the backend's registers, longer than those of pairwise_sum.hpp:
+/// rounding the operands costs more than that.
+struct Bf16Gemm {
+    const Bf16Backend& backend;
+    bool split;  // each operand into two parts
+    Bf16Product product;
+    Bf16Blocking blocking;
+    Index k_begin = 0;  // in a piece of a longer sum
+
+    /// A packed operand, or scratch for a block of one.
     struct Packed {
         Tensor<float> memory;  // of numbers as large as a pair
         Bf16Pair* high = nullptr;
         Bf16Pair* low = nullptr;
-        Index stride = 0;  // from strip to strip
+        Index panel_stride = 0;
 
-        void allocate(Index strips, Index steps, bool low_part) {
-            stride = steps * bf16_block_pairs;
-            memory = Tensor<float>::uninitialized({(low_part ? 2 : 1) * strips * stride});
+        void allocate(Index panels, Index k, bool low_part) {
+            panel_stride = ceil_div(k, bf16_block_k) * bf16_block_pairs;
+            memory = Tensor<float>::uninitialized({(low_part ? 2 : 1) * panels * panel_stride});
             high = reinterpret_cast<Bf16Pair*>(memory.mutable_data());
-            low = low_part ? high + strips * stride : nullptr;
+            low = low_part ? high + panels * panel_stride : nullptr;
         }
     };
 
-    /// k that is packed and multiplied in one go: two panels of it stay in the first-level cache.
-    Index block_depth() const { return split ? 256 : 512; }
-    Index steps() const { return (depth + bf16_block_depth - 1) / bf16_block_depth; }
-
-    /// For few rows and columns beyond number: these are packed block by block, once for all rows.
-    void gather_columns() {
-        column_group = 8;
-        if (b.count * depth <= bf16_resident_size) return;
-        b.resident = false;
-        row_group = (a.strips() + 1) / 2 * 2;
-    }
-
-    /// For k beyond number: operands are packed block by block, for many rows and columns.
-    void sum_over_many() {
-        row_group = 16;
-        column_group = 8;
-        a.resident = a.count * depth <= bf16_resident_size;
-        b.resident = b.count * depth <= bf16_resident_size;
-        const Index tasks =
-            (a.strips() + row_group - 1) / row_group * ((b.strips() + column_group - 1) / column_group);
-        const Index blocks = (depth + block_depth() - 1) / block_depth();
-        parts = std::clamp<Index>(16 / tasks, 1, blocks);
-    }
-
     void run() const {
-        const Index size = a.count * b.count;
-        if (depth > piece_terms) {
+        const Index size = product.m * product.n, parts = blocking.k_parts;
+        if (product.k > piece_terms) {
             Tensor<float> memory = Tensor<float>::uninitialized({size});
-            add_pieces(Index{0}, depth, piece_terms, size, memory.mutable_data(),
-                       [this](Index begin, Index end, float* sums) {
-                           Bf16Product piece = dense(sums);
-                           piece.start = begin;
-                           piece.depth = end - begin;
-                           piece.parts = std::min(parts, (piece.depth - 1) / block_depth() + 1);
-                           piece.row_bias = piece.column_bias = nullptr;
-                           piece.run();
-                       });
+            add_pieces(Index{0}, product.k, piece_terms, size, memory.mutable_data(),
+                       [this](Index begin, Index end, float* sums) { piece(begin, end, sums).run(); });
             write(memory.data(), 1);
         } else if (parts > 1) {
             Tensor<float> memory = Tensor<float>::uninitialized({parts, size});
@@ -133,121 +117,135 @@ struct Bf16Product {
 
 private:
     /// The same product to a matrix without gaps.
-    Bf16Product dense(float* sums) const {
-        Bf16Product product = *this;
-        product.c = sums;
-        product.c_row = b.count;
-        product.c_columns = linear_offsets(b.count, 1);
-        return product;
+    Bf16Gemm dense(float* sums) const {
+        Bf16Gemm gemm = *this;
+        gemm.product.c = sums;
+        gemm.product.c_row = product.n;
+        gemm.product.c_columns = linear_offsets(product.n, 1);
+        return gemm;
+    }
+
+    /// What k in [begin, end) adds, without bias.
+    Bf16Gemm piece(Index begin, Index end, float* sums) const {
+        Bf16Gemm gemm = dense(sums);
+        gemm.k_begin = begin;
+        gemm.product.k = end - begin;
+        gemm.product.row_bias = gemm.product.column_bias = nullptr;
+        gemm.blocking.k_parts = std::min(blocking.k_parts, ceil_div(end - begin, blocking.kc));
+        return gemm;
     }
 
     /// C = bias + the sum of `count` such matrices.
     void write(const float* sums, Index count) const {
-        Index places[bf16_block_rows];
-        for (Index i = 0; i < a.count; ++i)
-            for (Index j = 0; j < b.count; ++j) {
-                if (j % bf16_block_rows == 0)
-                    c_columns.run(j, std::min(bf16_block_rows, b.count - j), places);
-                const float* const at = sums + i * b.count + j;
-                float sum = at[0];
-                for (Index part = 1; part < count; ++part) sum += at[part * a.count * b.count];
-                if (row_bias) sum += row_bias[i];
-                if (column_bias) sum += column_bias[j];
-                c[i * c_row + places[j % bf16_block_rows]] = sum;
+        const Index m = product.m, n = product.n;
+        Index offsets[bf16_panel_rows];
+        for (Index i = 0; i < m; ++i)
+            for (Index j = 0; j < n; ++j) {
+                if (j % bf16_panel_rows == 0)
+                    product.c_columns.run(j, std::min(bf16_panel_rows, n - j), offsets);
+                const float* const terms = sums + i * n + j;
+                float sum = terms[0];
+                for (Index part = 1; part < count; ++part) sum += terms[part * m * n];
+                if (product.row_bias) sum += product.row_bias[i];
+                if (product.column_bias) sum += product.column_bias[j];
+                product.c[i * product.c_row + offsets[j % bf16_panel_rows]] = sum;
             }
     }
 
     void run_parts() const {
         Packed whole_a, whole_b;
-        if (a.resident) pack_all(a, false, whole_a);
-        if (b.resident) pack_all(b, true, whole_b);
-        const Index row_groups = (a.strips() + row_group - 1) / row_group;
-        const Index column_groups = (b.strips() + column_group - 1) / column_group;
-        const Index work = row_group * column_group * bf16_block_pairs * depth / parts / 8;
-        parallel_for(row_groups * column_groups * parts,
+        if (blocking.a_resident) pack_all(product.a, product.m, false, whole_a);
+        if (blocking.b_resident) pack_all(product.b, product.n, true, whole_b);
+        const Index m_tasks = blocking.m_tasks(), n_tasks = blocking.n_tasks();
+        const Index work = blocking.mc * blocking.nc * bf16_block_pairs * product.k / blocking.k_parts / 8;
+        parallel_for(m_tasks * n_tasks * blocking.k_parts,
                      std::max<Index>(1, parallel_grain / std::max<Index>(1, work)),
                      [&](Index begin, Index end) {
                          Packed block_a, block_b;
-                         const Index block_steps = block_depth() / bf16_block_depth;
-                         if (!a.resident) block_a.allocate(row_group, block_steps, split);
-                         if (!b.resident) block_b.allocate(column_group, block_steps, split);
-                         unit.begin();
+                         if (!blocking.a_resident) block_a.allocate(blocking.mc, blocking.kc, split);
+                         if (!blocking.b_resident) block_b.allocate(blocking.nc, blocking.kc, split);
+                         backend.begin();
                          for (Index task = begin; task < end; ++task)
-                             run_task(task % row_groups, task / row_groups % column_groups,
-                                      task / row_groups / column_groups, a.resident ? whole_a : block_a,
-                                      b.resident ? whole_b : block_b);
-                         unit.end();
+                             run_task(task % m_tasks, task / m_tasks % n_tasks, task / m_tasks / n_tasks,
+                                      blocking.a_resident ? whole_a : block_a,
+                                      blocking.b_resident ? whole_b : block_b);
+                         backend.end();
                      });
     }
 
-    void pack_all(const Bf16Operand& x, bool panel, Packed& packed) const {
-        packed.allocate(x.strips(), steps(), split);
-        const Index work = bf16_block_rows * depth;
-        parallel_for(x.strips(), std::max<Index>(1, parallel_grain / work), [&](Index begin, Index end) {
-            for (Index k = 0; k < depth; k += block_depth()) {
-                const Index at = begin * packed.stride + k * bf16_block_pairs / bf16_block_depth;
-                pack_bf16(unit, x, panel, begin, end - begin, start + k, std::min(block_depth(), depth - k),
-                          packed.high + at, packed.low ? packed.low + at : nullptr, packed.stride);
-            }
+    void pack_all(const Bf16Operand& x, Index rows, bool is_b, Packed& packed) const {
+        const Index panels = ceil_div(rows, bf16_panel_rows), k = product.k, kc = blocking.kc;
+        packed.allocate(panels, k, split);
+        const Index work = bf16_panel_rows * k;
+        parallel_for(panels, std::max<Index>(1, parallel_grain / work), [&](Index begin, Index end) {
+            for (Index at = 0; at < k; at += kc)
+                pack(x, rows, is_b, begin, end - begin, at, std::min(kc, k - at), packed,
+                     begin * packed.panel_stride + at * bf16_block_pairs / bf16_block_k);
         });
     }
 
-    void run_task(Index row_task, Index column_task, Index part, const Packed& packed_a,
+    /// Packs `panels` micro-panels from the first on, for k in [at, at + count), to packed + offset.
+    void pack(const Bf16Operand& x, Index rows, bool is_b, Index first, Index panels, Index at, Index count,
+              const Packed& packed, Index offset) const {
+        pack_bf16_panels(backend, x, rows, is_b, first, panels, k_begin + at, count, packed.high + offset,
+                         packed.low ? packed.low + offset : nullptr, packed.panel_stride);
+    }
+
+    void run_task(Index m_task, Index n_task, Index part, const Packed& packed_a,
                   const Packed& packed_b) const {
-        const Index strip = row_task * row_group, strips = std::min(row_group, a.strips() - strip);
-        const Index panel = column_task * column_group, panels = std::min(column_group, b.strips() - panel);
-        const Index blocks = (depth + block_depth() - 1) / block_depth();
-        const Index begin = blocks * part / parts * block_depth();
-        const Index end = std::min(depth, blocks * (part + 1) / parts * block_depth());
-        float* const out = c + part * a.count * b.count;
-        for (Index k = begin; k < end; k += block_depth()) {
-            const Index count = std::min(block_depth(), end - k);
-            if (!a.resident)
-                pack_bf16(unit, a, false, strip, strips, start + k, count, packed_a.high, packed_a.low,
-                          packed_a.stride);
-            if (!b.resident)
-                pack_bf16(unit, b, true, panel, panels, start + k, count, packed_b.high, packed_b.low,
-                          packed_b.stride);
-            const Index at = k * bf16_block_pairs / bf16_block_depth;
-            const Index a_at = a.resident ? at + strip * packed_a.stride : 0;
-            const Index b_at = b.resident ? at + panel * packed_b.stride : 0;
-            for (Index s = 0; s < strips; s += 2)
-                for (Index p = 0; p < panels; p += 2) {
+        const Bf16Blocking& plan = blocking;
+        const Index a_first = m_task * plan.mc, a_panels = std::min(plan.mc, plan.m_panels - a_first);
+        const Index b_first = n_task * plan.nc, b_panels = std::min(plan.nc, plan.n_panels - b_first);
+        const Index blocks = ceil_div(product.k, plan.kc);
+        const Index begin = blocks * part / plan.k_parts * plan.kc;
+        const Index end = std::min(product.k, blocks * (part + 1) / plan.k_parts * plan.kc);
+        float* const c = product.c + part * product.m * product.n;
+        for (Index k = begin; k < end; k += plan.kc) {
+            const Index count = std::min(plan.kc, end - k);
+            if (!plan.a_resident) pack(product.a, product.m, false, a_first, a_panels, k, count, packed_a, 0);
+            if (!plan.b_resident) pack(product.b, product.n, true, b_first, b_panels, k, count, packed_b, 0);
+            const Index block = k * bf16_block_pairs / bf16_block_k;
+            const Index a_at = plan.a_resident ? block + a_first * packed_a.panel_stride : 0;
+            const Index b_at = plan.b_resident ? block + b_first * packed_b.panel_stride : 0;
+            for (Index i = 0; i < a_panels; i += 2)
+                for (Index j = 0; j < b_panels; j += 2) {
                     Bf16Tile tile{};
                     tile.terms = split ? 3 : 1;
                     for (int term = 0; term < tile.terms; ++term) {  // high · high, high · low, low · high
                         tile.a[term] =
-                            (term == 2 ? packed_a.low : packed_a.high) + a_at + s * packed_a.stride;
+                            (term == 2 ? packed_a.low : packed_a.high) + a_at + i * packed_a.panel_stride;
                         tile.b[term] =
-                            (term == 1 ? packed_b.low : packed_b.high) + b_at + p * packed_b.stride;
+                            (term == 1 ? packed_b.low : packed_b.high) + b_at + j * packed_b.panel_stride;
                     }
-                    tile.steps = (count + bf16_block_depth - 1) / bf16_block_depth;
-                    tile.a_strip = packed_a.stride;
-                    tile.b_panel = packed_b.stride;
-                    tile.strips = static_cast<int>(std::min<Index>(2, strips - s));
-                    tile.panels = static_cast<int>(std::min<Index>(2, panels - p));
-                    run_tile(tile, strip + s, panel + p, out, k == begin);
+                    tile.k_blocks = ceil_div(count, bf16_block_k);
+                    tile.a_stride = packed_a.panel_stride;
+                    tile.b_stride = packed_b.panel_stride;
+                    tile.a_panels = static_cast<int>(std::min<Index>(2, a_panels - i));
+                    tile.b_panels = static_cast<int>(std::min<Index>(2, b_panels - j));
+                    run_tile(tile, a_first + i, b_first + j, c, k == begin);
                 }
         }
     }
 
     /// A tile goes straight to C where all of its rows and columns exist and columns follow each other, else
     /// by way of a copy.
-    void run_tile(Bf16Tile& tile, Index strip, Index panel, float* out, bool first) const {
-        const Index row = strip * bf16_block_rows;
-        float* const at = out + row * c_row;
-        float copy[2][2 * bf16_block_rows * bf16_block_rows];
-        Index places[2][bf16_block_rows], columns[2];
-        tile.rows = std::min(tile.strips * bf16_block_rows, a.count - row);
+    void run_tile(Bf16Tile& tile, Index a_panel, Index b_panel, float* c, bool first) const {
+        const float *const row_bias = product.row_bias, *const column_bias = product.column_bias;
+        const Index row = a_panel * bf16_panel_rows, c_row = product.c_row;
+        float* const rows = c + row * c_row;
+        float copy[2][2 * bf16_panel_rows * bf16_panel_rows];
+        Index offsets[2][bf16_panel_rows], columns[2];
+        tile.rows = std::min(tile.a_panels * bf16_panel_rows, product.m - row);
         tile.add = !first || row_bias || column_bias;
-        for (int p = 0; p < tile.panels; ++p) {
-            const Index column = (panel + p) * bf16_block_rows;
-            columns[p] = std::min(bf16_block_rows, b.count - column);
-            c_columns.run(column, columns[p], places[p]);
-            const bool direct = tile.rows == tile.strips * bf16_block_rows && columns[p] == bf16_block_rows &&
-                                in_runs(places[p], bf16_block_rows, bf16_block_rows);
-            tile.c[p] = direct ? at + places[p][0] : copy[p];
-            tile.c_row[p] = direct ? c_row : bf16_block_rows;
+        for (int p = 0; p < tile.b_panels; ++p) {
+            const Index column = (b_panel + p) * bf16_panel_rows;
+            columns[p] = std::min(bf16_panel_rows, product.n - column);
+            product.c_columns.run(column, columns[p], offsets[p]);
+            const bool direct = tile.rows == tile.a_panels * bf16_panel_rows &&
+                                columns[p] == bf16_panel_rows &&
+                                in_runs(offsets[p], bf16_panel_rows, bf16_panel_rows);
+            tile.c[p] = direct ? rows + offsets[p][0] : copy[p];
+            tile.c_row[p] = direct ? c_row : bf16_panel_rows;
             if (first && tile.add)
                 for (Index i = 0; i < tile.rows; ++i)
                     for (Index j = 0; j < columns[p]; ++j)
@@ -256,36 +254,66 @@ private:
             if (!first && !direct)
                 for (Index i = 0; i < tile.rows; ++i)
                     for (Index j = 0; j < columns[p]; ++j)
-                        copy[p][i * bf16_block_rows + j] = at[i * c_row + places[p][j]];
+                        copy[p][i * bf16_panel_rows + j] = rows[i * c_row + offsets[p][j]];
         }
-        unit.multiply(&tile);
-        for (int p = 0; p < tile.panels; ++p)
+        backend.multiply(&tile);
+        for (int p = 0; p < tile.b_panels; ++p)
             for (Index i = 0; tile.c[p] == copy[p] && i < tile.rows; ++i)
                 for (Index j = 0; j < columns[p]; ++j)
-                    at[i * c_row + places[p][j]] = copy[p][i * bf16_block_rows + j];
+                    rows[i * c_row + offsets[p][j]] = copy[p][i * bf16_panel_rows + j];
     }
 };
 
-/// How to compute this product: in float if it is too small for packing to pay or fills less than a tile.
-inline Bf16Choice gemm_choice(Index m, Index n, Index k) {
-    const Bf16Choice choice = bf16_choice();
-    return is_profitable_in_bf16(m, n, k) ? choice : Bf16Choice{};
+/// How a product of float is computed: by `run` on the backend, or in float if there is none.
+struct Bf16Plan {
+    const Bf16Backend* backend = nullptr;
+    bool split = false;
+    void (*run)(const Bf16Plan&, const Bf16Product&) = nullptr;
+
+    explicit operator bool() const { return backend != nullptr; }
+    void operator()(const Bf16Product& product) const { run(*this, product); }
+};
+
+inline void run_bf16_gemm(const Bf16Plan& plan, const Bf16Product& product) {
+    Bf16Gemm{*plan.backend, plan.split, product, Bf16Blocking(product, plan.split)}.run();
 }
 
-/// c[m, n] = a · b + bias[n] as kernels::gemm.
-inline void gemm_bf16(const Bf16Choice& choice, Index m, Index n, Index k, const float* a, Index a_row,
-                      Index a_column, const float* b, Index b_row, Index b_column, const float* bias,
-                      float* c) {
-    Bf16Product{.unit = *choice.unit,
-                .split = choice.split,
-                .a = {a, linear_offsets(m, a_row), linear_offsets(k, a_column), m},
-                .b = {b, linear_offsets(n, b_column), linear_offsets(k, b_row), n},
-                .depth = k,
-                .c = c,
-                .c_row = n,
-                .c_columns = linear_offsets(n, 1),
-                .column_bias = bias}
-        .run();
+/// Whether a product [m, k] · [k, n] is large enough for packing to pay, and fills a block of 16 × 16.
+constexpr bool is_profitable_in_bf16(Index m, Index n, Index k) {
+    return std::min(m, n) >= bf16_panel_rows && k >= 24 && m * n * k >= 1 << 17;
+}
+
+/// The fastest that the precision allows: float where splitting takes the backend longer.
+inline Bf16Plan fastest_bf16_plan() {
+    using gradus::detail::MatmulPrecision;
+    const auto precision = gradus::detail::matmul_precision.load(std::memory_order_relaxed);
+    const Bf16Backend* const backend = bf16_backend();
+    const bool split = precision == MatmulPrecision::high;
+    if (precision == MatmulPrecision::highest || !backend || (split && !backend->split_is_faster)) return {};
+    return {backend, split, run_bf16_gemm};
+}
+
+/// That function, while some precision below "highest" is allowed: reached by pointer, so that only programs
+/// that call set_float32_matmul_precision() compile all of this.
+inline std::atomic<Bf16Plan (*)()> bf16_planner{nullptr};
+
+inline Bf16Plan bf16_plan() {
+    const auto planner = bf16_planner.load(std::memory_order_relaxed);
+    return planner ? planner() : Bf16Plan{};
 }
 
 }  // namespace gradus::kernels::detail
+
+[[gnu::cold]] inline void gradus::set_float32_matmul_precision(std::string_view precision) {
+    using detail::MatmulPrecision;
+    for (const auto level : {MatmulPrecision::highest, MatmulPrecision::high, MatmulPrecision::medium}) {
+        if (precision != detail::matmul_precision_names[static_cast<int>(level)]) continue;
+        detail::matmul_precision.store(level, std::memory_order_relaxed);
+        kernels::detail::bf16_planner.store(
+            level == MatmulPrecision::highest ? nullptr : kernels::detail::fastest_bf16_plan,
+            std::memory_order_relaxed);
+        return;
+    }
+    detail::refuse<ValueError>(
+        {"set_float32_matmul_precision: needs \"highest\", \"high\" or \"medium\": got \"", precision, "\""});
+}

@@ -7,8 +7,8 @@
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/gemm/bf16_gemm.hpp"
 #include "gradus/kernels/gemm/microkernel.hpp"
-#include "gradus/kernels/gemm/precision_hook.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
 namespace gradus::kernels {
@@ -382,10 +382,17 @@ void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const
 template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
-    if constexpr (std::is_same_v<T, float>) {
-        if (const auto* reduced = detail::reduced_precision().load(std::memory_order_relaxed))
-            if (reduced->gemm(m, n, k, a.data, a.row, a.column, b.data, b.row, b.column, bias, c)) return;
-    }
+    if constexpr (std::is_same_v<T, float>)
+        if (const detail::Bf16Plan plan = detail::bf16_plan(); plan && detail::is_profitable_in_bf16(m, n, k))
+            return plan({.m = m,
+                         .n = n,
+                         .k = k,
+                         .a = {a.data, detail::linear_offsets(m, a.row), detail::linear_offsets(k, a.column)},
+                         .b = {b.data, detail::linear_offsets(n, b.column), detail::linear_offsets(k, b.row)},
+                         .c = c,
+                         .c_row = n,
+                         .c_columns = detail::linear_offsets(n, 1),
+                         .column_bias = bias});
     if constexpr (std::is_floating_point_v<T>) {
         if (k > 0) return detail::Product<T>{m, n, k, a, b, bias, c}.run();
         for (Index i = 0; i < m * n; ++i) c[i] = bias ? bias[i % n] : T(0);

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
+
 #include "gradus/core/shape.hpp"
+
+// Where the elements of an implicit operand lie: rows of a matrix, or pixels of images, as a sequence of
+// offsets (the indirection buffer of Dukhan, "The indirect convolution algorithm", 2019).
 
 namespace gradus::kernels::detail {
 
-/// Numbers the pixels (image of the batch, row, column) of an array and says where each lies.
+/// a / b rounded up, for a >= 0 and b > 0.
+constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
+
+/// Generates the offsets of pixels n, n + 1, ... of an array, in the order image of the batch, row, column.
 struct OffsetGenerator {
     Index height, width;              // pixels of one image
     Index start, image, row, column;  // offset of the first pixel, and the distance to the next of each kind

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "gradus/kernels/precision.hpp"
+#include "gradus/core/precision.hpp"
 
 #include <cmath>
 #include <vector>
@@ -9,12 +9,12 @@
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/matmul.hpp"
 #include "gradus/ops/reduce.hpp"
-#include "support/bf16_units.hpp"
+#include "support/bf16_backends.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
-using kernels::Bf16Unit;
-using kernels::ScopedBf16Unit;
+using kernels::Bf16Backend;
+using kernels::ScopedBf16Backend;
 
 namespace {
 
@@ -95,10 +95,10 @@ TEST_CASE("precision: linear, matmul and conv2d, forward and backward") {
     const auto check = [](const char* what, const auto& results) {
         INFO(what);
         const std::vector<Tensor<>> highest = results();
-        for (const Bf16Unit& unit : bf16_units::all()) {
-            INFO(unit.name);
-            const ScopedBf16Unit scope(unit);
-            CHECK(results() == highest);  // the unit alone changes nothing
+        for (const Bf16Backend& backend : bf16_backends::all()) {
+            INFO(backend.name);
+            const ScopedBf16Backend scope(backend);
+            CHECK(results() == highest);  // the backend alone changes nothing
             for (const bool split : {false, true}) {
                 INFO("split " << split);
                 const Precision precision(split ? "high" : "medium");
@@ -121,7 +121,7 @@ TEST_CASE("precision: linear, matmul and conv2d, forward and backward") {
 TEST_CASE("precision: other numbers than float ignore it") {
     const auto linear_before = linear_results<double>();
     const auto conv2d_before = conv2d_results<double>();
-    const ScopedBf16Unit scope(bf16_units::model);
+    const ScopedBf16Backend scope(bf16_backends::model);
     const Precision precision("medium");
     CHECK(linear_results<double>() == linear_before);
     CHECK(conv2d_results<double>() == conv2d_before);
@@ -129,10 +129,10 @@ TEST_CASE("precision: other numbers than float ignore it") {
 
 TEST_CASE("precision: float where nothing is faster") {
     const std::vector<Tensor<>> highest = linear_results<float>();
-    Bf16Unit unit = bf16_units::model;
-    unit.split_pays = false;
+    Bf16Backend backend = bf16_backends::model;
+    backend.split_is_faster = false;
     {
-        const ScopedBf16Unit scope(unit);
+        const ScopedBf16Backend scope(backend);
         const Precision precision("high");
         CHECK(linear_results<float>() == highest);
         set_float32_matmul_precision("medium");
@@ -150,7 +150,7 @@ TEST_CASE("precision: float where nothing is faster") {
     }
     for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
         const simd::ScopedIsa lower(isa);
-        CHECK(kernels::bf16_unit() == nullptr);
+        CHECK(kernels::bf16_backend() == nullptr);
         const std::vector<Tensor<>> in_float = linear_results<float>();
         const Precision precision("medium");
         CHECK(linear_results<float>() == in_float);

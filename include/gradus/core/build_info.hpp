@@ -6,15 +6,13 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/version.hpp"
-#include "gradus/kernels/gemm/bf16_backend.hpp"
-#include "gradus/kernels/simd/isa.hpp"
 
 // A build that is many times slower than it could be should not go unnoticed. The note appears when a file is
 // compiled; -DGRADUS_NO_BUILD_NOTES silences it.
 #ifndef GRADUS_NO_BUILD_NOTES
 #ifndef __OPTIMIZE__
 #pragma message( \
-    "gradus: compiled without optimisation, which is many times slower; add -O2 (or -DGRADUS_NO_BUILD_NOTES)")
+    "gradus: compiled without optimization, which is many times slower; add -O2 (or -DGRADUS_NO_BUILD_NOTES)")
 #endif
 #ifndef _OPENMP
 #pragma message( \
@@ -33,11 +31,17 @@ struct BuildInfo {
     const char* instructions = "baseline";  // of the kernels, chosen when the program starts
     int threads = 1;                        // that will be used at most
     const char* bfloat16 = "";              // what multiplies such numbers: "amx", "avx512_bf16" or nothing
-    std::string_view isa_limit =
-        simd::isa_limit;  // why `instructions` are few, if the compiler is the reason
+    std::string_view isa_limit = "";        // why `instructions` are few, if the compiler is the reason
 };
 
-inline BuildInfo build_info() {
+/// Of this program. Defined in kernels/gemm/bf16_backend.hpp, the first header that sees all that is told:
+/// include gradus/gradus.hpp, or a header that multiplies matrices, such as ops/matmul.hpp.
+inline BuildInfo build_info();
+
+namespace detail {
+
+/// What core/ can tell: the compiler, its options and the threads.
+inline BuildInfo compiler_info() {
     BuildInfo info;
 #if defined(__clang__)
     info.compiler = std::string("clang ") + __clang_version__;
@@ -50,16 +54,16 @@ inline BuildInfo build_info() {
 #ifdef _OPENMP
     info.openmp = true;
 #endif
-    info.instructions = simd::name(simd::isa());
     info.threads = num_threads();
-    if (const kernels::Bf16Unit* unit = kernels::bf16_unit()) info.bfloat16 = unit->name;
     return info;
 }
 
-/// "gradus 0.1.0, g++ 12.2.0, optimised, OpenMP, avx512, bfloat16 by amx, at most 2 threads".
+}  // namespace detail
+
+/// "gradus 0.1.0, g++ 12.2.0, optimized, OpenMP, avx512, bfloat16 by amx, at most 2 threads".
 [[gnu::cold]] inline std::string to_string(const BuildInfo& info) {
     return std::string("gradus ") + info.version + ", " + info.compiler +
-           (info.optimized ? ", optimised" : ", not optimised") +
+           (info.optimized ? ", optimized" : ", not optimized") +
            (info.openmp ? ", OpenMP, " : ", no OpenMP, ") + info.instructions +
            (info.isa_limit.empty() ? "" : " (" + std::string(info.isa_limit) + ")") +
            (*info.bfloat16 ? std::string(", bfloat16 by ") + info.bfloat16 : "") + ", at most " +

@@ -34,9 +34,10 @@ struct PackedWeight {
         parallel_for(count, std::max<Index>(1, parallel_grain / (depth * tile.columns)),
                      [&](Index begin, Index end) {
                          for (Index p = begin; p < end; ++p)
-                             simd::run<PackKernel<T>>(weight + p * tile.columns * depth, Index{1}, depth,
-                                                      depth, std::min(tile.columns, s.out - p * tile.columns),
-                                                      panels + p * tile.columns * depth);
+                             simd::run(PackB<T>{.b = {weight + p * tile.columns * depth, 1, depth},
+                                                .k_count = depth,
+                                                .columns = std::min(tile.columns, s.out - p * tile.columns),
+                                                .out = panels + p * tile.columns * depth});
                      });
         std::fill_n(bias_panels, count * tile.columns, T(0));
         if (bias) std::copy_n(bias, s.out, bias_panels);

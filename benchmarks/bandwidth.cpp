@@ -63,7 +63,7 @@ public:
         if (!arguments_.wants(name)) return;
         Variable<> parameter(x, {.requires_grad = true});
         sum(parameter * Variable<>(numbers(x.shape(), 11))).backward();
-        Optimizer optimizer({parameter}, {.lr = 1e-3f});
+        Optimizer optimizer({parameter}, {.lr = 1e-3});
         optimizer.step();
         const double first = workload::checksum((x - parameter.value()).values());
         measure::run(arguments_, name, work(traffic, x, first), [&] { optimizer.step(); });

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "gradus/core/parallel.hpp"
+#include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 #include "support/context.hpp"
 
@@ -20,8 +21,11 @@ using gradus::simd::Isa;
 struct FmaChains {
     static constexpr int chains = 12;
 
+    Index rounds;
+    float a, b;
+
     template <int Bytes>
-    GRADUS_INLINE static float run(Index rounds, float a, float b) {
+    GRADUS_INLINE float run() const {
         using Vec = gradus::simd::VecOf<float, Bytes>;
         const Vec scale = a, shift = b;
         Vec x[chains];
@@ -46,20 +50,22 @@ void fma_peak(benchmark::State& state, Isa isa) {
     constexpr Index rounds = 200'000;
     for (auto _ : state)
         gradus::parallel_for(threads, 1, [&](Index, Index) {
-            benchmark::DoNotOptimize(gradus::simd::run<FmaChains>(rounds, 0.5f, 1.0f));
+            benchmark::DoNotOptimize(gradus::simd::run(FmaChains{.rounds = rounds, .a = 0.5f, .b = 1}));
         });
-    const int lanes = (isa == Isa::avx512 ? 64
-                       : isa == Isa::avx2 ? 32
-                                          : 16) /
-                      static_cast<int>(sizeof(float));
+    const int lanes = gradus::simd::vector_bytes(isa) / static_cast<int>(sizeof(float));
     state.counters["GF/s"] =
         bench::giga_per_second(2.0 * FmaChains::chains * lanes * rounds * static_cast<double>(threads));
 }
 
 /// a[i] = b[i] + scale * c[i].
 struct Triad {
+    float* a;
+    const float *b, *c;
+    float scale;
+    Index size;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(float* a, const float* b, const float* c, float scale, Index size) {
+    GRADUS_INLINE void run() const {
         using Vec = gradus::simd::VecOf<float, Bytes>;
         const Vec factor = scale;
         Index i = 0;
@@ -87,7 +93,8 @@ void triad(benchmark::State& state, Index size) {
     for (auto _ : state) {
         gradus::parallel_for(total, size, [&](Index begin, Index) {
             for (Index pass = 0; pass < passes; ++pass)
-                gradus::simd::run<Triad>(&a[0] + begin, &b[0] + begin, &c[0] + begin, 3.0f, size);
+                gradus::simd::run(Triad{
+                    .a = &a[0] + begin, .b = &b[0] + begin, .c = &c[0] + begin, .scale = 3, .size = size});
         });
         benchmark::ClobberMemory();
     }

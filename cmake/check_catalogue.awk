@@ -1,9 +1,9 @@
 # Compares the functions on Variables with their catalogue:
 #
-#   awk -f check_catalogue.awk include/gradus/ops/*.hpp include/gradus/loss/*.hpp docs/ops.md
+#   awk -f declarations.awk -f check_catalogue.awk include/gradus/ops/*.hpp include/gradus/loss/*.hpp docs/ops.md
 #
-# Every free function outside `namespace detail` that returns a Variable must be named in the page, as `name` or
-# `name(...)`; every name in the first column of the page's tables must be a function of these headers.
+# Every public function that returns a Variable must be named in the page, as `name` or `name(...)`; every name in the
+# first column of the page's tables must be a function of these headers.
 
 function collect(text, places,    name) {
     while (match(text, /`[a-z_0-9]+[(<`]/)) {
@@ -13,15 +13,8 @@ function collect(text, places,    name) {
     }
 }
 
-FNR == 1 { in_detail = 0 }
-/^namespace (gradus::)?detail/ { in_detail = 1 }
-/^}.*namespace (gradus::)?detail/ { in_detail = 0 }
-
-# Functions stand at the left margin; what comes before their first bracket ends in the name.
-FILENAME ~ /\.hpp$/ && !in_detail && /^[A-Za-z[].*[ >&*][a-z_0-9]+\(/ {
-    if (/^(using|struct|class|friend|static_assert|requires)/) next
-    head = name = substr($0, 1, index($0, "(") - 1)
-    sub(/^.*[ >&*]/, "", name)
+function declared(text) {
+    if (arguments == "none" || name == "") return
     known[name] = 1
     if (head ~ /Variable</ && !(name in place)) place[name] = FILENAME ":" FNR
 }

@@ -69,7 +69,7 @@ job_aarch64_units() { # unit tests of each of the lower layers
     ln -s /usr/include/catch2 "$work/include/"
     printf '#define CATCH_CONFIG_MAIN\n#include <catch2/catch.hpp>\n' >"$work/main.cpp"
     aarch64-linux-gnu-g++ -std=c++20 -O1 -fopenmp -DGRADUS_NO_BUILD_NOTES -I include -I tests -I "$work/include" \
-        tests/core/{bfloat16,random,shape,tensor}.cpp tests/kernels/{arithmetic,functions,gemm,reduce,simd}.cpp \
+        tests/core/{bfloat16,random,shape,tensor}.cpp tests/kernels/{elementwise/arithmetic,gemm/gemm,reduce/reduce}.cpp tests/kernels/simd/*.cpp \
         tests/autograd/{backward,variable}.cpp tests/ops/{layout,slice,reduce}.cpp tests/support/op_table.cpp \
         "$work/main.cpp" -o "$work/aarch64_units"
     run qemu-aarch64 -L /usr/aarch64-linux-gnu "$work/aarch64_units"

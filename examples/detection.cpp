@@ -72,8 +72,8 @@ void train(const Flags& flags) {
     const nn::Sequential net(nn::Linear<>(canvas * canvas, 256), nn::ReLU(), nn::Linear<>(256, 128),
                              nn::ReLU(), nn::Linear<>(128, 4 + 10 + cells * cells));
     const auto find = [&](const Tensor<>& images) { return split(net(images), {4, 10, cells * cells}, 1); };
-    AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net));
-    const AnySchedule schedule = make_schedule(flags, garments.size());
+    auto optimizer = make_optimizer(flags, nn::parameters(net));
+    const auto schedule = make_schedule(flags, garments.size());
     const data::Loader batches(garments, flags.shuffled());
     HistoryFile history(flags);  // of the sum of the losses, and of the box IoU as the score
     for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
@@ -82,7 +82,7 @@ void train(const Flags& flags) {
             const Scenes scenes = paste({images, labels});
             const auto found = find(scenes.images), parts = losses(found, scenes);
             const Variable<> loss = parts[0] + parts[1] + parts[2];
-            optimizer.follow(schedule, step++);
+            gradus::optim::schedule::apply(optimizer, schedule, step++);
             optimizer.zero_grad();
             loss.backward();
             optimizer.step();

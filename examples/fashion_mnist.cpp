@@ -75,15 +75,15 @@ void train(const FashionFlags& flags) {
     Net net;
     initialize(net);
     std::puts(nn::summary(net, {1, 1, 28, 28}).c_str());
-    AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net));
-    const AnySchedule schedule = make_schedule(flags, train_set.size());
+    auto optimizer = make_optimizer(flags, nn::parameters(net));
+    const auto schedule = make_schedule(flags, train_set.size());
     const data::Loader batches(train_set, flags.shuffled());
     Report report(flags);
     for (gradus::Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
         Scores scores;
         for (auto& [images, labels] : batches.epoch(epoch)) {
             const Variable<> logits = net(images), loss = cross_entropy(logits, labels);
-            optimizer.follow(schedule, step++);
+            gradus::optim::schedule::apply(optimizer, schedule, step++);
             optimizer.zero_grad();
             loss.backward();
             optimizer.step();

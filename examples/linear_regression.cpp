@@ -16,7 +16,7 @@ int main() {
     const gradus::Tensor<> x = megaparsecs.reshape({24, 1}), y = km_per_second.reshape({24, 1});
 
     gradus::nn::Linear<> line(1, 1);
-    gradus::optim::SGD sgd(gradus::nn::parameters(line), {.lr = 0.3f});
+    gradus::optim::SGD sgd(gradus::nn::parameters(line), {.lr = 0.3});
     for (int step = 1; step <= 100; ++step) {
         const gradus::Variable<> loss = mse(line(x), y);
         sgd.zero_grad();

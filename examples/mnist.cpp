@@ -51,9 +51,11 @@ void train(const MnistFlags& flags) {
     train_set = train_set.take(0, cut);
 
     Net net;
-    AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net), {.l1 = flags.l1, .l2 = flags.l2});
+    auto optimizer =
+        optimizer_choice(flags.optimizer)
+            .make({.parameters = nn::parameters(net), .lr = flags.lr, .l1 = flags.l1, .l2 = flags.l2});
     const data::Loader batches(train_set, {.batch_size = flags.batch});
-    const AnySchedule schedule = make_schedule(flags, train_set.size());
+    const auto schedule = make_schedule(flags, train_set.size());
     HistoryFile history(flags);
     gradus::EarlyStopping stop({.patience = 2});
     Net best = net;
@@ -65,7 +67,7 @@ void train(const MnistFlags& flags) {
             const Variable<> logits = net(images);
             const Variable<> loss =
                 flags.loss == "nll" ? nll(log_softmax(logits), labels) : cross_entropy(logits, labels);
-            optimizer.follow(schedule, step++);
+            gradus::optim::schedule::apply(optimizer, schedule, step++);
             optimizer.zero_grad();
             loss.backward();
             optimizer.step();

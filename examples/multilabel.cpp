@@ -55,8 +55,8 @@ void train(const MultilabelFlags& flags) {
     const auto test_set = flags.limited(mosaics(standardize(test_images), 500));
 
     ResNet18<> net{.classes = 10, .dropout = 0.1, .channels = 1};
-    AnyOptimizer optimizer = make_optimizer(flags, nn::parameters(net));
-    const AnySchedule schedule = make_schedule(flags, train_set.size());
+    auto optimizer = make_optimizer(flags, nn::parameters(net));
+    const auto schedule = make_schedule(flags, train_set.size());
     const auto loss_of = [&](const Variable<>& logits, const Tensor<>& labels) {
         return flags.loss == "bce" ? bce(sigmoid(logits), labels) : bce_with_logits(logits, labels);
     };
@@ -67,7 +67,7 @@ void train(const MultilabelFlags& flags) {
         Scores scores, test_scores;
         for (auto& [pictures, labels] : batches.epoch(epoch)) {
             const Variable<> logits = net(pictures), loss = loss_of(logits, labels);
-            optimizer.follow(schedule, step++);
+            gradus::optim::schedule::apply(optimizer, schedule, step++);
             optimizer.zero_grad();
             loss.backward();
             optimizer.step();

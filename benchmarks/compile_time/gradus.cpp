@@ -22,7 +22,7 @@ struct Net {
 
 int main() {
     Net net;
-    gradus::optim::SGD sgd(nn::parameters(net), {.lr = 0.2f});
+    gradus::optim::SGD sgd(nn::parameters(net), {.lr = 0.2});
     const auto loss =
         cross_entropy(net(gradus::uniform({256, 784}, 0, 1)), gradus::zeros<gradus::Index>({256}));
     sgd.zero_grad();

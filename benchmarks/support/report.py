@@ -3,7 +3,7 @@
 
 A process times many steps. Its `median_ms` is what a user sees. Its `fastest_ms` and its `cpu_ms` (processor time per
 step, of all threads) hardly feel other programs and tell more on a busy machine. Figures are medians over rounds.
---publish also puts the figures where the markers in README.md and docs/benchmarks.md are, and the chart in docs/.
+--publish also puts the tables and the chart in docs/, and the figures where README.md and docs/benchmarks.md name them.
 """
 
 import collections
@@ -11,6 +11,7 @@ import json
 import math
 import pathlib
 import statistics
+import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -576,19 +577,15 @@ def replace_block(path, text):
     path.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
-def publish(machine):
-    """The whole table in docs/benchmarks.md, and what fits there in README.md."""
+def publish():
+    """The whole table in docs/benchmarks.md, and its figures in what is written there and in README.md."""
     page = [line.replace("## ", "### ", 1) if line.startswith("## ") else line for line in lines[2:]]
-    replace_block(ROOT / "docs/benchmarks.md", "\n".join(["![Ratios to every peer](benchmarks.svg)", "", *page]))
+    tables = ROOT / "docs/benchmarks.md"
+    replace_block(tables, "\n".join(["![Ratios to every peer](benchmarks.svg)", "", *page]))
     (ROOT / "docs/benchmarks.svg").write_text((FOLDER / "chart.svg").read_text())
-    rows = [["step", "gradus", "libtorch, best setting", "ratio (range over rounds)", "ratio of processor time"]]
-    for case, name in {**STEPS, "chain": "1000 multiplications of 16 values"}.items():
-        ours, torch = (rows_of("steps", case=case, side=side) for side in ("gradus", "libtorch"))
-        rows.append([name, *(f"{show(best(side, 'median_ms')[1])} ms" for side in (ours, torch)),
-                     *(show_ratio(*ratio_of(ours, torch, measure)) for measure in ("median_ms", "cpu_ms"))])
-    text = ["Training steps, ratios above 1 being gradus's gain, on", f"{machine}:", ""]
-    rows.insert(1, ["---"] * len(rows[0]))
-    replace_block(ROOT / "README.md", "\n".join(text + ["| " + " | ".join(row) + " |" for row in rows]))
+    for path in (tables, ROOT / "README.md"):
+        command = ["awk", "-f", ROOT / "cmake/figures.awk", tables, path]
+        path.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def main():
@@ -609,7 +606,7 @@ def main():
     (FOLDER / "table.md").write_text("\n".join(lines) + "\n")
     chart()
     if "--publish" in sys.argv[2:]:
-        publish(machine)
+        publish()
     return 1 if wrong or DATA["failures"] else 0
 
 

@@ -4,21 +4,13 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
 #include <gradus/gradus.hpp>
 
 #include "command_line.hpp"
-
-/// A learning rate to begin with. `momentum` is the moving average of the gradients, which has the rate of
-/// `sgd`; `nesterov` adds them up, ten of them on average.
-inline double usual_lr(const std::string& optimizer) {
-    return std::map<std::string, double>{{"sgd", 0.2},      {"momentum", 0.2}, {"nesterov", 0.02},
-                                         {"rmsprop", 1e-3}, {"adam", 1e-3},    {"adamw", 1e-3}}
-        .at(optimizer);
-}
+#include "optimizers.hpp"
 
 /// What all training programs take on their command line; the defaults are set by each program, and more
 /// flags by deriving from this.
@@ -38,8 +30,7 @@ struct Flags {
         line.text("--data", data, "folder of the four IDX files (default: found by itself)");
         line.number("--epochs", epochs, 1, 100000, "passes over the data");
         line.number("--batch", batch, 1, 60000, "examples per step");
-        line.choice("--optimizer", optimizer, {"sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw"},
-                    "what makes steps of gradients");
+        line.choice("--optimizer", optimizer, optimizer_names(), "what makes steps of gradients");
         line.choice("--schedule", schedule,
                     {"constant", "inverse_time", "inverse_sqrt", "step", "exponential", "polynomial",
                      "cosine", "cosine_restarts", "warmup_cosine", "cyclic", "one_cycle"},
@@ -81,7 +72,7 @@ int run_with_flags(int argc, char** argv, const char* what, F flags, const Train
     flags.declare(line);
     if (const int code = line.parse(argc, argv); code >= 0) return code;
     if (!line.given("--lr")) {
-        if (flags.optimizer != own_optimizer) flags.lr = usual_lr(flags.optimizer);
+        if (flags.optimizer != own_optimizer) flags.lr = optimizer_choice(flags.optimizer).usual_lr;
         if (flags.schedule == "one_cycle") flags.lr *= 3;  // reached for a moment only
     }
     try {

@@ -169,6 +169,8 @@
 
 #include "gradus/optim/adagrad.hpp"
 #include "gradus/optim/adam.hpp"
+#include "gradus/optim/any_optimizer.hpp"
+#include "gradus/optim/any_schedule.hpp"
 #include "gradus/optim/clip.hpp"
 #include "gradus/optim/cyclic_schedules.hpp"
 #include "gradus/optim/decay_schedules.hpp"
@@ -177,6 +179,7 @@
 #include "gradus/optim/plateau.hpp"
 #include "gradus/optim/remedies.hpp"
 #include "gradus/optim/rmsprop.hpp"
+#include "gradus/optim/rule.hpp"
 #include "gradus/optim/schedule.hpp"
 #include "gradus/optim/sgd.hpp"
 

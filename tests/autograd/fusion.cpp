@@ -72,7 +72,7 @@ TEST_CASE("fusion: a deferred value is computed when it is first read, and once"
 TEST_CASE("fusion: backward reads what is deferred") {
     Log log;
     const Variable<> x = leaf({1, 2});
-    ten_times(x, log).backward({.seed = Tensor<>{1, 3}});
+    ten_times(x, log).backward({.gradient = Tensor<>{1, 3}});
     CHECK(log.computed == 1);
     CHECK(x.grad() == Tensor<>{10, 30});
 }

@@ -119,7 +119,7 @@ TEST_CASE("record: rules that are not needed are dropped at once") {
 TEST_CASE("record: a rule that adds to the gradient of its input") {
     const auto element = [](const Variable<>& x, Index i) {
         return record("element", Tensor<>{x.value().data()[i]},
-                      wrt(x, [i](const Tensor<>& dy, Tensor<>& dx) { dx.mutable_at(i) += dy.item(); }));
+                      wrt_add(x, [i](const Tensor<>& dy, Tensor<>& dx) { dx.mutable_at(i) += dy.item(); }));
     };
     const Variable<> x = leaf({1, 2, 3});
     SECTION("a leaf that gets several contributions, of both kinds") {

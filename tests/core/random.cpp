@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using gradus::Generator;
 using gradus::Index;
@@ -37,13 +38,11 @@ double mean(const Tensor<T>& x, const auto& f) {
 /// What make() returns with 1, 2 and 3 threads.
 template <class Make>
 auto for_thread_counts(const Make& make) {
-    const int before = gradus::num_threads();
     std::vector<decltype(make())> results;
     for (const int threads : {1, 2, 3}) {
-        gradus::set_num_threads(threads);
+        const Threads limit(threads);
         results.push_back(make());
     }
-    gradus::set_num_threads(before);
     return results;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using data::Dataset;
@@ -28,12 +29,6 @@ std::vector<Index> label_order(const data::Epoch<>& epoch) {
     for (auto& [inputs, labels] : epoch) order.insert(order.end(), labels.begin(), labels.end());
     return order;
 }
-
-struct Threads {
-    explicit Threads(int count) { set_num_threads(count); }
-    ~Threads() { set_num_threads(before); }
-    int before = num_threads();
-};
 
 static_assert(std::input_iterator<Loader<>::Iterator>);
 static_assert(std::ranges::input_range<const Loader<>&>);

@@ -7,19 +7,10 @@
 
 #include "gradus/core/random.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using data::Standardize;
-
-namespace {
-
-struct Threads {
-    explicit Threads(int count) { set_num_threads(count); }
-    ~Threads() { set_num_threads(before); }
-    int before = num_threads();
-};
-
-}  // namespace
 
 TEST_CASE("per_feature gives each feature mean 0 and population std 1") {
     const Tensor<> x{{1, 10}, {2, 30}, {3, 50}, {6, 30}};

@@ -29,17 +29,22 @@
 #include "gradus/loss/smooth_l1.hpp"
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/arithmetic.hpp"
+#include "gradus/ops/comparison.hpp"
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/dropout.hpp"
+#include "gradus/ops/einsum.hpp"
 #include "gradus/ops/embedding.hpp"
 #include "gradus/ops/indexing.hpp"
 #include "gradus/ops/layout.hpp"
 #include "gradus/ops/map.hpp"
+#include "gradus/ops/masking.hpp"
 #include "gradus/ops/matmul.hpp"
 #include "gradus/ops/norm.hpp"
 #include "gradus/ops/pool2d.hpp"
 #include "gradus/ops/reduce.hpp"
+#include "gradus/ops/scan.hpp"
 #include "gradus/ops/slice.hpp"
+#include "gradus/ops/sort.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -140,6 +145,12 @@ struct Inputs {
 template <class T>
 using Function = std::function<Variable<T>(Inputs<T>&)>;
 
+/// A condition as 0 and 1.
+template <class T>
+Variable<T> answer(const Tensor<bool>& condition) {
+    return Variable<T>(cast<T>(condition));
+}
+
 /// Each operation on the inputs of its cases.
 template <class T>
 std::map<std::string, Function<T>> functions() {
@@ -156,6 +167,11 @@ std::map<std::string, Function<T>> functions() {
         {"log", [](In& in) { return log(in["x"]); }},
         {"log1p", [](In& in) { return log1p(in["x"]); }},
         {"sqrt", [](In& in) { return sqrt(in["x"]); }},
+        {"rsqrt", [](In& in) { return rsqrt(in["x"]); }},
+        {"sign", [](In& in) { return sign(in["x"]); }},
+        {"floor", [](In& in) { return floor(in["x"]); }},
+        {"ceil", [](In& in) { return ceil(in["x"]); }},
+        {"round", [](In& in) { return round(in["x"]); }},
         {"square", [](In& in) { return square(in["x"]); }},
         {"abs", [](In& in) { return abs(in["x"]); }},
         {"sin", [](In& in) { return sin(in["x"]); }},
@@ -167,17 +183,59 @@ std::map<std::string, Function<T>> functions() {
         {"maximum", [](In& in) { return maximum(in["a"], in["b"]); }},
         {"minimum", [](In& in) { return minimum(in["a"], in["b"]); }},
         {"clamp", [](In& in) { return clamp(in["x"], T(in.option("low")), T(in.option("high"))); }},
+        {"clamp_min", [](In& in) { return clamp_min(in["x"], T(in.option("low"))); }},
+        {"clamp_max", [](In& in) { return clamp_max(in["x"], T(in.option("high"))); }},
+        {"eq", [](In& in) { return answer<T>(eq(in["a"], in["b"])); }},
+        {"ne", [](In& in) { return answer<T>(ne(in["a"], in["b"])); }},
+        {"lt", [](In& in) { return answer<T>(lt(in["a"], in["b"])); }},
+        {"le", [](In& in) { return answer<T>(le(in["a"], in["b"])); }},
+        {"gt", [](In& in) { return answer<T>(gt(in["a"], in["b"])); }},
+        {"ge", [](In& in) { return answer<T>(ge(in["a"], in["b"])); }},
+        {"equal", [](In& in) { return answer<T>(full<bool>({}, equal(in["a"], in["b"]))); }},
+        {"logical_and", [](In& in) { return answer<T>(logical_and(in["a"] > 0, in["b"] > 0)); }},
+        {"logical_or", [](In& in) { return answer<T>(logical_or(in["a"] > 0, in["b"] > 0)); }},
+        {"logical_xor", [](In& in) { return answer<T>(logical_xor(in["a"] > 0, in["b"] > 0)); }},
+        {"logical_not", [](In& in) { return answer<T>(logical_not(in["x"] > 0)); }},
+        {"all", [](In& in) { return answer<T>(full<bool>({}, all(in["x"] > 0))); }},
+        {"any", [](In& in) { return answer<T>(full<bool>({}, any(in["x"] > 0))); }},
+        {"masked_fill", [](In& in) { return masked_fill(in["x"], in.constant("x") > T(0), T(7)); }},
+        {"tril", [](In& in) { return tril(in["x"]); }},
+        {"triu", [](In& in) { return triu(in["x"]); }},
+        {"einsum", [](In& in) { return einsum("ij,jk->ik", in["a"], in["b"]); }},
+        {"prod", [](In& in) { return prod(in["x"], static_cast<int>(in.option("axis"))); }},
+        {"std", [](In& in) { return gradus::std(in["x"], static_cast<int>(in.option("axis"))); }},
+        {"cumsum", [](In& in) { return cumsum(in["x"], 1); }},
+        {"sort", [](In& in) { return sort(in["x"]).values; }},
+        {"argsort", [](In& in) { return Variable<T>(cast<T>(argsort(in["x"]))); }},
+        {"topk",
+         [](In& in) {
+             return topk(in["x"], static_cast<Index>(in.option("k")), 0,
+                         {.largest = in.option("smallest") == 0})
+                 .values;
+         }},
+        {"scatter_add",
+         [](In& in) {
+             return scatter_add(in["x"], in.constant("x").rank() - 1, in.indices("indices"), in["source"]);
+         }},
         {"where", [](In& in) { return where(in.constant("a") > T(0), in["a"], in["b"]); }},
         {"map", [](In& in) { return map([](auto x) { return 1 / x; }, in["x"]); }},
         {"relu", [](In& in) { return relu(in["x"]); }},
         {"leaky_relu", [](In& in) { return leaky_relu(in["x"], T(in.option("negative_slope"))); }},
         {"elu", [](In& in) { return elu(in["x"]); }},
-        {"gelu", [](In& in) { return gelu(in["x"]); }},
+        {"gelu",
+         [](In& in) {
+             return in.given.options.empty() ? gelu(in["x"])
+                                             : gelu(in["x"], {.approximate = GeluApproximation::tanh});
+         }},
         {"sigmoid", [](In& in) { return sigmoid(in["x"]); }},
         {"silu", [](In& in) { return silu(in["x"]); }},
         {"tanh", [](In& in) { return tanh(in["x"]); }},
         {"erf", [](In& in) { return erf(in["x"]); }},
-        {"softplus", [](In& in) { return softplus(in["x"]); }},
+        {"softplus",
+         [](In& in) {
+             return in.given.options.empty() ? softplus(in["x"])
+                                             : softplus(in["x"], {.beta = in.option("beta")});
+         }},
         {"softmax", [](In& in) { return softmax(in["x"]); }},
         {"log_softmax", [](In& in) { return log_softmax(in["x"]); }},
         {"sum", [](In& in) { return sum(in["x"], static_cast<int>(in.option("axis"))); }},

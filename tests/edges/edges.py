@@ -122,6 +122,11 @@ unary = {
     "log": ({}, np.log, lambda x: 1 / x),
     "log1p": ({}, np.log1p, lambda x: 1 / (1 + x)),
     "sqrt": ({}, np.sqrt, lambda x: 1 / (2 * np.sqrt(x))),
+    "rsqrt": ({}, lambda x: 1 / np.sqrt(x), lambda x: -0.5 * (1 / np.sqrt(x)) ** 3, 4, 8),
+    "sign": ({}, lambda x: where(x > 0, 1, where(x < 0, -1, 0)), lambda x: where(True, 0, x), 0, 0),
+    "floor": ({}, np.floor, lambda x: where(True, 0, x), 0, 0),
+    "ceil": ({}, np.ceil, lambda x: where(True, 0, x), 0, 0),
+    "round": ({}, np.rint, lambda x: where(True, 0, x), 0, 0),
     "square": ({}, lambda x: x * x, lambda x: 2 * x),
     "abs": ({}, abs, lambda x: where(x > 0, 1, where(x < 0, -1, 0))),
     "sin": ({}, np.sin, np.cos),
@@ -129,6 +134,9 @@ unary = {
     "pow": ({"n": 2.5}, lambda x: np.power(x, Real(2.5)), lambda x: Real(2.5) * np.power(x, Real(1.5))),
     "clamp": ({"low": -1, "high": 3}, lambda x: where(np.isnan(x), x, np.minimum(np.maximum(x, -1), 3)),
               lambda x: where((x > -1) & (x < 3), 1, 0)),
+    "clamp_min": ({"low": -1}, lambda x: where(np.isnan(x), x, np.maximum(x, -1)), lambda x: where(x > -1, 1, 0)),
+    "clamp_max": ({"high": 3}, lambda x: where(np.isnan(x), x, np.minimum(x, 3)), lambda x: where(x < 3, 1, 0)),
+    "masked_fill": ({}, lambda x: where(x > 0, 7, x), lambda x: where(x > 0, 0, 1), 0, 0),  # where x > 0
     "map": ({}, lambda x: 1 / x, lambda x: -1 / (x * x)),  # the function of edges.cpp
     "relu": ({}, lambda x: where(x <= 0, 0, x), lambda x: where(x <= 0, 0, 1)),
     "leaky_relu": ({"negative_slope": 0.25}, lambda x: where(x > 0, x, x / 4), lambda x: where(x > 0, 1, 0.25)),
@@ -164,6 +172,10 @@ binary = {
     "maximum": (np.maximum, lambda a, b: share(a, b, lambda p, q: p > q)),
     "minimum": (np.minimum, lambda a, b: share(a, b, lambda p, q: p < q)),
 }
+
+
+comparisons = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+               "ge": np.greater_equal}
 
 
 def smooth(d, limit, scale):
@@ -214,6 +226,36 @@ def elementwise(dtype):
         x = c.input("x", points[dtype])
         c.result("y", value(x), y_ulp, y_off)
         c.result("dx", slope(x), dx_ulp, dx_off)
+    c = Case("softplus", dtype, beta=2)
+    x = c.input("x", points[dtype])
+    c.result("y", where(x > 0, x, 0) + np.log1p(np.exp(-2 * abs(x))) / 2)
+    c.result("dx", sigmoid(2 * x))
+    c = Case("gelu", dtype, tanh=1)  # e to the power of -600 has the rounding errors of that, times 600
+    x = c.input("x", points[dtype])
+    w = 2 * np.sqrt(2 / pi) * (x + Real("0.044715") * x**3)
+    steep = 2 * np.sqrt(2 / pi) * (1 + 3 * Real("0.044715") * x**2)
+    c.result("y", special(x * sigmoid(w), x, {-inf: 0, inf: inf}), 64 if dtype == "float" else 4096)
+    slope = sigmoid(w) * (1 + x * sigmoid(-w) * steep)
+    c.result("dx", special(slope, x, {-inf: 0, inf: 1}), 64 if dtype == "float" else 4096, 3e-7)
+    for name, holds in comparisons.items():
+        c = Case(name, dtype)
+        a, b = pairs(few[dtype], few[dtype])
+        c.result("y", where(holds(c.input("a", a), c.input("b", b)), 1, 0), 0)
+    for values, other, answer in [([1, nan], [1, nan], 0), ([1, inf], [1, inf], 1), ([0.0, 1], [-0.0, 1], 1),
+                                  ([], [], 1), ([1], [1, 1], 0)]:
+        c = Case("equal", dtype)
+        c.input("a", values), c.input("b", other)
+        c.result("y", Real(answer), 0)
+    for name, holds in {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor}.items():
+        c = Case(name, dtype)
+        a, b = pairs([0, 1], [0, 1])
+        c.result("y", where(holds(c.input("a", a) > 0, c.input("b", b) > 0), 1, 0), 0)
+    c = Case("logical_not", dtype)
+    c.result("y", 1 - c.input("x", [0, 1]), 0)
+    for values in ([1, 1], [1, 0], [0, 0], []):
+        for name, holds in (("all", np.all), ("any", np.any)):
+            c = Case(name, dtype)
+            c.result("y", Real(bool(holds(c.input("x", values) > 0))), 0)
     for name, (value, slopes) in binary.items():
         c = Case(name, dtype)
         # The steps between of a power take place in double: there its inverse must be a number.
@@ -248,6 +290,11 @@ def along(x, axis):
     mean = x.sum(axis) / Real(n)
     centered = x - keep(mean)
     result["var"] = ((centered**2).sum(axis) / Real(max(n - 1, 0)), 2 * centered / Real(n - 1) if n > 1 else nan * x)
+    y = np.sqrt(result["var"][0])
+    flat = keep(y) * Real(n - 1)
+    result["std"] = (y, where(keep(y) == 0, 0, centered / flat) if n > 1 else nan * x)
+    others = [np.delete(x, i, axis).prod(axis) for i in range(n)] if n < 10 else []
+    result["prod"] = (x.prod(axis), np.stack(others, axis) if others else 0 * x)
     y = np.sqrt((x * x).sum(axis))
     result["norm"] = (y, where(keep(y) == 0, 0, x / keep(y)))
     if n:
@@ -275,7 +322,7 @@ def reductions(dtype):
         "edges": ([[0.0, -0.0, 1e-40], [1e20, 1, 1e20], [-1e30, 1e30, 0], [3, 3, 2]], None),
     }
     for label, (values, shape) in samples.items():
-        for name in ["sum", "mean", "norm", "var", "max", "min", "logsumexp"]:
+        for name in ["sum", "mean", "norm", "var", "std", "prod", "max", "min", "logsumexp"]:
             x = np.asarray(values, dtype=Real)
             if label == "empty" and name in ("max", "min"):
                 continue  # refused
@@ -283,8 +330,10 @@ def reductions(dtype):
             x = c.input("x", x)
             y, dx = along(x, 1)[name]
             squares = name == "var" and dtype == "float" and label == "edges"
-            c.result("y", y, 8, 1e-30 if name in ("sum", "mean") and label == "edges" else 0)
-            c.result("dx", dx, 8, 1e-6 if name == "logsumexp" else 0 if not squares else 1e-30)
+            tiny = 1e-4 if name == "std" and label == "edges" else 0  # denormal numbers less their mean
+            off = 1e-43 if tiny else 1e-30 if name in ("sum", "mean") and label == "edges" else 0
+            c.result("y", y, 8, off)
+            c.result("dx", dx, 8, 1e-6 if name == "logsumexp" else tiny if not squares else 1e-30)
     for name in ["max", "min", "sum", "logsumexp"]:
         x = np.asarray([[inf, 0, 1], [-inf, 0, 1], [-inf, -inf, -inf], [inf, inf, 0]], dtype=Real)
         c = Case(name, dtype, axis=1)
@@ -292,13 +341,36 @@ def reductions(dtype):
         y, dx = along(x, 1)[name]
         c.result("y", y)
         c.result("dx", dx, 4, 1e-6)
-    for name in ["sum", "mean", "norm", "var", "max", "logsumexp"]:
+    for name in ["sum", "mean", "norm", "var", "std", "max", "logsumexp"]:
         c = Case(name, dtype, axis=0)
         x = c.input("x", [0.1, 0.7, 0.3, 0.2], [1000000])
         y, dx = along(x, 0)[name]
         c.result("y", y, 16)
         if name in ("sum", "mean"):
             c.result("dx", dx)
+    for values in [[[1e10, 1, -1e10], [0.0, -0.0, 1e-40], [inf, 1, -inf]], [[5], [nan]], np.zeros((2, 0))]:
+        c = Case("cumsum", dtype)
+        x = c.input("x", values)
+        c.result("y", np.cumsum(x, 1))
+        c.result("dx", np.cumsum(np.ones_like(x)[:, ::-1], 1)[:, ::-1])
+    for values in [[3, nan, -0.0, 0.0, inf, 1e-40, -inf, nan, 3], [7], []]:
+        x = np.asarray(values, dtype=Real)
+        order = sorted(range(len(values)), key=lambda i: (np.isnan(x[i]), 0 if np.isnan(x[i]) else x[i], i))
+        c = Case("sort", dtype)
+        x = c.input("x", values)
+        c.result("y", x[order], 0)
+        c.result("dx", np.ones_like(x), 0)
+        c = Case("argsort", dtype)
+        c.input("x", values)
+        c.result("y", order, 0)
+        c = Case("topk", dtype, k=min(2, len(values)), smallest=1)
+        x = c.input("x", values)
+        c.result("y", x[order][:2], 0)
+        c.result("dx", [i in order[:2] for i in range(len(values))], 0)
+        c = Case("topk", dtype, k=min(2, len(values)), smallest=0)
+        x = c.input("x", values)
+        c.result("y", [nan, nan] if len(values) > 2 else x, 0)
+        c.result("dx", np.isnan(x) if len(values) > 2 else np.ones_like(x), 0)
     for values in [[[1, 3, 3], [-inf, -inf, -inf], [0.0, -0.0, 1e-40], [nan, inf, 1]], [[5], [1e30]]]:
         c = Case("argmax", dtype)
         x = c.input("x", values)
@@ -358,6 +430,14 @@ def products(dtype):
     product(([[3]],), ([[1e-40]],))
     product(([[1e20, 0.0], [1e-30, 1e-40]],), ([[1e10, -1e20], [1, 3e30]],))
     product(([0.1], [1, 1000000]), ([1, 3], [1000000, 1]), long_sum)
+    c = Case("einsum", dtype)
+    a, b = c.input("a", [[1e20, 0.0], [1e-30, 1e-40]]), c.input("b", [[1e10, -1e20], [1, 3e30]])
+    one = np.ones((2, 2), dtype=Real)
+    for name, value in (("y", a.dot(b)), ("da", one.dot(b.T)), ("db", a.T.dot(one))):
+        c.result(name, value, 8)
+    c = Case("einsum", dtype)
+    c.input("a", np.zeros((2, 0))), c.input("b", np.zeros((0, 3)))
+    c.result("y", np.zeros((2, 3)))
     c = Case("linear", dtype)
     x, w, b = c.input("x", [[1e20, 1], [0.0, 1e-40]]), c.input("w", [[1, 1e20], [1e-20, 3]]), c.input("b", [0.0, 1])
     one = np.ones((2, 2), dtype=Real)
@@ -453,6 +533,13 @@ def copies(dtype):
             c.result("y", y, 0)
             c.result("dx", np.full(x.shape, Real(1 if name == "pad" else y.size // max(x.size, 1))), 0)
 
+    for name, part in (("tril", np.tril), ("triu", np.triu)):
+        for values in (np.array(v, dtype=Real).reshape(2, 3), np.zeros((0, 3)), np.ones((1, 1))):
+            c = Case(name, dtype)
+            x = c.input("x", values)
+            kept = part(np.ones(x.shape))
+            c.result("y", where(kept == 1, x, 0), 0)
+            c.result("dx", kept, 0)
     case("reshape", lambda x: x.reshape(-1))
     case("flatten", lambda x: x.reshape(x.shape[0], -1) if x.size else x)
     case("unsqueeze", lambda x: x[:, None])
@@ -484,6 +571,15 @@ def indices(dtype):
     c.input("x", x), c.input("indices", [[2, 2], [0, 1]], integer=True)
     c.result("y", [[x[0, 2], x[0, 2]], [x[1, 0], x[1, 1]]], 0)
     c.result("dx", [[0, 0, 2], [1, 1, 0]], 0)
+    c = Case("scatter_add", dtype)
+    c.input("x", x), c.input("indices", [[2, 2], [0, 1]], integer=True)
+    c.input("source", [[1e20, -1e20], [1e30, 1]])
+    c.result("y", [[0, 0, x[0, 2]], [0, inf, nan]])
+    c.result("dx", np.ones((2, 3)), 0)
+    c.result("dsource", np.ones((2, 2)), 0)
+    c = Case("scatter_add", dtype)  # to one place, a million times
+    c.input("x", [0.5]), c.input("indices", [0], [1000000], integer=True), c.input("source", [1], [1000000])
+    c.result("y", [1000000.5], 4)
     c = Case("embedding", dtype)
     c.input("x", x), c.input("indices", [[1], [0]], integer=True)
     c.result("y", [[x[1]], [x[0]]], 0)

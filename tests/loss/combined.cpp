@@ -110,7 +110,7 @@ void check_sum(Losses (*losses)(const Net&, const Truth&)) {
 void check_learns(Losses (*losses)(const Net&, const Truth&)) {
     const Truth truth = make_truth();
     const Net net{Generator(5)};
-    optim::SGD sgd(nn::parameters(net), {.lr = 0.1f, .momentum = 0.9f});
+    optim::SGD sgd(nn::parameters(net), {.lr = 0.1, .momentum = 0.9});
     const Losses before = losses(net, truth);
     for (int step = 0; step < 50; ++step) {
         sgd.zero_grad();

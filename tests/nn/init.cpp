@@ -5,6 +5,7 @@
 
 #include "gradus/autograd/parameter.hpp"
 #include "support/numbers.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 namespace init = nn::init;
@@ -260,15 +261,13 @@ TEST_CASE("init: truncated normal numbers") {
     init::trunc_normal(w, {.std = 0.1, .a = -2, .b = -1}, generator);
     CHECK(moments(w).mean == Approx(-1.00981).epsilon(1e-4));
 
-    const int before = num_threads();
-    set_num_threads(1);
+    const Threads one_thread(1);
     Generator same(9), again(9);
     init::trunc_normal(w, {}, same);
     const Tensor<> alone = w.value();
-    set_num_threads(3);
+    const Threads limit(3);
     init::trunc_normal(w, {}, again);
     CHECK(w.value() == alone);
-    set_num_threads(before);
 }
 
 TEST_CASE("init: dirac passes the input of a convolution on") {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "support/isas.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -43,6 +44,12 @@ TEST_CASE("activation: op table, element by element") {
         "erf", [](const auto& x) { return erf(x[0]); }, row());
     check_op(
         "softplus", [](const auto& x) { return softplus(x[0]); }, row());
+    check_op(
+        "softplus, sharper", [](const auto& x) { return softplus(x[0], {.beta = 3, .threshold = 6}); },
+        row({2}));
+    check_op(
+        "gelu, tanh form", [](const auto& x) { return gelu(x[0], {.approximate = GeluApproximation::tanh}); },
+        row());
 }
 
 TEST_CASE("activation: op table, along an axis") {
@@ -184,8 +191,7 @@ TEST_CASE("activation: values and gradients keep their digits in the tails", "[o
                                     << exact.slope(static_cast<Real>(points[i])));
         }
     };
-    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
-        if (isa > simd::isa()) continue;
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scoped(isa);
         for (const Function& f : functions) {
             const bool is_log = std::string(f.name) == "log1p";
@@ -308,4 +314,31 @@ TEST_CASE("activation: what a rule saved, or a hook may ask for, is not overwrit
     };
     relu(watched()).backward({.gradient = ones({3})});
     CHECK(x.grad() == Tensor<>{0, 0, 3});
+}
+
+TEST_CASE("activation: softplus with beta, above and below the threshold") {
+    const Tensor<> x{-1, 0, 1, 12, infinity, -infinity, NaN};
+    check_numbers(softplus(leaf(x), {.beta = 2}).value(),
+                  {0.06346401f, 0.34657359f, 1.06346401f, 12, infinity, 0, NaN}, 1e-6f);
+    const SoftplusOptions early{.beta = 2, .threshold = 1};
+    check_numbers(softplus(leaf(x), early).value(), {0.06346401f, 0.34657359f, 1, 12, infinity, 0, NaN},
+                  1e-6f);
+    check_numbers(gradient([&](const auto& v) { return softplus(v, early); }, x),
+                  {0.11920292f, 0.5f, 1, 1, 1, 0, NaN}, 1e-6f);
+    CHECK(softplus(leaf(x), {}).value()(2) == softplus(leaf(x)).value()(2));
+    CHECK_THROWS_MATCHES(softplus(leaf(x), {.beta = 0}), ValueError,
+                         Message("softplus: beta must be positive: got 0"));
+}
+
+TEST_CASE("activation: the tanh form of gelu, and its tails") {
+    const GeluOptions tanh_form{.approximate = GeluApproximation::tanh};
+    const Tensor<> x{-3, -1, -0.5f, 0, 0.5f, 1, 3};
+    check_numbers(gelu(leaf(x), tanh_form).value(),  // of PyTorch
+                  {-0.00363739f, -0.15880801f, -0.15428599f, 0, 0.34571401f, 0.84119199f, 2.99636261f},
+                  1e-6f);
+    const Tensor<> far{-infinity, -1e30f, -40, 40, 1e30f, infinity, NaN};
+    check_numbers(gelu(leaf(far), tanh_form).value(), {-0.0f, -0.0f, -0.0f, 40, 1e30f, infinity, NaN});
+    check_numbers(gradient([&](const auto& v) { return gelu(v, tanh_form); }, far), {0, 0, 0, 1, 1, 1, NaN},
+                  1e-30f);
+    CHECK(gelu(leaf(x), {}).value() == gelu(leaf(x)).value());
 }

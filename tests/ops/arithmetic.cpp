@@ -3,6 +3,8 @@
 
 #include <limits>
 
+#include "gradus/ops/comparison.hpp"
+#include "gradus/ops/masking.hpp"
 #include "support/op_table.hpp"
 
 using namespace gradus;
@@ -77,14 +79,6 @@ TEST_CASE("arithmetic: op table, two operands") {
         "maximum", [](const auto& x) { return maximum(x[0], x[1]); }, apart);
     check_op(
         "minimum", [](const auto& x) { return minimum(x[0], x[1]); }, apart);
-    const Tensor<bool> mask{{true, false, true}, {false, false, true}};
-    check_op(
-        "where", [mask](const auto& x) { return where(mask, x[0], x[1]); },
-        {.shapes = {
-             {{2, 3}, {2, 3}}, {{2, 3}, {3}}, {{}, {2, 1}}, {{}, {}}, {{4, 2, 3}, {3}}, {{0, 1, 1}, {1}}}});
-    const Tensor<bool> small{true, false, true};
-    check_op("where, a small condition", [small](const auto& x) { return where(small, x[0], x[1]); },
-             {.shapes = {{{2, 3}, {2, 1}}, {{1}, {}}}, .large = {{{30000, 3}, {3}}}});
 }
 
 TEST_CASE("arithmetic: op table, an operand and a number") {
@@ -110,6 +104,12 @@ TEST_CASE("arithmetic: op table, an operand and a number") {
     edges.kinks = {-1, 1};
     check_op(
         "clamp", [](const auto& x) { return clamp(x[0], -1, 1); }, edges);
+    check_op(
+        "clamp_min", [](const auto& x) { return clamp_min(x[0], -1); }, edges);
+    check_op(
+        "clamp_max", [](const auto& x) { return clamp_max(x[0], 1); }, edges);
+    check_op(
+        "sub number", [](const auto& x) { return sub(x[0], 0.5); }, unary());
 }
 
 TEST_CASE("arithmetic: op table, one operand") {
@@ -125,6 +125,18 @@ TEST_CASE("arithmetic: op table, one operand") {
         "log1p", [](const auto& x) { return log1p(x[0]); }, unary(-0.5, 3));
     check_op(
         "sqrt", [](const auto& x) { return sqrt(x[0]); }, unary(0.5, 3));
+    check_op(
+        "rsqrt", [](const auto& x) { return rsqrt(x[0]); }, unary(0.5, 3));
+    OpRow between_steps = unary();
+    between_steps.kinks = {-2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2};
+    check_op(
+        "sign", [](const auto& x) { return sign(x[0]); }, between_steps);
+    check_op(
+        "floor", [](const auto& x) { return floor(x[0]); }, between_steps);
+    check_op(
+        "ceil", [](const auto& x) { return ceil(x[0]); }, between_steps);
+    check_op(
+        "round", [](const auto& x) { return round(x[0]); }, between_steps);
     check_op(
         "square", [](const auto& x) { return square(x[0]); }, unary());
     check_op(
@@ -360,4 +372,31 @@ TEST_CASE("arithmetic: refusals") {
     CHECK_THROWS_MATCHES(clamp(a, 1, 0), ValueError, Message("clamp: low is greater than high"));
     CHECK_THROWS_MATCHES(exp(empty), GraphError,
                          Message("variable: used while empty (default-constructed or moved from)"));
+}
+
+TEST_CASE("arithmetic: steps at their edges") {
+    const Tensor<> x{-2.5f, -1.5f, -0.5f, -0.0f, 0, 0.5f, 1.5f, 2.5f, 3, 8388609, infinity, -infinity, NaN};
+    check_numbers(floor(leaf(x)).value(),
+                  {-3, -2, -1, -0.0f, 0, 0, 1, 2, 3, 8388609, infinity, -infinity, NaN});
+    check_numbers(ceil(leaf(x)).value(),
+                  {-2, -1, -0.0f, -0.0f, 0, 1, 2, 3, 3, 8388609, infinity, -infinity, NaN});
+    check_numbers(round(leaf(x)).value(),  // halves to the even one, as in PyTorch
+                  {-2, -2, -0.0f, -0.0f, 0, 0, 2, 2, 3, 8388609, infinity, -infinity, NaN});
+    check_numbers(sign(leaf(x)).value(), {-1, -1, -1, 0, 0, 1, 1, 1, 1, 1, 1, -1, 0});
+    check_numbers(gradient([](const auto& v) { return round(v); }, x), zeros({13}));
+    check_numbers(sign(leaf({1e-45f, -1e-45f})).value(), {1, -1});
+}
+
+TEST_CASE("arithmetic: one-sided limits") {
+    const Tensor<> x{-2, 1, 3, NaN, infinity, -infinity};
+    check_numbers(clamp_min(leaf(x), 1).value(), {1, 1, 3, NaN, infinity, 1});
+    check_numbers(clamp_max(leaf(x), 1).value(), {-2, 1, 1, NaN, 1, -infinity});
+    check_numbers(gradient([](const auto& v) { return clamp_min(v, 1); }, x), {0, 0, 1, 0, 1, 0});
+    check_numbers(gradient([](const auto& v) { return clamp_max(v, 1); }, x), {1, 0, 0, 0, 0, 1});
+}
+
+TEST_CASE("arithmetic: the difference of a variable and a number") {
+    CHECK((leaf({1, 2}) - 3).operation() == std::string("sub"));
+    const Index least = std::numeric_limits<Index>::min();
+    CHECK((Variable<Index>(Tensor<Index>{0}) - least).value()(0) == least);  // wraps around: no -least
 }

@@ -66,7 +66,7 @@ TEST_CASE("comparison: logic of conditions") {
     CHECK((a & b) == Tensor<bool>{false, false, false, true});
     CHECK((a | b) == Tensor<bool>{false, true, true, true});
     CHECK((a ^ b) == Tensor<bool>{false, true, true, false});
-    CHECK(!a == Tensor<bool>{true, true, false, false});
+    CHECK((!a) == Tensor<bool>{true, true, false, false});
     CHECK(equal(a & b, logical_and(a, b)));
     CHECK(equal(a | b, logical_or(a, b)));
     CHECK(equal(a ^ b, logical_xor(a, b)));

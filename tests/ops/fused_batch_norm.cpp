@@ -4,6 +4,7 @@
 #include "gradus/ops/activation.hpp"
 #include "gradus/ops/norm.hpp"
 #include "support/fusion.hpp"
+#include "support/isas.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -80,7 +81,7 @@ TEST_CASE("fused_batch_norm: op table") {
 }
 
 TEST_CASE("fused_batch_norm: the same as the steps apart, on every instruction set") {
-    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const Steps& s : all_steps) {
             for (const Index n : {1, 2, 3, 15, 16, 17, 31, 33, 49, 64, 65, 130}) {
@@ -110,7 +111,7 @@ TEST_CASE("fused_batch_norm: NaN and its gradient pass the relu, as apart") {
     check_numbers(y.value(), {{NaN, NaN}, {0, 2}, {1, 1}});
     y.backward({.gradient = full({3, 2}, 3)});
     CHECK(residual.grad() == Tensor<>{{3, 3}, {0, 3}, {3, 3}});
-    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         Tensor<> values = randn({2, 1, 37});
         for (Index i = 0; i < 74; i += 5) values.mutable_data()[i] = i % 3 ? NaN : infinity;

@@ -5,6 +5,7 @@
 #include "gradus/ops/conv2d.hpp"
 #include "gradus/ops/pool2d.hpp"
 #include "support/fusion.hpp"
+#include "support/isas.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -62,7 +63,7 @@ TEST_CASE("fused_conv2d: op table") {
 
 TEST_CASE("fused_conv2d: the same as convolution, pooling and relu apart") {
     for (const bool with_relu : {false, true})
-        for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+        for (const simd::Isa isa : available_isas()) {
             const simd::ScopedIsa scope(isa);
             for (const Index channels : {1, 3, 16, 17, 33}) {
                 check_same<float>({{3, 2, 9, 8}, {channels, 2, 3, 2}, {channels}}, {{}, 2, with_relu}, 1e-5f);

@@ -138,3 +138,56 @@ TEST_CASE("one_hot sets one class per label") {
                          Message("one_hot: index -1 at position [] is out of range for 3 classes"));
     CHECK_THROWS_MATCHES(one_hot({0}, 0), ValueError, Message("one_hot: needs at least one class: got 0"));
 }
+
+TEST_CASE("scatter_add keeps the rules of the op table") {
+    check_op("scatter_add",
+             [](const auto& x) {
+                 return scatter_add(x[0], 1, {{2, 0}, {1, 1}}, x[1]);
+             },
+             {.shapes = {{{2, 3}, {2, 2}}, {{3, 3}, {2, 2}}, {{2, 5}, {3, 4}}}});
+    check_op("scatter_add to a list",
+             [](const auto& x) {
+                 return scatter_add(x[0], 0, {1, 0, 1, 1}, x[1]);
+             },
+             {.shapes = {{{2}, {4}}, {{5}, {6}}}});
+    check_op("scatter_add of nothing",
+             [](const auto& x) {
+                 return scatter_add(x[0], 0, Tensor<Index>::uninitialized({0, 2}), x[1]);
+             },
+             {.shapes = {{{3, 2}, {0, 2}}, {{3, 3}, {1, 2}}}});
+    const Tensor<Index> indices = scattered({700, 80}, 5);
+    check_op("scatter_add, large", [indices](const auto& x) { return scatter_add(x[0], 0, indices, x[1]); },
+             {.shapes = {}, .large = {{{5, 80}, {700, 80}}}});
+}
+
+TEST_CASE("scatter_add: by hand") {
+    const Variable<> x(Tensor<>{{1, 2, 3}, {4, 5, 6}}), source(Tensor<>{{10, 20}, {30, 40}});
+    CHECK(scatter_add(x, 1, {{0, 0}, {2, 1}}, source).value() == Tensor<>{{31, 2, 3}, {4, 45, 36}});
+    CHECK(scatter_add(x, 0, {{1, 1}}, source).value() == Tensor<>{{1, 2, 3}, {14, 25, 6}});
+    CHECK(x.value() == Tensor<>{{1, 2, 3}, {4, 5, 6}});
+}
+
+TEST_CASE("scatter_add and the gradient of gather: a million equal indices keep their digits") {
+    const Index count = 1000000;
+    const Tensor<Index> zero = zeros<Index>({count});
+    const Tensor<> y =
+        scatter_add(Variable<>(Tensor<>{0.5f, 2}), 0, zero, Variable<>(full({count}, 0.1f))).value();
+    CHECK(y(0) == Approx(0.5 + 1e6 * static_cast<double>(0.1f)).epsilon(1e-7));
+    CHECK(y(1) == 2);
+    const Variable<> x(Tensor<>{3, 4}, {.requires_grad = true});
+    gather(x, 0, zero).backward({.gradient = full({count}, 0.1f)});
+    CHECK(x.grad()(0) == Approx(1e6 * static_cast<double>(0.1f)).epsilon(1e-7));
+    CHECK(x.grad()(1) == 0);
+}
+
+TEST_CASE("scatter_add refuses what does not fit") {
+    const Variable<> x(zeros({2, 3}));
+    CHECK_THROWS_MATCHES(scatter_add(x, 1, {{0, 1}}, Variable<>(zeros({1, 1}))), ShapeError,
+                         Message("scatter_add: needs indices with the axes of x and source and sizes within "
+                                 "theirs: got x [2, 3], indices [1, 2] and source [1, 1]"));
+    CHECK_THROWS_AS(scatter_add(x, 1, {{0}, {0}, {0}}, Variable<>(zeros({3, 1}))), ShapeError);
+    CHECK_THROWS_AS(scatter_add(x, 0, {0}, Variable<>(zeros({1}))), ShapeError);
+    CHECK_THROWS_MATCHES(
+        scatter_add(x, 1, {{3}}, Variable<>(zeros({1, 1}))), ValueError,
+        Message("scatter_add: index 3 at position [0, 0] is out of range for axis 1 of size 3"));
+}

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/ops/layout.hpp"
 
+#include <array>
+#include <vector>
+
 #include "support/op_table.hpp"
 #include "support/test.hpp"
 
@@ -210,4 +213,23 @@ TEST_CASE("repeat puts copies one after another") {
         Message("repeat: more elements than memory can address: got size 4611686018427387904 at axis 0"));
     CHECK_THROWS_MATCHES(repeat(counted({2}), {1, 1, 1, 1, 1, 1, 1, 1, 1}), ShapeError,
                          Message("repeat: more than 8 axes; flatten or reshape first"));
+}
+
+TEST_CASE("reshape and broadcast_to: -1 in every kind of list") {
+    const Variable<> x = counted({4, 3});
+    CHECK(reshape(x, std::vector<Index>{2, -1}).shape() == Shape{2, 6});
+    CHECK(reshape(x, std::vector<int>{-1}).shape() == Shape{12});
+    CHECK(reshape(x, std::array<Index, 2>{3, 4}).shape() == Shape{3, 4});
+    CHECK(x.value().reshape(std::vector<Index>{6, -1}).shape() == Shape{6, 2});
+    CHECK_THROWS_MATCHES(reshape(x, std::vector<Index>{-1, -1}), ShapeError,
+                         Message("reshape: only one size can be -1: got [4, 3] and [-1, -1]"));
+    CHECK(broadcast_to(x, {2, -1, -1}).shape() == Shape{2, 4, 3});
+    CHECK(broadcast_to(counted({1, 3}), {5, -1}).value() ==
+          broadcast_to(counted({1, 3}), Shape{5, 3}).value());
+    CHECK(broadcast_to(x, std::vector<int>{2, 4, -1}).shape() == Shape{2, 4, 3});
+    CHECK_THROWS_MATCHES(broadcast_to(x, {-1, 4, 3}), ShapeError,
+                         Message("broadcast_to: a size is negative (-1 keeps that of an axis that there is): "
+                                 "got [4, 3] and [-1, 4, 3]"));
+    CHECK_THROWS_AS(broadcast_to(x, {-2, 3}), ShapeError);
+    CHECK_THROWS_AS(broadcast_to(x, {-1}), ShapeError);
 }

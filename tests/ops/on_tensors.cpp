@@ -52,6 +52,16 @@ vector<Tensor<>> all_operations() {
     for (const X& y :
          {relu(x), gelu(x), sigmoid(x), silu(x), tanh(x), erf(x), softplus(x), leaky_relu(x, 0.1f), elu(x)})
         keep(y);
+    for (const X& y : {rsqrt(x), sign(x), floor(x), ceil(x), round(x), clamp_min(x, 2), clamp_max(x, 3.5f)})
+        keep(y);
+    keep(gelu(x, {.approximate = GeluApproximation::tanh})), keep(softplus(x, {.beta = 2}));
+    keep(masked_fill(x, x > 2, 0)), keep(tril(x)), keep(triu(x, 1)), keep(pow(2, x));
+    keep(add(x, 1)), keep(sub(x, 0.5)), keep(mul(x, 2)), keep(div(x, 4));
+    keep(prod(x, 1)), keep(gradus::std(x, 0)), keep(norm(x, {0, 1})), keep(cumsum(x, 1));
+    keep(sort(x, 0).values), keep(topk(x, 2).values), keep(scatter_add(x, 1, {{0, 0}, {2, 1}}, x));
+    keep(einsum("ij,kj->ik", x, x)), keep(einsum("ij->j", x));
+    keep(reshape(x, vector<int>{-1, 2})), keep(broadcast_to(x, {2, -1, -1})),
+        keep(broadcast_to(x, vector<int>{-1, 3}));
     keep(softmax(x)), keep(softmax(x, 0)), keep(log_softmax(x));
     keep(clamp(x, 2, 3.5f)), keep(pow(x, 2)), keep(pow(x, v)), keep(add(x, v)), keep(sub(x, v)),
         keep(mul(x, v));

@@ -3,6 +3,7 @@
 
 #include "gradus/ops/arithmetic.hpp"
 
+#include "support/isas.hpp"
 #include "support/numbers.hpp"
 #include "support/op_table.hpp"
 
@@ -60,6 +61,8 @@ void for_each_reduction(const Visit& visit) {
     });
     visit("logsumexp",
           [](const auto& x, const Axes& axes, bool keep) { return logsumexp(x, axes, {.keepdim = keep}); });
+    visit("prod",
+          [](const auto& x, const Axes& axes, bool keep) { return prod(x, axes, {.keepdim = keep}); });
     visit("norm",
           [](const auto& x, const Axes& axes, bool keep) { return norm(x, axes, {.keepdim = keep}); });
 }
@@ -149,8 +152,10 @@ TEST_CASE("reduce: NaN and infinity") {
             CHECK(std::isnan(f(leaf(x.reshape({size, 1})), 0, false).item()));
             check_numbers(
                 gradient([&](const auto& v) { return f(v, Axes(), false); }, x).rows(size / 2, size / 2 + 1),
-                {name == "sum" || name == "mean" ? 1 / (name == "sum" ? 1.0f : static_cast<float>(size))
-                                                 : NaN});
+                {name == "sum"    ? 1
+                 : name == "mean" ? 1 / static_cast<float>(size)
+                 : name == "prod" ? (size == 1 ? 1.0f : 0.0f)  // the product of the others
+                                  : NaN});
         });
     }
     check_numbers(max(leaf({-infinity, infinity, 1})).value(), full({}, infinity));
@@ -264,7 +269,7 @@ TEST_CASE("reduce: long sums keep their digits") {
     CHECK(sum(leaf(ones({1 << 25}))).item() == 1 << 25);
     const float tenth = 0.1f;
     const Tensor<> x = full({25'000'000}, tenth);
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
         CHECK(error_of(sum(leaf(x)).item(), 2.5e7 * static_cast<double>(tenth)) < 2e-6);
@@ -324,4 +329,49 @@ TEST_CASE("reduce: refusals") {
                          Message("argmax: axis 2 is out of range for shape [2, 3]"));
     CHECK_THROWS_MATCHES(argmax(zeros({})), ShapeError,
                          Message("argmax: axis -1 is out of range for shape []"));
+}
+
+TEST_CASE("reduce: std keeps the rules of the op table") {
+    for (const auto& [shape, axes] : std::vector<Case>{
+             {{7}, {}}, {{2, 3}, 1}, {{2, 3, 4}, {0, 2}}, {{300, 130}, 0}, {{0, 3}, 1}, {{2, 3, 4}, -2}})
+        for (const Index correction : {0, 1}) {
+            OpRow row{.shapes = {}, .distinct = true};
+            (shape.numel() > 1000 ? row.large : row.shapes).push_back({shape});
+            check_op(
+                "std",
+                [axes = axes, correction](const auto& x) {
+                    return gradus::std(x[0], axes, {.keepdim = true, .correction = correction});
+                },
+                row);
+        }
+}
+
+TEST_CASE("reduce: std of one element, of equal ones, of large and of small ones") {
+    const auto of_rows = [](const auto& v) { return gradus::std(v, 1); };
+    check_numbers(of_rows(leaf({{1, 2, 3}, {1, 1, 1}})).value(), {1, 0}, 1e-7f);
+    check_numbers(gradient(of_rows, {{1, 2, 3}, {1, 1, 1}}), {{-0.5f, 0, 0.5f}, {0, 0, 0}}, 1e-7f);
+    check_numbers(of_rows(leaf({{5}})).value(), {NaN});
+    check_numbers(gradient(of_rows, {{5}}), {{NaN}});
+    check_numbers(gradus::std(leaf({{5}}), 1, {.correction = 0}).value(), {0});
+    check_numbers(of_rows(leaf({{1e30f, 2e30f, 3e30f}, {1e-30f, 2e-30f, 3e-30f}})).value(), {1e30f, 1e-30f},
+                  1e-35f);
+    CHECK(gradus::std(leaf({{1e-30f, 2e-30f, 3e-30f}}), 1).value()(0) == Approx(1e-30f).margin(0));
+    check_numbers(gradient(of_rows, {{1e30f, 2e30f, 3e30f}, {1e-30f, 2e-30f, 3e-30f}}),
+                  {{-0.5f, 0, 0.5f}, {-0.5f, 0, 0.5f}}, 1e-6f);
+}
+
+TEST_CASE("reduce: the gradient of a product where factors are 0") {
+    const auto of_rows = [](const auto& v) { return prod(v, 1); };
+    check_numbers(of_rows(leaf({{2, 3, 4}, {2, 0, 4}, {0, 0, 4}})).value(), {24, 0, 0});
+    check_numbers(gradient(of_rows, {{2, 3, 4}, {2, 0, 4}, {0, 0, 4}}), {{12, 8, 6}, {0, 8, 0}, {0, 0, 0}});
+    check_numbers(gradient(
+                      [](const auto& v) {
+                          return prod(v, {0, 2});
+                      },
+                      {{{1, 2}, {3, 0}}, {{4, 5}, {6, 7}}}),
+                  {{{40, 20}, {0, 126}}, {{10, 8}, {0, 0}}});
+    check_numbers(prod(leaf(zeros({2, 0})), 1).value(), {1, 1});
+    CHECK(prod(Variable<Index>(Tensor<Index>{2, 3, 7})).item() == 42);
+    // Not by a division: the factors before and behind overflow in float, and their product does not.
+    check_numbers(gradient(of_rows, {{1e30f, 1e30f, 1e-30f, 3}}), {{3, 3, infinity, 1e30f}}, 1e-5f);
 }

@@ -3,6 +3,7 @@
 
 #include "gradus/core/random.hpp"
 #include "support/numbers.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using optim::clip_grad_norm, optim::clip_grad_value;
@@ -74,11 +75,10 @@ TEST_CASE("clip_grad_norm: a norm that is not finite") {
 }
 
 TEST_CASE("clip_grad_norm: the same bits for any number of threads, in double, too") {
-    const int before = num_threads();
     double expected = 0;
     Tensor<> clipped;
     for (const int threads : {1, 2, 3}) {
-        set_num_threads(threads);
+        const Threads limit(threads);
         Generator generator(1);
         Leaves parameters;
         for (const Shape& shape : {Shape{300, 301}, Shape{7}, Shape{0}, Shape{50001}, Shape{}}) {
@@ -91,7 +91,7 @@ TEST_CASE("clip_grad_norm: the same bits for any number of threads, in double, t
         CHECK(parameters[0].grad() == clipped);
         CHECK(clip_grad_norm(parameters, 2) == Approx(1).epsilon(1e-6));
     }
-    set_num_threads(before);
+
     Variable<double> x(Tensor<double>{1, 1}, {.requires_grad = true});
     x.set_grad({1e-3, 1});
     CHECK(clip_grad_norm(std::vector<Variable<double>>{x}, 10) == std::sqrt(1 + 1e-6));

@@ -77,20 +77,20 @@ TEST_CASE("sgd: three steps by hand") {
         check_numbers(steps[1], second);
         check_numbers(steps[2], third);
     };
-    SECTION("plain") { check_steps({.lr = 0.5f}, {0.5f, -3}, {-1, -1}, {-1, -5}); }
+    SECTION("plain") { check_steps({.lr = 0.5}, {0.5f, -3}, {-1, -1}, {-1, -5}); }
     SECTION("momentum") {  // v: {1, 2}, {3.5, -3}, {1.75, 6.5}
-        check_steps({.lr = 0.5f, .momentum = 0.5f}, {0.5f, -3}, {-1.25f, -1.5f}, {-2.125f, -4.75f});
+        check_steps({.lr = 0.5, .momentum = 0.5}, {0.5f, -3}, {-1.25f, -1.5f}, {-2.125f, -4.75f});
     }
     SECTION("the first step knows no dampening") {  // v: {1, 2}, {2, -1}, {1, 3.5}
-        check_steps({.lr = 0.5f, .momentum = 0.5f, .dampening = 0.5f}, {0.5f, -3}, {-0.5f, -2.5f},
+        check_steps({.lr = 0.5, .momentum = 0.5, .dampening = 0.5}, {0.5f, -3}, {-0.5f, -2.5f},
                     {-1, -4.25f});
     }
     SECTION("nesterov") {  // g + v / 2: {1.5, 3}, {4.75, -5.5}, {0.875, 11.25}
-        check_steps({.lr = 0.5f, .momentum = 0.5f, .nesterov = true}, {0.25f, -3.5f}, {-2.125f, -0.75f},
+        check_steps({.lr = 0.5, .momentum = 0.5, .nesterov = true}, {0.25f, -3.5f}, {-2.125f, -0.75f},
                     {-2.5625f, -6.375f});
     }
     SECTION("weight decay") {  // g: {1.5, 1}, {3.125, -5.25}, {-0.65625, 8.0625}
-        check_steps({.lr = 0.5f, .weight_decay = 0.5f}, {0.25f, -2.5f}, {-1.3125f, 0.125f},
+        check_steps({.lr = 0.5, .weight_decay = 0.5}, {0.25f, -2.5f}, {-1.3125f, 0.125f},
                     {-0.984375f, -3.90625f});
     }
     SECTION("a learning rate of 0") { check_steps({.lr = 0}, {1, -2}, {1, -2}, {1, -2}); }
@@ -158,7 +158,7 @@ TEST_CASE("sgd: penalties") {
 
 TEST_CASE("sgd: a NaN in a gradient reaches its own weight and no other") {
     Variable<> a = leaf({1, 2, 3}), b = leaf({1});
-    SGD<> sgd({a, b}, {.lr = 1, .momentum = 0.5f});
+    SGD<> sgd({a, b}, {.lr = 1, .momentum = 0.5});
     a.set_grad({0, NaN, infinity});
     b.set_grad({1});
     sgd.step();
@@ -171,7 +171,7 @@ TEST_CASE("sgd: gradients are read, not changed, and may be shared") {
     const Tensor<> g{1, 1};
     a.set_grad(g);
     b.set_grad(g);
-    SGD<> sgd({a, b}, {.lr = 1, .momentum = 0.5f});
+    SGD<> sgd({a, b}, {.lr = 1, .momentum = 0.5});
     sgd.step();
     CHECK(a.grad().data() == g.data());  // not even copied
     CHECK(g == Tensor<>{1, 1});
@@ -180,7 +180,7 @@ TEST_CASE("sgd: gradients are read, not changed, and may be shared") {
 
     Variable<> w = leaf({2, 8});  // the gradient in the memory of the value
     w.set_grad(w.value());
-    SGD<> other({w}, {.lr = 0.5f});
+    SGD<> other({w}, {.lr = 0.5});
     other.step();
     CHECK(w.value() == Tensor<>{1, 4});
     CHECK(w.grad() == Tensor<>{2, 8});

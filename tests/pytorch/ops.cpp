@@ -3,10 +3,17 @@
 #include "gradus/nn/batch_norm.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/ops/activation.hpp"
+#include "gradus/ops/comparison.hpp"
 #include "gradus/ops/conv2d.hpp"
+#include "gradus/ops/einsum.hpp"
 #include "gradus/ops/embedding.hpp"
+#include "gradus/ops/indexing.hpp"
+#include "gradus/ops/masking.hpp"
 #include "gradus/ops/norm.hpp"
 #include "gradus/ops/pool2d.hpp"
+#include "gradus/ops/reduce.hpp"
+#include "gradus/ops/scan.hpp"
+#include "gradus/ops/sort.hpp"
 #include "pytorch/cases.hpp"
 
 using namespace gradus;
@@ -161,4 +168,55 @@ TEST_CASE("pytorch: activations") {
     check_unary("softmax", [](const auto& x, const Case& c) { return softmax(x, int(c.integer("dim"))); });
     check_unary("log_softmax",
                 [](const auto& x, const Case& c) { return log_softmax(x, int(c.integer("dim"))); });
+    check_unary("gelu_tanh",
+                [](const auto& x, const Case&) { return gelu(x, {.approximate = GeluApproximation::tanh}); });
+    check_unary("softplus_options", [](const auto& x, const Case& c) {
+        return softplus(x, {.beta = c.number("beta"), .threshold = c.number("threshold")});
+    });
+}
+
+TEST_CASE("pytorch: element by element") {
+    check_unary("rsqrt", [](const auto& x, const Case&) { return rsqrt(x); });
+    check_unary("round", [](const auto& x, const Case&) { return round(x); });
+    check_unary("clamp_min", [](const auto& x, const Case&) { return clamp_min(x, -0.5); });
+    check_unary("clamp_max", [](const auto& x, const Case&) { return clamp_max(x, 0.5); });
+}
+
+TEST_CASE("pytorch: masks and triangles") {
+    check_unary("masked_fill", []<class T>(const Variable<T>& x, const Case& c) {
+        const Tensor<bool> mask = pytorch::noise<T>(c.name + "/mask", x.shape()) < 0;
+        return masked_fill(x, mask, static_cast<T>(c.number("value")));
+    });
+    check_unary("tril", [](const auto& x, const Case& c) { return tril(x, c.integer("diagonal")); });
+    check_unary("triu", [](const auto& x, const Case& c) { return triu(x, c.integer("diagonal")); });
+}
+
+TEST_CASE("pytorch: along an axis") {
+    check_unary("prod", [](const auto& x, const Case& c) { return prod(x, int(c.integer("dim"))); });
+    check_unary("std", [](const auto& x, const Case& c) {
+        return gradus::std(x, int(c.integer("dim")), {.correction = c.integer("correction")});
+    });
+    check_unary("cumsum", [](const auto& x, const Case& c) { return cumsum(x, int(c.integer("dim"))); });
+    check_unary("sort", [](const auto& x, const Case& c) {
+        return sort(x, int(c.integer("dim")), {.descending = c.flag("descending")}).values;
+    });
+    check_unary("topk", [](const auto& x, const Case& c) {
+        return topk(x, c.integer("k"), -1, {.largest = c.flag("largest")}).values;
+    });
+}
+
+TEST_CASE("pytorch: scatter_add and einsum") {
+    for_cases("scatter_add", []<class T>(const Case& c, T) {
+        Inputs<T> inputs(c);
+        const Variable<T> x = inputs["x"], source = inputs["source"];
+        const int axis = int(c.integer("dim"));
+        const Tensor<Index> indices = pytorch::integers(c.name + "/indices", source.shape(), x.size(axis));
+        inputs.check(scatter_add(x, axis, indices, source));
+    });
+    for_cases("einsum", []<class T>(const Case& c, T) {
+        Inputs<T> inputs(c);
+        const std::string equation = c.word("equation");
+        const Variable<T> a = inputs["a"];
+        inputs.check(c.has("b") ? einsum(equation, a, inputs["b"]) : einsum(equation, a));
+    });
 }

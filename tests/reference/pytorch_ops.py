@@ -181,6 +181,43 @@ def activation(kind, function, options=({},), low=-4, high=4):
         c.backward(function(c.input("x", shape, low, high), **more))
 
 
+def unary(kind, function, low=-4, high=4, axes=(1, 3)):
+    """An operation of x alone, with options that it sets itself."""
+    c = file.case(kind)
+    shape = [c.random.randint(1, 9) for _ in range(c.random.randint(*axes))]
+    c.backward(function(c.input("x", shape, low, high), c))
+
+
+def option(c, name, value):
+    c.set(**{name: value})
+    return value
+
+
+def any_axis(x, c):
+    return option(c, "dim", c.random.randrange(x.dim()))
+
+
+def masked_fill(x, c):
+    return x.masked_fill(noise(c.name + "/mask", x.shape) < 0, option(c, "value", 2.5))
+
+
+def scatter_add():
+    c = file.case("scatter_add")
+    r = c.random
+    shape = [3, r.randint(1, 3)]  # of the indices and of the source: PyTorch has no gradient for a larger one
+    x, source = c.input("x", [r.randint(3, 5), r.randint(3, 5)]), c.input("source", shape)
+    axis = option(c, "dim", r.randrange(2))
+    indices = integers(c.name + "/indices", shape, x.shape[axis])
+    c.backward(x.scatter_add(axis, indices, source))
+
+
+def einsum(equation, a, b=None):
+    c = file.case("einsum")
+    c.set(equation=equation.replace(" ", ""))
+    operands = [c.input(name, shape) for name, shape in (("a", a), ("b", b)) if shape]
+    c.backward(torch.einsum(equation, *operands))
+
+
 for i in range(80):
     conv2d(large=i >= 70)
 for options in ((3, 64, 7, 32, 2), (64, 64, 3, 14), (32, 64, 3, 14, 2), (64, 128, 1, 9), (64, 96, 1, 9, 2),
@@ -215,4 +252,24 @@ activation("erf", torch.erf, [{}] * 2)
 activation("softplus", F.softplus, [{}] * 2, -16, 16)
 activation("softmax", F.softmax, [dict(dim=d) for d in (-1, 0, -1, 0)])  # where it saturates, dx is rounding errors
 activation("log_softmax", F.log_softmax, [dict(dim=d) for d in (-1, 0, -1, 0)], -16, 16)
+activation("gelu_tanh", lambda x: F.gelu(x, approximate="tanh"), [{}] * 2)
+activation("softplus_options", F.softplus, [dict(beta=2.0, threshold=20.0), dict(beta=0.5, threshold=1.0)], -16, 16)
+for i in range(3):
+    unary("rsqrt", lambda x, c: torch.rsqrt(x), 0.25, 4)
+    unary("round", lambda x, c: torch.round(x))
+    unary("clamp_min", lambda x, c: torch.clamp_min(x, -0.5))
+    unary("clamp_max", lambda x, c: torch.clamp_max(x, 0.5))
+    unary("masked_fill", masked_fill)
+    unary("tril", lambda x, c: torch.tril(x, option(c, "diagonal", c.random.randint(-3, 3))), axes=(2, 3))
+    unary("triu", lambda x, c: torch.triu(x, option(c, "diagonal", c.random.randint(-3, 3))), axes=(2, 3))
+    unary("prod", lambda x, c: torch.prod(x, any_axis(x, c)))
+    unary("std", lambda x, c: torch.std(x, any_axis(x, c), correction=option(c, "correction", 0)))
+    unary("cumsum", lambda x, c: torch.cumsum(x, any_axis(x, c)))
+    unary("sort", lambda x, c: torch.sort(x, any_axis(x, c), descending=option(c, "descending", i > 0))[0])
+    unary("topk", lambda x, c: torch.topk(x, option(c, "k", x.shape[-1] // 2), largest=option(c, "largest", i > 0))[0])
+    scatter_add()
+for equation, *shapes in (("ij,jk->ik", [2, 3], [3, 4]), ("bhqd,bhkd->bhqk", [2, 2, 3, 4], [2, 2, 5, 4]),
+                          ("ij,kj", [2, 3], [4, 3]), ("i,j->ji", [3], [2]), ("ijk,lk->jl", [2, 3, 4], [5, 4]),
+                          ("ijk->kj", [2, 3, 4])):
+    einsum(equation, *shapes)
 file.write()

@@ -36,13 +36,4 @@ inline ConvGeometry sizes(Index batch, Index groups, Index in, Index out, Size2 
     return s;
 }
 
-/// Whole numbers from -8 to 8: exact as bfloat16, and so are sums of thousands of their products in float.
-template <class T>
-Tensor<T> whole_numbers(const Shape& shape, std::uint64_t seed) {
-    gradus::Generator generator(seed);
-    Tensor<T> x = gradus::randn<T>(shape, generator);
-    for (T& value : x.mutable_values()) value = std::max(T(-8), std::min(T(8), std::round(value * T(4))));
-    return x;
-}
-
 }  // namespace convolution

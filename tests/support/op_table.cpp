@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "gradus/ops/arithmetic.hpp"
+#include "support/threads.hpp"
 
 template class gradus::Tensor<gradus::Dual<double>>;
 template class gradus::Variable<gradus::Dual<double>>;
@@ -154,15 +155,13 @@ void check_second_order(const Functions& f, const std::vector<Tensor<double>>& x
 }
 
 void check_threads(const Functions& f, const std::vector<Tensor<float>>& x, const Outcome<float>& outcome) {
-    const int before = gradus::num_threads();
     for (int threads = 1; threads <= 3; ++threads) {
-        gradus::set_num_threads(threads);
+        const Threads limit(threads);
         const Outcome<float> again = run(f.single, leaves(x, true));
         INFO(threads << " threads");
         CHECK(same_bits(again.value, outcome.value));
         CHECK(same_bits(again.gradients, outcome.gradients));
     }
-    gradus::set_num_threads(before);
 }
 
 void check_float(const Functions& f, const std::vector<Tensor<float>>& x, const Outcome<double>& full,

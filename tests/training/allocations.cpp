@@ -9,6 +9,7 @@
 #include "../../examples/support/resnet.hpp"
 #include "gradus/gradus.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define GRADUS_TEST_COUNTS 0
@@ -103,12 +104,10 @@ int steps_before_rest(const Shape& input, const Options& options) {
 template <class Net>
 void check_no_allocations(const Shape& input) {
     // On one thread: with more it is open which of them meets which sizes when.
-    const int threads_before = num_threads();
-    set_num_threads(1);
+    const Threads one_thread(1);
     const optim::SGDOptions sgd{.lr = 0.01, .momentum = 0.9};
     CHECK(steps_before_rest<Net, optim::SGD<>>(input, sgd) <= 3);
     CHECK(steps_before_rest<Net, optim::Adam<>>(input, optim::AdamOptions{.lr = 1e-3}) <= 3);
-    set_num_threads(threads_before);
 }
 
 }  // namespace
@@ -117,7 +116,8 @@ TEST_CASE("allocations: the counter counts", "[training]") {
     if (!GRADUS_TEST_COUNTS) return;
     const int before = allocations;
     ::operator delete(::operator new(5));
-    detail::BlockCache::deallocate(detail::BlockCache::allocate(1 << 29), 1 << 29);  // larger than what is recycled
+    detail::BlockCache::deallocate(detail::BlockCache::allocate(1 << 29),
+                                   1 << 29);  // larger than what is recycled
     CHECK(allocations - before == 2);
 }
 

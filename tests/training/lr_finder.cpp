@@ -79,7 +79,7 @@ Everything everything(const Net& net, const optim::SGD<>& sgd) {
         for (const auto& [name, value] : state.kinds) e.tensors.push_back(value);
     }
     for (const auto& group : sgd.groups())
-        for (const double option : {double(group.options.lr), double(group.options.momentum)})
+        for (const double option : {group.options.lr, group.options.momentum})
             e.numbers.push_back(option);
     e.numbers.push_back(net.noise.training);
     e.numbers.push_back(net.unused.training);
@@ -122,7 +122,7 @@ const std::vector<Tensor<>> one_batch = {Tensor<>{1}};
 TEST_CASE("find_lr: takes these steps") {
     Parameter<> w(Tensor<>{2});
     std::vector<Parameter<>> net = {w};
-    optim::SGD<> sgd(nn::parameters(net), {.lr = 0.5f});
+    optim::SGD<> sgd(nn::parameters(net), {.lr = 0.5});
     std::vector<float> seen;
     const LrCurve curve = find_lr(net, sgd, one_batch,
                                   [&](const Tensor<>& batch) {
@@ -167,7 +167,7 @@ TEST_CASE("find_lr: everything is as before") {
     manual_seed(3);
     const auto moons = two_moons(200);
     Net net;
-    optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1f, .momentum = 0.9f});
+    optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1, .momentum = 0.9});
     const data::Epoch batches = data::Loader(moons, {.batch_size = 50, .shuffle = true}).epoch(0);
     for (auto& batch : batches) {  // momentum, gradients and a count to lose
         sgd.zero_grad();
@@ -202,7 +202,7 @@ TEST_CASE("find_lr: a run after it equals a run without it") {
     const auto run = [&](bool with_find_lr) {
         manual_seed(3);
         Net net;
-        optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1f, .momentum = 0.9f});
+        optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1, .momentum = 0.9});
         for (int epoch = 0; epoch < 3; ++epoch) {
             if (with_find_lr) find_lr(net, sgd, batches, [&](auto& batch) { return loss_on(net, batch); });
             for (auto& batch : batches) {
@@ -220,7 +220,7 @@ TEST_CASE("find_lr: also restores what only the optimizer knows") {
     std::vector<Parameter<>> net = {Parameter<>(Tensor<>{2})};
     Variable<> weight = leaf({3});
     weight.set_grad({5});
-    optim::SGD<> sgd({net[0], weight}, {.lr = 0.5f});
+    optim::SGD<> sgd({net[0], weight}, {.lr = 0.5});
     find_lr(net, sgd, one_batch, [&](const Tensor<>&) { return sum(net[0] * weight); });
     CHECK(weight.value() == Tensor<>{3});
     CHECK(weight.grad() == Tensor<>{5});
@@ -244,7 +244,7 @@ TEST_CASE("find_lr: finds a rate that trains") {
     manual_seed(1);
     const auto moons = two_moons(1000);
     Net net;
-    optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1f});
+    optim::SGD<> sgd(nn::parameters(net), {.lr = 0.1});
     const LrCurve curve = find_lr(net, sgd, data::Loader(moons, {.batch_size = 50, .shuffle = true}).epoch(0),
                                   [&](auto& batch) { return loss_on(net, batch); }, {.end = 1000});
     CHECK(curve.diverged);

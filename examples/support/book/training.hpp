@@ -189,7 +189,7 @@ inline void add_training(Page& page, const gradus::data::Split<>& data, const Fl
     const std::vector<History> histories = {
         trained("SGD", "sgd", 0, flags.lr, data, flags, sgd),
         trained("Momentum", "momentum", 1, flags.lr, data, flags, momentum_average),
-        trained("Adam", "adam", 4, usual_lr("adam"), data, flags, adam)};
+        trained("Adam", "adam", 4, optimizer_choice("adam").usual_lr, data, flags, adam)};
     std::vector<Series> series;
     std::vector<std::string> colors;
     std::vector<std::vector<std::string>> rows;

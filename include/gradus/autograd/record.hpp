@@ -14,12 +14,42 @@
 namespace gradus {
 namespace detail {
 
+// The nodes of inputs that need a gradient; empty for the others, which a result does not hold.
+
 template <class T>
-NodeRef<T> wanted(const Variable<T>& input) {
+NodeRef<T> node_if_needs_grad(const Variable<T>& input) {
     return input.requires_grad() ? NodeRef<T>::share(&input.node()) : NodeRef<T>();
 }
+template <class T>
+std::array<NodeRef<T>, 1> nodes_that_need_grad(const Variable<T>& input) {
+    return {node_if_needs_grad(input)};
+}
+template <class T, std::size_t N>
+std::array<NodeRef<T>, N> nodes_that_need_grad(const std::array<Variable<T>, N>& inputs) {
+    std::array<NodeRef<T>, N> nodes;
+    for (std::size_t i = 0; i < N; ++i) nodes[i] = node_if_needs_grad(inputs[i]);
+    return nodes;
+}
+template <class T>
+RecycledVector<NodeRef<T>> nodes_that_need_grad(const std::vector<Variable<T>>& inputs) {
+    RecycledVector<NodeRef<T>> nodes;
+    nodes.reserve(inputs.size());
+    for (const auto& input : inputs) nodes.push_back(node_if_needs_grad(input));
+    return nodes;
+}
 
-/// A rule, or what is left after it was dropped.
+template <class T>
+bool need_grad(const Variable<T>& input) {
+    return input.requires_grad();
+}
+template <class Inputs>
+bool need_grad(const Inputs& inputs) {
+    for (const auto& input : inputs)
+        if (input.requires_grad()) return true;
+    return false;
+}
+
+/// A rule, or the place where it was: a std::optional, which takes longer to compile.
 template <class Rule>
 class Droppable {
 public:
@@ -31,6 +61,7 @@ public:
     Droppable(const Droppable&) = delete;
     Droppable& operator=(const Droppable&) = delete;
 
+    explicit operator bool() const { return held_; }
     Rule& operator*() { return rule_; }
     void drop() {
         if (std::exchange(held_, false)) rule_.~Rule();
@@ -43,98 +74,64 @@ private:
     bool held_;
 };
 
-/// One input and its rule. An input that wants no gradient is not held, and its rule dies with all it
-/// captured.
-template <class T, class Rule>
-struct One {
-    NodeRef<T> input;
+/// How a rule gives the gradients of its inputs.
+enum class RuleForm {
+    gradient,   // dx = rule(dy)
+    addition,   // rule(dy, dx) adds to dx
+    per_input,  // the gradient of input i = rule(dy, i)
+    joint,      // those of all inputs = rule(dy, needs_grad)
+};
+
+/// One part of a node: inputs and the rule for them, which is kept if one of them needs a gradient.
+template <RuleForm form, class T, class Inputs, class Rule>
+struct Part {
+    using Nodes = decltype(nodes_that_need_grad(std::declval<const Inputs&>()));
+
+    Nodes nodes;
     Droppable<Rule> rule;
 
     template <class R>
-    One(const Variable<T>& variable, R&& r)
-        : input(wanted(variable)), rule(std::forward<R>(r), bool(input)) {}
+    Part(const Inputs& inputs, R&& r)
+        : nodes(nodes_that_need_grad(inputs)), rule(std::forward<R>(r), need_grad(inputs)) {}
 
     void count_inputs(BackwardWalk<T>& walk) const {
-        if (input) walk.expect(*input);
+        for (const auto& node : nodes)
+            if (node) walk.expect(*node);
     }
     void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
-        if (!input) return;
-        if constexpr (requires(Tensor<T> & dx) { (*rule)(dy, dx); })
-            walk.deliver_by(*input, [&](Tensor<T>& dx) { (*rule)(dy, dx); });
-        else
-            walk.deliver(*input, (*rule)(dy));
+        if (!rule) return;
+        if constexpr (form == RuleForm::gradient) {
+            walk.deliver(*nodes[0], (*rule)(dy));
+        } else if constexpr (form == RuleForm::addition) {
+            walk.deliver_by(*nodes[0], [&](Tensor<T>& dx) { (*rule)(dy, dx); });
+        } else if constexpr (form == RuleForm::per_input) {
+            for (std::size_t i = 0; i < nodes.size(); ++i)
+                if (nodes[i]) walk.deliver(*nodes[i], (*rule)(dy, static_cast<Index>(i)));
+        } else {
+            std::array<bool, std::tuple_size_v<Nodes>> needs_grad;
+            for (std::size_t i = 0; i < nodes.size(); ++i) needs_grad[i] = bool(nodes[i]);
+            auto gradients = (*rule)(dy, needs_grad);
+            for (std::size_t i = 0; i < nodes.size(); ++i)
+                if (needs_grad[i]) walk.deliver(*nodes[i], std::move(gradients[i]));
+        }
     }
     void release() {
         rule.drop();
-        input = NodeRef<T>();
+        nodes = Nodes();
     }
 };
 
-/// Any number of inputs with one rule, called per input.
-template <class T, class Rule>
-struct Each {
-    RecycledVector<NodeRef<T>> inputs;
-    Droppable<Rule> rule;
-
-    template <class R>
-    Each(const std::vector<Variable<T>>& variables, R&& r) : rule(std::forward<R>(r), true) {
-        inputs.reserve(variables.size());
-        for (const auto& variable : variables) inputs.push_back(wanted(variable));
-    }
-    void count_inputs(BackwardWalk<T>& walk) const {
-        for (const auto& input : inputs)
-            if (input) walk.expect(*input);
-    }
-    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
-        for (std::size_t i = 0; i < inputs.size(); ++i)
-            if (inputs[i]) walk.deliver(*inputs[i], (*rule)(dy, static_cast<Index>(i)));
-    }
-    void release() {
-        rule.drop();
-        inputs.clear();
-    }
+/// What wrt() and its kin return: the arguments from which record() builds one part of the node, if history
+/// is needed at all. It refers to them, so it lives no longer than the call of record().
+template <RuleForm form, class T, class Inputs, class Rule>
+struct PartArgs {
+    using part = Part<form, T, Inputs, std::remove_cvref_t<Rule>>;
+    const Inputs& inputs;
+    Rule&& rule;
 };
 
-/// N inputs whose gradients share work: one call gives all of them.
-template <class T, std::size_t N, class Rule>
-struct Joint {
-    std::array<NodeRef<T>, N> inputs;
-    Droppable<Rule> rule;
-
-    template <class R>
-    Joint(const std::array<Variable<T>, N>& variables, R&& r)
-        : inputs(all_wanted(variables)), rule(std::forward<R>(r), any_wanted()) {}
-    void count_inputs(BackwardWalk<T>& walk) const {
-        for (const auto& input : inputs)
-            if (input) walk.expect(*input);
-    }
-    void pull_back(const Tensor<T>& dy, BackwardWalk<T>& walk) {
-        if (!any_wanted()) return;
-        std::array<bool, N> want;
-        for (std::size_t i = 0; i < N; ++i) want[i] = bool(inputs[i]);
-        std::array<Tensor<T>, N> gradients = (*rule)(dy, want);
-        for (std::size_t i = 0; i < N; ++i)
-            if (want[i]) walk.deliver(*inputs[i], std::move(gradients[i]));
-    }
-    void release() {
-        rule.drop();
-        inputs.fill(NodeRef<T>());
-    }
-
-private:
-    static std::array<NodeRef<T>, N> all_wanted(const std::array<Variable<T>, N>& variables) {
-        std::array<NodeRef<T>, N> result;
-        for (std::size_t i = 0; i < N; ++i) result[i] = wanted(variables[i]);
-        return result;
-    }
-    bool any_wanted() const {
-        for (const auto& input : inputs)
-            if (input) return true;
-        return false;
-    }
-};
-
-/// The parts of a node, one after the other (a std::tuple takes longer to compile).
+/// The parts of a node, one after the other: a std::tuple, which would have to move them and takes longer to
+/// compile.
 template <class... Parts>
 struct PartList {
     void for_each(const auto&) {}
@@ -155,7 +152,7 @@ struct PartList<First, Rest...> {
     }
 };
 
-/// A node with history: the parts hold the inputs and the rules.
+/// A node with history.
 template <class T, class... Parts>
 struct Recorded final : Node<T> {
     template <class... Args>
@@ -179,62 +176,51 @@ struct Recorded final : Node<T> {
     PartList<Parts...> parts;
 };
 
-/// What wrt() and its kin return: a promise of a part, kept only if record() finds that history is needed. It
-/// refers to its arguments, so it lives no longer than the call of record().
-template <class Part, class Inputs, class Rule>
-struct PartArgs {
-    using part = Part;
-    const Inputs& inputs;
-    Rule&& rule;
-
-    bool any_wanted() const {
-        if constexpr (requires { inputs.requires_grad(); }) {
-            return inputs.requires_grad();
-        } else {
-            for (const auto& input : inputs)
-                if (input.requires_grad()) return true;
-            return false;
-        }
-    }
-};
-
 }  // namespace detail
 
 /// "With respect to `input`, the gradient is rule(dy)", where dy is the gradient of the result. The rule sees
 /// tensors and captures tensors, by value. It may return the gradient in the result's broadcast shape: the
 /// engine sums it back.
-///
-/// Where the result comes from a few elements of the input, rule(dy, dx) adds its contribution to dx instead:
-/// the sum so far, in the shape of the input. That costs no more than those elements, however many results
-/// there are; only the first one has zeros to write. Such a rule must not call backward().
 template <class T, class Rule>
 auto wrt(const Variable<T>& input, Rule&& rule) {
-    using Part = detail::One<T, std::remove_cvref_t<Rule>>;
-    return detail::PartArgs<Part, Variable<T>, Rule>{input, std::forward<Rule>(rule)};
+    static_assert(
+        requires(const Tensor<T>& dy) { rule(dy); },
+        "wrt(x, rule): the rule takes the gradient dy of the result; a rule (dy, dx) is for wrt_add");
+    return detail::PartArgs<detail::RuleForm::gradient, T, Variable<T>, Rule>{input,
+                                                                              std::forward<Rule>(rule)};
+}
+
+/// Where the result comes from a few elements of the input: rule(dy, dx) adds its contribution to dx, the sum
+/// so far, in the shape of the input. That costs no more than those elements, however many results there are;
+/// only the first one has zeros to write. The rule must not call backward().
+template <class T, class Rule>
+auto wrt_add(const Variable<T>& input, Rule&& rule) {
+    return detail::PartArgs<detail::RuleForm::addition, T, Variable<T>, Rule>{input,
+                                                                              std::forward<Rule>(rule)};
 }
 
 /// Any number of inputs: the gradient of input i is rule(dy, i).
 template <class T, class Rule>
 auto wrt_each(const std::vector<Variable<T>>& inputs, Rule&& rule) {
-    using Part = detail::Each<T, std::remove_cvref_t<Rule>>;
-    return detail::PartArgs<Part, std::vector<Variable<T>>, Rule>{inputs, std::forward<Rule>(rule)};
+    return detail::PartArgs<detail::RuleForm::per_input, T, std::vector<Variable<T>>, Rule>{
+        inputs, std::forward<Rule>(rule)};
 }
 
-/// Inputs whose gradients share work: rule(dy, want) returns std::array<Tensor<T>, N>; it may leave out what
-/// is not wanted (want[i] is false).
+/// Inputs whose gradients share work: rule(dy, needs_grad) returns std::array<Tensor<T>, N>; it may leave out
+/// those of inputs that need none (needs_grad[i] is false).
 template <class T, std::size_t N, class Rule>
 auto wrt_jointly(const std::array<Variable<T>, N>& inputs, Rule&& rule) {
-    using Part = detail::Joint<T, N, std::remove_cvref_t<Rule>>;
-    return detail::PartArgs<Part, std::array<Variable<T>, N>, Rule>{inputs, std::forward<Rule>(rule)};
+    return detail::PartArgs<detail::RuleForm::joint, T, std::array<Variable<T>, N>, Rule>{
+        inputs, std::forward<Rule>(rule)};
 }
 
 /// The result of an operation: its value, and for each input the rule that takes the gradient back. When no
-/// input wants a gradient, or a NoGrad lives, the rules are dropped at once with all that they captured.
+/// input needs a gradient, or a NoGrad lives, the rules are dropped at once with all that they captured.
 ///
 ///     return record("tanh", y, wrt(x, [y](const Tensor<T>& dy) { return dy * (T(1) - y * y); }));
 template <class T, class... Parts>
 Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
-    if (!is_grad_enabled() || !(parts.any_wanted() || ...)) return Variable<T>(std::move(value));
+    if (!is_grad_enabled() || !(detail::need_grad(parts.inputs) || ...)) return Variable<T>(std::move(value));
     using Node = detail::Recorded<T, typename Parts::part...>;
     return Variable<T>(
         detail::ReaderRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));

@@ -38,7 +38,7 @@ Variable<T> embedding(const Tensor<Index>& indices, const Variable<T>& weight,
     Shape shape = indices.shape();
     shape.push_back(table[1]);
     return record("embedding", kernels::index_select(weight.value(), 0, indices).reshape(shape),
-                  wrt(weight, [indices, padding = options.padding_idx](const Tensor<T>& dy, Tensor<T>& dx) {
+                  wrt_add(weight, [indices, padding = options.padding_idx](const Tensor<T>& dy, Tensor<T>& dx) {
                       kernels::index_add(dy, dx, 0, indices, padding);
                   }));
 }

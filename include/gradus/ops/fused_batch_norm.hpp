@@ -15,7 +15,7 @@
 
 namespace gradus::detail {
 
-using kernels::detail::MaskWord;
+using simd::MaskWord;
 
 /// The normalization, with what follows it so far. Tensors are the values as they were when the operations
 /// were called.

@@ -37,8 +37,8 @@ struct DeferredConv2d final : Fusible<T> {
 
     Variable<T> then(const MaxPool& pool) override {
         if constexpr (kernels::detail::has_vectors<T>)
-            if (kernels::fuses_with_max_pool<T>(s, pool.kernel))
-                return record_conv_pool(*this, pool.kernel, false);
+            if (kernels::fuses_with_max_pool<T>(s, pool.kernel_size))
+                return record_conv_pool(*this, pool.kernel_size, false);
         return {};
     }
 
@@ -55,11 +55,11 @@ struct DeferredConvPool final : Fusible<T> {
     using Fusible<T>::then;
 
     DeferredConvPool(const DeferredConv2d<T>& convolution, const kernels::ConvPoolPlan<T>& plan,
-                     const Tensor<std::uint8_t>& shared_codes, std::uint8_t* out)
-        : conv(convolution), s(plan), codes(shared_codes), codes_out(out) {}
+                     const Tensor<std::uint8_t>& shared_argmax, std::uint8_t* out)
+        : conv(convolution), s(plan), argmax(shared_argmax), argmax_out(out) {}
 
     void compute(T* y) override {
-        kernels::conv_pool(s, conv.padded, conv.weights, conv.bias_data(), y, codes_out);
+        kernels::conv_pool(s, conv.padded, conv.weights, conv.bias_data(), y, argmax_out);
     }
 
     Variable<T> then(const Relu&) override {
@@ -68,27 +68,27 @@ struct DeferredConvPool final : Fusible<T> {
 
     DeferredConv2d<T> conv;
     kernels::ConvPoolPlan<T> s;
-    Tensor<std::uint8_t> codes;  // shared with the rules, which run after compute() has written it
-    std::uint8_t* codes_out;
+    Tensor<std::uint8_t> argmax;  // shared with the rules, which run after compute() has written it
+    std::uint8_t* argmax_out;
 };
 
 template <class T>
 Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window, bool relu) {
     const kernels::ConvPoolPlan<T> s({conv.s, window, relu});
     auto memory = Tensor<std::uint8_t>::uninitialized(s.y_shape());
-    std::uint8_t* const codes_out = memory.mutable_data();
-    const Tensor<std::uint8_t> codes = std::move(memory);
+    std::uint8_t* const argmax_out = memory.mutable_data();
+    const Tensor<std::uint8_t> argmax = std::move(memory);
     const char* const name = relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d";
     const std::array<Variable<T>, 2> parameters{conv.weight, conv.bias};
     Variable<T> y =
         record(name, Tensor<T>::uninitialized(s.y_shape()),
-               wrt(conv.x, [s, codes, w = conv.weights](
-                               const Tensor<T>& dy) { return kernels::conv_pool_dx(s, dy, codes, w); }),
+               wrt(conv.x, [s, argmax, w = conv.weights](
+                               const Tensor<T>& dy) { return kernels::conv_pool_backward_input(s, dy, argmax, w); }),
                wrt_jointly(parameters,
-                           [s, codes, padded = conv.padded](const Tensor<T>& dy, const auto& needs_grad) {
-                               return kernels::conv_pool_dparameters(s, dy, codes, padded, needs_grad);
+                           [s, argmax, padded = conv.padded](const Tensor<T>& dy, const auto& needs_grad) {
+                               return kernels::conv_pool_backward_parameters(s, dy, argmax, padded, needs_grad);
                            }));
-    defer<DeferredConvPool<T>>(y, conv, s, codes, codes_out);
+    defer<DeferredConvPool<T>>(y, conv, s, argmax, argmax_out);
     return y;
 }
 

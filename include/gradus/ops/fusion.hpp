@@ -26,7 +26,7 @@ struct Relu {};
 
 /// Windows of this size side by side, without padding or dilation.
 struct MaxPool {
-    Size2 kernel;
+    Size2 kernel_size;
 };
 
 /// The sum with `other`, of the same shape.

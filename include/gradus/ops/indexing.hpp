@@ -52,7 +52,7 @@ Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<Index>& in
         detail::fail<ShapeError>("index_select", "the indices must be a list [n]", indices.shape());
     detail::check_indices("index_select", indices, x.shape(), axis);
     return record("index_select", kernels::index_select(x.value(), axis, indices),
-                  wrt(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
+                  wrt_add(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
                       kernels::index_add(dy, dx, axis, indices);
                   }));
 }
@@ -73,7 +73,7 @@ Variable<T> gather(const Variable<T>& x, int axis, const Tensor<Index>& indices)
                                  indices.shape());
     detail::check_indices("gather", indices, x.shape(), axis);
     return record("gather", kernels::gather(x.value(), axis, indices),
-                  wrt(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
+                  wrt_add(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
                       kernels::scatter_add(dy, dx, axis, indices);
                   }));
 }

@@ -129,16 +129,16 @@ Tensor<T> products_of_others(const Tensor<T>& x, kernels::AxisSet axes) {
 
 }  // namespace detail
 
-/// The product over the given axes: 1 of no elements.
+/// The product over the given axes: 1 of no elements. Of float it is formed in double, so that nothing
+/// overflows on the way.
 /// dx = dy times the product of the other elements, right where some are 0
 template <class T>
 Variable<T> prod(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("prod", x.shape());
     const Tensor<T> X = x.value();
     const Shape kept = detail::reduced_shape(X.shape(), axes, true);
-    return record("prod",
-                  kernels::reduce<kernels::ProductOf>(X, axes).reshape(
-                      detail::reduced_shape(X.shape(), axes, options.keepdim)),
+    const auto product = kernels::reduce<kernels::ProductOf>(cast<kernels::detail::ScanType<T>>(X), axes);
+    return record("prod", cast<T>(product).reshape(detail::reduced_shape(X.shape(), axes, options.keepdim)),
                   wrt(x, [X, kept, axes](const Tensor<T>& dy) {
                       return detail::products_of_others(X, axes) * dy.reshape(kept);
                   }));

@@ -42,7 +42,7 @@ void reserve_pieces(Pieces& pieces, Index count) {
 template <class T>
 Variable<T> slice_of(const char* name, const Variable<T>& x, int axis, Index begin, Index count, Index step) {
     return record(name, kernels::slice(x.value(), axis, begin, count, step),
-                  wrt(x, [axis, begin, step](const Tensor<T>& dy, Tensor<T>& dx) {
+                  wrt_add(x, [axis, begin, step](const Tensor<T>& dy, Tensor<T>& dx) {
                       kernels::slice_add(dy, dx, axis, begin, step);
                   }));
 }

@@ -31,7 +31,7 @@ namespace detail {
 template <class T>
 Variable<T> in_order(const char* name, const Variable<T>& x, int axis, const Tensor<Index>& positions) {
     return record(name, kernels::gather(x.value(), axis, positions),
-                  wrt(x, [axis, positions](const Tensor<T>& dy, Tensor<T>& dx) {
+                  wrt_add(x, [axis, positions](const Tensor<T>& dy, Tensor<T>& dx) {
                       kernels::scatter_add(dy, dx, axis, positions);
                   }));
 }

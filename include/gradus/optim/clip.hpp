@@ -9,7 +9,7 @@
 namespace gradus::optim {
 
 struct ClipNormOptions {
-    Real norm_type = 2;               // 1, 2 or infinity
+    double norm_type = 2;             // 1, 2 or infinity
     bool error_if_nonfinite = false;  // throw, rather than spread NaN over all gradients
 };
 

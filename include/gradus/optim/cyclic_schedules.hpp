@@ -16,12 +16,16 @@ constexpr void check_momentum(const char* policy, double momentum) {
 
 }  // namespace detail
 
-struct CosineRestarts {
+struct CosineRestartsOptions {
     double lr = 0;
     Index period = 0;
     Index period_factor = 1;
     double min_lr = 0;
+};
 
+namespace detail {
+
+struct CosineRestarts : CosineRestartsOptions {
     double operator()(Index step) const {
         double length = static_cast<double>(period), at = detail::from_zero(step);
         if (period_factor == 1) at = std::fmod(at, length);
@@ -30,16 +34,18 @@ struct CosineRestarts {
     }
 };
 
+}  // namespace detail
+
 /// Falls from lr to min_lr along a cosine within `period` steps, then starts again; each period is
 /// period_factor times as long as the one before. As PyTorch's CosineAnnealingWarmRestarts (T_0, T_mult).
 /// Source: Loshchilov & Hutter, "SGDR: Stochastic gradient descent with warm restarts", 2017.
-constexpr CosineRestarts cosine_restarts(CosineRestarts s) {
+constexpr detail::CosineRestarts cosine_restarts(CosineRestartsOptions s) {
     detail::check_lr("cosine_restarts", s.lr);
     detail::check(s.period >= 1, "cosine_restarts", "period must be at least 1", s.period);
     detail::check(s.period_factor >= 1, "cosine_restarts", "period_factor must be at least 1",
                   s.period_factor);
     detail::check_low_lr("cosine_restarts", s.min_lr);
-    return s;
+    return {s};
 }
 
 enum class CyclicMode {
@@ -48,7 +54,7 @@ enum class CyclicMode {
     exp_range     // the height is gamma^step
 };
 
-struct Cyclic {
+struct CyclicOptions {
     double base_lr = 0;
     double max_lr = 0;
     Index step_size_up = 2000;
@@ -57,7 +63,11 @@ struct Cyclic {
     double gamma = 1;
     double base_momentum = 0.8;
     double max_momentum = 0.9;
+};
 
+namespace detail {
+
+struct Cyclic : CyclicOptions {
     double operator()(Index step) const { return base_lr + (max_lr - base_lr) * height(step); }
     double momentum(Index step) const { return max_momentum - (max_momentum - base_momentum) * height(step); }
 
@@ -80,10 +90,12 @@ private:
     }
 };
 
+}  // namespace detail
+
 /// From base_lr to max_lr in step_size_up steps and back in step_size_down, again and again; .momentum(step)
 /// goes from max_momentum to base_momentum and back. As PyTorch's CyclicLR.
 /// Source: Smith, "Cyclical learning rates for training neural networks", 2017.
-constexpr Cyclic cyclic(Cyclic s) {
+constexpr detail::Cyclic cyclic(CyclicOptions s) {
     detail::check(s.max_lr > 0 && s.max_lr < detail::infinity, "cyclic", "max_lr must be finite and > 0",
                   s.max_lr);
     detail::check(s.base_lr >= 0 && s.base_lr <= s.max_lr, "cyclic", "base_lr must be from 0 to max_lr",
@@ -97,12 +109,12 @@ constexpr Cyclic cyclic(Cyclic s) {
     detail::check_gamma("cyclic", s.gamma);
     for (const double momentum : {s.base_momentum, s.max_momentum})
         detail::check_momentum("cyclic", momentum);
-    return s;
+    return {s};
 }
 
 enum class Anneal { cos, linear };
 
-struct OneCycle {
+struct OneCycleOptions {
     double max_lr = 0;
     Index total_steps = 0;
     double pct_start = 0.3;  // share of the steps on the way up
@@ -112,7 +124,11 @@ struct OneCycle {
     bool three_phase = false;       // back to the first lr as slowly as up, then on to the last one
     double base_momentum = 0.85;
     double max_momentum = 0.95;
+};
 
+namespace detail {
+
+struct OneCycle : OneCycleOptions {
     double operator()(Index step) const {
         const double first = max_lr / div_factor;
         return anneal(step, first, max_lr, first / final_div_factor);
@@ -140,12 +156,14 @@ private:
     }
 };
 
+}  // namespace detail
+
 /// From max_lr / div_factor up to max_lr and down to next to nothing, in total_steps; .momentum(step) goes
 /// the other way. As PyTorch's OneCycleLR, digit for digit, except that after total_steps the last value
 /// stays (PyTorch: ValueError). With three_phase, a pct_start above 0.5 leaves no room for the third. Source:
 /// Smith & Topin, "Super-convergence: very fast training of neural networks using large learning rates",
 /// 2018.
-constexpr OneCycle one_cycle(OneCycle s) {
+constexpr detail::OneCycle one_cycle(OneCycleOptions s) {
     detail::check(s.max_lr > 0 && s.max_lr < detail::infinity, "one_cycle", "max_lr must be finite and > 0",
                   s.max_lr);
     detail::check_total("one_cycle", s.total_steps);
@@ -156,7 +174,7 @@ constexpr OneCycle one_cycle(OneCycle s) {
                       "div_factor and final_div_factor must be finite and > 0", factor);
     for (const double momentum : {s.base_momentum, s.max_momentum})
         detail::check_momentum("one_cycle", momentum);
-    return s;
+    return {s};
 }
 
 }  // namespace gradus::optim::schedule

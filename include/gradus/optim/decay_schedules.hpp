@@ -67,63 +67,87 @@ inline double cosine_between(double start, double end, double t) {
 
 }  // namespace detail
 
-struct Constant {
+struct ConstantOptions {
     double lr = 0;
+};
 
+namespace detail {
+
+struct Constant : ConstantOptions {
     constexpr double operator()(Index) const { return lr; }
 };
 
+}  // namespace detail
+
 /// lr
-constexpr Constant constant(Constant s) {
+constexpr detail::Constant constant(ConstantOptions s) {
     detail::check_lr("constant", s.lr);
-    return s;
+    return {s};
 }
 
-struct InverseTime {
+struct InverseTimeOptions {
     double lr = 0;
     double decay = 1;
+};
 
+namespace detail {
+
+struct InverseTime : InverseTimeOptions {
     constexpr double operator()(Index step) const { return lr / (1 + decay * detail::from_zero(step)); }
 };
 
+}  // namespace detail
+
 /// lr / (1 + decay · step). With per_epoch(), the classical decay per epoch.
-constexpr InverseTime inverse_time(InverseTime s) {
+constexpr detail::InverseTime inverse_time(InverseTimeOptions s) {
     detail::check_lr("inverse_time", s.lr);
     detail::check(s.decay >= 0 && s.decay < detail::infinity, "inverse_time", "decay must be finite and >= 0",
                   s.decay);
-    return s;
+    return {s};
 }
 
-struct InverseSqrt {
+struct InverseSqrtOptions {
     double lr = 0;
     double k = 1;
+};
 
+namespace detail {
+
+struct InverseSqrt : InverseSqrtOptions {
     double operator()(Index step) const { return k / std::sqrt(detail::from_zero(step) + 1) * lr; }
 };
 
+}  // namespace detail
+
 /// k / √t · lr, where t = step + 1 counts from 1: mini-batches, or with per_epoch() epochs.
-constexpr InverseSqrt inverse_sqrt(InverseSqrt s) {
+constexpr detail::InverseSqrt inverse_sqrt(InverseSqrtOptions s) {
     detail::check_lr("inverse_sqrt", s.lr);
     detail::check(s.k > 0 && s.k < detail::infinity, "inverse_sqrt", "k must be finite and > 0", s.k);
-    return s;
+    return {s};
 }
 
-struct Step {
+struct StepOptions {
     double lr = 0;
     Index step_size = 0;
     double gamma = 0.1;
+};
 
+namespace detail {
+
+struct Step : StepOptions {
     double operator()(Index step) const {
         return step < 0 ? lr : lr * std::pow(gamma, static_cast<double>(step / step_size));
     }
 };
 
+}  // namespace detail
+
 /// lr · gamma^⌊step / step_size⌋, as PyTorch's StepLR.
-constexpr Step step(Step s) {
+constexpr detail::Step step(StepOptions s) {
     detail::check_lr("step", s.lr);
     detail::check(s.step_size >= 1, "step", "step_size must be at least 1", s.step_size);
     detail::check_gamma("step", s.gamma);
-    return s;
+    return {s};
 }
 
 /// A short list of steps, ascending from 0 on, in place. Throws ValueError otherwise or beyond 16.
@@ -155,98 +179,128 @@ private:
     std::size_t count_ = 0;
 };
 
-struct MultiStep {
+struct MultiStepOptions {
     double lr = 0;
     Milestones milestones = {};
     double gamma = 0.1;
+};
 
+namespace detail {
+
+struct MultiStep : MultiStepOptions {
     double operator()(Index step) const {
         return lr * std::pow(gamma, static_cast<double>(milestones.reached(step)));
     }
 };
 
+}  // namespace detail
+
 /// lr · gamma^(number of milestones reached), as PyTorch's MultiStepLR. Without milestones, lr.
-constexpr MultiStep multi_step(MultiStep s) {
+constexpr detail::MultiStep multi_step(MultiStepOptions s) {
     detail::check_lr("multi_step", s.lr);
     detail::check_gamma("multi_step", s.gamma);
-    return s;
+    return {s};
 }
 
-struct Exponential {
+struct ExponentialOptions {
     double lr = 0;
     double gamma = 0;
+};
 
+namespace detail {
+
+struct Exponential : ExponentialOptions {
     double operator()(Index step) const { return lr * std::pow(gamma, detail::from_zero(step)); }
 };
 
+}  // namespace detail
+
 /// lr · gamma^step, as PyTorch's ExponentialLR.
-constexpr Exponential exponential(Exponential s) {
+constexpr detail::Exponential exponential(ExponentialOptions s) {
     detail::check_lr("exponential", s.lr);
     detail::check_gamma("exponential", s.gamma);
-    return s;
+    return {s};
 }
 
-struct Polynomial {
+struct PolynomialOptions {
     double lr = 0;
     Index total_steps = 0;
     double power = 1;
     double end_lr = 0;
+};
 
+namespace detail {
+
+struct Polynomial : PolynomialOptions {
     double operator()(Index step) const {
         return end_lr + (lr - end_lr) * std::pow(1 - detail::progress(step, total_steps), power);
     }
 };
 
+}  // namespace detail
+
 /// end_lr + (lr − end_lr) · (1 − step / total_steps)^power, as PyTorch's PolynomialLR (end_lr 0).
-constexpr Polynomial polynomial(Polynomial s) {
+constexpr detail::Polynomial polynomial(PolynomialOptions s) {
     detail::check_lr("polynomial", s.lr);
     detail::check_total("polynomial", s.total_steps);
     detail::check(s.power > 0 && s.power < detail::infinity, "polynomial", "power must be finite and > 0",
                   s.power);
     detail::check_low_lr("polynomial", s.end_lr);
-    return s;
+    return {s};
 }
 
-struct Linear {
+struct LinearOptions {
     double lr = 0;
     Index total_steps = 5;
     double start_factor = 1.0 / 3;
     double end_factor = 1;
+};
 
+namespace detail {
+
+struct Linear : LinearOptions {
     constexpr double operator()(Index step) const {
         return lr * (start_factor + (end_factor - start_factor) * detail::progress(step, total_steps));
     }
 };
 
+}  // namespace detail
+
 /// lr · factor, which goes from start_factor to end_factor in total_steps, as PyTorch's LinearLR (also with
 /// factors above 1).
-constexpr Linear linear(Linear s) {
+constexpr detail::Linear linear(LinearOptions s) {
     detail::check_lr("linear", s.lr);
     detail::check_total("linear", s.total_steps);
     for (const double factor : {s.start_factor, s.end_factor})
         detail::check(factor >= 0 && factor < detail::infinity, "linear", "factors must be finite and >= 0",
                       factor);
-    return s;
+    return {s};
 }
 
-struct Cosine {
+struct CosineOptions {
     double lr = 0;
     Index total_steps = 0;
     double min_lr = 0;
+};
 
+namespace detail {
+
+struct Cosine : CosineOptions {
     double operator()(Index step) const {
         return detail::cosine_between(lr, min_lr, detail::progress(step, total_steps));
     }
 };
 
+}  // namespace detail
+
 /// min_lr + (lr − min_lr) · (1 + cos(π · step / total_steps)) / 2, as PyTorch's CosineAnnealingLR up to T_max
 /// = total_steps; then min_lr, where PyTorch's rises again. Source: Loshchilov & Hutter, "SGDR: Stochastic
 /// gradient descent with warm restarts", 2017.
-constexpr Cosine cosine(Cosine s) {
+constexpr detail::Cosine cosine(CosineOptions s) {
     detail::check_lr("cosine", s.lr);
     detail::check_total("cosine", s.total_steps);
     detail::check_low_lr("cosine", s.min_lr);
-    return s;
+    return {s};
 }
 
 }  // namespace gradus::optim::schedule

@@ -18,7 +18,7 @@ struct ReduceOnPlateauOptions {
     double lr = 0;
     Mode mode = Mode::min;
     double factor = 0.1;
-    Index patience = 10;  // epochs without a better metric that are let pass
+    Index patience = 10;  // epochs without improvement before lr is reduced
     double threshold = 1e-4;
     ThresholdMode threshold_mode = ThresholdMode::rel;
     Index cooldown = 0;  // epochs after a reduction that do not count

@@ -13,7 +13,7 @@
 namespace gradus {
 
 struct EmaOptions {
-    optim::Real decay = 0.999;
+    double decay = 0.999;
     bool bias_correction = false;
 };
 
@@ -38,7 +38,7 @@ struct EmaRule {
 /// (running statistics) are copied. For a model of doubles: Ema<Net, double>. Source: Polyak & Juditsky,
 /// "Acceleration of stochastic approximation by averaging", 1992.
 ///
-///     Ema ema(net, {.decay = 0.99f});
+///     Ema ema(net, {.decay = 0.99});
 ///     ...  adam.step();  ema.update(net);  ...
 ///     accuracy(ema.model()(images), labels);
 template <class Model, class T = float>
@@ -46,7 +46,7 @@ class Ema {
 public:
     /// Throws ValueError unless 0 <= decay < 1.
     explicit Ema(const Model& model, const EmaOptions& options = {}) : model_(model), options_(options) {
-        optim::detail::check_setting("ema", "decay", options.decay, true);
+        optim::check_fraction("ema", "decay", options.decay);
         nn::eval(model_);
     }
     template <std::size_t N>

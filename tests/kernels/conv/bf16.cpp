@@ -10,11 +10,12 @@
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "support/bf16_backends.hpp"
 #include "support/convolution.hpp"
+#include "support/random.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using convolution::sizes;
-using convolution::whole_numbers;
 using kernels::Bf16Backend;
 using kernels::ConvGeometry;
 using kernels::detail::Bf16Plan;
@@ -114,20 +115,18 @@ TEST_CASE("bf16 convolutions: the same bits for every number of threads") {
     Generator generator(5);
     operands.padded = randn<float>(operands.padded.shape(), generator);
     operands.dy = randn<float>(operands.dy.shape(), generator);
-    const int before = num_threads();
     for (const Bf16Backend& backend : bf16_backends::all()) {
         INFO(backend.name);
-        set_num_threads(1);
+        const Threads one_thread(1);
         const Results first = operands.with(bf16_backends::plan(backend, false), s);
         for (const int threads : {2, 3}) {
-            set_num_threads(threads);
+            const Threads limit(threads);
             const Results r = operands.with(bf16_backends::plan(backend, false), s);
             CHECK(r.y == first.y);
             CHECK(r.dx == first.dx);
             CHECK(r.dw == first.dw);
         }
     }
-    set_num_threads(before);
 }
 
 TEST_CASE("bf16 convolutions: a plan keeps the backend and the precision of its making") {

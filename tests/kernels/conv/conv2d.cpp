@@ -6,16 +6,15 @@
 
 #include "gradus/core/random.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
+#include "support/random.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
 using convolution::sizes;
-using convolution::whole_numbers;
 using kernels::ConvGeometry;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 /// The definition: seven loops over the unpadded image. Calls visit(y, x, w) with positions.
 template <class Visit>
@@ -56,7 +55,7 @@ void check_exact(const ConvGeometry& s) {
         dx_out[from] += dy.data()[to] * w.data()[weight];
         dw_out[weight] += dy.data()[to] * x.data()[from];
     });
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));
         const kernels::ConvPlan<T> plan(s);
@@ -67,8 +66,8 @@ void check_exact(const ConvGeometry& s) {
         CHECK(kernels::conv2d_backward_input(plan, dy, w) == dx);
         if (dx.numel() > 0 && s.out > 0) {  // both ways, whichever is faster
             Tensor<T> gathered = full<T>(dx.shape(), T(7)), spread = full<T>(dx.shape(), T(7));
-            kernels::detail::conv2d_dx_packed(s, dy, w, gathered.mutable_data());
-            kernels::detail::SpreadWindows<T>{s}.run(dy.data(), w.data(), spread.mutable_data());
+            kernels::detail::implicit_gemm_backward_input(s, dy, w, gathered.mutable_data());
+            kernels::detail::Col2im<T>{s}.run(dy.data(), w.data(), spread.mutable_data());
             CHECK(gathered == dx);
             CHECK(spread == dx);
         }

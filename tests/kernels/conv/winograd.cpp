@@ -7,6 +7,7 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -14,8 +15,6 @@ using kernels::ConvGeometry;
 namespace winograd = kernels::detail::winograd;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 ConvGeometry sizes(Index batch, Index in, Index out, Size2 image, Size2 before, Size2 after) {
     return convolution::sizes(batch, 1, in, out, image, 3, 1, before, after, 1);
@@ -56,8 +55,8 @@ Passes<T> filtered(const ConvGeometry& s, const Operands<T>& o) {
     const Tensor<T> padded = kernels::pad_images(kernels::ConvPlan<T>(s), o.x);
     Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
     winograd::forward<T>(s, padded.data(), o.weight.data(), o.bias.data(), {result.y.mutable_data()});
-    winograd::input_gradient<T>(s, {o.dy.data()}, o.weight.data(), result.dx.mutable_data());
-    winograd::weight_gradient<T>(s, padded.data(), {o.dy.data()}, result.dweight.mutable_data());
+    winograd::backward_input<T>(s, {o.dy.data()}, o.weight.data(), result.dx.mutable_data());
+    winograd::backward_weight<T>(s, padded.data(), {o.dy.data()}, result.dweight.mutable_data());
     return result;
 }
 
@@ -65,9 +64,9 @@ template <class T>
 Passes<T> direct(const ConvGeometry& s, const Operands<T>& o) {
     const Tensor<T> padded = kernels::pad_images(kernels::ConvPlan<T>(s), o.x);
     Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
-    kernels::detail::conv2d_packed(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
-    kernels::detail::conv2d_dx_packed(s, o.dy, o.weight, result.dx.mutable_data());
-    kernels::detail::conv2d_dw_packed(s, padded, o.dy, result.dweight.mutable_data());
+    kernels::detail::implicit_gemm(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
+    kernels::detail::implicit_gemm_backward_input(s, o.dy, o.weight, result.dx.mutable_data());
+    kernels::detail::implicit_gemm_backward_weight(s, padded, o.dy, result.dweight.mutable_data());
     return result;
 }
 
@@ -150,7 +149,7 @@ void check(const ConvGeometry& s) {
                   << to_string(s.padded));
     const Operands<T> operands(s);
     const Definition exact(s, operands);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << simd::name(isa));
         const Passes<T> passes = filtered(s, operands);
@@ -245,9 +244,9 @@ TEST_CASE("winograd: the gradient of the weight from few pixels is as good as fr
                 const Tensor<> padded = kernels::pad_images(plan, operands.x);
                 Tensor<> plain = zeros(s.weight_shape());
                 Tensor<double> exact = zeros<double>(s.weight_shape());
-                kernels::detail::conv2d_dw_packed(s, padded, operands.dy, plain.mutable_data());
-                kernels::detail::conv2d_dw_packed(s, cast<double>(padded), cast<double>(operands.dy),
-                                                  exact.mutable_data());
+                kernels::detail::implicit_gemm_backward_weight(s, padded, operands.dy, plain.mutable_data());
+                kernels::detail::implicit_gemm_backward_weight(
+                    s, cast<double>(padded), cast<double>(operands.dy), exact.mutable_data());
                 const auto squares = [&](const Tensor<>& result) {
                     double sum = 0;
                     for (Index i = 0; i < exact.numel(); ++i)
@@ -461,10 +460,10 @@ TEST_CASE("winograd: ordinary images are not taken for uneven") {
         for (const unsigned char mark : winograd::forward<float>(s, padded.data(), operands.weight.data(),
                                                                  nullptr, {out.y.mutable_data()}))
             CHECK(mark == 0);
-        for (const unsigned char mark : winograd::input_gradient<float>(
+        for (const unsigned char mark : winograd::backward_input<float>(
                  s, {operands.dy.data()}, operands.weight.data(), out.dx.mutable_data()))
             CHECK(mark == 0);
-        CHECK(winograd::weight_gradient<float>(s, padded.data(), {operands.dy.data()},
+        CHECK(winograd::backward_weight<float>(s, padded.data(), {operands.dy.data()},
                                                out.dweight.mutable_data())[0] == 0);
     }
 }

@@ -6,11 +6,12 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/conv/conv2d.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
 using kernels::ConvGeometry;
-using Winograd = kernels::detail::RowWinograd<float>;
+using Winograd = kernels::detail::Winograd1d<float>;
 
 namespace {
 
@@ -29,7 +30,7 @@ void check_against_direct(const ConvGeometry& s) {
     Tensor<double> expected = Tensor<double>::uninitialized(s.y_shape());
     kernels::conv2d(kernels::ConvPlan<double>(s), cast<double>(x), cast<double>(w), cast<double>(bias).data(),
                     expected.mutable_data());
-    for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));
         Tensor<> y = full(s.y_shape(), NAN);

@@ -3,18 +3,22 @@
 
 #include <vector>
 
+#include "support/isas.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 
 namespace {
 
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
-
 /// philox_lanes for block numbers `first` and following, as whole blocks.
 struct Lanes {
+    RandomStream stream;
+    std::uint64_t first;
+    std::uint64_t* words;
+
     template <int Bytes>
-    GRADUS_INLINE static int run(RandomStream stream, std::uint64_t first, std::uint64_t* words) {
+    GRADUS_INLINE int run() {
         using P = simd::Vec<std::uint64_t, Bytes / 8>;
         std::uint64_t block[std::size_t{Bytes / 8}];
         for (std::uint64_t& each : block) each = first++;
@@ -29,14 +33,14 @@ struct Lanes {
 }  // namespace
 
 TEST_CASE("dropout kernel: vectors of Philox blocks are those of core/random.hpp") {
-    for (const auto isa : all_isas) {
+    for (const auto isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
         for (const std::uint64_t first :
              {std::uint64_t{0}, std::uint64_t{0xFFFFFFFE}, ~std::uint64_t{0} - 20}) {
             const RandomStream stream{0xFEDCBA9876543210u, 0x89ABCDEF01234567u};
             std::uint64_t words[16];
-            const int lanes = simd::run<Lanes>(stream, first, &words[0]);
+            const int lanes = simd::run(Lanes{stream, first, &words[0]});
             for (int i = 0; i < lanes; ++i) {
                 const auto expected = stream(first + static_cast<std::uint64_t>(i));
                 CHECK(words[i] == (expected[0] | std::uint64_t{expected[1]} << 32));
@@ -47,7 +51,7 @@ TEST_CASE("dropout kernel: vectors of Philox blocks are those of core/random.hpp
 }
 
 TEST_CASE("dropout kernel: the mask, bit by bit, and what it does to numbers") {
-    for (const auto isa : all_isas) {
+    for (const auto isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
         for (const std::uint32_t threshold :
@@ -70,16 +74,14 @@ TEST_CASE("dropout kernel: the mask, bit by bit, and what it does to numbers") {
 }
 
 TEST_CASE("dropout kernel: the same bits for any number of threads") {
-    const int before = num_threads();
     const Tensor<> x = ones({100003});
-    set_num_threads(1);
+    const Threads one_thread(1);
     const auto expected = kernels::dropout(x, RandomStream{1, 2}, 1u << 30, 1.25);
     for (const int threads : {2, 3}) {
-        set_num_threads(threads);
+        const Threads limit(threads);
         const auto again = kernels::dropout(x, RandomStream{1, 2}, 1u << 30, 1.25);
         CHECK(again.y == expected.y);
         CHECK(again.mask == expected.mask);
         CHECK(kernels::dropout_backward(x, again.mask, 1.25) == expected.y);
     }
-    set_num_threads(before);
 }

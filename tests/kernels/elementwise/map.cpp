@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using kernels::vectorized;
 
 namespace {
 
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 const Index awkward_sizes[] = {0,   1,   2,   3,   4,   5,    7,     8,     9,     11,   13,  15,
                                16,  17,  31,  32,  33,  63,   64,    65,    67,    127,  128, 129,
                                255, 256, 257, 511, 513, 1021, 32767, 32768, 32769, 70001};
@@ -100,7 +101,7 @@ void check_broadcast(const Shape& a, const Shape& b, const Shape& c) {
 }  // namespace
 
 TEST_CASE("map: every size around the vector widths, on every instruction set") {
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const Index size : awkward_sizes) {
             INFO(simd::name(isa) << ", size " << size);
@@ -111,7 +112,7 @@ TEST_CASE("map: every size around the vector widths, on every instruction set") 
 }
 
 TEST_CASE("map: broadcasting") {
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
         check_broadcast<float>({}, {}, {});
@@ -146,7 +147,7 @@ TEST_CASE("map: size 0") {
 TEST_CASE("map: an element's bits do not depend on its place") {
     Generator generator(1);
     const Tensor<> x = randn<float>({300}, generator);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         const Tensor<> whole = kernels::map("test", rounding, x);
         for (Index first = 0; first < 40; ++first)
@@ -161,17 +162,15 @@ TEST_CASE("map: the same bits for any number of threads") {
     Generator generator(1);
     const Tensor<> x = randn<float>({301, 300}, generator), row = randn<float>({300}, generator),
                    column = randn<float>({301, 1}, generator);
-    const int before = num_threads();
-    set_num_threads(1);
+    const Threads one_thread(1);
     const Tensor<> one = kernels::map("test", rounding, x), two = kernels::map("test", product, x, row),
                    three = kernels::map("test", select_larger, x, column, row);
     for (const int threads : {2, 3, 5}) {
-        set_num_threads(threads);
+        const Threads limit(threads);
         CHECK(same_bits(kernels::map("test", rounding, x), one));
         CHECK(same_bits(kernels::map("test", product, x, row), two));
         CHECK(same_bits(kernels::map("test", select_larger, x, column, row), three));
     }
-    set_num_threads(before);
 }
 
 TEST_CASE("map: beyond the caches as within them") {
@@ -179,7 +178,7 @@ TEST_CASE("map: beyond the caches as within them") {
     Tensor<> x = Tensor<>::uninitialized({size});
     for (Index i = 0; i < size; ++i) x.mutable_data()[i] = static_cast<float>(i % 1000) * 0.01f;
     const Tensor<> two{2};
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         if (isa > simd::isa()) continue;
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(isa));
@@ -232,7 +231,7 @@ TEST_CASE("map: NaN and infinities pass through every lane") {
 TEST_CASE("map: in place") {
     const auto scaled_sum =
         vectorized([]<class V>(const V& y, const V& x) GRADUS_INLINE_LAMBDA { return V(y + V(2) * x); });
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const Index size : awkward_sizes) {
             const Exact<float> x({size});

@@ -7,7 +7,9 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "support/bf16_backends.hpp"
+#include "support/random.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using kernels::Bf16Backend;
@@ -21,18 +23,6 @@ using kernels::detail::linear_offsets;
 using kernels::detail::OffsetGenerator;
 
 namespace {
-
-Tensor<> random(const Shape& shape, std::uint64_t seed) {
-    Generator generator(seed);
-    return randn<float>(shape, generator);
-}
-
-/// Whole numbers from -8 to 8: exact as bfloat16, and so are sums of thousands of their products in float.
-Tensor<> whole_numbers(const Shape& shape, std::uint64_t seed) {
-    Tensor<> x = random(shape, seed);
-    for (float& value : x.mutable_values()) value = std::max(-8.0f, std::min(8.0f, std::round(value * 4)));
-    return x;
-}
 
 /// x[rows, columns] as it is, or stored by columns.
 MatrixRef<float> matrix(const Tensor<>& x, Index rows, Index columns, bool by_columns) {
@@ -266,18 +256,16 @@ TEST_CASE("bf16 products: errors stay below their bounds") {
 TEST_CASE("bf16 products: the same bits for every number of threads") {
     const Index m = 200, n = 150, k = 700;
     const Tensor<> a = random({m * k}, 1), b = random({k * n}, 2);
-    const int before = num_threads();
     for (const Bf16Backend& backend : bf16_backends::all())
         for (const bool split : {false, true}) {
             INFO(backend.name << ", split " << split);
-            set_num_threads(1);
+            const Threads one_thread(1);
             const Tensor<> one = product(bf16_backends::plan(backend, split), m, n, k, {a.data(), k, 1},
                                          {b.data(), n, 1}, nullptr);
             for (const int threads : {2, 3, 5}) {
-                set_num_threads(threads);
+                const Threads limit(threads);
                 CHECK(product(bf16_backends::plan(backend, split), m, n, k, {a.data(), k, 1},
                               {b.data(), n, 1}, nullptr) == one);
             }
         }
-    set_num_threads(before);
 }

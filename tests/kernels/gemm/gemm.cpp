@@ -15,28 +15,15 @@
 
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/gemm/batched.hpp"
+#include "support/isas.hpp"
+#include "support/random.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using kernels::MatrixRef;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
-
-template <class T>
-Tensor<T> random(const Shape& shape, std::uint64_t seed) {
-    Generator generator(seed);
-    return randn<T>(shape, generator);
-}
-
-/// Whole numbers from -8 to 8, of which sums of thousands of products are exact.
-template <class T>
-Tensor<T> whole_numbers(const Shape& shape, std::uint64_t seed) {
-    Tensor<T> x = random<T>(shape, seed);
-    for (T& value : x.mutable_values()) value = std::max(T(-8), std::min(T(8), std::round(value * T(4))));
-    return x;
-}
 
 template <class T>
 Tensor<T> transposed(const Tensor<T>& x) {
@@ -165,7 +152,7 @@ TEST_CASE("gemm plan: micro-panels cover every row once, blocks every micro-pane
 }
 
 TEST_CASE("gemm: sizes around the tiles, all transposes, with and without bias, on every instruction set") {
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
         check_many_sizes<float>();
@@ -174,8 +161,7 @@ TEST_CASE("gemm: sizes around the tiles, all transposes, with and without bias, 
 }
 
 TEST_CASE("gemm: the same bits for any number of threads") {
-    const int before = num_threads();
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const auto& [m, n, k] : {std::array<Index, 3>{301, 203, 307},
                                       {1, 1000, 900},
@@ -184,22 +170,21 @@ TEST_CASE("gemm: the same bits for any number of threads") {
                                       {401, 130, 1024}}) {
             const Tensor<> a = random<float>({m, k}, 1), b = random<float>({k, n}, 2), at = transposed(a),
                            bt = transposed(b);
-            set_num_threads(1);
+            const Threads one_thread(1);
             const Tensor<> expected = kernels::matmul(a, b);
             for (const int threads : {1, 2, 3, 5}) {
-                set_num_threads(threads);
+                const Threads limit(threads);
                 CHECK(same_bits(kernels::matmul(a, b), expected));
                 CHECK(same_bits(kernels::matmul_nt(a, bt), expected));  // and for any storage order
                 CHECK(same_bits(kernels::matmul_tn(at, b), expected));
             }
         }
     }
-    set_num_threads(before);
 }
 
 TEST_CASE("gemm: a row's bits do not depend on the other rows") {
     const Tensor<> a = random<float>({40, 300}, 1), b = random<float>({300, 50}, 2);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         const Tensor<> whole = kernels::matmul(a, b), b_columns = transposed(b);
         for (const auto& [first, last] : {std::pair<Index, Index>{0, 1}, {3, 10}, {13, 40}, {39, 40}}) {
@@ -214,7 +199,7 @@ TEST_CASE("gemm: float stays near double") {
         const Tensor<> a = random<float>({m, k}, 1), b = random<float>({k, n}, 2);
         const Tensor<double> exact =
             plain_product(cast<double>(a), cast<double>(b), static_cast<const double*>(nullptr));
-        for (const simd::Isa isa : all_isas) {
+        for (const simd::Isa isa : available_isas()) {
             const simd::ScopedIsa scope(isa);
             const Tensor<> c = kernels::matmul(a, b);
             double worst = 0;
@@ -234,7 +219,7 @@ TEST_CASE("gemm: agrees with Eigen") {
         const Tensor<double> a = random<double>({m, k}, 1), b = random<double>({k, n}, 2);
         const Matrix product =
             Eigen::Map<const Matrix>(a.data(), m, k) * Eigen::Map<const Matrix>(b.data(), k, n);
-        for (const simd::Isa isa : all_isas) {
+        for (const simd::Isa isa : available_isas()) {
             const simd::ScopedIsa scope(isa);
             const auto far = [&](const auto& c) {
                 double worst = 0;
@@ -253,7 +238,7 @@ TEST_CASE("gemm: agrees with Eigen") {
 
 TEST_CASE("gemm: NaN and infinities reach their row and column, and nothing else") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const Index n : {5, 16, 35}) {
             Tensor<> a = ones({20, 30}), b = ones({30, n});

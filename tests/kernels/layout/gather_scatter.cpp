@@ -3,6 +3,7 @@
 
 #include "gradus/core/random.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 
@@ -89,15 +90,13 @@ TEST_CASE("sums at repeated indices are exact and have the same bits on any numb
     const Tensor<> dy = randn({4000, 70}, generator);
     const Tensor<Index> indices = random_indices({4000}, 30, generator);
     const Tensor<Index> everywhere = kernels::broadcast_to(indices.reshape({4000, 1}), {4000, 70});
-    const int before = num_threads();
-    set_num_threads(1);
+    const Threads one_thread(1);
     const Tensor<> by_rows = index_sum(dy, {30, 70}, 0, indices);
     for (const int threads : {2, 3, 8}) {
-        set_num_threads(threads);
+        const Threads limit(threads);
         CHECK(index_sum(dy, {30, 70}, 0, indices) == by_rows);
         CHECK(scatter_sum(dy, {30, 70}, 0, everywhere) == by_rows);
     }
-    set_num_threads(before);
 }
 
 TEST_CASE("index_add leaves one index out") {

@@ -2,6 +2,7 @@
 #include "gradus/kernels/norm/batch_norm.hpp"
 
 #include "norm_reference.hpp"
+#include "support/isas.hpp"
 
 using namespace gradus;
 using namespace norm_reference;
@@ -71,7 +72,7 @@ void check_batch(const Shape& shape, double tolerance) {
 }  // namespace
 
 TEST_CASE("batch_norm kernels: channels of every size, on every instruction set") {
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
         for (const Index n : {1, 2, 5, 15, 16, 17, 31, 32, 49, 63, 64, 65, 100, 129}) {

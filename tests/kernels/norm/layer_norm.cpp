@@ -2,6 +2,7 @@
 #include "gradus/kernels/norm/layer_norm.hpp"
 
 #include "norm_reference.hpp"
+#include "support/isas.hpp"
 
 using namespace gradus;
 using namespace norm_reference;
@@ -48,7 +49,7 @@ void check_layer(Index count, Index n, double tolerance) {
 }  // namespace
 
 TEST_CASE("layer_norm kernels: rows of every length, on every instruction set") {
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
         for (Index n = 1; n <= 70; ++n) {

@@ -8,6 +8,7 @@
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/pool/avg.hpp"
 #include "gradus/kernels/pool/max.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -121,8 +122,7 @@ void check_pools(const Shape& shape, Index kernel, Index stride, Index padding, 
 }  // namespace
 
 TEST_CASE("pool2d kernel: agrees with the definition on every instruction set") {
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
-        if (isa > simd::isa()) continue;
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(isa));
         for (const Index width : {1, 4, 7, 11, 12, 16, 17, 24, 25, 32, 50, 81}) {
@@ -190,8 +190,7 @@ TEST_CASE("pool2d kernel: memory that is borrowed is not read beyond its end") {
 TEST_CASE("pool2d kernel: beyond the caches as within them") {
     Generator generator(1);
     const Tensor<> x = randn({160, 8, 105, 64}, generator);  // 34 MB
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
-        if (isa > simd::isa()) continue;
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(isa));
         for (const Index kernel : {2, 3}) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "gradus/core/random.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -45,7 +46,7 @@ void check_argmax(Index outer, Index n, Index inner, bool special) {
 }  // namespace
 
 TEST_CASE("argmax kernel: the first of the largest, on every instruction set") {
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
         for (const bool special : {false, true}) {

@@ -11,6 +11,7 @@
 #include "gradus/kernels/conv/fused_pool.hpp"
 #include "gradus/kernels/gemm/batched.hpp"
 #include "support/convolution.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -21,7 +22,6 @@ using kernels::MatrixRef;
 
 namespace {
 
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 constexpr double bound = 1e-6;  // one chain of 1.28e6 terms has 3e-4
 constexpr Index many = 1280000;
 
@@ -77,7 +77,7 @@ TEST_CASE("long sums: 2^25 ones are 33554432") {
 TEST_CASE("long sums: matrix products of 1.28 million terms") {
     const Tensor<> a = uniform({many}, 1), b = uniform({many}, 2), bias = full({100}, 1000.0f);
     const long double exact = dot(a.data(), b.data(), many) + 1000;
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
         for (const auto& [m, n] : {std::array<Index, 2>{1, 1}, {1, 40}, {40, 1}, {3, 20}, {31, 17}}) {
@@ -161,7 +161,7 @@ TEST_CASE("long sums: windows of a million pixels") {
     const Tensor<> x = uniform({1, 2, 1000, 1280}, 1), w = uniform({1, 2, 1000, 1280}, 2);
     const ConvGeometry s = convolution_of(1, 1, 2, 1, {1000, 1280}, {1000, 1280}, 1);
     const ConvGeometry depthwise = convolution_of(1, 2, 1, 1, {1000, 1280}, {1000, 1280}, 1);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         float y, planes[2];
         kernels::conv2d<float>(kernels::ConvPlan<float>(s), x, w, nullptr, &y);
@@ -179,7 +179,7 @@ TEST_CASE("long sums: input gradients of a hundred thousand channels") {
     long double exact = 0;
     for (Index o = 0; o < s.out; ++o)
         exact += static_cast<long double>(dy.data()[o]) * static_cast<long double>(w(o, 1, 0, 1));
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         CHECK(relative_error(kernels::conv2d_backward_input(kernels::ConvPlan<float>(s), dy, w)(0, 1, 0, 1),
                              exact) < bound);
@@ -194,7 +194,7 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
         const ConvPoolGeometry s{c, {2, 2}, false};
         const Tensor<> x = uniform({c.batch, c.in, c.image.height, c.image.width}, 1);
         const Tensor<> dy = uniform(s.y_shape(), 2);
-        const Tensor<std::uint8_t> codes = zeros<std::uint8_t>(s.y_shape());  // the first pixel always wins
+        const Tensor<std::uint8_t> argmax = zeros<std::uint8_t>(s.y_shape());  // the first pixel always wins
         long double exact = 0, sum = 0;
         for (Index n = 0; n < c.batch; ++n)
             for (Index i = 0; i < s.pooled().height; ++i)
@@ -205,11 +205,11 @@ TEST_CASE("long sums: gradients of pooled convolutions") {
                 }
         for (const simd::Isa isa : {simd::Isa::baseline, simd::Isa::avx2}) {
             const simd::ScopedIsa scope(isa);
-            const auto [dw, db] =
-                kernels::conv_pool_dparameters(kernels::ConvPoolPlan<float>(s), dy, codes, x, {true, true});
+            const auto [dw, db] = kernels::conv_pool_backward_parameters(kernels::ConvPoolPlan<float>(s), dy,
+                                                                         argmax, x, {true, true});
             CHECK(relative_error(dw(1, c.in - 1, 2, 1), exact) < bound);
             CHECK(relative_error(db(1), sum) < bound);
-            CHECK(relative_error(kernels::conv_pool_dbias(s, dy, codes)(1), sum) < bound);
+            CHECK(relative_error(kernels::conv_pool_backward_bias(s, dy, argmax)(1), sum) < bound);
         }
     }
 }

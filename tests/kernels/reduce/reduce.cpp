@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using kernels::AxisSet;
@@ -15,8 +17,6 @@ using kernels::MinOf;
 using kernels::SumOf;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 /// Small whole numbers: their sums are exact in any order.
 template <class T>
@@ -64,7 +64,7 @@ void check_all_axes(const Shape& shape) {
 }  // namespace
 
 TEST_CASE("reduce: every set of axes of many shapes, on every instruction set") {
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO(simd::name(isa));
         for (const Shape& shape :
@@ -79,7 +79,7 @@ TEST_CASE("reduce: every set of axes of many shapes, on every instruction set") 
 }
 
 TEST_CASE("reduce: rows and columns of awkward lengths") {
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const Index length : {1,  2,  3,  4,  5,  7,   8,   9,   15,  16,  17,  31,
                                    32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 1021}) {
@@ -130,7 +130,7 @@ TEST_CASE("reduce: of no elements") {
 
 TEST_CASE("reduce: NaN reaches the result, wherever it lies") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         for (const Index length : {1, 5, 16, 67, 200}) {
             for (Index at = 0; at < length; ++at) {
@@ -155,7 +155,7 @@ TEST_CASE("reduce: a float sum of ten million numbers is accurate") {
     const Index count = 10'000'000;
     const Tensor<> x = full({count}, 0.1f);
     const double exact = static_cast<double>(0.1f) * static_cast<double>(count);
-    for (const simd::Isa isa : all_isas) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         CHECK(static_cast<double>(kernels::reduce<SumOf>(x, 1).item()) == Approx(exact).epsilon(1e-5));
         for (const Index columns : {1, 3, 20, 70}) {  // whole vectors and the columns left over
@@ -171,20 +171,18 @@ TEST_CASE("reduce: a float sum of ten million numbers is accurate") {
 
 TEST_CASE("reduce: the same bits for any number of threads") {
     Generator generator(5);
-    const int before = num_threads();
     for (const Shape& shape :
          {Shape{300007}, Shape{500, 300}, Shape{3, 40000}, Shape{40000, 3}, Shape{20, 70, 90}}) {
         const Tensor<> x = randn<float>(shape, generator);
         for (AxisSet axes = 1; axes < 1u << shape.rank(); ++axes) {
-            set_num_threads(1);
+            const Threads one_thread(1);
             const Tensor<> expected = kernels::reduce<SumOf>(x, axes);
             for (const int threads : {2, 3, 5}) {
-                set_num_threads(threads);
+                const Threads limit(threads);
                 CHECK(kernels::reduce<SumOf>(x, axes) == expected);
             }
         }
     }
-    set_num_threads(before);
 }
 
 TEST_CASE("reduce: dual numbers") {

@@ -6,7 +6,9 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/layout/permute.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 
@@ -62,7 +64,7 @@ void check_against_definition(const Tensor<T>& x, double tolerance) {
 
 TEST_CASE("softmax kernel: axes of every length, on every instruction set") {
     Generator generator(1);
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
         for (const Index inner : {1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 64, 66}) {
@@ -155,7 +157,7 @@ TEST_CASE("softmax kernel: infinities take all, in rows and columns of any lengt
             CHECK(kernels::softmax(x, 0) == shared);
         }
     };
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         check(static_cast<float>(infinity));
         check(infinity);
@@ -174,7 +176,7 @@ TEST_CASE("softmax kernel: long axes keep their digits") {
         dy.mutable_data()[i] += i % 2 == 0 ? 0.01f : 0;
     }
     for (Index i = 0; i < n; ++i) dot += exact.data()[i] / sum * static_cast<double>(dy.data()[i]);
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(isa));
         for (const Index columns : {1, 3}) {
@@ -205,15 +207,14 @@ TEST_CASE("softmax kernel: sizes of 0") {
 }
 
 TEST_CASE("softmax kernel: the same bits for any number of threads") {
-    const int before = num_threads();
     Generator generator(1);
     const Tensor<> x = randn({3001, 37}, generator), dy = randn({3001, 37}, generator);
     for (const int axis : {0, 1}) {
-        set_num_threads(1);
+        const Threads one_thread(1);
         const auto expected = kernels::softmax_parts(x, axis);
         const Tensor<> y = kernels::softmax(x, axis), dx = kernels::softmax_backward(y, dy, axis);
         for (const int threads : {2, 3}) {
-            set_num_threads(threads);
+            const Threads limit(threads);
             const auto parts = kernels::softmax_parts(x, axis);
             CHECK(same_bits(parts.exps, expected.exps));
             CHECK(same_bits(parts.sums, expected.sums));
@@ -221,7 +222,6 @@ TEST_CASE("softmax kernel: the same bits for any number of threads") {
             CHECK(same_bits(kernels::softmax_backward(y, dy, axis), dx));
         }
     }
-    set_num_threads(before);
 }
 
 TEST_CASE("softmax kernel: beyond the caches as within them") {
@@ -236,8 +236,7 @@ TEST_CASE("softmax kernel: beyond the caches as within them") {
     for (const Index n : sizes) {
         const Index rows = size / n + 1, part = rows / 7;
         const Tensor<> x = numbers.rows(0, rows * n).reshape({rows, n});
-        for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
-            if (isa > simd::isa()) continue;
+        for (const simd::Isa isa : available_isas()) {
             const simd::ScopedIsa limit(isa);
             INFO("rows of " << n << ", " << simd::name(isa));
             const Tensor<> y = kernels::softmax(x, 1), dx = kernels::softmax_backward(y, x, 1);

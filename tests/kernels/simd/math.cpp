@@ -9,11 +9,11 @@
 #include <limits>
 #include <vector>
 
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 namespace simd = gradus::simd;
-using simd::Isa;
-using simd::ScopedIsa;
 
 namespace {
 
@@ -89,8 +89,12 @@ struct ExpOfNegative {
 
 template <class F, class T>
 struct MapKernel {
+    const T* x;
+    T* y;
+    int n;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, T* y, int n) {
+    GRADUS_INLINE void run() const {
         using P = simd::VecOf<T, Bytes>;
         int i = 0;
         for (; i + P::size <= n; i += P::size) F::value(P::load(x + i)).store(y + i);
@@ -101,23 +105,13 @@ struct MapKernel {
 template <class F, class T>
 std::vector<T> map(const std::vector<T>& x) {
     std::vector<T> y(x.size());
-    simd::run<MapKernel<F, T>>(x.data(), y.data(), static_cast<int>(x.size()));
+    simd::run(MapKernel<F, T>{x.data(), y.data(), static_cast<int>(x.size())});
     return y;
 }
 
 template <class F>
 float at(float x) {
     return map<F, float>({x})[0];
-}
-
-template <class Test>
-void on_every_isa(Test test) {
-    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-        if (isa > simd::isa()) continue;
-        const ScopedIsa scoped(isa);
-        INFO("on " << simd::name(isa));
-        test();
-    }
 }
 
 /// |y - exact| in units of the last place of floats around `exact`; huge where only one of them is NaN, where
@@ -167,7 +161,7 @@ TEMPLATE_TEST_CASE("the error is as small as promised over all floats", "[functi
     static const std::vector<float> x = floats();
     std::vector<double> exact(x.size());
     for (std::size_t i = 0; i < x.size(); ++i) exact[i] = TestType::reference(static_cast<double>(x[i]));
-    on_every_isa([&] {
+    for_each_isa([&] {
         const std::vector<float> y = map<TestType>(x);
         std::size_t worst = 0;
         double error = -1;
@@ -185,7 +179,7 @@ TEST_CASE("the slope of gelu is as exact as promised", "[functions]") {
     for (const float each : floats())
         if (std::abs(each) < 1e30f) x.push_back(each);
     for (float each = -14.5f; each < 6; each += 0.0007f) x.push_back(each);
-    on_every_isa([&] {
+    for_each_isa([&] {
         const std::vector<float> y = map<GeluSlope>(x);
         for (std::size_t i = 0; i < x.size(); ++i) {
             const double at = static_cast<double>(x[i]);
@@ -201,7 +195,7 @@ TEST_CASE("exp_of_negative gives the bits of exp, and NaN for NaN") {
     std::vector<float> x;
     for (const float each : floats())
         if (!(each > 0)) x.push_back(each);
-    on_every_isa([&] {
+    for_each_isa([&] {
         const std::vector<float> y = map<ExpOfNegative>(x), expected = map<Exp>(x);
         CHECK(std::memcmp(y.data(), expected.data(), x.size() * sizeof(float)) == 0);
     });
@@ -211,7 +205,7 @@ TEMPLATE_TEST_CASE("a number's bits do not depend on its place", "[functions]", 
                    Sigmoid, Erf) {
     std::vector<float> x;
     for (int i = 0; i < 61; ++i) x.push_back(0.37f * static_cast<float>(i) - 9);
-    on_every_isa([&] {
+    for_each_isa([&] {
         const std::vector<float> whole = map<TestType>(x);
         for (std::size_t begin = 0; begin < 17; ++begin)
             for (std::size_t end = begin; end <= x.size(); ++end) {
@@ -229,7 +223,7 @@ TEMPLATE_TEST_CASE("a number's bits do not depend on its place", "[functions]", 
 TEMPLATE_TEST_CASE("vectors of double and plain numbers follow the standard library", "[functions]", Exp,
                    Expm1, Log, Log1p, Tanh, Sigmoid, Erf) {
     const std::vector<double> x{-3, -0.5, -0.0, 0, 1e-9, 0.25, 0.75, 1, 2.5, 7, 30};
-    on_every_isa([&] {
+    for_each_isa([&] {
         const std::vector<double> y = map<TestType>(x);
         for (std::size_t i = 0; i < x.size(); ++i) {
             INFO("x = " << x[i]);
@@ -245,7 +239,7 @@ TEMPLATE_TEST_CASE("vectors of double and plain numbers follow the standard libr
 }
 
 TEST_CASE("special values", "[functions]") {
-    on_every_isa([] {
+    for_each_isa([] {
         CHECK(at<Exp>(0) == 1);
         CHECK(at<Exp>(-0.0f) == 1);
         CHECK(at<Exp>(inf) == inf);
@@ -293,14 +287,14 @@ TEST_CASE("special values", "[functions]") {
 }
 
 TEMPLATE_TEST_CASE("NaN stays NaN", "[functions]", Exp, Expm1, Log, Log1p, Tanh, Sigmoid, Erf) {
-    on_every_isa([] {
+    for_each_isa([] {
         CHECK(std::isnan(at<TestType>(std::numeric_limits<float>::quiet_NaN())));
         CHECK(std::isnan(at<TestType>(-std::numeric_limits<float>::quiet_NaN())));
     });
 }
 
 TEMPLATE_TEST_CASE("odd functions are odd bit for bit and stay within 1", "[functions]", Tanh, Erf) {
-    on_every_isa([] {
+    for_each_isa([] {
         for (float x = 1e-6f; x < 100; x *= 1.01f) {
             const float y = at<TestType>(x);
             if (at<TestType>(-x) != -y || !(y > 0) || !(y <= 1)) FAIL_CHECK("at " << x);

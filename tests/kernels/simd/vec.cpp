@@ -3,30 +3,19 @@
 
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <numeric>
-#include <string>
 #include <vector>
 
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "gradus/kernels/simd/scalar.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 namespace simd = gradus::simd;
-using simd::Isa;
-using simd::ScopedIsa;
 using simd::Vec;
 using simd::VecOf;
 
 namespace {
-
-template <class Test>
-void on_every_isa(Test test) {
-    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-        if (isa > simd::isa()) continue;
-        const ScopedIsa scoped(isa);
-        INFO("on " << simd::name(isa));
-        test();
-    }
-}
 
 template <class T>
 auto bits_of(T x) {
@@ -37,13 +26,6 @@ template <class T>
 bool same(T a, T b) {
     return bits_of(a) == bits_of(b) || (a != a && b != b);
 }
-
-struct Width {
-    template <int Bytes>
-    GRADUS_INLINE static int run() {
-        return Bytes;
-    }
-};
 
 // Every operation that exists on vectors and on plain numbers, in one spelling for both.
 struct Operations {
@@ -80,8 +62,12 @@ struct Operations {
 
 template <int Which, class T>
 struct OperationKernel {
+    const T *a, *b;
+    T* y;
+    int n;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* a, const T* b, T* y, int n) {
+    GRADUS_INLINE void run() const {
         using P = VecOf<T, Bytes>;
         for (int i = 0; i < n; i += P::size)
             Operations::call<Which>(P::load(a + i), P::load(b + i)).store(y + i);
@@ -91,7 +77,7 @@ struct OperationKernel {
 template <int Which, class T>
 void check_operation(const std::vector<T>& a, const std::vector<T>& b) {
     std::vector<T> y(a.size());
-    simd::run<OperationKernel<Which, T>>(a.data(), b.data(), y.data(), static_cast<int>(a.size()));
+    simd::run(OperationKernel<Which, T>{a.data(), b.data(), y.data(), static_cast<int>(a.size())});
     for (std::size_t i = 0; i < a.size(); ++i) {
         INFO("operation " << Which << " on " << a[i] << ", " << b[i]);
         CHECK(same(y[i], Operations::call<Which>(a[i], b[i])));
@@ -113,39 +99,22 @@ TEMPLATE_TEST_CASE("operations on vectors agree with those on numbers", "[simd]"
             a.push_back(x);
             b.push_back(y);
         }
-    on_every_isa([&] {
+    for_each_isa([&] {
         [&]<int... Which>(std::integer_sequence<int, Which...>) { (check_operation<Which>(a, b), ...); }
         (std::make_integer_sequence<int, Operations::count>());
     });
-}
-
-TEST_CASE("max and min keep the first operand on NaN and on ties", "[simd]") {
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    CHECK(std::isnan(simd::max(nan, 0)));
-    CHECK(simd::max(0.0f, nan) == 0);
-    CHECK(std::isnan(simd::min(nan, 0)));
-    CHECK(simd::min(0.0f, nan) == 0);
-    CHECK(std::signbit(simd::max(-0.0f, 0.0f)));
-    CHECK_FALSE(std::signbit(simd::min(0.0f, -0.0f)));
-}
-
-TEST_CASE("plain numbers take mixed types", "[simd]") {
-    static_assert(std::is_same_v<decltype(simd::max(1.0f, 0)), float>);
-    static_assert(std::is_same_v<decltype(simd::select(true, 1, 2.0)), double>);
-    static_assert(simd::fma(2.0f, 3, 4) == 10.0f);
-    CHECK(simd::abs(-3) == 3);
-    CHECK(simd::abs(3u) == 3u);
-    CHECK(simd::round(2.5f) == 2.0f);
-    CHECK(simd::round(-3.5) == -4.0);
-    CHECK(simd::floor(-2.5f) == -3.0f);
 }
 
 namespace {
 
 template <class T>
 struct PartialKernel {
+    const T* x;
+    T *filled, *y;
+    int n;
+
     template <int Bytes>
-    GRADUS_INLINE static int run(const T* x, T* filled, T* y, int n) {
+    GRADUS_INLINE int run() const {
         using P = VecOf<T, Bytes>;
         if (n > P::size) return P::size;
         const P pack = P::load_partial(x, n, T(7));
@@ -159,15 +128,15 @@ struct PartialKernel {
 
 TEMPLATE_TEST_CASE("partial loads and stores touch n numbers only", "[simd]", float, double, std::int8_t,
                    std::int16_t, std::int32_t) {
-    on_every_isa([] {
+    for_each_isa([] {
         for (int n = 0; n <= 64; ++n) {
             const std::size_t size = static_cast<std::size_t>(n);
             std::vector<TestType> x(size), y(size);  // of exact size, for the address sanitizer
             std::iota(x.begin(), x.end(), TestType(1));
             TestType filled[64], guarded[65];
             std::fill(std::begin(guarded), std::end(guarded), TestType(-1));
-            const int lanes = simd::run<PartialKernel<TestType>>(x.data(), filled, y.data(), n);
-            simd::run<PartialKernel<TestType>>(x.data(), filled, guarded, n);
+            const int lanes = simd::run(PartialKernel<TestType>{x.data(), filled, y.data(), n});
+            simd::run(PartialKernel<TestType>{x.data(), filled, guarded, n});
             if (n > lanes) break;
             INFO("n = " << n);
             CHECK(x == y);
@@ -181,8 +150,11 @@ namespace {
 
 template <class T>
 struct ReductionKernel {
+    const T* x;
+    T* results;
+
     template <int Bytes>
-    GRADUS_INLINE static int run(const T* x, T* results) {
+    GRADUS_INLINE int run() const {
         using P = VecOf<T, Bytes>;
         const P pack = P::load(x);
         results[0] = sum(pack);
@@ -197,9 +169,9 @@ struct ReductionKernel {
 TEMPLATE_TEST_CASE("reductions follow a fixed tree", "[simd]", float, double, std::int32_t) {
     TestType x[16];
     for (int i = 0; i < 16; ++i) x[i] = TestType(std::sin(1.0 + i) * std::pow(3.0, i));
-    on_every_isa([&] {
+    for_each_isa([&] {
         TestType results[3];
-        const int lanes = simd::run<ReductionKernel<TestType>>(x, results);
+        const int lanes = simd::run(ReductionKernel<TestType>{x, results});
         std::vector<TestType> tree(x, x + lanes);
         for (std::size_t half = tree.size() / 2; half > 0; half /= 2)
             for (std::size_t i = 0; i < half; ++i) tree[i] += tree[i + half];
@@ -212,8 +184,12 @@ TEMPLATE_TEST_CASE("reductions follow a fixed tree", "[simd]", float, double, st
 namespace {
 
 struct BitsKernel {
+    const float* x;
+    std::int32_t* i;
+    float* y;
+
     template <int Bytes>
-    GRADUS_INLINE static int run(const float* x, std::int32_t* i, float* y) {
+    GRADUS_INLINE int run() const {
         using P = VecOf<float, Bytes>;
         const P pack = P::load(x);
         const Vec<std::int32_t, P::size> pattern = bits(pack);
@@ -231,10 +207,10 @@ struct BitsKernel {
 TEST_CASE("bits, conversions and shifts", "[simd]") {
     float x[16];
     for (int i = 0; i < 16; ++i) x[i] = (i % 3 == 1 ? -1.7f : 1.3f) * std::exp2(static_cast<float>(i));
-    on_every_isa([&] {
+    for_each_isa([&] {
         std::int32_t integers[48];
         float numbers[32];
-        const int lanes = simd::run<BitsKernel>(x, integers, numbers);
+        const int lanes = simd::run(BitsKernel{x, integers, numbers});
         for (int i = 0; i < lanes; ++i) {
             INFO("lane " << i);
             CHECK(integers[i] == std::ilogb(x[i]));
@@ -246,66 +222,7 @@ TEST_CASE("bits, conversions and shifts", "[simd]") {
     });
 }
 
-namespace {
-
-struct AffineKernel {
-    template <int Bytes>
-    GRADUS_INLINE static void run(const float* x, float* y, int n, float scale, float shift) {
-        using P = VecOf<float, Bytes>;
-        const auto f = [=](const P& v) GRADUS_INLINE_LAMBDA { return max(fma(v, scale, shift) * 2 - 1, 0); };
-        int i = 0;
-        for (; i + P::size <= n; i += P::size) f(P::load(x + i)).store(y + i);
-        f(P::load_partial(x + i, n - i)).store_partial(y + i, n - i);
-    }
-};
-
-}  // namespace
-
-TEST_CASE("a kernel gives the same numbers on every instruction set", "[simd]") {
-    std::vector<float> x(67), y(67);
-    std::iota(x.begin(), x.end(), -20.0f);
-    on_every_isa([&] {
-        std::fill(y.begin(), y.end(), -1.0f);
-        simd::run<AffineKernel>(x.data(), y.data(), 67, 0.25f, 3.0f);
-        for (std::size_t i = 0; i < x.size(); ++i) CHECK(y[i] == std::max(x[i] / 2 + 5, 0.0f));
-    });
-}
-
 TEST_CASE("vectors pass by address, so that no convention depends on the instruction set", "[simd]") {
     static_assert(!std::is_trivially_copyable_v<Vec<float, 16>>);
     static_assert(!std::is_trivially_copyable_v<simd::Mask<float, 16>>);
-}
-
-TEST_CASE("run chooses the width that isa() stands for", "[simd]") {
-    on_every_isa([] { CHECK(simd::run<Width>() == (16 << static_cast<int>(simd::isa()))); });
-}
-
-TEST_CASE("ScopedIsa lowers, nests and restores, and never raises", "[simd]") {
-    const Isa outer = simd::isa();
-    {
-        const ScopedIsa baseline(Isa::baseline);
-        CHECK(simd::isa() == Isa::baseline);
-        {
-            const ScopedIsa raise(Isa::avx512);
-            CHECK(simd::isa() == Isa::baseline);
-        }
-        CHECK(simd::isa() == Isa::baseline);
-    }
-    CHECK(simd::isa() == outer);
-}
-
-TEST_CASE("GRADUS_ISA limits the instruction set", "[simd]") {
-    const char* const before = std::getenv("GRADUS_ISA");
-    const std::string saved = before ? before : "";
-    for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512}) {
-        setenv("GRADUS_ISA", simd::name(isa), 1);
-        CHECK(simd::detail::limit_from_environment() == isa);
-    }
-    setenv("GRADUS_ISA", "sse9", 1);
-    CHECK_THROWS_MATCHES(
-        simd::detail::limit_from_environment(), gradus::ValueError,
-        Message("simd: the environment variable GRADUS_ISA must be baseline, avx2 or avx512: got sse9"));
-    unsetenv("GRADUS_ISA");
-    CHECK(simd::detail::limit_from_environment() == Isa::avx512);
-    if (before) setenv("GRADUS_ISA", saved.c_str(), 1);
 }

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <limits>
 
+#include "support/isas.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 
@@ -67,7 +69,7 @@ void check_update(const std::vector<Index>& sizes) {
 }  // namespace
 
 TEST_CASE("update: every element once, the gradient untouched, for any size and instruction set") {
-    for (const auto isa : {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512}) {
+    for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa limit(isa);
         INFO(simd::name(simd::isa()));
         for (Index size = 0; size <= 33; ++size) check_update<float>({size});
@@ -82,12 +84,10 @@ TEST_CASE("update: nothing to do") {
 }
 
 TEST_CASE("update: any number of threads") {
-    const int before = num_threads();
     for (const int threads : {1, 2, 3}) {
-        set_num_threads(threads);
+        const Threads limit(threads);
         check_update<float>({50000, 3, 17000, 33000});
     }
-    set_num_threads(before);
 }
 
 TEST_CASE("update: an array that is not there reads as zeros, and every segment has its rule") {
@@ -138,11 +138,9 @@ TEST_CASE("update: norms over all segments") {
         }
     }
     std::vector<Tensor<>> many{full({50000}, 0.5f), full({16384}, 2), full({16385}, 1)};
-    const int before = num_threads();
     for (const int threads : {1, 2, 3}) {
-        set_num_threads(threads);
+        const Threads limit(threads);
         CHECK(kernels::total_norm(segments(many), 2) == std::sqrt(12500.0 + 65536 + 16385));
         CHECK(kernels::total_norm(segments(many), most) == 2);
     }
-    set_num_threads(before);
 }

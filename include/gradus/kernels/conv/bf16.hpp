@@ -45,7 +45,7 @@ inline void conv2d_bf16(const Bf16Plan& plan, const ConvGeometry& s, const float
 /// dx as kernels::conv2d_backward_input.
 inline Tensor<float> conv2d_backward_input_bf16(const Bf16Plan& plan, const ConvGeometry& s,
                                                 const Tensor<float>& dy, const Tensor<float>& weight) {
-    const GradientPhases<float> phases(s, dy);
+    const StridePhases<float> phases(s, dy);
     Tensor<float> dx =
         Tensor<float>::uninitialized({s.batch, s.groups * s.in, s.image.height, s.image.width});
     float* const out = dx.mutable_data();
@@ -57,7 +57,7 @@ inline Tensor<float> conv2d_backward_input_bf16(const Bf16Plan& plan, const Conv
                   .k = s.out * y.taps * x.taps,
                   .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
                         linear_offsets(s.in, s.kernel.area()), phases.weights(y, x)},
-                  .b = {phases.padded.data(), phases.from(g, y, x), phases.depths(y, x)},
+                  .b = {phases.padded.data(), phases.from(g, y, x), phases.k_offsets(y, x)},
                   .c = out,
                   .c_row = s.image.area(),
                   .c_columns = phases.to(g, y, x),

@@ -91,7 +91,7 @@ bool is_winograd_1d_profitable(const ConvGeometry& s, simd::Isa isa) {
            (s.result.width + 3) / 4 * 16 <= s.result.width * 5;
 }
 
-/// Pixels must fill the tiles of a product. Only the gradient of the weight may leave out some of them.
+/// PackedPixels must fill the tiles of a product. Only the gradient of the weight may leave out some of them.
 inline bool is_pointwise_profitable(const ConvGeometry& s, bool for_weight) {
     return s.kernel == Size2(1) && s.in > 0 && s.out > 0 && s.result.area() >= 64 &&
            (for_weight || (s.stride == Size2(1) && s.padded == s.image));

@@ -16,12 +16,12 @@
 //
 // and what windows share is added up (the transpose of im2col). Some channels and output pixels at a time, so
 // that their products stay in the cache. The sums of pixels whose distance is a multiple of the stride, a
-// phase of the image, lie side by side: what is added to them are whole rows.
+// phase of the image, lie scratch by scratch: what is added to them are whole rows.
 
 namespace gradus::kernels::detail {
 
 template <class T>
-struct SpreadArgs {
+struct Col2imArgs {
     const T* products;  // [channels, taps, images, rows, width]
     Index channels, taps, images, rows, width;
     const Index* places;  // of each tap in the sums of a channel
@@ -31,10 +31,10 @@ struct SpreadArgs {
 
 /// Adds products to where they belong.
 template <class T>
-struct SpreadKernel {
+struct AddWindows {
     template <int Bytes>
-    GRADUS_INLINE static void run(const SpreadArgs<T>* given) {
-        const SpreadArgs<T> args = *given;
+    GRADUS_INLINE static void run(const Col2imArgs<T>* given) {
+        const Col2imArgs<T> args = *given;
         const T* from = args.products;
         for (Index c = 0; c < args.channels; ++c)
             for (Index tap = 0; tap < args.taps; ++tap)
@@ -57,7 +57,7 @@ struct SpreadKernel {
     }
 };
 
-/// Two phases side by side: out[i] = a[i / 2], or b[i / 2] for odd i.
+/// Two phases scratch by scratch: out[i] = a[i / 2], or b[i / 2] for odd i.
 template <class T>
 struct Interleave {
     template <int Bytes>
@@ -74,7 +74,7 @@ struct Interleave {
 };
 
 template <class T>
-struct SpreadWindows {
+struct Col2im {
     static constexpr Index block_pixels = 512, block_values = 64 * 1024;
 
     const ConvGeometry& s;
@@ -117,12 +117,12 @@ struct SpreadWindows {
     }
 
     /// Channels of a group, from `first` on, of a few images.
-    void run_task(Index group, Index image, Index first, const T* dy, const T* weight, T* products, T* side,
-                  T* gathered, T* dx) const {
+    void run_task(Index group, Index image, Index first, const T* dy, const T* weight, T* products,
+                  T* scratch, T* gathered, T* dx) const {
         const Index some = std::min(images, s.batch - image), count = std::min(channels, s.in - first);
         const T* const from = dy + (image * s.groups + group) * s.out * pixels;
         T* const to = dx + ((image * s.groups + group) * s.in + first) * s.image.area();
-        SpreadArgs<T> args;
+        Col2imArgs<T> args;
         args.products = products;
         args.channels = count;
         args.taps = area;
@@ -132,7 +132,7 @@ struct SpreadWindows {
         args.channel = plane;
         args.image = (in_place ? s.groups * s.in : count) * plane;
         args.row = phase.width;
-        T* const sums = in_place ? to : side;
+        T* const sums = in_place ? to : scratch;
         for (Index n = 0; n < some; ++n) std::fill_n(sums + n * args.image, count * plane, T(0));
         for (Index row = 0; row < s.result.height; row += rows) {
             args.rows = std::min(rows, s.result.height - row);
@@ -141,7 +141,7 @@ struct SpreadWindows {
             if (some > 1) b = gather(from, some, gathered);
             const MatrixRef<T> a{weight + group * s.out * s.taps() + first * area, 1, s.taps()};
             Product<T>{count * area, some * args.rows * s.result.width, s.out, a, b, nullptr, products}.run();
-            simd::run<SpreadKernel<T>>(static_cast<const SpreadArgs<T>*>(&args));
+            simd::run<AddWindows<T>>(static_cast<const Col2imArgs<T>*>(&args));
         }
         if (in_place) return;
         for (Index n = 0; n < some; ++n)

@@ -48,23 +48,23 @@ private:
 };
 
 template <class T>
-void conv2d_packed(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
+void implicit_gemm(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
                    T* y) {
     const Tensor<Index> taps = tap_offsets(s);
     for (Index g = 0; g < s.groups; ++g) {
         const PackedWeight<T> packed(s, weight.data() + g * s.out * s.taps(),
                                      bias ? bias + g * s.out : nullptr);
-        GatheredProduct<T>{padded.data(),
-                           window_offsets(s, g),
-                           s.batch * s.result.area(),
-                           taps.data(),
-                           s.taps(),
-                           packed.panels,
-                           packed.bias_panels,
-                           s.out,
-                           y,
-                           plane_offsets(s.result, s.groups * s.out, g * s.out),
-                           s.result.area()}
+        ImplicitGemm<T>{padded.data(),
+                        window_offsets(s, g),
+                        s.batch * s.result.area(),
+                        taps.data(),
+                        s.taps(),
+                        packed.panels,
+                        packed.bias_panels,
+                        s.out,
+                        y,
+                        plane_offsets(s.result, s.groups * s.out, g * s.out),
+                        s.result.area()}
             .run();
     }
 }
@@ -104,28 +104,29 @@ Tensor<T> part_of(const Tensor<T>& x, Index parts, Index i) {
 
 /// The images that Winograd's filtering has marked, by direct sums.
 template <class T>
-void conv2d_marked(const ConvGeometry& s, const winograd::Marks& marks, const Tensor<T>& padded,
-                   const Tensor<T>& weight, const T* bias, T* y) {
+void implicit_gemm_where_marked(const ConvGeometry& s, const winograd::Marks& marks, const Tensor<T>& padded,
+                                const Tensor<T>& weight, const T* bias, T* y) {
     for_marked(s, marks, [&](const ConvGeometry& one, Index i, Index g) {
-        conv2d_packed(one, part_of(padded, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
+        implicit_gemm(one, part_of(padded, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
                       bias ? bias + g * s.out : nullptr, y + i * s.out * s.result.area());
     });
 }
 
 template <class T>
-void conv2d_dx_winograd(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
-    const winograd::Marks marks = winograd::input_gradient<T>(s, {dy.data()}, weight.data(), dx);
+void winograd_backward_input(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
+    const winograd::Marks marks = winograd::backward_input<T>(s, {dy.data()}, weight.data(), dx);
     for_marked(s, marks, [&](const ConvGeometry& one, Index i, Index g) {
-        conv2d_dx_packed(one, part_of(dy, s.batch * s.groups, i), weight.rows(g * s.out, (g + 1) * s.out),
-                         dx + i * s.in * s.image.area());
+        implicit_gemm_backward_input(one, part_of(dy, s.batch * s.groups, i),
+                                     weight.rows(g * s.out, (g + 1) * s.out), dx + i * s.in * s.image.area());
     });
 }
 
 template <class T>
-void conv2d_dw_winograd(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
-    const winograd::Marks marks = winograd::weight_gradient<T>(s, padded.data(), {dy.data()}, dweight);
+void winograd_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy,
+                              T* dweight) {
+    const winograd::Marks marks = winograd::backward_weight<T>(s, padded.data(), {dy.data()}, dweight);
     for (Index g = 0; g < s.groups; ++g)
-        if (marks[static_cast<std::size_t>(g)]) conv2d_dw_packed(s, padded, dy, g, dweight);
+        if (marks[static_cast<std::size_t>(g)]) implicit_gemm_backward_weight(s, padded, dy, g, dweight);
 }
 
 }  // namespace detail
@@ -152,17 +153,17 @@ void conv2d(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weig
                 if constexpr (is_float) detail::conv2d_bf16(s.bf16, s, x, w, bias, y);
                 return;
             case ConvAlgorithm::winograd:
-                return detail::conv2d_marked(s, detail::winograd::forward<T>(s, x, w, bias, {y}), padded,
-                                             weight, bias, y);
+                return detail::implicit_gemm_where_marked(s, detail::winograd::forward<T>(s, x, w, bias, {y}),
+                                                          padded, weight, bias, y);
             case ConvAlgorithm::winograd_1d:
                 if constexpr (is_float)
-                    detail::conv2d_marked(s, detail::RowWinograd<T>(s).forward(x, w, bias, y), padded, weight,
-                                          bias, y);
+                    detail::implicit_gemm_where_marked(s, detail::Winograd1d<T>(s).forward(x, w, bias, y),
+                                                       padded, weight, bias, y);
                 return;
             case ConvAlgorithm::pointwise:
                 return detail::Pointwise<T>{s}.forward(x, w, bias, y);
             case ConvAlgorithm::implicit_gemm:
-                return detail::conv2d_packed(s, padded, weight, bias, y);
+                return detail::implicit_gemm(s, padded, weight, bias, y);
             default:
                 break;
         }
@@ -187,16 +188,16 @@ Tensor<T> conv2d_backward_input(const ConvPlan<T>& s, const Tensor<T>& dy, const
                 detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
                 break;
             case ConvAlgorithm::winograd:
-                detail::conv2d_dx_winograd(s, dy, weight, out);
+                detail::winograd_backward_input(s, dy, weight, out);
                 break;
             case ConvAlgorithm::pointwise:
                 detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
                 break;
             case ConvAlgorithm::col2im:
-                detail::SpreadWindows<T>{s}.run(dy.data(), weight.data(), out);
+                detail::Col2im<T>{s}.run(dy.data(), weight.data(), out);
                 break;
             default:
-                detail::conv2d_dx_packed(s, dy, weight, out);
+                detail::implicit_gemm_backward_input(s, dy, weight, out);
         }
         return dx;
     }
@@ -230,13 +231,13 @@ Tensor<T> conv2d_backward_weight(const ConvPlan<T>& s, const Tensor<T>& padded, 
                 detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
                 break;
             case ConvAlgorithm::winograd:
-                detail::conv2d_dw_winograd(s, padded, dy, out);
+                detail::winograd_backward_weight(s, padded, dy, out);
                 break;
             case ConvAlgorithm::pointwise:
                 detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
                 break;
             default:
-                detail::conv2d_dw_packed(s, padded, dy, out);
+                detail::implicit_gemm_backward_weight(s, padded, dy, out);
         }
     }
     return dweight;

@@ -132,13 +132,13 @@ struct Depthwise {
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
         parallel_for(s.batch * channels, block, [&](Index begin, Index end) {
             Tensor<T> memory = zeros<T>({plane + flat});
-            T *const padded = memory.mutable_data(), *const side = padded + plane;
+            T *const padded = memory.mutable_data(), *const scratch = padded + plane;
             for (Index p = begin; p < end; ++p) {
                 const Index o = p % channels;
                 if (p == begin || o % s.out == 0) pad_plane(x, p / channels, o / s.out, padded);
                 simd::run<FlatCorrelation<T>>(static_cast<const T*>(padded), weight + o * tap_count,
-                                              taps.data(), tap_count, bias ? bias[o] : T(0), flat, side);
-                gather(side, y + p * s.result.area());
+                                              taps.data(), tap_count, bias ? bias[o] : T(0), flat, scratch);
+                gather(scratch, y + p * s.result.area());
             }
         });
     }
@@ -151,12 +151,12 @@ struct Depthwise {
         parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
             const Index size = flat + 2 * reach;  // every position that a window covers: flat + reach of them
             Tensor<T> memory = zeros<T>({size + plane + flat + reach});
-            T *const side = memory.mutable_data(), *const sum = side + size, *const part = sum + plane;
+            T *const scratch = memory.mutable_data(), *const sum = scratch + size, *const part = sum + plane;
             for (Index p = begin; p < end; ++p) {
                 for (Index m = 0; m < s.out; ++m) {
                     const Index o = p % s.groups * s.out + m;
-                    spread(dy + (p / s.groups * channels + o) * s.result.area(), side + reach);
-                    simd::run<FlatCorrelation<T>>(static_cast<const T*>(side), weight + o * tap_count,
+                    spread(dy + (p / s.groups * channels + o) * s.result.area(), scratch + reach);
+                    simd::run<FlatCorrelation<T>>(static_cast<const T*>(scratch), weight + o * tap_count,
                                                   reversed.data(), tap_count, T(0), flat + reach,
                                                   m == 0 ? sum : part);
                     for (Index q = 0; m > 0 && q < flat + reach; ++q) sum[q] += part[q];
@@ -177,7 +177,7 @@ struct Depthwise {
         const Index run = std::min(8192 / plane, s.groups / 16);
         parallel_for(s.groups, std::max({Index{1}, run, block / s.batch}), [&](Index begin, Index end) {
             Tensor<T> memory = zeros<T>({size + plane + lanes});
-            T *const side = memory.mutable_data(), *const padded = side + size;
+            T *const scratch = memory.mutable_data(), *const padded = scratch + size;
             const Index top = begin * s.out, filters = (end - begin) * s.out;
             add_pieces(Index{0}, s.batch, piece_runs, filters * tap_count, dweight + top * tap_count,
                        [&](Index first, Index last, T* to) {
@@ -185,8 +185,8 @@ struct Depthwise {
                            for (Index n = first; n < last; ++n)
                                for (Index o = top; o < top + filters; ++o) {
                                    if (o % s.out == 0) pad_plane(x, n, o / s.out, padded);
-                                   spread(dy + (n * channels + o) * s.result.area(), side);
-                                   simd::run<FlatDots<T>>(static_cast<const T*>(side),
+                                   spread(dy + (n * channels + o) * s.result.area(), scratch);
+                                   simd::run<FlatDots<T>>(static_cast<const T*>(scratch),
                                                           static_cast<const T*>(padded), taps.data(),
                                                           tap_count, size, to + (o - top) * tap_count);
                                }

@@ -17,33 +17,33 @@ namespace gradus::kernels::detail {
 /// What the backward pass knows of the geometry: images lie as [height, width, channels], so that a row of a
 /// patch is one run of numbers; runs are counted in vectors.
 template <class T>
-struct ConvPoolBackward {
+struct FusedPoolBackward {
     const ConvPoolGeometry& s;
     Index run = s.conv.kernel.width * s.conv.in;  // numbers in a row of a patch
     Index lanes = vector_lanes(run);
     Index run_vectors = (run + lanes - 1) / lanes;
     Index row = s.conv.padded.width * s.conv.in;  // numbers in a row of an image
     Index image = s.conv.padded.height * row;
-    Index cells = s.pooled().area();
+    Index outputs = s.pooled().area();
 
-    std::array<WinningPatch<T>, 256> winning_patches() const {
-        std::array<WinningPatch<T>, 256> patches{};
-        for (Index code = 0; code < s.window.area(); ++code)
-            patches[static_cast<std::size_t>(code)] = {
-                code / s.window.width * s.conv.stride.height * row +
-                    code % s.window.width * s.conv.stride.width * s.conv.in,
+    std::array<ArgmaxPatch<T>, 256> argmax_patches() const {
+        std::array<ArgmaxPatch<T>, 256> patches{};
+        for (Index element = 0; element < s.window.area(); ++element)
+            patches[static_cast<std::size_t>(element)] = {
+                element / s.window.width * s.conv.stride.height * row +
+                    element % s.window.width * s.conv.stride.width * s.conv.in,
                 -1};
         return patches;
     }
-    Tensor<Index> cell_offsets() const {
-        Tensor<Index> offsets = Tensor<Index>::uninitialized({cells});
+    Tensor<Index> output_origins() const {
+        Tensor<Index> offsets = Tensor<Index>::uninitialized({outputs});
         OffsetGenerator{s.pooled().height,
                         s.pooled().width,
                         0,
                         0,
                         s.window.height * s.conv.stride.height * row,
                         s.window.width * s.conv.stride.width * s.conv.in}
-            .run(0, cells, offsets.mutable_data());
+            .run(0, outputs, offsets.mutable_data());
         return offsets;
     }
 
@@ -65,22 +65,22 @@ struct ConvPoolBackward {
 
     /// Whether weight() has the gradient of the bias, too.
     bool short_patches() const {
-        return s.conv.kernel.height * run_vectors <= WindowSumArgs<T>::most_vectors;
+        return s.conv.kernel.height * run_vectors <= AccumulateWindowsArgs<T>::most_vectors;
     }
 
     /// dbias: only for short patches.
-    void weight(const T* padded, const T* dy, const std::uint8_t* codes, T* dweight, T* dbias) const {
+    void weight(const T* padded, const T* dy, const std::uint8_t* argmax, T* dweight, T* dbias) const {
         const ConvGeometry& c = s.conv;
         const Tensor<T> images = channels_last(padded);
         const Index total = c.kernel.height * run_vectors;
         Tensor<Index> vectors = Tensor<Index>::uninitialized({total});
         for (Index i = 0; i < total; ++i)
             vectors.mutable_data()[i] = i / run_vectors * row + i % run_vectors * lanes;
-        const Tensor<Index> at_cell = cell_offsets();
-        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
-        const WindowSumArgs<T> args{
-            dy,    codes, cells,  at_cell.data(), at_code.data(), images.data(), vectors.data(),
-            total, lanes, nullptr};
+        const Tensor<Index> window_origins = output_origins();
+        const std::array<ArgmaxPatch<T>, 256> patch_of = argmax_patches();
+        const AccumulateWindowsArgs<T> args{
+            dy,    argmax, outputs, window_origins.data(), patch_of.data(), images.data(), vectors.data(),
+            total, lanes,  nullptr};
         if (short_patches())
             add_windows(args, dweight, dbias);
         else
@@ -88,7 +88,7 @@ struct ConvPoolBackward {
     }
 
     /// Writes dx [batch, in, image].
-    void input(const T* w, const T* dy, const std::uint8_t* codes, T* dx) const {
+    void input(const T* w, const T* dy, const std::uint8_t* argmax, T* dx) const {
         const ConvGeometry& c = s.conv;
         const Index filter = c.kernel.height * run_vectors * lanes;  // of one output channel, rows padded
         Tensor<T> memory = zeros<T>({c.out * filter});
@@ -99,39 +99,39 @@ struct ConvPoolBackward {
                     for (Index kx = 0; kx < c.kernel.width; ++kx)
                         filters[o * filter + ky * run_vectors * lanes + kx * c.in + i] =
                             w[((o * c.in + i) * c.kernel.height + ky) * c.kernel.width + kx];
-        const Tensor<Index> at_cell = cell_offsets();
-        const std::array<WinningPatch<T>, 256> at_code = winning_patches();
+        const Tensor<Index> window_origins = output_origins();
+        const std::array<ArgmaxPatch<T>, 256> patch_of = argmax_patches();
         const Index images = std::max<Index>(1, 8192 / image);  // per task
         parallel_for(c.batch, images, [&](Index begin, Index end) {
-            Tensor<T> side = zeros<T>({(end - begin) * image + lanes});
-            T* const gradient = side.mutable_data();
-            const Index most = (end - begin) * cells * c.out;
+            Tensor<T> scratch = zeros<T>({(end - begin) * image + lanes});
+            T* const gradient = scratch.mutable_data();
+            const Index most = (end - begin) * outputs * c.out;
             Tensor<T> scale_memory = Tensor<T>::uninitialized({most});
             Tensor<Index> offset_memory = Tensor<Index>::uninitialized({most});
-            Tensor<Index> live_memory =
-                Tensor<Index>::uninitialized({3 * (end - begin) * cells * std::min(c.out, s.window.area())});
+            Tensor<Index> live_memory = Tensor<Index>::uninitialized(
+                {3 * (end - begin) * outputs * std::min(c.out, s.window.area())});
             T* const scales = scale_memory.mutable_data();
             Index *const offsets = offset_memory.mutable_data(), *live = live_memory.mutable_data();
             Index count = 0;
             for (Index n = begin; n < end; ++n)
-                for (Index cell = 0; cell < cells; ++cell) {
-                    const Index at = n * c.out * cells + cell;
+                for (Index output = 0; output < outputs; ++output) {
+                    const Index at = n * c.out * outputs + output;
                     std::array<Index, 256>
                         next{};  // how many won at each pixel, then where the next one goes
-                    for (Index o = 0; o < c.out; ++o) ++next[codes[at + o * cells]];
-                    for (Index code = 0; code < s.window.area(); ++code) {
-                        const Index winners = std::exchange(next[static_cast<std::size_t>(code)], count);
-                        if (winners == 0) continue;
-                        *live++ = (n - begin) * image + at_cell.data()[cell] +
-                                  at_code[static_cast<std::size_t>(code)].offset;
+                    for (Index o = 0; o < c.out; ++o) ++next[argmax[at + o * outputs]];
+                    for (Index element = 0; element < s.window.area(); ++element) {
+                        const Index elements = std::exchange(next[static_cast<std::size_t>(element)], count);
+                        if (elements == 0) continue;
+                        *live++ = (n - begin) * image + window_origins.data()[output] +
+                                  patch_of[static_cast<std::size_t>(element)].offset;
                         *live++ = count;
-                        *live++ = winners;
-                        count += winners;
+                        *live++ = elements;
+                        count += elements;
                     }
-                    next[no_winner] = count;  // overwritten by the next cell
+                    next[clipped] = count;  // overwritten by the next output
                     for (Index o = 0; o < c.out; ++o) {
-                        const Index to = next[codes[at + o * cells]]++;
-                        scales[to] = dy[at + o * cells];
+                        const Index to = next[argmax[at + o * outputs]]++;
+                        scales[to] = dy[at + o * outputs];
                         offsets[to] = o * filter;
                     }
                 }
@@ -158,7 +158,7 @@ private:
     }
 
     /// The gradients of all filters, a few images at a time, one after the other through all of dy.
-    void add_windows(const WindowSumArgs<T>& given, T* dweight, T* dbias) const {
+    void add_windows(const AccumulateWindowsArgs<T>& given, T* dweight, T* dbias) const {
         const Index images = std::max<Index>(1, (s.conv.batch + 15) / 16);  // per task
         const Index size = (given.total + 1) * lanes, tasks = (s.conv.batch + images - 1) / images;
         Tensor<T> memory = Tensor<T>::uninitialized({tasks * s.conv.out * size});
@@ -167,14 +167,16 @@ private:
             add_pieces(begin, end, piece_runs, s.conv.out * size, sums + begin / images * s.conv.out * size,
                        [&](Index first, Index last, T* to) {
                            std::fill_n(to, s.conv.out * size, T(0));
-                           WindowSumArgs<T> args = given;
-                           args.dy += first * s.conv.out * cells;
-                           args.codes += first * s.conv.out * cells;
+                           AccumulateWindowsArgs<T> args = given;
+                           args.dy += first * s.conv.out * outputs;
+                           args.argmax += first * s.conv.out * outputs;
                            for (Index n = first; n < last; ++n)
-                               for (Index o = 0; o < s.conv.out; ++o, args.dy += cells, args.codes += cells) {
+                               for (Index o = 0; o < s.conv.out;
+                                    ++o, args.dy += outputs, args.argmax += outputs) {
                                    args.image = given.image + n * image;
                                    args.out = to + o * size;
-                                   simd::run<WindowSum<T>>(static_cast<const WindowSumArgs<T>*>(&args));
+                                   simd::run<AccumulateWindows<T>>(
+                                       static_cast<const AccumulateWindowsArgs<T>*>(&args));
                                }
                        });
         });
@@ -187,7 +189,7 @@ private:
     }
 
     /// The gradients of a few filters at a time, from lists of the pixels that won.
-    void add_lists(const WindowSumArgs<T>& given, T* dweight) const {
+    void add_lists(const AccumulateWindowsArgs<T>& given, T* dweight) const {
         const Index filter = given.total * lanes, blocks = blocks_of_image();
         const Index pass = std::max<Index>(1, 4096 / image) * blocks;  // of images that stay in the cache
         const Index channels = std::max<Index>(1, s.conv.out / 16);    // per task
@@ -206,30 +208,30 @@ private:
         });
     }
 
-    /// The cells of an image are cut into blocks.
+    /// The outputs of an image are cut into blocks.
     static constexpr Index block_cells = list_size / 2;
-    Index blocks_of_image() const { return (cells + block_cells - 1) / block_cells; }
+    Index blocks_of_image() const { return (outputs + block_cells - 1) / block_cells; }
 
     /// Filter o, blocks [first, last).
-    void add_list(const WindowSumArgs<T>& given, Index first, Index last, Index o, T* out) const {
+    void add_list(const AccumulateWindowsArgs<T>& given, Index first, Index last, Index o, T* out) const {
         std::array<T, list_size + 1> scales;
         std::array<Index, list_size + 1> offsets;
         Index count = 0;
         const auto flush = [&] {
-            simd::run<SparseSum<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
-                                    static_cast<const Index*>(offsets.data()), given.image, given.total,
-                                    given.vectors, lanes, out);
+            simd::run<SparseAccumulate<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
+                                           static_cast<const Index*>(offsets.data()), given.image,
+                                           given.total, given.vectors, lanes, out);
         };
         for (Index block = first; block < last; ++block) {
             if (count > block_cells) flush();
             const Index n = block / blocks_of_image(), begin = block % blocks_of_image() * block_cells;
-            const Index at = (n * s.conv.out + o) * cells;
-            for (Index cell = begin; cell < std::min(cells, begin + block_cells); ++cell) {
-                const std::uint8_t code = given.codes[at + cell];
-                scales[static_cast<std::size_t>(count)] = given.dy[at + cell];
+            const Index at = (n * s.conv.out + o) * outputs;
+            for (Index output = begin; output < std::min(outputs, begin + block_cells); ++output) {
+                const std::uint8_t element = given.argmax[at + output];
+                scales[static_cast<std::size_t>(count)] = given.dy[at + output];
                 offsets[static_cast<std::size_t>(count)] =
-                    n * image + given.at_cell[cell] + given.at_code[code].offset;
-                count += code != no_winner;
+                    n * image + given.window_origins[output] + given.patch_of[element].offset;
+                count += element != clipped;
             }
         }
         flush();
@@ -244,7 +246,7 @@ private:
                         sums[ky * run_vectors * lanes + kx * c.in + i];
     }
 
-    /// Pixels that won in some channels.
+    /// PackedPixels that won in some channels.
     struct Live {
         const Index *begin, *end;  // of each: where its patch begins, its first entry in the lists, how many
         const T* scales;
@@ -269,16 +271,16 @@ private:
                     const T* const scales = live.scales + pixel[1];
                     const Index* const offsets = live.offsets + pixel[1];
                     if (total > 0)
-                        simd::run<SparseSum<T>>(pixel[2], scales, offsets, filters, total,
-                                                static_cast<const Index*>(vectors.data()), lanes, to);
+                        simd::run<SparseAccumulate<T>>(pixel[2], scales, offsets, filters, total,
+                                                       static_cast<const Index*>(vectors.data()), lanes, to);
                     if (!ends) continue;
                     const Index last = whole - first;
-                    std::array<T, static_cast<std::size_t>(max_tile_columns)> side{};
-                    std::copy_n(to + last * lanes, rest, side.data());
-                    simd::run<SparseSum<T>>(pixel[2], scales, offsets, filters, Index{1},
-                                            static_cast<const Index*>(vectors.data() + last), lanes,
-                                            side.data());
-                    std::copy_n(side.data(), rest, to + last * lanes);
+                    std::array<T, static_cast<std::size_t>(max_tile_columns)> scratch{};
+                    std::copy_n(to + last * lanes, rest, scratch.data());
+                    simd::run<SparseAccumulate<T>>(pixel[2], scales, offsets, filters, Index{1},
+                                                   static_cast<const Index*>(vectors.data() + last), lanes,
+                                                   scratch.data());
+                    std::copy_n(scratch.data(), rest, to + last * lanes);
                 }
             }
     }

@@ -38,7 +38,7 @@ struct ConvPoolGeometry {
 };
 
 /// The code of a pooled pixel that the relu cut off; others are the position in the window.
-inline constexpr std::uint8_t no_winner = 255;
+inline constexpr std::uint8_t clipped = 255;
 
 namespace detail {
 
@@ -69,7 +69,7 @@ inline OffsetGenerator window_offsets(const ConvGeometry& s, Index group) {
 
 /// Calls body(i) for products i < count. Small ones share the threads, large ones get them all.
 template <class Body>
-void for_products(Index count, Index multiplications, const Body& body) {
+void parallel_products(Index count, Index multiplications, const Body& body) {
     const Index work = std::max<Index>(1, multiplications / 8);
     const Index together = std::max<Index>(1, parallel_grain / work);
     parallel_for(count, work < 64 * parallel_grain ? together : count, [&](Index begin, Index end) {

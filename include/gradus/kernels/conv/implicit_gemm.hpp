@@ -8,7 +8,7 @@
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
 // A convolution and both of its gradients are matrix products in which one operand is never written out: its
-// element (i, k) is x[rows[i] + depths[k]], a sum of an offset of the row and one of the column. For the
+// element (i, k) is x[rows[i] + k_offsets[k]], a sum of an offset of the row and one of the column. For the
 // output, rows are pixels and columns are taps (channel, ky, kx); for the gradient of the weight, rows are
 // taps and columns are pixels. So no image is unfolded into patches (im2col). The other operand, weights or
 // output gradients, is packed as in gemm.hpp. The idea of offsets instead of patches: Dukhan, "The indirect
@@ -16,27 +16,27 @@
 
 namespace gradus::kernels::detail {
 
-/// A tile of a product: (i, j) = start[j] + sum over k of x[rows[i] + depths[k]] * b[k][j].
+/// A tile of a product: (i, j) = start[j] + sum over k of x[rows[i] + k_offsets[k]] * b[k][j].
 template <class T>
-struct GatheredTile {
+struct ImplicitTile {
     const T* x;
     const Index* rows;  // as many as a tile has, the last one repeated
-    const Index* depths;
+    const Index* k_offsets;
     Index depth;
     const T* b;  // panel: (k, j) at b[k * tile_columns + j]
     const T* start;
 };
 
-/// sums[i][j] += sum over k of x[rows[i] + depths[k]] * b[k][j], in ascending k.
+/// sums[i][j] += sum over k of x[rows[i] + k_offsets[k]] * b[k][j], in ascending k.
 template <std::size_t Rows, std::size_t Vectors, class Vec, class T>
-GRADUS_INLINE void add_products(Vec (&sums)[Rows][Vectors], const T* x, const Index* rows,
-                                const Index* depths, Index depth, const T* b) {
+GRADUS_INLINE void multiply_add(Vec (&sums)[Rows][Vectors], const T* x, const Index* rows,
+                                const Index* k_offsets, Index depth, const T* b) {
     constexpr Index lanes = Vec::size;
     const T* at[Rows];
 #pragma GCC unroll 14
     for (std::size_t i = 0; i < Rows; ++i) at[i] = x + rows[i];
     for (Index k = 0; k < depth; ++k, b += 2 * lanes) {
-        const Index d = depths[k];
+        const Index d = k_offsets[k];
         Vec column[Vectors];
         for (std::size_t v = 0; v < Vectors; ++v) column[v] = Vec::load(b + static_cast<Index>(v) * lanes);
 #pragma GCC unroll 14
@@ -49,14 +49,14 @@ GRADUS_INLINE void add_products(Vec (&sums)[Rows][Vectors], const T* x, const In
 }
 
 template <std::size_t Rows, std::size_t Vectors, class Vec, class T>
-GRADUS_INLINE void compute(Vec (&sums)[Rows][Vectors], const GatheredTile<T>& tile) {
+GRADUS_INLINE void compute(Vec (&sums)[Rows][Vectors], const ImplicitTile<T>& tile) {
 #pragma GCC unroll 14
     for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
         for (std::size_t v = 0; v < Vectors; ++v)
             sums[i][v] = Vec::load(tile.start + static_cast<Index>(v) * Vec::size);
     add_runs(sums, tile.depth, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
-        add_products(sums, tile.x, tile.rows, tile.depths + begin, count, tile.b + begin * 2 * Vec::size);
+        multiply_add(sums, tile.x, tile.rows, tile.k_offsets + begin, count, tile.b + begin * 2 * Vec::size);
     });
 }
 
@@ -72,25 +72,26 @@ GRADUS_INLINE void run_tile(const Args& args) {
 }
 
 template <class T>
-struct ConvTileArgs : GatheredTile<T> {
-    T* y;  // (i, j) at y[places[i] + j * plane]
-    const Index* places;
+struct NchwTileArgs : ImplicitTile<T> {
+    T* y;  // (i, j) at y[out_offsets[i] + j * plane]
+    const Index* out_offsets;
     Index plane;
     Index count, columns;  // what of the tile lies inside the result
 };
 
 /// A tile of the result: up to tile_rows pixels of up to tile_columns channels, written channel by channel.
 template <class T>
-struct ConvTile {
+struct NchwTile {
     template <std::size_t Rows, std::size_t Vectors, int Bytes>
-    GRADUS_INLINE static void tile(const ConvTileArgs<T>& args) {
+    GRADUS_INLINE static void tile(const NchwTileArgs<T>& args) {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         using Vec = simd::Vec<T, static_cast<int>(lanes)>;
         Vec sums[Rows][Vectors];
         compute(sums, args);
-        const bool consecutive = args.count == static_cast<Index>(Rows) &&
-                                 args.places[Rows - 1] == args.places[0] + static_cast<Index>(Rows) - 1;
-        T side[static_cast<std::size_t>(lanes) * (Rows + static_cast<std::size_t>(lanes))];
+        const bool consecutive =
+            args.count == static_cast<Index>(Rows) &&
+            args.out_offsets[Rows - 1] == args.out_offsets[0] + static_cast<Index>(Rows) - 1;
+        T scratch[static_cast<std::size_t>(lanes) * (Rows + static_cast<std::size_t>(lanes))];
 #pragma GCC unroll 2
         for (std::size_t v = 0; v < Vectors; ++v) {
             constexpr std::size_t step = static_cast<std::size_t>(lanes);
@@ -102,23 +103,23 @@ struct ConvTile {
                     block[i] = first + i < Rows ? sums[first + i][v] : Vec(T(0));
                 simd::transpose(block);
 #pragma GCC unroll 16
-                for (std::size_t j = 0; j < step; ++j) block[j].store(side + j * (Rows + step) + first);
+                for (std::size_t j = 0; j < step; ++j) block[j].store(scratch + j * (Rows + step) + first);
             }
             const Index left = args.columns - static_cast<Index>(v) * lanes;
             for (Index j = 0; j < std::min(lanes, left); ++j) {
                 T* const y = args.y + (static_cast<Index>(v) * lanes + j) * args.plane;
-                const T* const from = side + static_cast<std::size_t>(j) * (Rows + step);
+                const T* const from = scratch + static_cast<std::size_t>(j) * (Rows + step);
                 if (consecutive)
-                    __builtin_memcpy(y + args.places[0], from, sizeof(T[Rows]));
+                    __builtin_memcpy(y + args.out_offsets[0], from, sizeof(T[Rows]));
                 else
-                    for (Index i = 0; i < args.count; ++i) y[args.places[i]] = from[i];
+                    for (Index i = 0; i < args.count; ++i) y[args.out_offsets[i]] = from[i];
             }
         }
     }
 
     template <int Bytes>
-    GRADUS_INLINE static void run(const ConvTileArgs<T>* args) {
-        run_tile<ConvTile<T>, T, Bytes>(*args);
+    GRADUS_INLINE static void run(const NchwTileArgs<T>* args) {
+        run_tile<NchwTile<T>, T, Bytes>(*args);
     }
 };
 
@@ -127,13 +128,13 @@ inline constexpr Index max_tile_columns = 32;
 inline constexpr Index strips_per_task = 8;
 
 /// A product of gathered pixels and packed columns: y at (pixel, channel) = bias[channel] + sum over k of
-/// x[from(pixel) + depths[k]] * panels(k, channel).
+/// x[from(pixel) + k_offsets[k]] * panels(k, channel).
 template <class T>
-struct GatheredProduct {
+struct ImplicitGemm {
     const T* x;
     OffsetGenerator from;
     Index pixels;
-    const Index* depths;
+    const Index* k_offsets;
     Index depth;
     const T* panels;
     const T* bias_panels;
@@ -158,31 +159,31 @@ struct GatheredProduct {
     void run_task(const TileSizes& tile, Index panel, Index group) const {
         const Index last = std::min(pixels, (group + 1) * strips_per_task * tile.rows);
         for (Index pixel = group * strips_per_task * tile.rows; pixel < last; pixel += tile.rows) {
-            Index rows[max_tile_rows], places[max_tile_rows];
+            Index rows[max_tile_rows], out_offsets[max_tile_rows];
             const Index count = std::min(tile.rows, last - pixel);
             from.run(pixel, count, rows);
-            to.run(pixel, count, places);
+            to.run(pixel, count, out_offsets);
             std::fill(rows + count, rows + tile.rows, rows[count - 1]);
-            std::fill(places + count, places + tile.rows, places[count - 1]);
-            ConvTileArgs<T> args;
+            std::fill(out_offsets + count, out_offsets + tile.rows, out_offsets[count - 1]);
+            NchwTileArgs<T> args;
             args.x = x;
             args.rows = rows;
-            args.depths = depths;
+            args.k_offsets = k_offsets;
             args.depth = depth;
             args.b = panels + panel * tile.columns * depth;
             args.start = bias_panels + panel * tile.columns;
             args.y = y + panel * tile.columns * plane;
-            args.places = places;
+            args.out_offsets = out_offsets;
             args.plane = plane;
             args.count = count;
             args.columns = std::min(tile.columns, channels - panel * tile.columns);
-            simd::run<ConvTile<T>>(&args);
+            simd::run<NchwTile<T>>(&args);
         }
     }
 };
 
 template <class T>
-struct RowTileArgs : GatheredTile<T> {
+struct RowTileArgs : ImplicitTile<T> {
     T* c;  // (i, j) at c[i * tile_columns + j]
     Index count, columns;
     bool add = false;  // c += the sums

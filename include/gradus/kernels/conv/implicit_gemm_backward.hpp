@@ -12,8 +12,9 @@
 namespace gradus::kernels::detail {
 
 template <class T>
-void conv2d_dx_packed(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight, T* dx) {
-    const GradientPhases<T> phases(s, dy);
+void implicit_gemm_backward_input(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T>& weight,
+                                  T* dx) {
+    const StridePhases<T> phases(s, dy);
     phases.fill_gaps(dx);
     const TileSizes tile = tile_sizes<T>();
     const Index panels = (s.in + tile.columns - 1) / tile.columns, area = s.kernel.area();
@@ -26,9 +27,9 @@ void conv2d_dx_packed(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T
         phases.for_each([&](const AxisPhase& y, const AxisPhase& x) {
             const Index count = y.taps * x.taps, depth = s.out * count;
             Tensor<Index> table = Tensor<Index>::uninitialized({count + depth});
-            Index *const taps = table.mutable_data(), *const depths = taps + count;
+            Index *const taps = table.mutable_data(), *const k_offsets = taps + count;
             phases.weights(y, x).run(0, count, taps);
-            phases.depths(y, x).run(0, depth, depths);
+            phases.k_offsets(y, x).run(0, depth, k_offsets);
             parallel_for(panels, 1, [&](Index begin, Index end) {
                 for (Index p = begin; p < end; ++p)
                     for (Index o = 0; o < s.out; ++o)
@@ -40,17 +41,17 @@ void conv2d_dx_packed(const ConvGeometry& s, const Tensor<T>& dy, const Tensor<T
                                 to[t * tile.columns] = c < s.in ? from[taps[t]] : T(0);
                         }
             });
-            GatheredProduct<T>{phases.padded.data(),
-                               phases.from(g, y, x),
-                               s.batch * y.count * x.count,
-                               depths,
-                               depth,
-                               packed,
-                               no_bias,
-                               s.in,
-                               dx,
-                               phases.to(g, y, x),
-                               s.image.area()}
+            ImplicitGemm<T>{phases.padded.data(),
+                            phases.from(g, y, x),
+                            s.batch * y.count * x.count,
+                            k_offsets,
+                            depth,
+                            packed,
+                            no_bias,
+                            s.in,
+                            dx,
+                            phases.to(g, y, x),
+                            s.image.area()}
                 .run();
         });
 }
@@ -104,14 +105,14 @@ struct WeightGradient {
         T* const packed = memory.mutable_data();
         const OffsetGenerator from = window_offsets(s, group);
         const std::array<T, static_cast<std::size_t>(max_tile_columns)> nothing{};
-        std::array<Index, static_cast<std::size_t>(pixels_per_pass)> depths;
+        std::array<Index, static_cast<std::size_t>(pixels_per_pass)> k_offsets;
         const Index first_pass = passes * part / parts, last_pass = passes * (part + 1) / parts;
         const Index top = first_strip * tile.rows * tile.columns;
         const Index size = last_strip * tile.rows * tile.columns - top;
         add_pieces(first_pass, last_pass, piece_runs, size, c + top, [&](Index first, Index last, T* to) {
             for (Index pass = first; pass < last; ++pass) {
                 const Index pixel = pass * pixels_per_pass, depth = std::min(pixels_per_pass, pixels - pixel);
-                from.run(pixel, depth, depths.data());
+                from.run(pixel, depth, k_offsets.data());
                 pack(panel, pixel, depth, packed);
                 for (Index strip = first_strip; strip < last_strip; ++strip) {
                     Index rows[max_tile_rows];
@@ -121,7 +122,7 @@ struct WeightGradient {
                     RowTileArgs<T> args;
                     args.x = padded;
                     args.rows = rows;
-                    args.depths = depths.data();
+                    args.k_offsets = k_offsets.data();
                     args.depth = depth;
                     args.b = packed;
                     args.c = to + k * tile.columns - top;
@@ -151,15 +152,16 @@ struct WeightGradient {
 
 /// What belongs to group g of dweight.
 template <class T>
-void conv2d_dw_packed(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy, Index g,
-                      T* dweight) {
+void implicit_gemm_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy,
+                                   Index g, T* dweight) {
     const Tensor<Index> taps = tap_offsets(s);
     WeightGradient<T>{s, padded.data(), dy.data(), g, taps.data()}.run(dweight + g * s.out * s.taps());
 }
 
 template <class T>
-void conv2d_dw_packed(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy, T* dweight) {
-    for (Index g = 0; g < s.groups; ++g) conv2d_dw_packed(s, padded, dy, g, dweight);
+void implicit_gemm_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& dy,
+                                   T* dweight) {
+    for (Index g = 0; g < s.groups; ++g) implicit_gemm_backward_weight(s, padded, dy, g, dweight);
 }
 
 }  // namespace gradus::kernels::detail

@@ -5,8 +5,8 @@
 
 #include "gradus/kernels/gemm/gemm.hpp"
 
-// Between planes of one channel each and pixels whose channels lie side by side, a panel of channels at a
-// time.
+// Between planes of one channel each and pixels whose channels lie scratch by scratch, a panel of channels at
+// a time.
 
 namespace gradus::kernels::detail {
 
@@ -24,12 +24,12 @@ struct PackPixels {
                 const Index rows = std::min(lanes, count);
                 const T* from = planes + v * plane + at;
                 Index step = plane;
-                T side[static_cast<std::size_t>(lanes * lanes)];
+                T scratch[static_cast<std::size_t>(lanes * lanes)];
                 if (rows < lanes || v + lanes > channels) {
-                    std::fill_n(side, lanes * lanes, T(0));
+                    std::fill_n(scratch, lanes * lanes, T(0));
                     for (Index j = 0; j < std::min(lanes, channels - v); ++j)
-                        std::copy_n(from + j * plane, rows, side + j * lanes);
-                    from = side;
+                        std::copy_n(from + j * plane, rows, scratch + j * lanes);
+                    from = scratch;
                     step = lanes;
                 }
                 Vec block[static_cast<std::size_t>(lanes)];
@@ -43,20 +43,20 @@ struct PackPixels {
     }
 };
 
-/// Planes of up to a panel of channels, and the same pixels with the channels side by side: pixel i at
-/// lanes[places[i]].
-struct Pixels {
+/// Planes of up to a panel of channels, and the same pixels with the channels scratch by scratch: pixel i at
+/// lanes[offsets[i]].
+struct PackedPixels {
     Index plane, channels;  // distance of planes, and how many there are
     Index count;
-    const Index* places;
+    const Index* offsets;
 };
 
 /// Planes to lanes, as many vectors as hold channels. Lanes without a channel repeat the last one: nobody
 /// reads what becomes of them.
 template <class T>
-struct ToLanes {
+struct PackChannels {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* planes, Pixels p, T* out) {
+    GRADUS_INLINE static void run(const T* planes, PackedPixels p, T* out) {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr int lanes = Vec::size;
         const auto plane = [&](Index channel)
@@ -65,18 +65,18 @@ struct ToLanes {
             if (p.count < lanes) {
                 for (Index i = 0; i < p.count; ++i)
                     for (Index j = channel; j < channel + lanes; ++j)
-                        out[p.places[i] + j] = planes[plane(j) + i];
+                        out[p.offsets[i] + j] = planes[plane(j) + i];
                 continue;
             }
             for (Index done = 0; done < p.count; done += lanes) {
                 const Index first = std::min(done, p.count - lanes);
-                const Index* const places = p.places + first;
+                const Index* const offsets = p.offsets + first;
                 Vec v[std::size_t{lanes}];
 #pragma GCC unroll 16
                 for (int j = 0; j < lanes; ++j) v[j] = Vec::load(planes + plane(channel + j) + first);
                 simd::transpose(v);
 #pragma GCC unroll 16
-                for (int i = 0; i < lanes; ++i) v[i].store(out + places[i] + channel);
+                for (int i = 0; i < lanes; ++i) v[i].store(out + offsets[i] + channel);
             }
         }
     }
@@ -84,9 +84,9 @@ struct ToLanes {
 
 /// Lanes to planes.
 template <class T>
-struct ToPlanes {
+struct UnpackChannels {
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* lanes_of, Pixels p, T* planes) {
+    GRADUS_INLINE static void run(const T* lanes_of, PackedPixels p, T* planes) {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr int lanes = Vec::size;
         for (Index channel = 0; channel < p.channels; channel += lanes) {
@@ -95,14 +95,14 @@ struct ToPlanes {
             if (p.count < lanes) {
                 for (Index i = 0; i < p.count; ++i)
                     for (Index j = 0; j < channels; ++j)
-                        to[j * p.plane + i] = lanes_of[p.places[i] + channel + j];
+                        to[j * p.plane + i] = lanes_of[p.offsets[i] + channel + j];
                 continue;
             }
             for (Index done = 0; done < p.count; done += lanes) {
                 const Index first = std::min(done, p.count - lanes);
                 Vec v[std::size_t{lanes}];
 #pragma GCC unroll 16
-                for (int i = 0; i < lanes; ++i) v[i] = Vec::load(lanes_of + p.places[first + i] + channel);
+                for (int i = 0; i < lanes; ++i) v[i] = Vec::load(lanes_of + p.offsets[first + i] + channel);
                 simd::transpose(v);
 #pragma GCC unroll 16
                 for (int j = 0; j < lanes; ++j)

@@ -40,7 +40,7 @@ struct Pointwise {
         Tensor<T> memory = Tensor<T>::uninitialized({bias ? s.groups * s.out * width : 0});
         T* const biases = memory.mutable_data();
         for (Index o = 0; bias && o < s.groups * s.out; ++o) std::fill_n(biases + o * width, width, bias[o]);
-        for_products(count, multiplications, [&](Index i) {
+        parallel_products(count, multiplications, [&](Index i) {
             const Index o = i % s.groups * s.out;
             const MatrixRef<T> a{weight + o * s.in, s.in, 1}, b{x + i * s.in * pixels, pixels, 1};
             Product<T> product{s.out, pixels, s.in, a, b, nullptr, y + i * s.out * pixels};
@@ -58,7 +58,7 @@ struct Pointwise {
         from[1] = 1;
         from[2] = s.in;
         copy_box(StridedBox(shape, from, Strides(shape)), weight, transposed);
-        for_products(count, multiplications, [&](Index i) {
+        parallel_products(count, multiplications, [&](Index i) {
             const MatrixRef<T> a{transposed + i % s.groups * s.in * s.out, s.out, 1};
             const MatrixRef<T> b{dy + i * s.out * pixels, pixels, 1};
             Product<T>{s.in, pixels, s.out, a, b, nullptr, dx + i * s.in * pixels}.run();
@@ -75,7 +75,7 @@ struct Pointwise {
         const auto at = [&](Index part, Index g) {
             return part == 0 ? dweight + g * size : sums + ((part - 1) * s.groups + g) * size;
         };
-        for_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
+        parallel_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
             const Index part = task / s.groups, g = task % s.groups;
             const Index runs = (pixels + run_terms - 1) / run_terms,
                         most = std::max<Index>(1, piece_runs / runs);

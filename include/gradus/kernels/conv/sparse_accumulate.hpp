@@ -16,7 +16,7 @@ namespace gradus::kernels::detail {
 
 /// out[j] += sum over i of scales[i] * b[offsets[i] + j], with the sums in registers.
 template <class T>
-struct SparseSum {
+struct SparseAccumulate {
     template <std::size_t Vectors, class Vec>
     GRADUS_INLINE static void add(Index count, const T* scales, const Index* offsets, const T* b,
                                   const Index* vectors, T* out) {
@@ -73,22 +73,22 @@ struct SparseSum {
 };
 
 /// Where a patch begins that won at some position in its window, seen from that of the window; and all bits
-/// set, or none if the code stands for no winner.
+/// set, or none if the element stands for no element.
 template <class T>
-struct WinningPatch {
+struct ArgmaxPatch {
     Index offset;
-    simd::detail::IntOf<T> alive;
+    simd::detail::IntOf<T> active;
 };
 
 template <class T>
-struct WindowSumArgs {
+struct AccumulateWindowsArgs {
     const T* dy;
-    const std::uint8_t* codes;
-    Index cells;
-    const Index* at_cell;
-    const WinningPatch<T>* at_code;
+    const std::uint8_t* argmax;
+    Index outputs;
+    const Index* window_origins;
+    const ArgmaxPatch<T>* patch_of;
     const T* image;
-    const Index* vectors;  // as in SparseSum, at most most_vectors
+    const Index* vectors;  // as in SparseAccumulate, at most most_vectors
     Index total, lanes;
     T* out;  // followed by a vector for the sum of dy
 
@@ -98,9 +98,9 @@ struct WindowSumArgs {
 /// out += the sum over consecutive windows of dy * the patch that won. Where nothing won, 0 times some patch
 /// is added: patches are short here, a list of the others would take longer.
 template <class T>
-struct WindowSum {
+struct AccumulateWindows {
     template <int Bytes>
-    GRADUS_INLINE static void run(const WindowSumArgs<T>* args) {
+    GRADUS_INLINE static void run(const AccumulateWindowsArgs<T>* args) {
         if (Bytes == 64 && args->lanes < Bytes / static_cast<Index>(sizeof(T)))
             add<simd::VecOf<T, 32>>(*args);
         else
@@ -108,7 +108,7 @@ struct WindowSum {
     }
 
     template <class Vec>
-    GRADUS_INLINE static void add(const WindowSumArgs<T>& args) {
+    GRADUS_INLINE static void add(const AccumulateWindowsArgs<T>& args) {
         switch (args.total) {
             case 1:
                 return add_vectors<1, Vec>(args);
@@ -125,18 +125,18 @@ struct WindowSum {
 
     /// Two windows at a time have sums of their own, so that the additions overlap.
     template <std::size_t Vectors, class Vec>
-    GRADUS_INLINE static void add_vectors(const WindowSumArgs<T>& given) {
-        const WindowSumArgs<T> args = given;
+    GRADUS_INLINE static void add_vectors(const AccumulateWindowsArgs<T>& given) {
+        const AccumulateWindowsArgs<T> args = given;
         Vec sums[2][Vectors + 1];
 #pragma GCC unroll 6
         for (std::size_t v = 0; v <= Vectors; ++v) sums[0][v] = sums[1][v] = Vec(T(0));
-        add_runs(sums, args.cells / 2, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
-            for (Index cell = 2 * begin; cell < 2 * (begin + count); cell += 2) {
-                add_window<Vectors>(args, cell, sums[0]);
-                add_window<Vectors>(args, cell + 1, sums[1]);
+        add_runs(sums, args.outputs / 2, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
+            for (Index output = 2 * begin; output < 2 * (begin + count); output += 2) {
+                add_window<Vectors>(args, output, sums[0]);
+                add_window<Vectors>(args, output + 1, sums[1]);
             }
         });
-        if (args.cells % 2 == 1) add_window<Vectors>(args, args.cells - 1, sums[0]);
+        if (args.outputs % 2 == 1) add_window<Vectors>(args, args.outputs - 1, sums[0]);
 #pragma GCC unroll 6
         for (std::size_t v = 0; v <= Vectors; ++v) {
             T* const to = args.out + static_cast<Index>(v) * Vec::size;
@@ -145,12 +145,13 @@ struct WindowSum {
     }
 
     template <std::size_t Vectors, class Vec>
-    GRADUS_INLINE static void add_window(const WindowSumArgs<T>& args, Index cell, Vec (&sums)[Vectors + 1]) {
+    GRADUS_INLINE static void add_window(const AccumulateWindowsArgs<T>& args, Index output,
+                                         Vec (&sums)[Vectors + 1]) {
         using Int = simd::detail::IntOf<T>;
-        const WinningPatch<T>& winner = args.at_code[args.codes[cell]];
+        const ArgmaxPatch<T>& element = args.patch_of[args.argmax[output]];
         const Vec scale(gradus::detail::bit_cast<T>(
-            static_cast<Int>(gradus::detail::bit_cast<Int>(args.dy[cell]) & winner.alive)));
-        const T* const from = args.image + args.at_cell[cell] + winner.offset;
+            static_cast<Int>(gradus::detail::bit_cast<Int>(args.dy[output]) & element.active)));
+        const T* const from = args.image + args.window_origins[output] + element.offset;
 #pragma GCC unroll 5
         for (std::size_t v = 0; v < Vectors; ++v)
             sums[v] = fma(scale, Vec::load(from + args.vectors[v]), sums[v]);

@@ -72,13 +72,13 @@ struct GradientBorder {
 
 /// The output gradient within that border, and where the products of its phases find their numbers.
 template <class T>
-struct GradientPhases {
+struct StridePhases {
     const ConvGeometry& s;
     GradientBorder rows, columns;
     Size2 size;
     Tensor<T> padded;
 
-    GradientPhases(const ConvGeometry& sizes, const Tensor<T>& dy)
+    StridePhases(const ConvGeometry& sizes, const Tensor<T>& dy)
         : s(sizes),
           rows(vertical(s)),
           columns(horizontal(s)),
@@ -110,7 +110,7 @@ struct GradientPhases {
         return {y.count, x.count, group * s.out * plane, s.groups * s.out * plane, size.width, 1};
     }
     /// The offsets of (output channel, tap) in `padded`.
-    OffsetGenerator depths(const AxisPhase& y, const AxisPhase& x) const {
+    OffsetGenerator k_offsets(const AxisPhase& y, const AxisPhase& x) const {
         return {y.taps,
                 x.taps,
                 (rows.before + y.shift) * size.width + columns.before + x.shift,

@@ -13,8 +13,9 @@
 // whose inputs overlap. Summed over input channels, the products at each point are a matrix product of tiles
 // and channels:
 //
-//     images  -> Windows           -> v [point, tile, channel] ------------.
-//     weights -> transform_weights -> u [panel, point, channel, width] ----+-> Products -> Patches -> images
+//     images  -> InputTiles           -> v [point, tile, channel] ------------.
+//     weights -> transform_weights -> u [panel, point, channel, width] ----+-> Products -> OutputTiles ->
+//     images
 //
 // The gradient of x takes the same way with the transposed transforms, dy for x and the channels exchanged.
 //
@@ -133,20 +134,20 @@ struct Weights {
 /// before those of the next. None of the sums depends on where passes and blocks begin.
 template <class T, std::size_t Taps, class From, class To>
 struct Convolution {
-    static constexpr Index side = static_cast<Index>(Points<Taps>::count), points = side * side;
+    static constexpr Index side = static_cast<Index>(InterpolationPoints<Taps>::count), points = side * side;
     static constexpr Index taps = static_cast<Index>(Taps * Taps);
     static constexpr Index pass_values = 294912 / points;  // of a pass, at each point
     static constexpr Index chunk = Taps == 3 ? 96 : 32;    // input channels whose weights stay in the cache
 
-    const Windows<T, From>& x;
-    const Patches<T, To>& y;
+    const InputTiles<T, From>& x;
+    const OutputTiles<T, To>& y;
     Weights<T> weights;
     Index batch;
 
     Size2 grid = x.grid;
     Index panel = x.panel;
     Index block_tiles = (Taps == 3 ? 64 : 24) / (y.panels() > 1 ? 1 : 2);
-    Pieces blocks{{0, batch, 0, grid.height}, grid.width, block_tiles};
+    TileBlocks blocks{{0, batch, 0, grid.height}, grid.width, block_tiles};
     bool shared = blocks.count() > 1;  // one transform of the weights for all blocks
     Index room = round_up(blocks.images * blocks.rows * grid.width, 4);  // tiles
     Index pass_blocks = std::max<Index>(1, pass_values / (weights.in * room));
@@ -157,7 +158,7 @@ struct Convolution {
     Index depth = shared ? weights.in : std::min(chunk, weights.in);  // of the weights at hand
     Index u_point = depth * panel + gap<T>;
     Index m_point = room * panel + gap<T>;
-    gradus::detail::RecycledVector<Index> weight_at = places(1, chunk* taps, 0, panel);
+    gradus::detail::RecycledVector<Index> weight_at = pixel_offsets(1, chunk* taps, 0, panel);
 
     void run() const {
         const bool carried = y.ordered() && down < blocks.down;  // from pass to pass
@@ -178,27 +179,27 @@ struct Convolution {
         }
         for (Index image = 0; image < batch; image += across * blocks.images)
             for (Index row = 0; row < grid.height; row += down * blocks.rows) {
-                const Pieces pass{{image, std::min(across * blocks.images, batch - image), row,
-                                   std::min(down * blocks.rows, grid.height - row)},
-                                  grid.width,
-                                  block_tiles,
-                                  std::min(blocks.rows, grid.height - row),
-                                  std::min(blocks.images, batch - image)};
+                const TileBlocks pass{{image, std::min(across * blocks.images, batch - image), row,
+                                       std::min(down * blocks.rows, grid.height - row)},
+                                      grid.width,
+                                      block_tiles,
+                                      std::min(blocks.rows, grid.height - row),
+                                      std::min(blocks.images, batch - image)};
                 transform_images(pass, v);
                 multiply(pass, v, u, carried ? band : nullptr);
             }
     }
 
     /// v at (k, tile, c), in a room of its own for each block.
-    void transform_images(const Pieces& pass, T* v) const {
+    void transform_images(const TileBlocks& pass, T* v) const {
         const Index piece_tiles = (block_tiles + 1) / 2;
-        const Index most = Pieces{pass[0], grid.width, piece_tiles}.count();
+        const Index most = TileBlocks{pass[0], grid.width, piece_tiles}.count();
         parallel_for(pass.count() * most * x.panels(), 1, [&](Index begin, Index end) {
             for (Index task = begin; task < end; ++task) {
                 const Index p = task % x.panels(), i = task / x.panels() % most;
                 const Index block = task / x.panels() / most;
-                const Part part = pass[block];
-                const Pieces pieces{part, grid.width, piece_tiles};
+                const TileRows part = pass[block];
+                const TileBlocks pieces{part, grid.width, piece_tiles};
                 if (i >= pieces.count()) continue;
                 T* const to = v + block * room * v_tile + p * panel;
                 x.run(p, pieces[i],
@@ -214,7 +215,7 @@ struct Convolution {
 
     /// Each task multiplies and writes one panel of one block, or of all blocks of the same images if their
     /// rows must stay in order.
-    void multiply(const Pieces& pass, const T* v, const T* u, T* bands) const {
+    void multiply(const TileBlocks& pass, const T* v, const T* u, T* bands) const {
         const Index together = y.ordered() ? pass.down : 1, groups = pass.count() / together;
         parallel_for(groups * y.panels(), 1, [&](Index begin, Index end) {
             Tensor<T> memory = Tensor<T>::uninitialized(
@@ -227,7 +228,7 @@ struct Convolution {
                 std::fill_n(added, panel, T(0));
                 if (y.bias) std::copy_n(y.bias + p * panel, std::min(panel, weights.out - p * panel), added);
                 for (Index block = group * together; block < (group + 1) * together; ++block) {
-                    const Part part = pass[block];
+                    const TileRows part = pass[block];
                     sum_products(p, part.images * part.rows * grid.width, v + block * room * v_tile,
                                  shared ? u + p * points * u_point : nullptr, own_u, m);
                     y.run(p, part, {m, m_point, panel}, added, bands ? bands + task * y.band_size : own_band);
@@ -273,8 +274,8 @@ struct Convolution {
         const T* const from = weights.data + p * panel * weights.out_step + first * weights.in_step;
         const Index channels = std::min(panel, weights.out - p * panel);
         if (weights.in_step == taps) {
-            const Pixels pixels{weights.out_step, channels, count * taps, weight_at.data()};
-            return simd::run<ToLanes<T>>(from, pixels, to);
+            const PackedPixels pixels{weights.out_step, channels, count * taps, weight_at.data()};
+            return simd::run<PackChannels<T>>(from, pixels, to);
         }
         for (Index c = 0; c < count; ++c) {
             // The rows lie so far apart that the processor does not foresee the next ones.
@@ -282,8 +283,8 @@ struct Convolution {
                 __builtin_prefetch(from + (c + 2) * weights.in_step + i);
             // What is too much is overwritten by the next.
             const Index read = first + c + 1 < weights.in ? std::max(taps, panel / 2) : taps;
-            const Pixels pixels{weights.out_step, channels, read, weight_at.data()};
-            simd::run<ToLanes<T>>(from + c * weights.in_step, pixels, to + c * taps * panel);
+            const PackedPixels pixels{weights.out_step, channels, read, weight_at.data()};
+            simd::run<PackChannels<T>>(from + c * weights.in_step, pixels, to + c * taps * panel);
         }
     }
 };
@@ -292,14 +293,14 @@ struct Convolution {
 /// at 0.
 template <class T, class Code>
 PooledImages<T, Code> group_at(const PooledImages<T, Code>& x, Index place) {
-    return {x.values + place, x.codes ? x.codes + place : nullptr, x.pool};
+    return {x.values + place, x.argmax ? x.argmax + place : nullptr, x.pool};
 }
 
 /// Calls visit(number of taps along one axis, group) for each group.
 template <class T, class Visit>
 void for_groups(const ConvGeometry& s, const Visit& visit) {
     if (s.batch == 0) return;
-    for_products(s.groups, s.batch * s.result.area() * s.out * s.taps(), [&](Index g) {
+    parallel_products(s.groups, s.batch * s.result.area() * s.out * s.taps(), [&](Index g) {
         if (s.kernel.height == 3)
             visit(std::integral_constant<std::size_t, 3>(), g);
         else if constexpr (std::is_same_v<T, float>)
@@ -310,7 +311,7 @@ void for_groups(const ConvGeometry& s, const Visit& visit) {
 /// The ranges of images, or of what is pooled of them, of a group.
 template <class T, class Code>
 Ranges<T> ranges_of(const PooledImages<const T, Code>& x, Index batch, Index channels, const Size2& size) {
-    return Ranges<T>(batch, ceil_div(channels, tile_sizes<T>().columns), x.codes ? x.pool->pooled() : size);
+    return Ranges<T>(batch, ceil_div(channels, tile_sizes<T>().columns), x.argmax ? x.pool->pooled() : size);
 }
 
 /// Marks the images of group g whose output gradients are uneven. The tiles that add to an input pixel read
@@ -318,9 +319,9 @@ Ranges<T> ranges_of(const PooledImages<const T, Code>& x, Index batch, Index cha
 template <class T, class Code>
 void mark_gradients(const ConvGeometry& s, const PooledImages<const T, Code>& dy, const Ranges<T>& ranges,
                     Index g, Marks& marks) {
-    const Index cell = dy.codes ? std::max(dy.pool->window.height, dy.pool->window.width) : 1;
+    const Index cell = dy.argmax ? std::max(dy.pool->window.height, dy.pool->window.width) : 1;
     const Index taps = std::max<Index>(1, s.kernel.height / cell);
-    ranges.mark(taps, taps - 1, tile_size - 1, marks.data() + g, s.groups);
+    ranges.mark(taps, taps - 1, tile_outputs - 1, marks.data() + g, s.groups);
 }
 
 /// y = conv2d(x) + bias, or what is pooled of it. `bias` may be null. The results of images that are marked
@@ -335,8 +336,8 @@ Marks forward(const ConvGeometry& s, const T* padded, const T* weight, const T* 
         const Size2 grid = tiles_of(s.result);
         const PooledImages<const T, const std::uint8_t> x{padded + g * s.in * s.padded.area()};
         Ranges<T> ranges = ranges_of(x, s.batch, s.in, s.padded);
-        const Windows<T, From> windows{x, s.in, s.groups * s.in, s.padded, grid, &ranges};
-        const Patches<T, To> patches{
+        const InputTiles<T, From> windows{x, s.in, s.groups * s.in, s.padded, grid, &ranges};
+        const OutputTiles<T, To> patches{
             group_at(y, g * s.out * s.result.area()), s.out, s.groups * s.out, s.result, {0, 0}, grid,
             bias ? bias + g * s.out : nullptr};
         const Weights<T> weights{weight + g * s.out * s.taps(), s.out, s.in, s.taps(), s.kernel.area()};
@@ -348,7 +349,7 @@ Marks forward(const ConvGeometry& s, const T* padded, const T* weight, const T* 
 
 /// dx, without the padding. Those of images that are marked are not accurate.
 template <class T>
-Marks input_gradient(const ConvGeometry& s, const PooledImages<const T, const std::uint8_t>& dy,
+Marks backward_input(const ConvGeometry& s, const PooledImages<const T, const std::uint8_t>& dy,
                      const T* weight, T* dx) {
     Marks marks(static_cast<std::size_t>(s.batch * s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
@@ -357,8 +358,8 @@ Marks input_gradient(const ConvGeometry& s, const PooledImages<const T, const st
         const Size2 grid = tiles_of(s.result);
         const auto gradients = group_at(dy, g * s.out * s.result.area());
         Ranges<T> ranges = ranges_of(gradients, s.batch, s.out, s.result);
-        const Windows<T, From> windows{gradients, s.out, s.groups * s.out, s.result, grid, &ranges};
-        const Patches<T, To> patches{
+        const InputTiles<T, From> windows{gradients, s.out, s.groups * s.out, s.result, grid, &ranges};
+        const OutputTiles<T, To> patches{
             {dx + g * s.in * s.image.area()}, s.in, s.groups * s.in, s.image, s.before, grid};
         const Weights<T> weights{weight + g * s.out * s.taps(), s.in, s.out, s.kernel.area(), s.taps()};
         Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();

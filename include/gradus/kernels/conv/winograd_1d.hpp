@@ -42,7 +42,7 @@ struct ColumnsToPoints {
 
 /// Taps in panels [row of taps, 5, width] to values [pack of a panel, row of taps, 8, lanes].
 template <class T>
-struct TapsToPoints {
+struct WeightsToPoints {
     template <int Bytes>
     GRADUS_INLINE static void run(const T* taps, Index rows, T* values) {
         using Vec = simd::VecOf<T, Bytes>;
@@ -60,7 +60,7 @@ struct TapsToPoints {
 };
 
 template <class T>
-struct RowProductArgs {
+struct Winograd1dArgs {
     const T* values;  // [channel, tile, point, width], lanes are rows of the image
     Index channels, tiles;
     Index taps;        // rows of them in a channel
@@ -73,10 +73,10 @@ struct RowProductArgs {
 
 /// Rows of the output: per tile of 4 pixels, sums at 8 points, which are transformed in registers.
 template <class T>
-struct RowProducts {
+struct Winograd1dRows {
     template <int Bytes>
-    GRADUS_INLINE static void run(const RowProductArgs<T>* given) {
-        const RowProductArgs<T> args = *given;
+    GRADUS_INLINE static void run(const Winograd1dArgs<T>* given) {
+        const Winograd1dArgs<T> args = *given;
         for (Index v = 0; v < args.vectors; ++v)
             for (Index row = 0; row < args.rows; ++row) {
                 Index tile = 0;
@@ -87,7 +87,7 @@ struct RowProducts {
     }
 
     template <std::size_t Tiles, int Bytes>
-    GRADUS_INLINE static void tiles(const RowProductArgs<T>& args, Index v, Index row, Index first) {
+    GRADUS_INLINE static void tiles(const Winograd1dArgs<T>& args, Index v, Index row, Index first) {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index width = 2 * Vec::size;
         Vec sums[Tiles][8];
@@ -123,14 +123,14 @@ struct RowProducts {
 };
 
 template <class T>
-class RowWinograd {
+class Winograd1d {
 public:
-    explicit RowWinograd(const ConvGeometry& sizes) : s(sizes) {}
+    explicit Winograd1d(const ConvGeometry& sizes) : s(sizes) {}
 
-    /// y = the convolution, or if `pool` is there, max-pooled, with the codes of conv_pool. Those of images
+    /// y = the convolution, or if `pool` is there, max-pooled, with the argmax of conv_pool. Those of images
     /// that are marked are not accurate.
     winograd::Marks forward(const T* padded, const T* weight, const T* bias, T* y,
-                            std::uint8_t* codes = nullptr, const ConvPoolGeometry* pool = nullptr) const {
+                            std::uint8_t* argmax = nullptr, const ConvPoolGeometry* pool = nullptr) const {
         winograd::Marks marks(static_cast<std::size_t>(s.batch));
         winograd::Ranges<T> ranges(s.batch, 1, s.padded);
         const Index window_taps = std::min(s.kernel.height, s.kernel.width);
@@ -142,16 +142,17 @@ public:
         const Tensor<T> filters = filter_values(weight);
         Tensor<T> biases = zeros<T>({panels * width});
         if (bias) std::copy_n(bias, s.out, biases.mutable_data());
-        const auto places = winograd::places(step, s.result.width, row_pixels, width);
+        const auto pixel_offsets = winograd::pixel_offsets(step, s.result.width, row_pixels, width);
         const Index work = s.result.area() * s.out * s.taps() / 8;
         parallel_for(
             s.batch, std::max<Index>(1, parallel_grain / std::max<Index>(1, work)),
             [&](Index begin, Index end) {
                 Tensor<T> columns = zeros<T>({(row_pixels + 4) * width});
                 Tensor<T> values = Tensor<T>::uninitialized({s.in * tiles * 8 * width});
-                Tensor<T> side = Tensor<T>::uninitialized({step * row_pixels * width});
-                RowProductArgs<T> args{values.data(),       s.in, tiles, s.kernel.height, nullptr, 0, nullptr,
-                                       side.mutable_data(), 0};
+                Tensor<T> scratch = Tensor<T>::uninitialized({step * row_pixels * width});
+                Winograd1dArgs<T> args{
+                    values.data(),          s.in, tiles, s.kernel.height, nullptr, 0, nullptr,
+                    scratch.mutable_data(), 0};
                 for (Index n = begin; n < end; ++n) {
                     ranges.learn(0, n, 0, s.padded.height, padded + n * s.in * s.padded.area(), s.in);
                     if (ranges.uneven(n, window_taps, 0, s.kernel.height - window_taps)) {
@@ -170,11 +171,11 @@ public:
                                 args.vectors = 2 * columns_left <= width ? 1 : 2;
                                 args.bias = biases.data() + panel * width;
                                 args.rows = std::min(step, last - row);
-                                simd::run<RowProducts<T>>(static_cast<const RowProductArgs<T>*>(&args));
+                                simd::run<Winograd1dRows<T>>(static_cast<const Winograd1dArgs<T>*>(&args));
                                 if (pool)
-                                    pool_rows(*pool, n, panel, row, args, y, codes);
+                                    pool_rows(*pool, n, panel, row, args, y, argmax);
                                 else
-                                    write_rows(n, panel, row, args, places.data(), y);
+                                    write_rows(n, panel, row, args, pixel_offsets.data(), y);
                             }
                     }
                 }
@@ -188,13 +189,14 @@ private:
     Tensor<T> filter_values(const T* weight) const {
         const Index rows = s.in * s.kernel.height;
         Tensor<T> filters = Tensor<T>::uninitialized({panels * rows * 8 * width});
-        Tensor<T> side = Tensor<T>::uninitialized({s.taps() * width});
+        Tensor<T> scratch = Tensor<T>::uninitialized({s.taps() * width});
         for (Index panel = 0; panel < panels; ++panel) {
             simd::run(PackB<T>{.b = {weight + panel * width * s.taps(), 1, s.taps()},
                                .k_count = s.taps(),
                                .columns = std::min(width, s.out - panel * width),
-                               .out = side.mutable_data()});
-            simd::run<TapsToPoints<T>>(side.data(), rows, filters.mutable_data() + panel * rows * 8 * width);
+                               .out = scratch.mutable_data()});
+            simd::run<WeightsToPoints<T>>(scratch.data(), rows,
+                                          filters.mutable_data() + panel * rows * 8 * width);
         }
         return filters;
     }
@@ -211,38 +213,22 @@ private:
         }
     }
 
-    void write_rows(Index n, Index panel, Index row, const RowProductArgs<T>& rows, const Index* places,
-                    T* y) const {
-        const Pixels pixels{s.result.area(), std::min(width, s.out - panel * width),
-                            rows.rows * s.result.width, places};
-        simd::run<ToPlanes<T>>(static_cast<const T*>(rows.y), pixels,
-                               y + (n * s.out + panel * width) * s.result.area() + row * s.result.width);
+    void write_rows(Index n, Index panel, Index row, const Winograd1dArgs<T>& rows,
+                    const Index* pixel_offsets, T* y) const {
+        const PackedPixels pixels{s.result.area(), std::min(width, s.out - panel * width),
+                                  rows.rows * s.result.width, pixel_offsets};
+        simd::run<UnpackChannels<T>>(
+            static_cast<const T*>(rows.y), pixels,
+            y + (n * s.out + panel * width) * s.result.area() + row * s.result.width);
     }
 
-    void pool_rows(const ConvPoolGeometry& pool, Index n, Index panel, Index row, const RowProductArgs<T>& rows,
-                   T* y, std::uint8_t* codes) const {
-        const Size2 pooled = pool.pooled(), window = pool.window;
-        const Index first = row / window.height * pooled.width;
-        const Index count = rows.rows / window.height * pooled.width;
-        Index places[cells_per_block], corners[cells_per_block], offsets[max_window];
-        OffsetGenerator{window.height, window.width, 0, 0, row_pixels * width, width}.run(0, window.area(),
-                                                                                          offsets);
-        PooledCells<T> cells;
-        cells.columns = std::min(width, s.out - panel * width);
-        cells.relu = pool.relu;
-        cells.places = places;
-        cells.plane = pooled.area();
-        cells.y = y + (n * s.out + panel * width) * cells.plane;
-        cells.codes = codes + (n * s.out + panel * width) * cells.plane;
-        for (Index cell = 0; cell < count; cell += cells_per_block) {
-            cells.cells = std::min(cells_per_block, count - cell);
-            for (Index i = 0; i < cells.cells; ++i) places[i] = first + cell + i;
-            OffsetGenerator{pooled.height,       pooled.width, 0, 0, window.height * row_pixels * width,
-                            window.width * width}
-                .run(cell, cells.cells, corners);
-            const PoolBlockArgs<T> args{cells, rows.y, corners, offsets, window.area()};
-            simd::run<PoolBlock<T>>(&args);
-        }
+    void pool_rows(const ConvPoolGeometry& pool, Index n, Index panel, Index row,
+                   const Winograd1dArgs<T>& rows, T* y, std::uint8_t* argmax) const {
+        const Size2 pooled = pool.pooled();
+        const Index plane = (n * s.out + panel * width) * pooled.area();
+        max_pool_rows(pool, row / pool.window.height, rows.rows / pool.window.height * pooled.width,
+                      static_cast<const T*>(rows.y), row_pixels * width,
+                      std::min(width, s.out - panel * width), y + plane, argmax + plane);
     }
 
     const ConvGeometry& s;

@@ -15,13 +15,13 @@ namespace gradus::kernels::detail::winograd {
 /// The gradient of the weight [out, in, Taps, Taps].
 template <class T, std::size_t Taps>
 struct WeightGradient {
-    static constexpr Index side = static_cast<Index>(Points<Taps>::count), points = side * side;
+    static constexpr Index side = static_cast<Index>(InterpolationPoints<Taps>::count), points = side * side;
     static constexpr Index taps = static_cast<Index>(Taps * Taps);
     static constexpr Index pass_tiles = 128;  // whose values stay in the cache
     static constexpr Index most_passes = 16;  // of a piece of long_sums.hpp: at most 64 of our short runs
 
-    const Windows<T, InputTransform<Taps>>& x;
-    const Windows<T, OutputAdjoint<Taps>>& dy;
+    const InputTiles<T, InputTransform<Taps>>& x;
+    const InputTiles<T, OutputAdjoint<Taps>>& dy;
     Index batch;
     T* dweight;
 
@@ -29,14 +29,14 @@ struct WeightGradient {
     Index panel = x.panel;
     Index part = x.channels * dy.panels() <= 64 ? 16 : 32;  // input channels of a task
     Index parts = ceil_div(x.channels, part);
-    Pieces passes{{0, batch, 0, grid.height}, grid.width, pass_tiles};
+    TileBlocks passes{{0, batch, 0, grid.height}, grid.width, pass_tiles};
     Index most = passes.images * passes.rows * grid.width;  // tiles
     Index v_tile = round_up(x.channels, panel) + gap<T>;
     Index v_point = most * v_tile + gap<T>;
     Index m_point = most * panel + gap<T>;
     Index sum_point = part * panel + gap<T>;
     bool single = passes.count() == 1;
-    gradus::detail::RecycledVector<Index> weight_at = places(1, part* taps, 0, panel);
+    gradus::detail::RecycledVector<Index> weight_at = pixel_offsets(1, part* taps, 0, panel);
 
     void run() const {
         const Index tasks = parts * dy.panels(), count = passes.count();
@@ -47,7 +47,7 @@ struct WeightGradient {
         add_pieces(Index{0}, count, most_passes, sum_memory.numel(), sum_memory.mutable_data(),
                    [&](Index first, Index last, T* sums) {
                        for (Index i = first; i < last; ++i) {
-                           const Part pass = passes[i];
+                           const TileRows pass = passes[i];
                            transform_images(pass, v, m);
                            parallel_for(tasks, 1, [&](Index begin, Index end) {
                                for (Index task = begin; task < end; ++task)
@@ -68,13 +68,13 @@ struct WeightGradient {
         });
     }
 
-    void transform_images(const Part& pass, T* v, T* m) const {
-        const Pieces pieces{pass, grid.width, pass_tiles / 4};
+    void transform_images(const TileRows& pass, T* v, T* m) const {
+        const TileBlocks pieces{pass, grid.width, pass_tiles / 4};
         const Index panels = x.panels() + dy.panels();
         parallel_for(pieces.count() * panels, 1, [&](Index begin, Index end) {
             for (Index task = begin; task < end; ++task) {
                 const Index p = task % panels, q = p - x.panels();
-                const Part piece = pieces[task / panels];
+                const TileRows piece = pieces[task / panels];
                 const Index tile = tiles_before(pass, piece, grid.width);
                 if (q < 0)
                     x.run(p, piece, {v + tile * v_tile + p * panel, v_point, v_tile});
@@ -105,16 +105,16 @@ struct WeightGradient {
         const Index vectors = vecs_of(dy.channels - p * panel, panel);
         transform<WeightAdjoint<Taps>, T>({sum, side * sum_point, sum_point, panel},
                                           {pixels, n * panel, panel, taps * panel}, count, vectors);
-        const Pixels to{x.channels * taps, std::min(panel, dy.channels - p * panel), count * taps,
-                        weight_at.data()};
-        simd::run<ToPlanes<T>>(static_cast<const T*>(pixels), to,
-                               dweight + (p * panel * x.channels + q * part) * taps);
+        const PackedPixels to{x.channels * taps, std::min(panel, dy.channels - p * panel), count * taps,
+                              weight_at.data()};
+        simd::run<UnpackChannels<T>>(static_cast<const T*>(pixels), to,
+                                     dweight + (p * panel * x.channels + q * part) * taps);
     }
 };
 
 /// dweight; there must be images. Those of groups that are marked are not accurate.
 template <class T>
-Marks weight_gradient(const ConvGeometry& s, const T* padded,
+Marks backward_weight(const ConvGeometry& s, const T* padded,
                       const PooledImages<const T, const std::uint8_t>& dy, T* dweight) {
     Marks marks(static_cast<std::size_t>(s.groups));
     for_groups<T>(s, [&](auto taps, Index g) {
@@ -123,10 +123,10 @@ Marks weight_gradient(const ConvGeometry& s, const T* padded,
         const auto gradients = group_at(dy, g * s.out * s.result.area());
         Ranges<T> x_ranges = ranges_of(x, s.batch, s.in, s.padded);
         Ranges<T> dy_ranges = ranges_of(gradients, s.batch, s.out, s.result);
-        const Windows<T, InputTransform<taps()>> x_windows{x,        s.in, s.groups * s.in,
-                                                           s.padded, grid, &x_ranges};
-        const Windows<T, OutputAdjoint<taps()>> dy_windows{gradients, s.out, s.groups * s.out,
-                                                           s.result,  grid,  &dy_ranges};
+        const InputTiles<T, InputTransform<taps()>> x_windows{x,        s.in, s.groups * s.in,
+                                                              s.padded, grid, &x_ranges};
+        const InputTiles<T, OutputAdjoint<taps()>> dy_windows{gradients, s.out, s.groups * s.out,
+                                                              s.result,  grid,  &dy_ranges};
         WeightGradient<T, taps()>{x_windows, dy_windows, s.batch, dweight + g * s.out * s.taps()}.run();
         Marks images(static_cast<std::size_t>(s.batch));
         x_ranges.mark(s.kernel.height, 0, 0, images.data(), 1);

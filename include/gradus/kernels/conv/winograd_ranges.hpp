@@ -146,7 +146,7 @@ public:
 
     /// Whether some output of the image, the sum of a window of taps x taps, is much smaller than the numbers
     /// that the tiles around it read: those up to `margin` pixels beyond the windows of its block of 4 x 4.
-    /// Around the image are `border` zeros. Windows of zeros do not count.
+    /// Around the image are `border` zeros. InputTiles of zeros do not count.
     bool uneven(Index image, Index taps, Index border, Index margin) const {
         const Size2 size{plane_.height + 2 * border, plane_.width + 2 * border};
         if (plane_.area() == 0 || size.height < taps || size.width < taps) return false;
@@ -184,14 +184,15 @@ private:
     static Int least_beside(Int largest) { return size_bits(value(largest) / most_ratio); }
 
     /// The sizes of all channels, within the border.
-    void collect(Index image, Index border, const Size2& size, Int* side, Int* pixels) const {
-        Int* const to = border == 0 ? pixels : side;
+    void collect(Index image, Index border, const Size2& size, Int* scratch, Int* pixels) const {
+        Int* const to = border == 0 ? pixels : scratch;
         simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(sizes_ + image * plane_.area()),
                                         batch_ * plane_.area(), panels_, plane_.area(), to);
         if (border == 0) return;
         std::fill_n(pixels, size.area(), Int(0));
         for (Index i = 0; i < plane_.height; ++i)
-            std::copy_n(side + i * plane_.width, plane_.width, pixels + (i + border) * size.width + border);
+            std::copy_n(scratch + i * plane_.width, plane_.width,
+                        pixels + (i + border) * size.width + border);
     }
 
     /// The same for the block of 4 x 4 outputs that begins at (i, j).

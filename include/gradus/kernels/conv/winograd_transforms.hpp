@@ -31,7 +31,7 @@
 
 namespace gradus::kernels::detail::winograd {
 
-inline constexpr Index tile_size = 4;  // outputs of a tile, along one axis
+inline constexpr Index tile_outputs = 4;  // outputs of a tile, along one axis
 
 /// Products that are added up one after the other. The sums of such runs are added up in turn: for 3 x 3 taps
 /// and many channels, that halves the error.
@@ -39,7 +39,7 @@ inline constexpr Index short_run = 32;
 
 /// The points 0, p, -p for each p of `positive`, and infinity; and the polynomials that vanish at them.
 template <std::size_t Taps>
-struct Points {
+struct InterpolationPoints {
     static_assert(Taps == 3 || Taps == 5);
     static constexpr std::size_t pairs = (Taps + 1) / 2, count = Taps + 3;
     static constexpr std::array<double, 3> positive =
@@ -83,7 +83,7 @@ struct Points {
 /// Bᵀ: r + 3 inputs to values at the points. Row ±p is x (x ± p) Π (x² - q²) over the other pairs.
 template <std::size_t Taps>
 struct InputTransform {
-    using P = Points<Taps>;
+    using P = InterpolationPoints<Taps>;
     static constexpr std::size_t from = P::count, to = P::count, shared = Taps - 1, overlap = 0;
 
     template <class Vec>
@@ -114,7 +114,7 @@ struct InputTransform {
 /// B. What it makes of neighbouring tiles overlaps, and is added up.
 template <std::size_t Taps>
 struct InputAdjoint {
-    using P = Points<Taps>;
+    using P = InterpolationPoints<Taps>;
     static constexpr std::size_t from = P::count, to = P::count, shared = 0, overlap = Taps - 1;
 
     template <class Vec>
@@ -143,7 +143,7 @@ struct InputAdjoint {
 /// The powers of the points that make up A, or G if they are divided by Πⱼ (pᵢ - pⱼ).
 template <std::size_t Taps, std::size_t Size, bool Divided>
 struct Powers {
-    using P = Points<Taps>;
+    using P = InterpolationPoints<Taps>;
     using Row = std::array<double, Size>;
 
     static constexpr double at_zero = Divided ? 1 / P::all[0] : 1;
@@ -161,7 +161,7 @@ struct Powers {
 /// A or G: the values at the points of polynomials with Size coefficients.
 template <std::size_t Taps, std::size_t Size, bool Divided>
 struct Evaluation {
-    using P = Points<Taps>;
+    using P = InterpolationPoints<Taps>;
     using V = Powers<Taps, Size, Divided>;
     static constexpr std::size_t from = Size, to = P::count, shared = 0, overlap = 0;
 
@@ -187,7 +187,7 @@ struct Evaluation {
 /// Aᵀ or Gᵀ.
 template <std::size_t Taps, std::size_t Size, bool Divided>
 struct EvaluationAdjoint {
-    using P = Points<Taps>;
+    using P = InterpolationPoints<Taps>;
     using V = Powers<Taps, Size, Divided>;
     static constexpr std::size_t from = P::count, to = Size, shared = 0, overlap = 0;
 
@@ -222,9 +222,9 @@ using WeightTransform = Evaluation<Taps, Taps, true>;  // G
 template <std::size_t Taps>
 using WeightAdjoint = EvaluationAdjoint<Taps, Taps, true>;  // Gᵀ
 
-/// Matrices of panels of channels: element (i, j) of number n at data[i * row + j * column + n * item].
+/// TileMatrices of panels of channels: element (i, j) of number n at data[i * row + j * column + n * item].
 template <class T>
-struct Matrices {
+struct TileMatrices {
     T* data;
     Index row, column, item;
 };
@@ -235,7 +235,7 @@ struct Matrices {
 template <class T, class Map>
 struct TransformKernel {
     template <int Bytes>
-    GRADUS_INLINE static void run(Matrices<const T> from, Matrices<T> to, Index count, Index vectors,
+    GRADUS_INLINE static void run(TileMatrices<const T> from, TileMatrices<T> to, Index count, Index vectors,
                                   const T* bias) {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr std::size_t in = Map::from, out = Map::to, shared = Map::shared;
@@ -262,7 +262,7 @@ struct TransformKernel {
                     T* at = to.data + static_cast<Index>(i) * to.row + lane;
 #pragma GCC unroll 8
                     for (std::size_t j = 0; j < out; ++j, at += to.column) {
-                        if constexpr (out == static_cast<std::size_t>(tile_size)) y[j] = y[j] + added;
+                        if constexpr (out == static_cast<std::size_t>(tile_outputs)) y[j] = y[j] + added;
                         if (j < Map::overlap || i < Map::overlap) y[j] = y[j] + Vec::load(at);
                         y[j].store(at);
                     }
@@ -273,7 +273,8 @@ struct TransformKernel {
 
 /// The same for the instruction set in use.
 template <class Map, class T>
-void transform(Matrices<const T> from, Matrices<T> to, Index count, Index vectors, const T* bias = nullptr) {
+void transform(TileMatrices<const T> from, TileMatrices<T> to, Index count, Index vectors,
+               const T* bias = nullptr) {
     simd::run<TransformKernel<T, Map>>(from, to, count, vectors, bias);
 }
 

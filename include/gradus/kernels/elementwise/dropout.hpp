@@ -8,6 +8,7 @@
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/random.hpp"
+#include "gradus/kernels/simd/bit_mask.hpp"
 #include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
@@ -92,15 +93,11 @@ struct DropoutKernel {
     GRADUS_INLINE void run() const {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         using Vec = simd::Vec<T, lanes>;
-        using Bits = simd::Vec<simd::detail::IntOf<T>, lanes>;
-        const Bits place = simd::bit_of_lane<Bits>();
         Index i = 0;
         for (; i + lanes <= n; i += lanes) {
             unsigned bits = static_cast<unsigned>(mask[i / 8]) >> (i % 8);
             if constexpr (lanes == 16) bits |= static_cast<unsigned>(mask[i / 8 + 1]) << 8;
-            const typename Vec::Mask keep((Bits(static_cast<simd::detail::IntOf<T>>(bits)) & place) !=
-                                          Bits(0));
-            select(keep, Vec::load(x + i) * Vec(scale), Vec(T(0))).store(y + i);
+            simd::where_set(bits, Vec::load(x + i) * Vec(scale)).store(y + i);
         }
         for (; i < n; ++i) y[i] = mask[i / 8] >> (i % 8) & 1 ? x[i] * scale : T(0);
     }

@@ -48,14 +48,14 @@ struct MapRows {
     Index rows, n;
     const void* x[max_operands];
     Index steps[max_operands], along[max_operands];
-    bool past_cache = false;  // for one row, aligned to every pack
+    bool stream = false;  // for one row, aligned to every pack
 };
 
 /// Whole vectors: to[i] = f(from[k][i & along[k]]...) for i < end.
 template <class T>
 struct MapPass {
     Index end;
-    bool past_cache;
+    bool stream;
     T* to;
     const T* from[max_operands];
     Index along[max_operands];
@@ -76,9 +76,9 @@ struct MapKernel {
             const std::array<const T*, Count> from = {pass.from[I]...};
             const std::array<Index, Count> along = {pass.along[I]...};
             T* const to = pass.to;
-            const bool past_cache = Bytes > 16 && pass.past_cache;  // small vectors do not keep memory busy
+            const bool stream = Bytes > 16 && pass.stream;  // small vectors do not keep memory busy
             for (Index i = 0, end = pass.end; i < end; i += Vec::size)
-                put(Vec(f(Vec::load(from[I] + (i & along[I]))...)), to + i, past_cache);
+                simd::store(Vec(f(Vec::load(from[I] + (i & along[I]))...)), to + i, stream);
         }
     }
 
@@ -104,10 +104,10 @@ void plan_row(const MapRows& map, std::size_t operands, Index row, T* y, Index l
     const Index n = map.n, rest = n & (lanes - 1);
     MapPass<T>&tail = passes[0], &body = passes[1];
     tail.end = rest > 0 ? lanes : 0;
-    tail.past_cache = false;
+    tail.stream = false;
     tail.to = few;
     body.end = n - rest;
-    body.past_cache = map.past_cache;
+    body.stream = map.stream;
     body.to = y;
     for (std::size_t k = 0; k < operands; ++k) {
         const T* x = static_cast<const T*>(map.x[k]) + row * map.steps[k];
@@ -146,7 +146,7 @@ template <class T>
             simd::detail::copy_few(y + (i + 1) * map.n - rest,
                                    few + i * aside + (map.n < lanes ? 0 : lanes - rest), rest);
     }
-    if (map.past_cache) finish_past_cache();
+    if (map.stream) simd::store_fence();
 }
 
 /// A map of rows, whatever the types.
@@ -244,8 +244,8 @@ struct ErasedMap {
     bool in_place;
 
     /// Elements [begin, end) of one row from the first elements on.
-    void part(Index begin, Index end, const Index* strides, bool past_cache) const {
-        MapRows map{1, end - begin, {}, {}, {}, past_cache};
+    void part(Index begin, Index end, const Index* strides, bool stream) const {
+        MapRows map{1, end - begin, {}, {}, {}, stream};
         for (std::size_t k = 0; k < count; ++k) place(map, k, begin * strides[k], strides[k]);
         rows(f, map, at(begin));
     }
@@ -305,17 +305,17 @@ struct ErasedMap {
             strides[k] = 1;
             same = same && *shapes[k] == result;
         }
-        const bool past_cache = !in_place && goes_past_cache(result.numel() * static_cast<Index>(element));
+        const bool stream = !in_place && simd::should_stream(result.numel() * static_cast<Index>(element));
         if (same) {  // the common case needs no plan
             parallel_for(result.numel(), even_block(result.numel(), parallel_grain, 64),
-                         [&](Index begin, Index end) { part(begin, end, strides, past_cache); });
+                         [&](Index begin, Index end) { part(begin, end, strides, stream); });
             return;
         }
         const BroadcastPlan plan(result, shapes, count);
         const Index inner = plan.sizes[0];
         if (plan.rank == 1) {
             parallel_for(inner, even_block(inner, parallel_grain, 64),
-                         [&](Index begin, Index end) { part(begin, end, plan.strides[0], past_cache); });
+                         [&](Index begin, Index end) { part(begin, end, plan.strides[0], stream); });
         } else {
             const Index block = std::max<Index>(1, parallel_grain / std::max<Index>(inner, 1));
             parallel_for(inner == 0 ? 0 : result.numel() / inner, block,
@@ -365,7 +365,7 @@ bool map_few([[maybe_unused]] const F& f, Tensor<R>& y, const Ts*... x) {
         if (n % most_lanes == 0) {
             MapPass<R> pass;  // the places of operands that are not there stay unwritten
             pass.end = n;
-            pass.past_cache = false;
+            pass.stream = false;
             pass.to = out;
             std::size_t k = 0;
             ((pass.from[k] = x, pass.along[k++] = -1), ...);

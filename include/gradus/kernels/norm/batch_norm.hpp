@@ -54,9 +54,9 @@ template <class T>
 struct Normalize {
     const T *x, *residual;
     T* y;
-    MaskWord* mask;
+    simd::MaskWord* mask;
     Coefficients<T> from;
-    bool past_cache;
+    bool stream;
 };
 
 template <class T, bool PerColumn>
@@ -67,20 +67,20 @@ struct NormalizeKernel {
             work->residual ? rows<P, true, true>(*work, *run) : rows<P, true, false>(*work, *run);
         else
             work->residual ? rows<P, false, true>(*work, *run) : rows<P, false, false>(*work, *run);
-        if (work->past_cache) finish_past_cache();
+        if (work->stream) simd::store_fence();
     }
 
     template <class P, bool Masked, bool Added>
     GRADUS_INLINE static void rows(const Normalize<T> a, const ChannelRun run) {
         CoefficientVectors<P, PerColumn> c(a.from);
-        const bool past_cache = a.past_cache;
+        const bool stream = a.stream;
         for (Index r = 0; r < run.rows; ++r) {
             c.move_to_row(r);
             const T* const x = a.x + r * run.stride;
             const T* const residual = Added ? a.residual + r * run.stride : nullptr;
             T* const y = a.y + r * run.stride;
-            MaskWord* const mask = Masked ? a.mask + r * run.mask_stride : nullptr;
-            for_words<P>(run.n, [&](Index word, Index first, int vectors) GRADUS_INLINE_LAMBDA {
+            simd::MaskWord* const mask = Masked ? a.mask + r * run.mask_stride : nullptr;
+            simd::for_words<P>(run.n, [&](Index word, Index first, int vectors) GRADUS_INLINE_LAMBDA {
                 std::uint32_t bits = 0;
 #pragma GCC unroll 4
                 for (int k = 0; k < vectors; ++k) {
@@ -90,11 +90,12 @@ struct NormalizeKernel {
                     if constexpr (Added) out += P::load(residual + i);
                     if constexpr (Masked && std::is_floating_point_v<T>) {
                         out = max(out, P(T(0)));
-                        bits |= nonzero_bits(out) << (k * P::size);
+                        bits |= simd::nonzero_bits(out) << (k * P::size);
                     }
-                    put(out, y + i, past_cache);
+                    simd::store(out, y + i, stream);
                 }
-                if constexpr (Masked) mask[word / mask_bits] = static_cast<MaskWord>(bits >> (word - first));
+                if constexpr (Masked)
+                    mask[word / simd::mask_bits] = static_cast<simd::MaskWord>(bits >> (word - first));
             });
         }
     }
@@ -107,7 +108,7 @@ struct Gradient {
     GradientSource<T> in;
     T *dx, *dresidual;
     Coefficients<T> from;
-    bool past_cache;
+    bool stream;
 };
 
 template <class T, bool PerColumn>
@@ -115,13 +116,13 @@ struct GradientKernel {
     template <class P>
     GRADUS_INLINE static void body(const Gradient<T>* work, Index rows, Index n) {
         work->in.mask ? all_rows<P, true>(*work, rows, n) : all_rows<P, false>(*work, rows, n);
-        if (work->past_cache) finish_past_cache();
+        if (work->stream) simd::store_fence();
     }
 
     template <class P, bool Masked>
     GRADUS_INLINE static void all_rows(const Gradient<T> a, Index rows, Index n) {
         CoefficientVectors<P, PerColumn> c(a.from);
-        const bool past_cache = a.past_cache;
+        const bool stream = a.stream;
         for (Index r = 0; r < rows; ++r) {
             c.move_to_row(r);
             const Index at = r * a.in.stride;
@@ -133,11 +134,11 @@ struct GradientKernel {
             const auto step = [&](Index i, auto whole) GRADUS_INLINE_LAMBDA {
                 c.move_to_column(i);
                 const P g = slope(i, whole);
-                if (dresidual) put(g, dresidual + i, past_cache);
+                if (dresidual) simd::store(g, dresidual + i, stream);
                 if (!dx) return;
                 P d = fma(g, c.dy_scale, c.offset);
                 if (x) d = fma(P::load(x + i) - c.centre, c.scale, d);
-                put(d, dx + i, past_cache);
+                simd::store(d, dx + i, stream);
             };
             Index i = 0;
             for (; i + P::size <= n; i += P::size) step(i, std::true_type());
@@ -226,7 +227,7 @@ struct BatchNorm {
 /// y = xhat · weight + bias, one of each per channel; plus the residual, if there is one. With a mask (of
 /// plan.mask_size() words) y is at least 0, and the mask gets the bits of what is more, or NaN.
 template <class T>
-void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T* y, detail::MaskWord* mask) {
+void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T* y, simd::MaskWord* mask) {
     const ChannelPlan& plan = b.plan;
     const Index size = plan.parameters();
     Tensor<T> numbers = Tensor<T>::uninitialized({3, size});
@@ -242,14 +243,14 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
         plan.spread(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
     }
     const detail::Coefficients<T> all{out, out + size, out + 2 * size, nullptr};
-    plan.for_runs([&, in = x.data(), past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](
-                      const ChannelRun& run) {
+    plan.for_runs([&, in = x.data(),
+                   stream = simd::should_stream<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
         const detail::Normalize<T> work{in + run.at,
                                         residual ? residual + run.at : nullptr,
                                         y + run.at,
                                         mask ? mask + run.mask : nullptr,
                                         detail::at_parameter(all, run.parameter),
-                                        past_cache};
+                                        stream};
         if (plan.columns)
             detail::run_norm<detail::NormalizeKernel<T, true>, T>(run.n, &work, &run);
         else
@@ -270,7 +271,7 @@ struct BatchNormGradients {
 /// dx = weight · rstd · (g − mean(g) − xhat · mean(g · xhat)), or weight · rstd · g by given statistics.
 template <class T>
 BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>& dy, const Tensor<T>& x,
-                                          const detail::MaskWord* mask, bool by_batch,
+                                          const simd::MaskWord* mask, bool by_batch,
                                           const BatchNormWant& want) {
     using Wide = detail::Wide<T>;
     const ChannelPlan& plan = b.plan;
@@ -329,18 +330,18 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
         }
     };
     const detail::Coefficients<T> all{centre, scale, offset, dy_scale};
-    const auto apply =
-        [&, past_cache = detail::goes_past_cache<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
-            if (!dx && !dresidual) return;
-            detail::Gradient<T> work{source(run, run.stride, run.mask_stride), dx ? dx + run.at : nullptr,
-                                     dresidual ? dresidual + run.at : nullptr,
-                                     detail::at_parameter(all, run.parameter), past_cache};
-            if (!by_batch) work.in.x = nullptr;
-            if (plan.columns)
-                detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
-            else
-                detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
-        };
+    const auto apply = [&, stream =
+                               simd::should_stream<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
+        if (!dx && !dresidual) return;
+        detail::Gradient<T> work{source(run, run.stride, run.mask_stride), dx ? dx + run.at : nullptr,
+                                 dresidual ? dresidual + run.at : nullptr,
+                                 detail::at_parameter(all, run.parameter), stream};
+        if (!by_batch) work.in.x = nullptr;
+        if (plan.columns)
+            detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
+        else
+            detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
+    };
     plan.in_two_passes(add_up, combine, apply);
     return result;
 }

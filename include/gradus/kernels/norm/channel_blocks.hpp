@@ -66,7 +66,7 @@ struct ChannelPlan {
 
     /// Words of the mask for what is `width` elements, and for all.
     Index mask_width() const {
-        return columns ? detail::mask_words(width()) : channels * detail::mask_words(plane);
+        return columns ? simd::mask_words(width()) : channels * simd::mask_words(plane);
     }
     Index mask_size() const { return batch * mask_width() + 1; }
 
@@ -79,7 +79,7 @@ struct ChannelPlan {
                     1,
                     column,
                     j * width() + column,
-                    row * mask_width() + column / detail::mask_bits};
+                    row * mask_width() + column / simd::mask_bits};
         }
         const Index sample = chunks > 1 ? j / chunks : j * group,
                     offset = chunks > 1 ? j % chunks * chunk : 0, channel = slice * channels_per_slice;
@@ -89,7 +89,7 @@ struct ChannelPlan {
                 std::min(channels_per_slice, channels - channel),
                 channel,
                 j * channels + channel,
-                sample * mask_width() + channel * detail::mask_words(plane) + offset / detail::mask_bits};
+                sample * mask_width() + channel * simd::mask_words(plane) + offset / simd::mask_bits};
     }
 
     /// Elements of one block, of one column each.
@@ -181,7 +181,7 @@ private:
     }
     /// `rows` planes, the first being the one with that number.
     ChannelRun run(Index number, Index rows) const {
-        const Index words = detail::mask_words(plane);
+        const Index words = simd::mask_words(plane);
         return {number * plane, plane, rows, plane, number % channels, number * words, words};
     }
 

@@ -44,7 +44,7 @@ struct PlaneMoments {
                                    T* q) {
         const Index some_rows = (rows + 3) / 4, some = rows < 4 && n >= 64 ? n / 64 * 16 : n;
         const T share = T(1) / T(static_cast<double>(some_rows * some));
-        const RowEnd<P> some_end(some), end(n);
+        const simd::Tail<P> some_end(some), end(n);
         for_channel_groups<P>(channels, [&](Index first, Index count) GRADUS_INLINE_LAMBDA {
             P off[std::size_t{P::size}], squares[std::size_t{P::size}];
             for (Index c = 0; c < count; ++c) {
@@ -79,7 +79,7 @@ struct PlaneMoments {
 template <class T>
 struct GradientSource {
     const T *dy, *x;
-    const MaskWord* mask;
+    const simd::MaskWord* mask;
     Index stride, mask_stride;
 };
 
@@ -87,7 +87,7 @@ struct GradientSource {
 template <class P, bool Masked>
 struct SlopeOfRow {
     const typename P::Value* dy;
-    const MaskWord* mask;
+    const simd::MaskWord* mask;
 
     template <bool Whole>
     GRADUS_INLINE P operator()(Index i, std::bool_constant<Whole>) const {
@@ -95,7 +95,8 @@ struct SlopeOfRow {
         if constexpr (!Masked)
             return g;
         else
-            return where_set(Whole ? bits_of_vector<P::size>(mask, i) : bits_at(mask, i), g);
+            return simd::where_set(Whole ? simd::bits_of_vector<P::size>(mask, i) : simd::bits_at(mask, i),
+                                   g);
     }
 };
 
@@ -114,14 +115,14 @@ struct PlaneSums {
     template <class P, bool Masked>
     GRADUS_INLINE static void add_up(const GradientSource<T> in, Index channels, Index rows, Index n,
                                      const T* centre, T* sum_dy, T* sum_dy_x) {
-        const RowEnd<P> end(n);
+        const simd::Tail<P> end(n);
         const P zero(T(0));
-        const Index words = mask_words(n);
+        const Index words = simd::mask_words(n);
         for_channel_groups<P>(channels, [&](Index first, Index count) GRADUS_INLINE_LAMBDA {
             P all[std::size_t{P::size}], all_products[std::size_t{P::size}];
             for (Index k = 0; k < count; ++k) {
                 const T *const dy = in.dy + (first + k) * n, *const x = in.x + (first + k) * n;
-                const MaskWord* const mask = Masked ? in.mask + (first + k) * words : nullptr;
+                const simd::MaskWord* const mask = Masked ? in.mask + (first + k) * words : nullptr;
                 const P c(centre[first + k]);
                 P total[4] = {zero, zero, zero, zero}, products[4] = {zero, zero, zero, zero};
                 for_vectors<P>(rows, n, [&](Index r, Index i, int part, auto whole) GRADUS_INLINE_LAMBDA {

@@ -39,7 +39,7 @@ struct RowNorm {
     const T *x, *weight, *bias;  // weight and bias: both or neither
     T *y, *centre, *rstd, *shift;
     double eps;
-    bool past_cache;
+    bool stream;
 };
 
 template <class T>
@@ -48,7 +48,7 @@ struct RowNormKernel {
     GRADUS_INLINE static void body(const RowNorm<T>* work, Index rows, Index n) {
         const RowNorm<T> a = *work;
         const Index some = n >= 64 ? n / 64 * 16 : n;  // enough for a centre, as in PlaneMoments
-        const RowEnd<P> end(n), some_end(some);
+        const simd::Tail<P> end(n), some_end(some);
         const Wide<T> share = Wide<T>(1) / Wide<T>(static_cast<double>(n));
         for (Index r = 0; r < rows; ++r) {
             const T* const x = a.x + r * n;
@@ -69,7 +69,7 @@ struct RowNormKernel {
             write_statistics<T>(Wide<T>(m) + off, var, a.eps, a.centre + r, a.rstd + r, a.shift + r);
             apply<P>(a, r, n);
         }
-        if (a.past_cache) finish_past_cache();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P>
@@ -78,12 +78,12 @@ struct RowNormKernel {
         const T* const x = a.x + r * n;
         T* const y = a.y + r * n;
         const T *const weight = a.weight, *const bias = a.bias;
-        const bool affine = weight, past_cache = a.past_cache;
+        const bool affine = weight, stream = a.stream;
         for_vectors<P>(1, n, [&](Index, Index i, int, auto) GRADUS_INLINE_LAMBDA {
             __builtin_prefetch(x + n + i);  // the next row, of which nothing is read until this one is done
             P xhat = fma(P::load(x + i) - centre, rstd, shift);
             if (affine) xhat = fma(xhat, P::load(weight + i), P::load(bias + i));
-            put(xhat, y + i, past_cache);
+            simd::store(xhat, y + i, stream);
         });
     }
 };
@@ -93,7 +93,7 @@ struct RowNormBackward {
     const T *dy, *x, *weight, *centre, *rstd, *shift;  // weight: may be nullptr
     T *dx, *sum_dy_xhat, *sum_dy;                      // each may be nullptr; sums are added to
     Index n;
-    bool past_cache;
+    bool stream;
 };
 
 /// Two rows at a time, so that the sums over rows are read and written less often.
@@ -105,13 +105,13 @@ struct RowNormBackwardKernel {
         Index r = 0;
         for (; r + 2 <= rows; r += 2) some_rows<P, 2>(a, r);
         for (; r < rows; ++r) some_rows<P, 1>(a, r);
-        if (a.past_cache) finish_past_cache();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P, int Rows>
     GRADUS_INLINE static void some_rows(const RowNormBackward<T>& a, Index first) {
         const Index n = a.n;
-        const RowEnd<P> end(n);
+        const simd::Tail<P> end(n);
         constexpr std::size_t count{Rows};
         P centre[count], rstd[count], shift[count], slope[count], offset[count];
         for (int k = 0; k < Rows; ++k) {
@@ -126,7 +126,7 @@ struct RowNormBackwardKernel {
         const T *const dy = a.dy + first * n, *const x = a.x + first * n, *const weights = a.weight;
         T* const dx = a.dx ? a.dx + first * n : nullptr;
         T *const sum_dy = a.sum_dy, *const sum_dy_xhat = a.sum_dy_xhat;
-        const bool past_cache = a.past_cache;
+        const bool stream = a.stream;
         // dx = rstd (g − mean − xhat · mean_product), where xhat is taken apart.
         const auto at = [&](Index i, auto whole) GRADUS_INLINE_LAMBDA {
             P products(T(0)), sums(T(0));
@@ -137,7 +137,7 @@ struct RowNormBackwardKernel {
                 sums += g;
                 if (!dx) continue;
                 const P scaled = weights ? g * P::load(weights + i) : g;
-                put(fma(scaled, rstd[k], fma(off, slope[k], offset[k])), dx + k * n + i, past_cache);
+                simd::store(fma(scaled, rstd[k], fma(off, slope[k], offset[k])), dx + k * n + i, stream);
             }
             if (!sum_dy) return;
             (P::load(sum_dy_xhat + i) + end.fresh(products, P(T(0)), whole)).store(sum_dy_xhat + i);
@@ -150,7 +150,7 @@ struct RowNormBackwardKernel {
 
     /// Of dy · weight, and of that times xhat.
     template <class P>
-    GRADUS_INLINE static void means(const RowNormBackward<T>& a, Index r, const RowEnd<P>& end, P& mean,
+    GRADUS_INLINE static void means(const RowNormBackward<T>& a, Index r, const simd::Tail<P>& end, P& mean,
                                     P& mean_product) {
         const T *const dy = a.dy + r * a.n, *const x = a.x + r * a.n;
         const P centre(a.centre[r]), rstd(a.rstd[r]), shift(a.shift[r]);
@@ -190,7 +190,7 @@ LayerNormResult<T> layer_norm(const Tensor<T>& x, Index n, const Tensor<T>* weig
                                    result.norm.rstd.mutable_data(),
                                    result.norm.shift.mutable_data(),
                                    eps,
-                                   detail::goes_past_cache<T>(rows, n)};
+                                   simd::should_stream<T>(rows, n)};
     parallel_for(rows, std::max<Index>(1, parallel_grain / std::max<Index>(n, 1)),
                  [&](Index begin, Index end) {
                      detail::RowNorm<T> part = whole;
@@ -239,7 +239,7 @@ LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& 
                                               dweight ? dweight + row : nullptr,
                                               dbias ? dbias + row : nullptr,
                                               n,
-                                              detail::goes_past_cache<T>(rows, n)};
+                                              simd::should_stream<T>(rows, n)};
         detail::run_norm<detail::RowNormBackwardKernel<T>, T>(n, &part, end - begin);
     };
     parallel_for(rows, block, [&](Index begin, Index end) {

@@ -7,8 +7,8 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
-#include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
+#include "gradus/kernels/simd/tail.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
 // What batch_norm.hpp and layer_norm.hpp share. The result is never stored in its normalised form: the
@@ -66,24 +66,6 @@ void run_norm(Index n, Args... args) {
     Kernel::template body<simd::Single<T>>(args...);
 }
 
-/// What is left at the end of a row of n elements is read as the last pack of the row, once more in part.
-/// This replaces the lanes that were there before.
-template <class P>
-struct RowEnd {
-    int rest;
-
-    GRADUS_INLINE explicit RowEnd(Index n) : rest(static_cast<int>(n % P::size)) {}
-
-    template <bool Whole>
-    GRADUS_INLINE P fresh(const P& x, const P& fill, std::bool_constant<Whole>) const {
-        using T = typename P::Value;
-        if constexpr (Whole || P::size == 1)
-            return x;
-        else
-            return select(simd::iota<P>() < P(static_cast<T>(P::size - rest)), fill, x);
-    }
-};
-
 /// Calls f(r, i, k, whole) for every pack of `rows` rows: i is where in row r it begins, k < 4 the
 /// accumulator to use, and `whole` says whether all of it is new.
 template <class P, class F>
@@ -117,11 +99,6 @@ GRADUS_INLINE P add4(const P* part) {
 template <class P>
 GRADUS_INLINE typename P::Value sum4(const P* part) {
     return sum(add4(part));
-}
-
-template <class T>
-void put(const simd::Single<T>& x, T* to, bool) {
-    x.store(to);
 }
 
 }  // namespace detail

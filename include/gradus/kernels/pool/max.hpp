@@ -178,26 +178,26 @@ struct MaxPoolBackTwo {
 
     template <int Bytes>
     GRADUS_INLINE static void run(const PoolPlan* plan, Index planes, const T* dy,
-                                  const std::uint8_t* positions, T* dx, bool past_cache) {
-        past_cache ? all_rows<Bytes, true>(*plan, planes, dy, positions, dx)
-                   : all_rows<Bytes, false>(*plan, planes, dy, positions, dx);
+                                  const std::uint8_t* positions, T* dx, bool stream) {
+        stream ? all_rows<Bytes, true>(*plan, planes, dy, positions, dx)
+               : all_rows<Bytes, false>(*plan, planes, dy, positions, dx);
     }
 
 private:
-    template <int Bytes, bool PastCache>
+    template <int Bytes, bool Stream>
     GRADUS_INLINE static void all_rows(const PoolPlan& plan, Index planes, const T* dy,
                                        const std::uint8_t* positions, T* dx) {
         const Index width = plan.columns.size, results = plan.columns.results();
         const Index rows = plan.rows.results(), height = plan.rows.size;
         for (; planes > 0; --planes) {
             for (Index r = 0; r < rows; ++r, dy += results, positions += results, dx += 2 * width)
-                row<Bytes, PastCache>(results, dy, positions, width, dx);
+                row<Bytes, Stream>(results, dy, positions, width, dx);
             for (const T* const end = dx + (height - 2 * rows) * width; dx < end; ++dx) *dx = T(0);
         }
-        if (PastCache) finish_past_cache();
+        if (Stream) simd::store_fence();
     }
 
-    template <int Bytes, bool PastCache>
+    template <int Bytes, bool Stream>
     GRADUS_INLINE static void row(Index n, const T* dy, const std::uint8_t* positions, Index width, T* dx) {
         using Vec = simd::VecOf<T, std::min(Bytes, 32)>;
         for (Index begin = 0; begin < n; begin += Vec::size) {
@@ -205,22 +205,22 @@ private:
             const Vec g = Vec::load(dy + i);
             const auto position = simd::convert<typename Vec::Mask::Lanes::Value>(
                 simd::Vec<std::uint8_t, Vec::size>::load(positions + i));
-            store_pairs<PastCache>(g, position, 0, dx + 2 * i);
-            store_pairs<PastCache>(g, position, 2, dx + width + 2 * i);
+            store_pairs<Stream>(g, position, 0, dx + 2 * i);
+            store_pairs<Stream>(g, position, 2, dx + width + 2 * i);
         }
         for (Index i = 2 * n; i < width; ++i) dx[i] = dx[width + i] = T(0);
     }
 
     /// Two neighbouring cells of each window, `first` and the next.
-    template <bool PastCache, class P, class Positions>
+    template <bool Stream, class P, class Positions>
     GRADUS_INLINE static void store_pairs(const P& dy, const Positions& position, int first, T* to) {
         const auto where = [&](int cell) GRADUS_INLINE_LAMBDA {
             const Positions wanted(static_cast<typename Positions::Value>(cell));
             return P::wrap(position.v == wanted.v ? dy.v : P(T(0)).v);
         };
         const P a = where(first), b = where(first + 1);
-        put(simd::zip_lower(a, b), to, PastCache);
-        put(simd::zip_upper(a, b), to + P::size, PastCache);
+        simd::store(simd::zip_lower(a, b), to, Stream);
+        simd::store(simd::zip_upper(a, b), to + P::size, Stream);
     }
 };
 
@@ -298,7 +298,7 @@ Tensor<T> max_pool2d_backward(const Tensor<T>& dy, const PoolPlan& plan, const P
             if (is_two(rows) && is_two(columns) && columns.results() >= detail::MaxPoolBackTwo<T>::fewest)
                 return simd::run<detail::MaxPoolBackTwo<T>>(
                     &plan, end - begin, in, narrow, out + begin * plan.input(),
-                    detail::goes_past_cache<T>(planes * rows.size, columns.size));
+                    simd::should_stream<T>(planes * rows.size, columns.size));
         if (wide)
             detail::max_pool_backward<true>(plan, in, positions.wide.data() + begin * plan.output(), out,
                                             begin, end);

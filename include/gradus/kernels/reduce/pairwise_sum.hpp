@@ -24,6 +24,44 @@
 
 namespace gradus::kernels::detail {
 
+/// Numbers, or vectors, that are added to one sum before the next one begins.
+inline constexpr Index sum_run = 128;
+
+/// The sum of any number of such runs, added up in pairs, and pairs of pairs: rounding errors grow with the
+/// logarithm of the number of runs, not with the number.
+template <class Number>
+class SumOfRuns {
+public:
+    GRADUS_INLINE void add(Number run) {
+        int k = 0;
+        for (; count_ >> k & 1; ++k) run = waiting_[k] + run;
+        waiting_[k] = run;
+        ++count_;
+    }
+    /// Of all runs and `last`, one that is not yet added.
+    GRADUS_INLINE Number total(Number last) const {
+        for (int k = 0; count_ >> k; ++k)
+            if (count_ >> k & 1) last = waiting_[k] + last;
+        return last;
+    }
+
+private:
+    Number waiting_[40];  // the k-th is the sum of 2^k runs where bit k of count_ is set
+    Index count_ = 0;
+};
+
+/// term(0) + … + term(n - 1), one number after the other.
+template <class Number, class Term>
+Number sum_in_runs(Index n, const Term& term) {
+    SumOfRuns<Number> total;
+    Number run(0);
+    for (Index i = 0; i < n; ++i) {
+        if (i > 0 && i % sum_run == 0) total.add(run), run = Number(0);
+        run = run + term(i);
+    }
+    return total.total(run);
+}
+
 inline constexpr Index run_terms = 512;  // of a run, at most
 inline constexpr Index piece_runs = 32;  // of a piece, at most
 inline constexpr Index piece_terms = 8192;

@@ -8,6 +8,7 @@
 
 #include "gradus/core/limits.hpp"
 #include "gradus/kernels/elementwise/arithmetic.hpp"
+#include "gradus/kernels/reduce/pairwise_sum.hpp"
 #include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/tail.hpp"
 
@@ -78,7 +79,7 @@ struct RowKernel {
         constexpr Index lanes = Vec::size;
         const F f;
         const Vec start(F::template start<T>());
-        const VectorsOfRows<T, Bytes> vectors(n);
+        const simd::Tail<Vec> tail(n);
         const T* const end = x + rows * n;
         for (Index first = 0; first < rows; first += lanes) {
             const Index count = std::min(lanes, rows - first);
@@ -90,9 +91,8 @@ struct RowKernel {
                 for (; i + 4 * lanes <= n; i += 4 * lanes)
 #pragma GCC unroll 4
                     for (int k = 0; k < 4; ++k) total[k] = f(total[k], Vec::load(x + i + k * lanes));
-                for (; i < vectors.whole; i += lanes) total[0] = f(total[0], Vec::load(x + i));
-                if (vectors.rest > 0)
-                    total[1] = f(total[1], select(vectors.own, vectors.load_tail(x + i, end), start));
+                for (; i < tail.whole; i += lanes) total[0] = f(total[0], Vec::load(x + i));
+                if (tail.rest > 0) total[1] = f(total[1], tail.own(tail.load(x + i, end), start));
                 each[row] = f(f(total[0], total[1]), f(total[2], total[3]));
             }
             simd::across(each, f).store_partial(y + first, static_cast<int>(count));

@@ -38,7 +38,7 @@ template <class T>
 struct SoftmaxOut {
     T* y;
     T *sums = nullptr, *log_sums = nullptr, *largest = nullptr;
-    bool beyond_cache = false, past_cache = false;
+    bool beyond_cache = false, stream = false;
 
     SoftmaxOut from(Index element, Index position) const {
         SoftmaxOut result = *this;
@@ -52,6 +52,12 @@ struct SoftmaxOut {
     }
 };
 
+/// Rows of n numbers that are done together: they stay in the first-level cache for all passes.
+inline constexpr Index row_group = 3072;  // numbers
+inline Index rows_together(Index n, Index lanes) {
+    return std::clamp<Index>(row_group / (n / lanes * lanes + lanes), 1, lanes);
+}
+
 template <class T, bool Divide>
 struct SoftmaxRows {
     const T* x;
@@ -63,22 +69,21 @@ struct SoftmaxRows {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
         constexpr T lowest = -gradus::detail::unbounded<T>;
-        const VectorsOfRows<T, Bytes> vectors(n);
+        const simd::Tail<Vec> tail(n);
+        const Index together = rows_together(n, lanes);
         const T *const x_end = x + rows * n, *const y_end = out.y + rows * n;
         T* y = out.y;
-        alignas(Bytes) T waiting[std::size_t{Divide ? vectors.group_size + 2 * lanes : 1}];
-        [[maybe_unused]] RowsPastCache<Vec> past_cache(y);
-        for (Index first = 0; first < rows; first += vectors.group) {
-            const Index count = std::min(vectors.group, rows - first);
+        alignas(Bytes) T waiting[std::size_t{Divide ? row_group + 2 * lanes : 1}];
+        [[maybe_unused]] simd::StreamedRows<Vec> streamed(y);
+        for (Index first = 0; first < rows; first += together) {
+            const Index count = std::min(together, rows - first);
             Vec each[std::size_t{lanes}];
             for (Vec& pack : each) pack = Vec(lowest);
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
                 Vec top(lowest);
-                for (Index i = 0; i < vectors.whole; i += lanes) top = max(Vec::load(row + i), top);
-                if (vectors.rest > 0)
-                    top = max(select(vectors.own, vectors.load_tail(row + vectors.whole, x_end), Vec(lowest)),
-                              top);
+                for (Index i = 0; i < tail.whole; i += lanes) top = max(Vec::load(row + i), top);
+                if (tail.rest > 0) top = max(tail.own(tail.load(row + tail.whole, x_end), Vec(lowest)), top);
                 each[k] = top;
             }
             const Vec top =
@@ -89,25 +94,25 @@ struct SoftmaxRows {
             shift.store(numbers);
             // What will be divided waits where rows do not overlap: reading what two stores have written is
             // slow. A long row waits in place.
-            const bool waits = Divide && n <= vectors.group_size - lanes;
+            const bool waits = Divide && n <= row_group - lanes;
             T* const exps = waits ? waiting + lanes : y;
-            const Index pitch = waits ? vectors.whole + lanes : n;
-            const T* const exps_end = waits ? exps + vectors.group_size : y_end;
+            const Index pitch = waits ? tail.whole + lanes : n;
+            const T* const exps_end = waits ? exps + row_group : y_end;
             for (Index k = 0; k < count; ++k) {
                 const T* const row = x + k * n;
                 T* const to = exps + k * pitch;
                 Vec run(T(0));
                 SumOfRuns<Vec> total;
                 for (Index i = 0; i < n; i += lanes) {  // one body for all vectors: exp is compiled once
-                    const bool tail = i == vectors.whole;
+                    const bool last = i == tail.whole;
                     if (out.beyond_cache) {  // memory would wait while exp is computed
                         __builtin_prefetch(row + count * n + i);
-                        if (waits && !out.past_cache) __builtin_prefetch(y + k * n + i, 1);
+                        if (waits && !out.stream) __builtin_prefetch(y + k * n + i, 1);
                     }
-                    const Vec v = tail ? vectors.load_tail(row + i, x_end) : Vec::load(row + i);
+                    const Vec v = last ? tail.load(row + i, x_end) : Vec::load(row + i);
                     Vec e = exp_of_negative(below_largest<T>(v, Vec(numbers[k])));
-                    tail ? vectors.store_tail(e, to + i, exps_end) : e.store(to + i);
-                    if (tail) e = select(vectors.own, e, Vec(T(0)));
+                    last ? tail.store(e, to + i, exps_end) : e.store(to + i);
+                    if (last) e = tail.own(e, Vec(T(0)));
                     run += e;
                     if ((i + lanes) % (sum_run * lanes) == 0) total.add(run), run = Vec(T(0));
                 }
@@ -121,17 +126,16 @@ struct SoftmaxRows {
                     const T* const from = exps + k * pitch;
                     T* const to = y + k * n;
                     const Vec factor(numbers[k]);
-                    if (waits && out.past_cache) {
-                        past_cache.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
+                    if (waits && out.stream) {
+                        streamed.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
                             return Vec::load(from + i) * factor;
                         });
                         continue;
                     }
-                    for (Index i = 0; i < vectors.whole; i += lanes)
+                    for (Index i = 0; i < tail.whole; i += lanes)
                         (Vec::load(from + i) * factor).store(to + i);
-                    if (vectors.rest > 0)
-                        vectors.store_tail(vectors.load_tail(from + vectors.whole, exps_end) * factor,
-                                           to + vectors.whole, y_end);
+                    if (tail.rest > 0)
+                        tail.store(tail.load(from + tail.whole, exps_end) * factor, to + tail.whole, y_end);
                 }
             } else {
                 sum.store_partial(out.sums + first, static_cast<int>(count));
@@ -141,7 +145,7 @@ struct SoftmaxRows {
             x += count * n;
             y += count * n;
         }
-        if (out.past_cache) finish_past_cache();
+        if (out.stream) simd::store_fence();
     }
 };
 
@@ -151,32 +155,32 @@ struct SoftmaxRowsBackward {
     const T *y, *dy;
     Index rows, n;
     T* dx;
-    bool past;
+    bool stream;
 
     template <int Bytes>
     GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
-        const VectorsOfRows<T, Bytes> vectors(n);
-        RowsPastCache<Vec> past_cache(dx);
+        const simd::Tail<Vec> tail(n);
+        const Index together = rows_together(n, lanes);
+        simd::StreamedRows<Vec> streamed(dx);
         const T *const y_end = y + rows * n, *const dy_end = dy + rows * n, *const dx_end = dx + rows * n;
-        for (Index first = 0; first < rows; first += vectors.group) {
-            const Index count = std::min(vectors.group, rows - first);
+        for (Index first = 0; first < rows; first += together) {
+            const Index count = std::min(together, rows - first);
             Vec each[std::size_t{lanes}];
             for (Vec& pack : each) pack = Vec(T(0));
             for (Index k = 0; k < count; ++k) {
                 const T *const a = y + k * n, *const b = dy + k * n;
                 Vec run(T(0));
                 SumOfRuns<Vec> total;
-                for (Index i = 0; i < vectors.whole;) {
-                    const Index run_end = std::min(vectors.whole, i + sum_run * lanes);
+                for (Index i = 0; i < tail.whole;) {
+                    const Index run_end = std::min(tail.whole, i + sum_run * lanes);
                     for (; i < run_end; i += lanes) run = fma(Vec::load(a + i), Vec::load(b + i), run);
-                    if (i < vectors.whole) total.add(run), run = Vec(T(0));
+                    if (i < tail.whole) total.add(run), run = Vec(T(0));
                 }
-                if (vectors.rest > 0) {
-                    const Vec product = vectors.load_tail(a + vectors.whole, y_end) *
-                                        vectors.load_tail(b + vectors.whole, dy_end);
-                    run += select(vectors.own, product, Vec(T(0)));
+                if (tail.rest > 0) {
+                    const Vec product = tail.load(a + tail.whole, y_end) * tail.load(b + tail.whole, dy_end);
+                    run += tail.own(product, Vec(T(0)));
                 }
                 each[k] = total.total(run);
             }
@@ -186,57 +190,22 @@ struct SoftmaxRowsBackward {
             }).store(dots);
             for (Index k = 0; k < count; ++k, y += n, dy += n, dx += n) {
                 const Vec dot(dots[k]);
-                if (past) {
-                    past_cache.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
+                if (stream) {
+                    streamed.row(n, first + k + 1 == rows, [&](Index i) GRADUS_INLINE_LAMBDA {
                         __builtin_prefetch(y + count * n + i);
                         __builtin_prefetch(dy + count * n + i);
                         return Vec::load(y + i) * (Vec::load(dy + i) - dot);
                     });
                     continue;
                 }
-                for (Index i = 0; i < vectors.whole; i += lanes)
+                for (Index i = 0; i < tail.whole; i += lanes)
                     (Vec::load(y + i) * (Vec::load(dy + i) - dot)).store(dx + i);
-                if (vectors.rest > 0)
-                    vectors.store_tail(vectors.load_tail(y + vectors.whole, y_end) *
-                                           (vectors.load_tail(dy + vectors.whole, dy_end) - dot),
-                                       dx + vectors.whole, dx_end);
+                if (tail.rest > 0)
+                    tail.store(tail.load(y + tail.whole, y_end) * (tail.load(dy + tail.whole, dy_end) - dot),
+                               dx + tail.whole, dx_end);
             }
         }
-        if (past) finish_past_cache();
-    }
-};
-
-/// Calls body(begin, vectors, load, store) for columns from `begin` on, at most `most` vectors of them at a
-/// time. load(from, k) and store(pack, to, k) are for the k-th pack of a row. The last pack overlaps the one
-/// before; fewer columns than lanes are loaded and stored in part.
-template <class T, int Bytes>
-struct VectorsOfColumns {
-    using Vec = simd::VecOf<T, Bytes>;
-    static constexpr Index lanes = Vec::size;
-    static constexpr int most = 4;
-
-    Index columns, begin = 0;
-    int count = 0;
-
-    GRADUS_INLINE explicit VectorsOfColumns(Index all) : columns(all) { fit(); }
-    GRADUS_INLINE bool done() const { return begin >= columns; }
-    GRADUS_INLINE void next() {
-        begin += count * lanes;
-        fit();
-    }
-    GRADUS_INLINE Vec load(const T* row, int k) const {
-        return columns < lanes ? Vec::load_partial(row, static_cast<int>(columns))
-                               : Vec::load(row + begin + k * lanes);
-    }
-    GRADUS_INLINE void store(const Vec& pack, T* row, int k) const {
-        columns < lanes ? pack.store_partial(row, static_cast<int>(columns))
-                        : pack.store(row + begin + k * lanes);
-    }
-
-private:
-    GRADUS_INLINE void fit() {
-        count = static_cast<int>(std::clamp<Index>((columns - begin) / lanes, 1, most));
-        if (!done() && columns >= lanes) begin = std::min(begin, columns - lanes);
+        if (stream) simd::store_fence();
     }
 };
 
@@ -259,7 +228,7 @@ struct SoftmaxColumns {
     GRADUS_INLINE void run() const {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr T lowest = -gradus::detail::unbounded<T>;
-        for (VectorsOfColumns<T, Bytes> vectors(columns); !vectors.done(); vectors.next()) {
+        for (simd::ColumnVectors<Vec> vectors(columns); !vectors.done(); vectors.next()) {
             Vec shift[vectors.most], total[vectors.most];
             SumOfRuns<Vec> runs[vectors.most];
             for (int k = 0; k < vectors.count; ++k) shift[k] = Vec(lowest), total[k] = Vec(T(0));
@@ -302,7 +271,7 @@ struct SoftmaxColumnsBackward {
     template <int Bytes>
     GRADUS_INLINE void run() const {
         using Vec = simd::VecOf<T, Bytes>;
-        for (VectorsOfColumns<T, Bytes> vectors(columns); !vectors.done(); vectors.next()) {
+        for (simd::ColumnVectors<Vec> vectors(columns); !vectors.done(); vectors.next()) {
             Vec dot[vectors.most];
             SumOfRuns<Vec> runs[vectors.most];
             for (int k = 0; k < vectors.count; ++k) dot[k] = Vec(T(0));
@@ -349,6 +318,11 @@ struct SoftmaxSizes {
     SoftmaxSizes(const Shape& x, int axis)
         : outer(x.span(0, axis)), n(x[axis]), inner(x.span(axis + 1, x.rank())) {}
 
+    template <class T>
+    bool streams() const {
+        return simd::should_stream_rows<T>(outer * inner, n);
+    }
+
     template <class Rows, class Columns>
     void share_out(const Rows& rows, const Columns& columns) const {
         const Index size = std::max<Index>(n, 1), grain = parallel_grain / 8;
@@ -373,8 +347,7 @@ template <bool Divide, class T>
 void softmax_into(const Tensor<T>& x, int axis, SoftmaxOut<T> out) {
     const SoftmaxSizes s(x.shape(), axis);
     out.beyond_cache = x.numel() > (Index{1} << 22);
-    out.past_cache =
-        Divide && goes_past_cache(x.numel() * static_cast<Index>(sizeof(T))) && s.n >= shortest_past_cache;
+    out.stream = Divide && s.streams<T>();
     s.share_out(
         [&](Index row, Index count) {
             const T* const from = x.data() + row * s.n;
@@ -434,8 +407,7 @@ Tensor<T> softmax_backward(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
     const detail::SoftmaxSizes s(y.shape(), axis);
     Tensor<T> dx = Tensor<T>::uninitialized(y.shape());
     T* const out = dx.mutable_data();
-    const bool past_cache = detail::goes_past_cache(y.numel() * static_cast<Index>(sizeof(T))) &&
-                            s.n >= detail::shortest_past_cache;
+    const bool stream = s.streams<T>();
     s.share_out(
         [&](Index row, Index count) {
             const Index at = row * s.n;
@@ -445,7 +417,7 @@ Tensor<T> softmax_backward(const Tensor<T>& y, const Tensor<T>& dy, int axis) {
                                                          .rows = count,
                                                          .n = s.n,
                                                          .dx = out + at,
-                                                         .past = past_cache});
+                                                         .stream = stream});
             else
                 for (Index i = at; i < at + count * s.n; i += s.n)
                     detail::softmax_column_backward(y.data() + i, dy.data() + i, s.n, 1, out + i);

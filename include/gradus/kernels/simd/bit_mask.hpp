@@ -12,7 +12,7 @@
 // One bit per element of a row, in words of 16. Reading begins at any bit; it may touch the word after the
 // last one, so a mask has one more.
 
-namespace gradus::kernels::detail {
+namespace gradus::simd {
 
 using MaskWord = std::uint16_t;
 inline constexpr Index mask_bits = 16;  // of a word
@@ -48,7 +48,7 @@ GRADUS_INLINE std::uint32_t bits_of_vector(const MaskWord* row, Index i) {
 
 /// Bit i is set where lane i is true; the bits behind the lanes are 0.
 template <class T, int N>
-GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
+GRADUS_INLINE std::uint32_t lane_bits(const Mask<T, N>& mask) {
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
     // g++ has no operator for this.
     std::uint32_t bits;
@@ -66,17 +66,17 @@ GRADUS_INLINE std::uint32_t lane_bits(const simd::Mask<T, N>& mask) {
         asm("movmskpd %1, %0" : "=r"(bits) : "x"(mask.lanes.v));
     return bits;
 #else
-    using Lanes = typename simd::Mask<T, N>::Lanes;
-    return static_cast<std::uint32_t>(sum(mask.bits() & simd::bit_of_lane<Lanes>()));
+    using Lanes = typename Mask<T, N>::Lanes;
+    return static_cast<std::uint32_t>(sum(mask.bits() & bit_of_lane<Lanes>()));
 #endif
 }
 
 /// Bit i says whether x[i] is not 0, as NaN is not.
 template <class T, int N>
-GRADUS_INLINE std::uint32_t nonzero_bits(const simd::Vec<T, N>& x) {
+GRADUS_INLINE std::uint32_t nonzero_bits(const Vec<T, N>& x) {
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
     if constexpr (sizeof(T[N]) == 64) {  // here no vector need hold the mask
-        const simd::Vec<T, N> zero(T(0));
+        const Vec<T, N> zero(T(0));
         std::uint32_t bits;
         if constexpr (sizeof(T) == 4)
             asm("vcmpneqps %1, %2, %%k1\n\tkmovw %%k1, %0" : "=r"(bits) : "v"(x.v), "v"(zero.v) : "k1");
@@ -85,19 +85,19 @@ GRADUS_INLINE std::uint32_t nonzero_bits(const simd::Vec<T, N>& x) {
         return bits;
     }
 #endif
-    return lane_bits(x != simd::Vec<T, N>(T(0)));
+    return lane_bits(x != Vec<T, N>(T(0)));
 }
 template <class T>
-std::uint32_t nonzero_bits(const simd::Single<T>& x) {
+std::uint32_t nonzero_bits(const Single<T>& x) {
     return x.v != T(0);
 }
 
 /// Lane i of x where bit i is set, else 0.
 template <class T, int N>
-GRADUS_INLINE simd::Vec<T, N> where_set(std::uint32_t bits, const simd::Vec<T, N>& x) {
+GRADUS_INLINE Vec<T, N> where_set(std::uint32_t bits, const Vec<T, N>& x) {
 #if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
     if constexpr (sizeof(T[N]) == 64) {  // here it is one instruction
-        simd::Vec<T, N> result;
+        Vec<T, N> result;
         if constexpr (sizeof(T) == 4)
             asm("kmovw %2, %%k1\n\tvmovaps %1, %0%{%%k1%}%{z%}"
                 : "=v"(result.v)
@@ -111,15 +111,15 @@ GRADUS_INLINE simd::Vec<T, N> where_set(std::uint32_t bits, const simd::Vec<T, N
         return result;
     }
 #endif
-    using Lanes = typename simd::Mask<T, N>::Lanes;
+    using Lanes = typename Mask<T, N>::Lanes;
     using Int = typename Lanes::Value;
-    const Lanes place = simd::bit_of_lane<Lanes>();
-    const simd::Mask<T, N> set((Lanes(static_cast<Int>(bits)) & place) != Lanes(Int(0)));
-    return select(set, x, simd::Vec<T, N>(T(0)));
+    const Lanes place = bit_of_lane<Lanes>();
+    const Mask<T, N> set((Lanes(static_cast<Int>(bits)) & place) != Lanes(Int(0)));
+    return select(set, x, Vec<T, N>(T(0)));
 }
 template <class T>
-simd::Single<T> where_set(std::uint32_t bits, const simd::Single<T>& x) {
-    return bits & 1 ? x : simd::Single<T>(T(0));
+Single<T> where_set(std::uint32_t bits, const Single<T>& x) {
+    return bits & 1 ? x : Single<T>(T(0));
 }
 
-}  // namespace gradus::kernels::detail
+}  // namespace gradus::simd

@@ -2,75 +2,87 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "gradus/core/shape.hpp"
 #include "gradus/kernels/simd/shuffle.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
-namespace gradus::kernels::detail {
+// What is left where a row, or a strip of columns, does not fill its last vector. V is a Vec or a Single.
 
-/// Rows of n numbers taken in whole vectors from the first to the last: their tails reach into the next row.
-template <class T, int Bytes>
-struct VectorsOfRows {
-    using Vec = simd::VecOf<T, Bytes>;
-    static constexpr Index lanes = Vec::size;
+namespace gradus::simd {
 
-    static constexpr Index group_size = 3072;  // numbers that stay in the first-level cache for all passes
+/// True in the first `count` lanes.
+template <class V>
+GRADUS_INLINE typename V::Mask first_lanes(int count) {
+    return iota<V>() < V(static_cast<typename V::Value>(count));
+}
 
-    Index whole, rest;  // numbers of a row in whole vectors, and behind them
-    Index group;        // rows done together
-    typename Vec::Mask own;
+/// The end of a row of n numbers. Its last vector either begins behind the whole ones and reaches beyond the
+/// row, or it ends with the row, and its first lanes are those of the vector before once more.
+template <class V>
+struct Tail {
+    using T = typename V::Value;
 
-    GRADUS_INLINE explicit VectorsOfRows(Index n)
-        : whole(n / lanes * lanes),
-          rest(n % lanes),
-          group(std::clamp<Index>(group_size / (whole + lanes), 1, lanes)),
-          own(simd::iota<typename Vec::Mask::Lanes>() < static_cast<simd::detail::IntOf<T>>(rest)) {}
+    Index whole;  // numbers in whole vectors
+    int rest;     // and behind them: 0 <= rest < V::size
 
-    GRADUS_INLINE Vec load_tail(const T* from, const T* end) const {
-        return end - from < lanes ? Vec::load_partial(from, static_cast<int>(rest)) : Vec::load(from);
+    GRADUS_INLINE explicit Tail(Index n)
+        : whole(n / V::size * V::size), rest(static_cast<int>(n % V::size)) {}
+
+    /// The vector at `from`, behind the whole ones. Reads nothing from `end` on, where memory ends.
+    GRADUS_INLINE V load(const T* from, const T* end) const {
+        return end - from < V::size ? V::load_partial(from, rest) : V::load(from);
     }
-    GRADUS_INLINE void store_tail(const Vec& pack, T* to, const T* end) const {
-        end - to < lanes ? pack.store_partial(to, static_cast<int>(rest)) : pack.store(to);
+    /// Writes it: beyond the row too, up to `end`, so rows are written in their order.
+    GRADUS_INLINE void store(const V& x, T* to, const T* end) const {
+        end - to < V::size ? x.store_partial(to, rest) : x.store(to);
+    }
+    /// Its lanes beyond the row become `fill`.
+    GRADUS_INLINE V own(const V& x, const V& fill) const { return select(first_lanes<V>(rest), x, fill); }
+
+    /// The vector that ends with the row: its lanes that were there before become `fill`. A whole vector, or
+    /// a Single, stays as it is.
+    template <bool Whole>
+    GRADUS_INLINE V fresh(const V& x, const V& fill, std::bool_constant<Whole>) const {
+        if constexpr (Whole || V::size == 1)
+            return x;
+        else
+            return select(first_lanes<V>(V::size - rest), fill, x);
     }
 };
 
-/// Numbers, or vectors, that are added to one sum before the next one begins.
-inline constexpr Index sum_run = 128;
+/// Columns, up to `most` vectors of them at a time: `for (; !v.done(); v.next())`, where load and store are
+/// for vectors k < v.count of a row. The last vector overlaps the one before; fewer columns than lanes are
+/// loaded and stored in part.
+template <class V>
+struct ColumnVectors {
+    using T = typename V::Value;
+    static constexpr Index lanes = V::size;
+    static constexpr int most = 4;
 
-/// The sum of any number of such runs, added up in pairs, and pairs of pairs: rounding errors grow with the
-/// logarithm of the number of runs, not with the number.
-template <class Number>
-class SumOfRuns {
-public:
-    GRADUS_INLINE void add(Number run) {
-        int k = 0;
-        for (; count_ >> k & 1; ++k) run = waiting_[k] + run;
-        waiting_[k] = run;
-        ++count_;
+    Index columns, begin = 0;
+    int count = 0;
+
+    GRADUS_INLINE explicit ColumnVectors(Index all) : columns(all) { fit(); }
+    GRADUS_INLINE bool done() const { return begin >= columns; }
+    GRADUS_INLINE void next() {
+        begin += count * lanes;
+        fit();
     }
-    /// Of all runs and `last`, one that is not yet added.
-    GRADUS_INLINE Number total(Number last) const {
-        for (int k = 0; count_ >> k; ++k)
-            if (count_ >> k & 1) last = waiting_[k] + last;
-        return last;
+    GRADUS_INLINE V load(const T* row, int k) const {
+        return columns < lanes ? V::load_partial(row, static_cast<int>(columns))
+                               : V::load(row + begin + k * lanes);
+    }
+    GRADUS_INLINE void store(const V& x, T* row, int k) const {
+        columns < lanes ? x.store_partial(row, static_cast<int>(columns)) : x.store(row + begin + k * lanes);
     }
 
 private:
-    Number waiting_[40];  // the k-th is the sum of 2^k runs where bit k of count_ is set
-    Index count_ = 0;
+    GRADUS_INLINE void fit() {
+        count = static_cast<int>(std::clamp<Index>((columns - begin) / lanes, 1, most));
+        if (!done() && columns >= lanes) begin = std::min(begin, columns - lanes);
+    }
 };
 
-/// term(0) + … + term(n - 1), one number after the other.
-template <class Number, class Term>
-Number sum_in_runs(Index n, const Term& term) {
-    SumOfRuns<Number> total;
-    Number run(0);
-    for (Index i = 0; i < n; ++i) {
-        if (i > 0 && i % sum_run == 0) total.add(run), run = Number(0);
-        run = run + term(i);
-    }
-    return total.total(run);
-}
-
-}  // namespace gradus::kernels::detail
+}  // namespace gradus::simd

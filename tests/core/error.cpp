@@ -38,17 +38,18 @@ TEST_CASE("every error is a gradus::Error and a std::runtime_error", "[core][err
 }
 
 TEST_CASE("check() throws the named error with the operation in front", "[core][error]") {
-    CHECK_NOTHROW(gradus::check<gradus::ValueError>(true, "sgd", "needs lr > 0"));
-    CHECK_THROWS_MATCHES(gradus::check<gradus::ValueError>(false, "sgd", "needs lr > 0"), gradus::ValueError,
-                         Message("sgd: needs lr > 0"));
+    CHECK_NOTHROW(gradus::detail::check<gradus::ValueError>(true, "sgd", "needs lr > 0"));
+    CHECK_THROWS_MATCHES(gradus::detail::check<gradus::ValueError>(false, "sgd", "needs lr > 0"),
+                         gradus::ValueError, Message("sgd: needs lr > 0"));
 }
 
-TEST_CASE("fail() lists what was given, numbers and user types alike", "[core][error]") {
-    using gradus::detail::fail;
-    CHECK(text_of<gradus::ShapeError>([] { fail<gradus::ShapeError>("eat", "not ripe", Fruit{120}); }) ==
+TEST_CASE("raise() lists what was given, numbers and user types alike", "[core][error]") {
+    using gradus::detail::raise;
+    CHECK(text_of<gradus::ShapeError>([] { raise<gradus::ShapeError>("eat", "not ripe", Fruit{120}); }) ==
           "eat: not ripe: got a fruit of 120 g");
-    CHECK(text_of<gradus::ValueError>([] { fail<gradus::ValueError>("eat", "too many", 3, Fruit{5}, 7L); }) ==
-          "eat: too many: got 3 and a fruit of 5 g and 7");
+    CHECK(text_of<gradus::ValueError>([] {
+              raise<gradus::ValueError>("eat", "too many", 3, Fruit{5}, 7L);
+          }) == "eat: too many: got 3 and a fruit of 5 g and 7");
 }
 
 TEST_CASE("numbers in errors take as few digits as say which float it is", "[core][error]") {
@@ -62,6 +63,7 @@ TEST_CASE("numbers in errors take as few digits as say which float it is", "[cor
     CHECK(number_text(static_cast<double>(1.00000012f)) == "1.00000012");
     CHECK(number_text(std::numeric_limits<double>::infinity()) == "inf");
     CHECK(number_text(std::numeric_limits<double>::quiet_NaN()) == "nan");
-    CHECK(text_of<gradus::ValueError>(
-              [] { gradus::detail::fail<gradus::ValueError>("eat", "half", 0.5f); }) == "eat: half: got 0.5");
+    CHECK(text_of<gradus::ValueError>([] {
+              gradus::detail::raise<gradus::ValueError>("eat", "half", 0.5f);
+          }) == "eat: half: got 0.5");
 }

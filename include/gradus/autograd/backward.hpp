@@ -89,9 +89,9 @@ private:
     void count() {
         for (Node<T>* node = first_; node; node = node->next_in_walk) {
             if (node->released)
-                throw GraphError(
-                    std::string("backward: the history of this ") + node->name +
-                    " was released by an earlier backward(); call that one with {.retain_graph = true}");
+                detail::raise<GraphError>(
+                    {"backward: the history of this ", node->name,
+                     " was released by an earlier backward(); call that one with {.retain_graph = true}"});
             node->count_inputs(*this);
         }
     }
@@ -121,7 +121,8 @@ private:
         if (node.hooks) run_hooks(node, gradient);
         if (!node.is_leaf()) {
             current_ = &node;
-            if (node.deferred.load(std::memory_order_acquire)) node.materialize();  // rules may need what it finds
+            if (node.deferred.load(std::memory_order_acquire))
+                node.materialize();  // rules may need what it finds
             node.pull_back(gradient, *this, retain_graph_);
         }
         if (node.is_leaf() || node.retain_grad) accumulate(node, std::move(gradient));
@@ -161,7 +162,7 @@ private:
     }
 
     [[noreturn, gnu::cold]] static void refuse_shared(const Node<T>& node) {
-        refuse<GraphError>(
+        raise<GraphError>(
             {"backward: the gradient of this ", node.name,
              " is still being computed by another backward(), whose hook or rule called this one "
              "or which runs on another thread; call this one after that has returned, or on a "
@@ -173,8 +174,8 @@ private:
                                               const char* operation) {
         const Shape& shape = node.value.shape();
         if (!kernels::sums_to(gradient.shape(), shape))
-            fail<GraphError>(operation, "a rule returned a gradient whose shape does not fit its value",
-                             gradient.shape(), shape);
+            raise<GraphError>(operation, "a rule returned a gradient whose shape does not fit its value",
+                              gradient.shape(), shape);
         return kernels::sum_to(gradient, shape);
     }
 
@@ -188,16 +189,16 @@ private:
 
 template <class T>
 void Variable<T>::backward(BackwardOptions<T> options) const {
-    check<GraphError>(
+    gradus::detail::check<GraphError>(
         node().requires_grad, "backward",
         "nothing that this value came from requires a gradient (or it was made while a NoGrad lived); "
         "make a leaf with {.requires_grad = true}");
     if (!options.gradient && numel() != 1)
-        detail::fail<GraphError>(
+        detail::raise<GraphError>(
             "backward", "needs a single number or a gradient; sum() or mean() the result first", shape());
     if (options.gradient && options.gradient->shape() != shape())
-        detail::fail<ShapeError>("backward", "gradient and value differ in shape", options.gradient->shape(),
-                                 shape());
+        detail::raise<ShapeError>("backward", "gradient and value differ in shape", options.gradient->shape(),
+                                  shape());
     detail::BackwardWalk<T>(options.retain_graph)
         .run(node(), options.gradient ? std::move(*options.gradient) : full<T>(shape(), T(1)));
 }

@@ -14,7 +14,7 @@ namespace detail {
 template <class T>
 Tensor<Dual<T>> with_tangent(const char* operation, const Tensor<T>& value, const Tensor<T>& tangent) {
     if (value.shape() != tangent.shape())
-        fail<ShapeError>(operation, "value and tangent differ in shape", value.shape(), tangent.shape());
+        raise<ShapeError>(operation, "value and tangent differ in shape", value.shape(), tangent.shape());
     Tensor<Dual<T>> result = Tensor<Dual<T>>::uninitialized(value.shape());
     Dual<T>* out = result.mutable_data();
     for (Index i = 0; i < value.numel(); ++i) out[i] = {value.data()[i], tangent.data()[i]};
@@ -32,7 +32,8 @@ Tensor<T> part(const Tensor<Dual<T>>& x, T Dual<T>::*which) {
 template <class T>
 std::vector<Variable<Dual<T>>> dual_inputs(const char* operation, const std::vector<Tensor<T>>& inputs,
                                            const std::vector<Tensor<T>>& tangents, bool requires_grad) {
-    check<ValueError>(inputs.size() == tangents.size(), operation, "needs one tangent per input");
+    gradus::detail::check<ValueError>(inputs.size() == tangents.size(), operation,
+                                      "needs one tangent per input");
     std::vector<Variable<Dual<T>>> result;
     for (std::size_t i = 0; i < inputs.size(); ++i)
         result.emplace_back(with_tangent(operation, inputs[i], tangents[i]), VariableOptions{requires_grad});

@@ -92,7 +92,7 @@ public:
     void set_value(Tensor<T> value) {
         check_leaf("set_value");
         if (value.shape() != shape())
-            detail::fail<ShapeError>("set_value", "the shape must stay", shape(), value.shape());
+            detail::raise<ShapeError>("set_value", "the shape must stay", shape(), value.shape());
         node().value = std::move(value);
     }
 
@@ -106,16 +106,17 @@ public:
 
     /// The gradient that backward() accumulated. Throws GraphError if there is none.
     const Tensor<T>& grad() const {
-        check<GraphError>(has_grad(), "grad",
-                          "no gradient here: call backward() first, on a result that depends on a value with "
-                          "requires_grad (or call retain_grad() on an intermediate one)");
+        gradus::detail::check<GraphError>(
+            has_grad(), "grad",
+            "no gradient here: call backward() first, on a result that depends on a value with "
+            "requires_grad (or call retain_grad() on an intermediate one)");
         return *node().grad;
     }
 
     void set_grad(Tensor<T> gradient) {
         if (gradient.shape() != shape())
-            detail::fail<ShapeError>("set_grad", "gradient and value differ in shape", gradient.shape(),
-                                     shape());
+            detail::raise<ShapeError>("set_grad", "gradient and value differ in shape", gradient.shape(),
+                                      shape());
         node().grad = std::move(gradient);
     }
 
@@ -168,7 +169,7 @@ public:
 
     detail::Node<T>& node() const {
         if (!node_) [[unlikely]]
-            throw GraphError("variable: used while empty (default-constructed or moved from)");
+            detail::raise<GraphError>("variable", "used while empty (default-constructed or moved from)");
         return *node_;
     }
 
@@ -204,7 +205,8 @@ public:
 
 protected:
     void check_leaf(const char* operation) const {
-        check<GraphError>(is_leaf(), operation, "only a leaf can change; this is the result of an operation");
+        gradus::detail::check<GraphError>(is_leaf(), operation,
+                                          "only a leaf can change; this is the result of an operation");
         static_cast<void>(value());  // work that was deferred without history must not overwrite the change
     }
 

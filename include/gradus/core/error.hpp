@@ -99,24 +99,20 @@ struct TextPart {
 
 /// Throws E with the text of these parts.
 template <class E>
-[[noreturn, gnu::cold, gnu::noinline]] void refuse(std::initializer_list<TextPart> parts) {
+[[noreturn, gnu::cold, gnu::noinline]] void raise(std::initializer_list<TextPart> parts) {
     throw E(text_of(parts));
 }
 template <class E>
-[[noreturn, gnu::cold, gnu::noinline]] void refuse(const char* operation, const char* message) {
+[[noreturn, gnu::cold, gnu::noinline]] void raise(const char* operation, const char* message) {
     throw E(text_of({operation, ": ", message}));
 }
-
-}  // namespace detail
 
 /// Throws E("operation: message") unless `ok`. The text is put together only on failure.
 template <class E>
 inline void check(bool ok, const char* operation, const char* message) {
     if (!ok) [[unlikely]]
-        detail::refuse<E>(operation, message);
+        raise<E>(operation, message);
 }
-
-namespace detail {
 
 /// A number in as few digits as say which float it is: 0.1, 1e-07, 0.123456789.
 [[gnu::cold, gnu::noinline]] inline std::string number_text(double value) {
@@ -132,7 +128,7 @@ namespace detail {
 /// there, and the next ones do not overflow. Throws ValueError otherwise.
 [[gnu::cold]] inline void check_count(const char* operation, std::string_view what, long long count) {
     if (count < 0 || count > 1LL << 53)
-        refuse<ValueError>({operation, ": ", what, " must be from 0 to 2^53: got ", count});
+        raise<ValueError>({operation, ": ", what, " must be from 0 to 2^53: got ", count});
 }
 
 template <class T>
@@ -167,8 +163,8 @@ struct GivenItem {
 /// Throws E("operation: message: got A and B"); every item is a number or has a
 /// to_string(item), found by its type.
 template <class E, class... Items>
-[[noreturn, gnu::cold, gnu::noinline]] void fail(const char* operation, std::string_view message,
-                                                 const Items&... items) {
+[[noreturn, gnu::cold, gnu::noinline]] void raise(const char* operation, std::string_view message,
+                                                  const Items&... items) {
     throw E(text_of_failure(operation, message, {{&items, &item_text<Items>}...}));
 }
 

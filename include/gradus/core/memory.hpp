@@ -256,7 +256,7 @@ private:
         if (!memory) {
             release();
             memory = ::operator new(bytes, alignment_of(bytes), std::nothrow);
-            if (!memory) refuse<OutOfMemory>({"memory: the system does not give ", bytes, " bytes"});
+            if (!memory) raise<OutOfMemory>({"memory: the system does not give ", bytes, " bytes"});
         }
 #if defined(MADV_HUGEPAGE)
         // A kernel may read a whole block with few entries of the page table; advice may be declined.

@@ -49,7 +49,7 @@ inline int num_threads() {
 /// depend on this number, bit for bit. Throws ValueError unless 1 <= count <= 1024.
 inline void set_num_threads(int count) {
     if (count < 1 || count > detail::most_threads)
-        detail::fail<ValueError>("set_num_threads", "needs 1 to 1024 threads", count);
+        detail::raise<ValueError>("set_num_threads", "needs 1 to 1024 threads", count);
     detail::thread_limit().store(count, std::memory_order_relaxed);
 }
 

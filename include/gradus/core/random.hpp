@@ -136,8 +136,8 @@ Tensor<T> uniform(const Shape& shape, std::type_identity_t<T> low, std::type_ide
                   Generator& generator = default_generator()) {
     static_assert(std::is_floating_point_v<T>, "uniform numbers are floating-point; cast<T>() them");
     if (!(low <= high) || !std::isfinite(high - low))
-        detail::fail<ValueError>("uniform", "needs low <= high, both finite and not too far apart", low,
-                                 high);
+        detail::raise<ValueError>("uniform", "needs low <= high, both finite and not too far apart", low,
+                                  high);
     return detail::random_tensor<T>("uniform", shape, generator.next(), [=](const auto& words) {
         const T a = low + (high - low) * detail::unit_uniform<T>(words[0], words[1]);
         const T b = low + (high - low) * detail::unit_uniform<T>(words[2], words[3]);
@@ -152,7 +152,7 @@ Tensor<T> normal(const Shape& shape, std::type_identity_t<T> mean, std::type_ide
                  Generator& generator = default_generator()) {
     static_assert(std::is_floating_point_v<T>, "normal numbers are floating-point; cast<T>() them");
     if (!(std >= 0) || !std::isfinite(std) || !std::isfinite(mean))
-        detail::fail<ValueError>("normal", "needs a finite mean and a finite std >= 0", mean, std);
+        detail::raise<ValueError>("normal", "needs a finite mean and a finite std >= 0", mean, std);
     return detail::random_tensor<T>("normal", shape, generator.next(), [=](const auto& words) {
         const double u = 1.0 - detail::unit_uniform<double>(words[0], words[1]);  // (0, 1]: log is finite
         const double angle = 2.0 * std::numbers::pi * detail::unit_uniform<double>(words[2], words[3]);

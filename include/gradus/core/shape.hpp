@@ -127,12 +127,12 @@ public:
 
     [[gnu::noinline]] void push_back(Index size, const char* operation = "shape") {
         if (rank_ == max_rank) [[unlikely]]
-            detail::refuse<ShapeError>(operation, "more than 8 axes; flatten or reshape first");
+            detail::raise<ShapeError>(operation, "more than 8 axes; flatten or reshape first");
         if (size < 0) [[unlikely]]
-            detail::refuse<ShapeError>({operation, ": a size is negative: got ", size, " at axis ", rank_});
+            detail::raise<ShapeError>({operation, ": a size is negative: got ", size, " at axis ", rank_});
         const Index before = numel_ > 0 ? numel_ : nonzero_product();
         if (detail::saturated_product(before, std::max<Index>(size, 1)) > max_numel) [[unlikely]]
-            detail::refuse<ShapeError>(
+            detail::raise<ShapeError>(
                 {operation, ": more elements than memory can address: got size ", size, " at axis ", rank_});
         numel_ *= size;
         sizes_[rank_++] = size;
@@ -189,7 +189,7 @@ private:
 }
 
 [[gnu::cold]] inline void Shape::refuse_axis(const char* operation, int axis) const {
-    detail::refuse<ShapeError>({operation, ": axis ", axis, " is out of range for shape ", to_string(*this)});
+    detail::raise<ShapeError>({operation, ": axis ", axis, " is out of range for shape ", to_string(*this)});
 }
 
 namespace detail {
@@ -216,16 +216,18 @@ template <class Sizes>
     int unknown = -1;
     for (const Index size : sizes) {
         if (size < -1)
-            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, target);
-        if (size == -1 && unknown >= 0) fail<ShapeError>("reshape", "only one size can be -1", shape, target);
+            raise<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, target);
+        if (size == -1 && unknown >= 0)
+            raise<ShapeError>("reshape", "only one size can be -1", shape, target);
         if (size == -1) unknown = known.rank();
         known.push_back(size == -1 ? 1 : size, "reshape");
     }
     if (unknown < 0) return known;
     if (known.numel() == 0)
-        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, target);
+        raise<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, target);
     if (shape.numel() % known.numel() != 0)
-        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, target);
+        raise<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape,
+                          target);
     return known.with(unknown, shape.numel() / known.numel());
 }
 
@@ -237,8 +239,8 @@ template <class Sizes>
     for (const Index size : sizes) {
         const int own = result.rank() - extra;
         if (size < -1 || (size == -1 && own < 0))
-            fail<ShapeError>("broadcast_to", "a size is negative (-1 keeps that of an axis that there is)",
-                             shape, Given<Sizes>{sizes});
+            raise<ShapeError>("broadcast_to", "a size is negative (-1 keeps that of an axis that there is)",
+                              shape, Given<Sizes>{sizes});
         result.push_back(size == -1 ? shape[own] : size, "broadcast_to");
     }
     return result;
@@ -255,7 +257,7 @@ template <class Sizes>
     for (int i = 0; i < rank; ++i) {
         const Index m = i < rank - a.rank() ? 1 : a[i - (rank - a.rank())];
         const Index n = i < rank - b.rank() ? 1 : b[i - (rank - b.rank())];
-        if (m != n && m != 1 && n != 1) detail::fail<ShapeError>(operation, "shapes do not broadcast", a, b);
+        if (m != n && m != 1 && n != 1) detail::raise<ShapeError>(operation, "shapes do not broadcast", a, b);
         result.push_back(m == 1 ? n : m, operation);
     }
     return result;

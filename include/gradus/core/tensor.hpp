@@ -24,8 +24,8 @@ namespace detail {
 
 [[noreturn, gnu::cold]] inline void refuse_memory(const char* operation, const Shape& shape,
                                                   std::uint64_t bytes) {
-    refuse<OutOfMemory>({operation, ": out of memory: ", to_string(shape), " needs ", bytes,
-                         " bytes; is a size larger than meant?"});
+    raise<OutOfMemory>({operation, ": out of memory: ", to_string(shape), " needs ", bytes,
+                        " bytes; is a size larger than meant?"});
 }
 
 /// Shared memory behind tensors: a reference count and the bytes that follow it (or somebody else's bytes,
@@ -99,19 +99,19 @@ void fill_copies(T* to, Index n, const T& value) {
 }
 
 [[noreturn, gnu::cold]] inline void refuse_rows(Index first, Index last, const Shape& shape) {
-    refuse<ShapeError>({"rows: [", first, ", ", last, ") is out of range for shape ", to_string(shape)});
+    raise<ShapeError>({"rows: [", first, ", ", last, ") is out of range for shape ", to_string(shape)});
 }
 
 [[noreturn, gnu::cold]] inline void refuse_positions(std::initializer_list<Index> positions,
                                                      const Shape& shape) {
     std::string text;
     for (const Index position : positions) text = text_of({text, text.empty() ? "" : ", ", position});
-    refuse<ShapeError>({"tensor: no element (", text, ") in shape ", to_string(shape)});
+    raise<ShapeError>({"tensor: no element (", text, ") in shape ", to_string(shape)});
 }
 
 [[noreturn, gnu::cold]] inline void refuse_count(const char* operation, const Shape& shape,
                                                  std::size_t count) {
-    refuse<ShapeError>(
+    raise<ShapeError>(
         {operation, ": shape ", to_string(shape), " needs ", shape.numel(), " values: got ", count});
 }
 
@@ -249,14 +249,14 @@ public:
 
     /// The only element. Throws ShapeError if there is not exactly one.
     T item() const {
-        if (numel() != 1) detail::fail<ShapeError>("item", "needs a tensor of one element", shape_);
+        if (numel() != 1) detail::raise<ShapeError>("item", "needs a tensor of one element", shape_);
         return *data_;
     }
 
     /// The same elements in another shape; shares memory. Throws ShapeError if the element counts differ.
     Tensor reshape(const Shape& shape) const {
         if (shape.numel() != numel())
-            detail::fail<ShapeError>("reshape", "element counts differ", shape_, shape);
+            detail::raise<ShapeError>("reshape", "element counts differ", shape_, shape);
         Tensor result(*this);
         result.shape_ = shape;
         return result;
@@ -343,11 +343,11 @@ private:
 
     static void copy_literal(Items items, const Shape& shape, int depth, T*& out) {
         if (static_cast<Index>(items.size()) != shape[depth])
-            detail::fail<ShapeError>("tensor", "the rows of a literal differ in length", shape[depth],
-                                     items.size());
+            detail::raise<ShapeError>("tensor", "the rows of a literal differ in length", shape[depth],
+                                      items.size());
         for (const detail::Literal<T>& item : items) {
             if (item.is_list != (depth + 1 < shape.rank()))
-                detail::refuse<ShapeError>("tensor", "a literal mixes numbers and lists on one level");
+                detail::raise<ShapeError>("tensor", "a literal mixes numbers and lists on one level");
             if (item.is_list)
                 copy_literal(item.items, shape, depth + 1, out);
             else
@@ -435,8 +435,8 @@ Tensor<To> cast(const Tensor<From>& x) {
     for (const From& value : x) {
         if constexpr (std::is_integral_v<To> && !std::is_same_v<To, bool> && !std::is_integral_v<From>)
             if (!detail::fits_integer<To>(static_cast<double>(value))) [[unlikely]]
-                detail::fail<ValueError>("cast", "a number does not fit the integers",
-                                         static_cast<double>(value));
+                detail::raise<ValueError>("cast", "a number does not fit the integers",
+                                          static_cast<double>(value));
         *out++ = static_cast<To>(value);
     }
     return result;

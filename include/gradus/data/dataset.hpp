@@ -53,8 +53,8 @@ struct Dataset {
     /// Throws ShapeError, in the name of `operation`, unless inputs and labels have equally many rows.
     void check(const char* operation = "dataset") const {
         if (inputs.rank() == 0 || labels.rank() == 0 || inputs.size(0) != labels.size(0))
-            gradus::detail::fail<ShapeError>(operation, "every input needs one label", inputs.shape(),
-                                             labels.shape());
+            gradus::detail::raise<ShapeError>(operation, "every input needs one label", inputs.shape(),
+                                              labels.shape());
     }
 
     /// Examples [first, last); shares memory. Throws ShapeError if they are not all there.
@@ -67,10 +67,10 @@ struct Dataset {
     Dataset subset(const Tensor<Index>& rows) const {
         check("subset");
         if (rows.rank() != 1)
-            gradus::detail::fail<ShapeError>("subset", "needs row numbers [count]", rows.shape());
+            gradus::detail::raise<ShapeError>("subset", "needs row numbers [count]", rows.shape());
         for (const Index row : rows)
             if (row < 0 || row >= size())
-                gradus::detail::refuse<ValueError>(
+                gradus::detail::raise<ValueError>(
                     {"subset: the examples are 0 to ", size() - 1, ": got ", row});
         return {detail::gather_rows(inputs, rows.data(), rows.numel()),
                 detail::gather_rows(labels, rows.data(), rows.numel())};
@@ -101,7 +101,7 @@ template <class T, class Label>
 Split<T, Label> split(const Dataset<T, Label>& dataset, const SplitOptions& options = {}) {
     dataset.check("split");
     if (!(options.test >= 0 && options.test <= 1))
-        gradus::detail::fail<ValueError>("split", "the test fraction must be 0 to 1", options.test);
+        gradus::detail::raise<ValueError>("split", "the test fraction must be 0 to 1", options.test);
     constexpr std::uint64_t stream = std::uint64_t{1} << 62;  // apart from those that a Generator hands out
     const Tensor<Index> order = permutation(dataset.size(), RandomStream{options.seed, stream});
     const Index cut = dataset.size() - std::llround(options.test * static_cast<double>(dataset.size()));

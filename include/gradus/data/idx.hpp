@@ -72,7 +72,7 @@ public:
     }
 
     [[noreturn]] void fail(std::initializer_list<TextPart> problem) const {
-        gradus::detail::refuse<IoError>({operation_, ": ", path_, ": ", text_of(problem)});
+        gradus::detail::raise<IoError>({operation_, ": ", path_, ": ", text_of(problem)});
     }
 
 private:
@@ -140,8 +140,7 @@ public:
 
 private:
     [[noreturn]] static void refuse_memory() {
-        gradus::detail::refuse<OutOfMemory>(
-            {"zlib: out of memory: unpacking a gzip file needs about 40 KiB"});
+        gradus::detail::raise<OutOfMemory>({"zlib: out of memory: unpacking a gzip file needs about 40 KiB"});
     }
 
     void inflate_some() {

@@ -52,7 +52,7 @@ public:
     /// Batch number i, 0 <= i < size(). Throws ValueError if there is none.
     Batch<T, Label> operator[](Index i) const {
         if (i < 0 || i >= batches_)
-            gradus::detail::refuse<ValueError>({"loader: the batches are 0 to ", batches_ - 1, ": got ", i});
+            gradus::detail::raise<ValueError>({"loader: the batches are 0 to ", batches_ - 1, ": got ", i});
         const Index first = i * batch_size_, last = std::min(first + batch_size_, dataset_.size());
         if (order_.numel() == 0)
             return {dataset_.inputs.rows(first, last), dataset_.labels.rows(first, last)};
@@ -98,16 +98,16 @@ private:
         : dataset_(std::move(dataset)), batch_size_(options.batch_size) {
         dataset_.check("loader");
         if (batch_size_ < 1)
-            gradus::detail::fail<ValueError>("loader", "batch_size must be at least 1", batch_size_);
+            gradus::detail::raise<ValueError>("loader", "batch_size must be at least 1", batch_size_);
         const Index count = dataset_.size();
         batches_ = count / batch_size_ + (!options.drop_last && count % batch_size_ != 0);
     }
 
     [[noreturn, gnu::cold]] void refuse_empty() const {
-        if (dataset_.size() == 0) gradus::detail::refuse<ValueError>("loader", "the dataset is empty");
-        gradus::detail::refuse<ValueError>({"loader: there are no batches: drop_last leaves out all ",
-                                            dataset_.size(), " examples, fewer than the batch of ",
-                                            batch_size_});
+        if (dataset_.size() == 0) gradus::detail::raise<ValueError>("loader", "the dataset is empty");
+        gradus::detail::raise<ValueError>({"loader: there are no batches: drop_last leaves out all ",
+                                           dataset_.size(), " examples, fewer than the batch of ",
+                                           batch_size_});
     }
 
     Dataset<T, Label> dataset_;
@@ -140,7 +140,7 @@ public:
 
     /// Pass number `number` over the data, counted from 0. Throws ValueError if it is negative.
     Epoch<T, Label> epoch(Index number) const {
-        if (number < 0) gradus::detail::fail<ValueError>("loader", "the epoch must be at least 0", number);
+        if (number < 0) gradus::detail::raise<ValueError>("loader", "the epoch must be at least 0", number);
         Epoch<T, Label> result = in_order_;
         if (options_.shuffle)
             result.order_ = permutation(result.dataset_.size(), RandomStream{options_.seed, stream(number)});
@@ -158,7 +158,7 @@ public:
 private:
     const Epoch<T, Label>& in_order() const {
         if (options_.shuffle) [[unlikely]]
-            gradus::detail::refuse<ValueError>(
+            gradus::detail::raise<ValueError>(
                 "loader", "each epoch has its own order: use loader.epoch(number), or shuffle = false");
         return in_order_;
     }

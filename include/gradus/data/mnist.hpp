@@ -83,20 +83,20 @@ template <class T>
                                     const std::string& labels) {
     const Tensor<std::uint8_t> classes = read_idx(labels), pixels = read_idx(images);
     if (classes.rank() != 1)
-        gradus::detail::refuse<IoError>({operation, ": ", labels, ": labels are [count]: got ",
-                                         to_string(classes.shape()),
-                                         "; are the files of images and labels swapped?"});
+        gradus::detail::raise<IoError>({operation, ": ", labels, ": labels are [count]: got ",
+                                        to_string(classes.shape()),
+                                        "; are the files of images and labels swapped?"});
     if (pixels.rank() != 3 || pixels.size(1) != 28 || pixels.size(2) != 28)
-        gradus::detail::refuse<IoError>(
+        gradus::detail::raise<IoError>(
             {operation, ": ", images, ": images are [count, 28, 28]: got ", to_string(pixels.shape()),
              pixels.rank() == 1 ? "; are the files of images and labels swapped?" : ""});
     if (pixels.size(0) != classes.size(0))
-        gradus::detail::refuse<IoError>({operation, ": every image needs one label: got ", pixels.size(0),
-                                         " images in ", images, " and ", classes.size(0), " labels in ",
-                                         labels});
+        gradus::detail::raise<IoError>({operation, ": every image needs one label: got ", pixels.size(0),
+                                        " images in ", images, " and ", classes.size(0), " labels in ",
+                                        labels});
     for (Index i = 0; i < classes.numel(); ++i)
         if (classes.data()[i] > 9)
-            gradus::detail::refuse<IoError>(
+            gradus::detail::raise<IoError>(
                 {operation, ": ", labels, ": labels are 0 to 9: got ", classes.data()[i], " at index ", i});
     return {unit_images<T>(pixels), cast<Index>(classes)};
 }
@@ -115,7 +115,7 @@ template <class T>
     }
     std::string files;
     for (const char* file : mnist_files) files = text_of({files, files.empty() ? "" : ", ", file});
-    gradus::detail::refuse<IoError>(
+    gradus::detail::raise<IoError>(
         {operation, ": needs ", files, ", plain or .gz: ", tried.empty() ? "HOME is not set" : tried, "; ",
          fix, folder.empty() ? "" : " and leave the folder out", ", or pass the folder that holds them"});
 }

@@ -51,15 +51,16 @@ public:
     Standardize(Tensor<double> mean, Tensor<double> std)
         : mean_(std::move(mean)), std_(std::move(std)), divisor_(std_) {
         if (mean_.shape() != std_.shape())
-            gradus::detail::fail<ShapeError>("standardize", "mean and std differ in shape", mean_.shape(),
-                                             std_.shape());
+            gradus::detail::raise<ShapeError>("standardize", "mean and std differ in shape", mean_.shape(),
+                                              std_.shape());
         double* divisor = divisor_.mutable_data();
         for (Index j = 0; j < std_.numel(); ++j) {
             if (!std::isfinite(mean_.data()[j]) || !std::isfinite(std_.data()[j]) || std_.data()[j] < 0)
-                throw ValueError("standardize: needs a finite mean and a finite std >= 0: got " +
-                                 gradus::detail::number_text(mean_.data()[j]) + " and " +
-                                 gradus::detail::number_text(std_.data()[j]) + " for feature " +
-                                 std::to_string(j) + "; are there NaN or infinite inputs?");
+                gradus::detail::raise<ValueError>(
+                    {"standardize: needs a finite mean and a finite std >= 0: got ",
+                     gradus::detail::number_text(mean_.data()[j]), " and ",
+                     gradus::detail::number_text(std_.data()[j]), " for feature ", j,
+                     "; are there NaN or infinite inputs?"});
             if (divisor[j] == 0) divisor[j] = 1;
         }
     }
@@ -104,9 +105,9 @@ public:
     template <class T>
     Tensor<T> operator()(const Tensor<T>& x) const {
         if (mean_.rank() > 0 && (x.rank() == 0 || x.shape().without(0) != mean_.shape()))
-            gradus::detail::fail<ShapeError>("standardize",
-                                             "inputs are not [count, ...] of the features fitted to",
-                                             x.shape(), mean_.shape());
+            gradus::detail::raise<ShapeError>("standardize",
+                                              "inputs are not [count, ...] of the features fitted to",
+                                              x.shape(), mean_.shape());
         return mean_.rank() == 0 ? apply_one(x) : apply_each(x);
     }
 
@@ -122,8 +123,8 @@ public:
 private:
     static void check_not_empty(const Shape& shape) {
         if (shape.rank() == 0 || shape.numel() == 0)
-            throw ValueError("standardize: needs at least one example [count, ...] to fit to: got " +
-                             to_string(shape));
+            gradus::detail::raise<ValueError>(
+                {"standardize: needs at least one example [count, ...] to fit to: got ", to_string(shape)});
     }
 
     static double total(const Tensor<double>& x) {

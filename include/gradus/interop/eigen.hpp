@@ -24,7 +24,7 @@ template <class T>
 using EigenVector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
 
 inline void check_eigen_rank(const char* operation, const char* message, const Shape& shape, int rank) {
-    if (shape.rank() != rank) fail<ShapeError>(operation, message, shape);
+    if (shape.rank() != rank) raise<ShapeError>(operation, message, shape);
 }
 
 /// [rows, cols], or [size] for what Eigen knows to be a vector when it compiles.

@@ -22,8 +22,9 @@ template <class T>
         const auto value = static_cast<double>(p.data()[i]);
         if (value >= 0 && value <= 1) continue;
         const std::string text = value == value ? number_text(value) : "NaN";
-        throw ValueError(std::string(operation) + ": probability " + text + " at position " +
-                         position_text(p.shape(), i) + " is not in [0, 1]; for logits take bce_with_logits");
+        detail::raise<ValueError>({operation, ": probability ", text, " at position ",
+                                   position_text(p.shape(), i),
+                                   " is not in [0, 1]; for logits take bce_with_logits"});
     }
 }
 

@@ -55,19 +55,20 @@ Tensor<T> soft_gradient(const Tensor<T>& exps, const Tensor<T>& factor, const Te
 template <class T>
 T checked_smoothing(const CrossEntropyOptions<T>& options) {
     if (!(options.label_smoothing >= 0 && options.label_smoothing < 1))
-        fail<ValueError>("cross_entropy", "label_smoothing must be at least 0 and less than 1",
-                         options.label_smoothing);
+        raise<ValueError>("cross_entropy", "label_smoothing must be at least 0 and less than 1",
+                          options.label_smoothing);
     return T(options.label_smoothing);
 }
 
 /// Class numbers that are no integers are the usual mistake.
 [[noreturn, gnu::cold]] inline void refuse_probabilities(const Shape& logits, const Shape& given) {
     const bool labels = logits.rank() >= 2 && given.numel() == logits.without(1).numel() && logits[1] != 1;
-    fail<ShapeError>("cross_entropy",
-                     labels ? "class numbers are a Tensor<Index> [batch, ...], so cast<Index>(labels) first; "
-                              "probabilities have the shape of the logits"
-                            : "needs logits [batch, classes, ...] and probabilities of the same shape",
-                     logits, given);
+    raise<ShapeError>("cross_entropy",
+                      labels
+                          ? "class numbers are a Tensor<Index> [batch, ...], so cast<Index>(labels) first; "
+                            "probabilities have the shape of the logits"
+                          : "needs logits [batch, classes, ...] and probabilities of the same shape",
+                      logits, given);
 }
 
 /// What smoothing adds to the target of each class: weight · smoothing / classes, [classes, 1].
@@ -188,8 +189,8 @@ requires std::same_as<T, U> Variable<T> cross_entropy(
     const Variable<T>& logits, const Tensor<U>& probabilities,
     const std::type_identity_t<CrossEntropyOptions<T>>& options = {}) {
     const T smoothing = detail::checked_smoothing(options);
-    check<ValueError>(options.ignore_index < 0, "cross_entropy",
-                      "ignore_index goes with labels; leave it out with probabilities");
+    gradus::detail::check<ValueError>(options.ignore_index < 0, "cross_entropy",
+                                      "ignore_index goes with labels; leave it out with probabilities");
     if (logits.rank() < 2 || !(probabilities.shape() == logits.shape()))
         detail::refuse_probabilities(logits.shape(), probabilities.shape());
     const detail::ClassAxis axis(logits.shape());

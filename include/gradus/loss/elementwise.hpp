@@ -13,14 +13,14 @@ namespace gradus::detail {
 /// [4] would make a loss of 16 terms, most of which compare what does not belong together.
 inline void check_target(const char* operation, const Shape& prediction, const Shape& target) {
     if (!(prediction == target)) [[unlikely]]
-        fail<ShapeError>(operation, "the target needs the shape of the prediction; reshape one of them",
-                         prediction, target);
+        raise<ShapeError>(operation, "the target needs the shape of the prediction; reshape one of them",
+                          prediction, target);
 }
 
 inline void check_broadcasts(const char* operation, const char* message, const Shape& prediction,
                              const Shape& weight) {
     if (!kernels::sums_to(prediction, weight)) [[unlikely]]
-        fail<ShapeError>(operation, message, prediction, weight);
+        raise<ShapeError>(operation, message, prediction, weight);
 }
 
 /// The loss of terms term(x, constants...), each times its weight if there are weights. The gradient of a

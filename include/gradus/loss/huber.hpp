@@ -19,7 +19,7 @@ struct HuberOptions {
 template <class T>
 Variable<T> huber(const Variable<T>& x, const Tensor<T>& target, const HuberOptions& options = {}) {
     if (!(options.delta > 0))
-        detail::fail<ValueError>("huber", "delta must be greater than 0", options.delta);
+        detail::raise<ValueError>("huber", "delta must be greater than 0", options.delta);
     const T delta = T(options.delta);
     return detail::pairwise_loss(
         "huber", x, target, options.reduction,

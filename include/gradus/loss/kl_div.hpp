@@ -21,7 +21,7 @@ Variable<T> kl_div(const Variable<T>& x, const Tensor<T>& target, const KlDivOpt
     detail::check_target("kl_div", x.shape(), target.shape());
     const bool by_batch = options.reduction == Reduction::batchmean;
     if (by_batch && x.rank() == 0)
-        detail::fail<ShapeError>("kl_div", "batchmean needs an axis of the batch; take sum", x.shape());
+        detail::raise<ShapeError>("kl_div", "batchmean needs an axis of the batch; take sum", x.shape());
     const T divisor = by_batch ? T(x.size(0)) : detail::divisor("kl_div", options.reduction, T(x.numel()));
     const auto loss = [&](const auto& term, const auto& slope) {
         return detail::elementwise_loss("kl_div", x, options.reduction, divisor, Tensor<T>(), term, slope,

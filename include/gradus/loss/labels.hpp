@@ -55,7 +55,7 @@ private:
 template <class T>
 void check_class_weight(const char* operation, const Tensor<T>& weight, Index classes) {
     if (is_given(weight) && !(weight.shape() == Shape{classes})) [[unlikely]]
-        fail<ShapeError>(operation, "the weight needs one number per class", Shape{classes}, weight.shape());
+        raise<ShapeError>(operation, "the weight needs one number per class", Shape{classes}, weight.shape());
 }
 
 /// Labels within range, and how much each of them counts.
@@ -106,15 +106,15 @@ public:
 private:
     [[noreturn, gnu::cold]] static Shape refuse_shapes(const char* operation, const char* scores_name,
                                                        const Shape& scores, const Shape& labels) {
-        fail<ShapeError>(operation,
-                         text_of({"needs ", scores_name, " [batch, classes, ...] and labels [batch, ...]",
-                                  label_remedy(scores, labels)}),
-                         scores, labels);
+        raise<ShapeError>(operation,
+                          text_of({"needs ", scores_name, " [batch, classes, ...] and labels [batch, ...]",
+                                   label_remedy(scores, labels)}),
+                          scores, labels);
     }
     [[noreturn, gnu::cold]] void refuse_label(const char* operation, Index i) const {
-        refuse<ValueError>({operation, ": label ", (*this)[i], " at position ",
-                            position_text(labels_.shape(), i), " is out of range for ", axis.classes,
-                            " classes"});
+        raise<ValueError>({operation, ": label ", (*this)[i], " at position ",
+                           position_text(labels_.shape(), i), " is out of range for ", axis.classes,
+                           " classes"});
     }
 
     Tensor<Index> labels_;

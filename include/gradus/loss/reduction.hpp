@@ -22,8 +22,8 @@ bool is_given(const Tensor<T>& optional) {
 /// What the sum of the terms is divided by. Throws ValueError for `batchmean`, which few losses take.
 template <class T>
 T divisor(const char* operation, Reduction reduction, T of_mean) {
-    check<ValueError>(reduction != Reduction::batchmean, operation,
-                      "batchmean is a reduction of kl_div alone; take mean or sum");
+    gradus::detail::check<ValueError>(reduction != Reduction::batchmean, operation,
+                                      "batchmean is a reduction of kl_div alone; take mean or sum");
     return reduction == Reduction::mean ? of_mean : T(1);
 }
 

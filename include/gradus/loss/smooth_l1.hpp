@@ -17,7 +17,7 @@ struct SmoothL1Options {
 /// Source: Girshick, "Fast R-CNN", 2015 (beta = 1).
 template <class T>
 Variable<T> smooth_l1(const Variable<T>& x, const Tensor<T>& target, const SmoothL1Options& options = {}) {
-    if (!(options.beta >= 0)) detail::fail<ValueError>("smooth_l1", "beta must be at least 0", options.beta);
+    if (!(options.beta >= 0)) detail::raise<ValueError>("smooth_l1", "beta must be at least 0", options.beta);
     const T beta = T(options.beta);
     if (beta == T(0)) return detail::absolute_error("smooth_l1", x, target, options.reduction);
     return detail::pairwise_loss(

@@ -36,7 +36,7 @@ struct BatchNorm {
     [[gnu::cold]] BatchNorm(Index features, const BatchNormLayerOptions& options)
         : eps(options.eps), momentum(options.momentum) {
         if (features < 1)
-            gradus::detail::fail<ValueError>("batch_norm", "needs at least one feature", features);
+            gradus::detail::raise<ValueError>("batch_norm", "needs at least one feature", features);
         gradus::detail::check_batch_norm_options(eps, momentum.value_or(0));
         const Shape shape{features};
         if (options.affine) {
@@ -60,10 +60,10 @@ struct BatchNorm {
 protected:
     Variable<T> normalize(const Variable<T>& x, bool fits, const char* axes) const {
         if (!fits || x.size(1) != features_)
-            gradus::detail::fail<ShapeError>("batch_norm",
-                                             std::string("this layer needs x ") + axes + " with " +
-                                                 std::to_string(features_) + " channels",
-                                             x.shape());
+            gradus::detail::raise<ShapeError>("batch_norm",
+                                              std::string("this layer needs x ") + axes + " with " +
+                                                  std::to_string(features_) + " channels",
+                                              x.shape());
         const auto address = [](const auto& held) { return held ? &*held : nullptr; };
         const bool counts = training && num_batches_tracked;
         const double batches = counts ? static_cast<double>(num_batches_tracked->item()) + 1 : 1;

@@ -57,14 +57,14 @@ struct Conv2d {
 private:
     static Shape weight_shape(Index in, Index out, const Conv2dLayerOptions& o) {
         if (o.kernel_size.height < 1 || o.kernel_size.width < 1)
-            gradus::detail::fail<ValueError>("conv2d", "the kernel must be at least 1 x 1; set .kernel_size",
-                                             o.kernel_size);
+            gradus::detail::raise<ValueError>("conv2d", "the kernel must be at least 1 x 1; set .kernel_size",
+                                              o.kernel_size);
         if (in < 1 || out < 1)
-            gradus::detail::fail<ShapeError>("conv2d", "needs at least one input and one output channel",
-                                             Shape{out, in});
+            gradus::detail::raise<ShapeError>("conv2d", "needs at least one input and one output channel",
+                                              Shape{out, in});
         if (o.groups < 1 || in % o.groups != 0 || out % o.groups != 0)
-            throw ValueError("conv2d: groups must divide the " + std::to_string(in) + " input and " +
-                             std::to_string(out) + " output channels: got " + std::to_string(o.groups));
+            gradus::detail::raise<ValueError>({"conv2d: groups must divide the ", in, " input and ", out,
+                                               " output channels: got ", o.groups});
         return {out, in / o.groups, o.kernel_size.height, o.kernel_size.width};
     }
     static Tensor<T> start(const Shape& shape, Index in, const Conv2dLayerOptions& o, Generator& generator) {

@@ -20,7 +20,7 @@ template <class Part>
 inline constexpr bool is_stored = is_parameter<Part> || is_buffer<Part>;
 
 [[noreturn, gnu::cold]] inline void refuse_names(const std::string& from, const std::string& to) {
-    gradus::detail::refuse<ValueError>(
+    gradus::detail::raise<ValueError>(
         {"copy_values: the models must have the same parameters and buffers: got ",
          from.empty() ? "nothing" : from, " and ", to.empty() ? "nothing" : to});
 }
@@ -52,8 +52,8 @@ void copy_values(const From& from, To& to) {
                     detail::refuse_names(at == values.size() ? "" : values[at].name, path);
                 const Tensor<double>& value = values[at++].value;
                 if (value.shape() != part.shape())
-                    gradus::detail::fail<ShapeError>("copy_values", path + " has another shape",
-                                                     value.shape(), part.shape());
+                    gradus::detail::raise<ShapeError>("copy_values", path + " has another shape",
+                                                      value.shape(), part.shape());
                 if (write) part.set_value(cast<typename Part::value_type>(value));
             }
         });

@@ -44,11 +44,11 @@ struct Fans {
 /// outputs.
 inline Fans fans(const Shape& shape, Index groups = 1) {
     if (shape.rank() < 2)
-        gradus::detail::fail<ShapeError>(
+        gradus::detail::raise<ShapeError>(
             "init", "fans need a weight of two axes or more (use uniform, normal or constant)", shape);
     if (groups < 1 || shape[0] % groups != 0)
-        gradus::detail::fail<ValueError>("init", "the groups must divide the output channels", groups,
-                                         shape[0]);
+        gradus::detail::raise<ValueError>("init", "the groups must divide the output channels", groups,
+                                          shape[0]);
     const Index field = shape.span(2, shape.rank());
     return {shape[1] * field, shape[0] / groups * field};
 }
@@ -176,16 +176,16 @@ template <class T>
     const auto [mean, std, a, b] = options;
     if (!(std > 0 && a < b && std::isfinite(mean) && std::isfinite(std) && std::isfinite(a) &&
           std::isfinite(b)))
-        throw ValueError("trunc_normal: needs std > 0 and a < b, all finite: got std " +
-                         gradus::detail::number_text(std) + ", a " + gradus::detail::number_text(a) +
-                         " and b " + gradus::detail::number_text(b));
+        gradus::detail::raise<ValueError>(
+            {"trunc_normal: needs std > 0 and a < b, all finite: got std ", gradus::detail::number_text(std),
+             ", a ", gradus::detail::number_text(a), " and b ", gradus::detail::number_text(b)});
     // The lower tail keeps all digits of a small probability, the upper one does not: then mirror.
     const bool mirror = a > mean;
     const double low = mirror ? (mean - b) / std : (a - mean) / std;
     const double high = mirror ? (mean - a) / std : (b - mean) / std;
     const double first = detail::normal_cdf(low), last = detail::normal_cdf(high);
     if (!(last > first))
-        gradus::detail::fail<ValueError>(
+        gradus::detail::raise<ValueError>(
             "trunc_normal",
             "[a, b] is so far from the mean that it holds no probability, in standard deviations",
             (a - mean) / std, (b - mean) / std);
@@ -248,10 +248,10 @@ template <class T>
                               Generator& generator = default_generator()) {
     const Shape& shape = weight.shape();
     if (shape.rank() < 2)
-        gradus::detail::fail<ShapeError>("orthogonal", "needs a weight of two axes or more", shape);
+        gradus::detail::raise<ShapeError>("orthogonal", "needs a weight of two axes or more", shape);
     if (options.groups < 1 || shape[0] % options.groups != 0)
-        gradus::detail::fail<ValueError>("orthogonal", "the groups must divide the output channels",
-                                         options.groups, shape[0]);
+        gradus::detail::raise<ValueError>("orthogonal", "the groups must divide the output channels",
+                                          options.groups, shape[0]);
     const Index rows = shape[0] / options.groups, columns = shape.span(1, shape.rank());
     const Index count = std::min(rows, columns), length = std::max(rows, columns);
     Tensor<T> result = Tensor<T>::uninitialized(shape);
@@ -280,11 +280,11 @@ template <class T>
 [[gnu::cold]] void dirac(Variable<T>& weight, DiracOptions options = {}) {
     const Shape& shape = weight.shape();
     if (shape.rank() < 3 || shape.rank() > 5)
-        gradus::detail::fail<ShapeError>("dirac", "needs the weight of a convolution, three to five axes",
-                                         shape);
+        gradus::detail::raise<ShapeError>("dirac", "needs the weight of a convolution, three to five axes",
+                                          shape);
     if (options.groups < 1 || shape[0] % options.groups != 0)
-        gradus::detail::fail<ValueError>("dirac", "the groups must divide the output channels",
-                                         options.groups, shape[0]);
+        gradus::detail::raise<ValueError>("dirac", "the groups must divide the output channels",
+                                          options.groups, shape[0]);
     const Index outputs = shape[0] / options.groups, field = shape.span(2, shape.rank());
     Index middle = 0;
     for (int axis = 2; axis < shape.rank(); ++axis) middle = middle * shape[axis] + shape[axis] / 2;
@@ -299,7 +299,7 @@ template <class T>
 namespace detail {
 
 inline void check_matrix(const char* operation, const Shape& shape) {
-    if (shape.rank() != 2) gradus::detail::fail<ShapeError>(operation, "needs a matrix", shape);
+    if (shape.rank() != 2) gradus::detail::raise<ShapeError>(operation, "needs a matrix", shape);
 }
 
 }  // namespace detail
@@ -317,7 +317,7 @@ template <class T>
                           Generator& generator = default_generator()) {
     detail::check_matrix("sparse", weight.shape());
     if (!(options.sparsity >= 0 && options.sparsity <= 1))
-        gradus::detail::fail<ValueError>("sparse", "the sparsity must be in [0, 1]", options.sparsity);
+        gradus::detail::raise<ValueError>("sparse", "the sparsity must be in [0, 1]", options.sparsity);
     const Index rows = weight.size(0), columns = weight.size(1);
     Tensor<T> result = gradus::normal<T>({rows, columns}, T(0), static_cast<T>(options.std), generator);
     const auto empty = static_cast<Index>(std::ceil(options.sparsity * static_cast<double>(rows)));

@@ -31,7 +31,7 @@ struct LayerNorm {
     [[gnu::cold]] explicit LayerNorm(const Shape& shape, LayerNormOptions options = {})
         : normalized_shape(shape), eps(options.eps) {
         if (shape.rank() == 0 || shape.numel() == 0)
-            gradus::detail::fail<ShapeError>("layer_norm", "needs a normalized shape with elements", shape);
+            gradus::detail::raise<ShapeError>("layer_norm", "needs a normalized shape with elements", shape);
         gradus::detail::check_eps("layer_norm", eps);
         if (!options.elementwise_affine) return;
         weight.emplace(gradus::ones<T>(shape));

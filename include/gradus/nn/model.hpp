@@ -311,7 +311,7 @@ concept NothingHidden = !is_hidden<Part>;  // a concept: then g++ says of which 
 }
 
 [[noreturn, gnu::cold]] inline void refuse_variable(const std::string& path) {
-    gradus::detail::refuse<GraphError>(
+    gradus::detail::raise<GraphError>(
         {"model: ", path,
          " is a Variable that requires a gradient, and no optimizer would find it: declare it as "
          "Parameter<>, or as nn::Ignored<Variable<>> if the model does not own it"});
@@ -400,7 +400,7 @@ template <class Model>
     const auto own = parts(model), copied = parts(copy);
     for (std::size_t i = 0; i < own.size() && i < copied.size(); ++i)
         if (own[i].second == copied[i].second)
-            gradus::detail::refuse<ValueError>(
+            gradus::detail::raise<ValueError>(
                 {operation, ": a copy of the model shares ", own[i].first,
                  " with it, as copies of std::shared_ptr do: give the model a copy constructor that copies "
                  "the layer, or hold it by value"});

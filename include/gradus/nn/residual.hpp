@@ -41,7 +41,7 @@ struct Residual {
         return traced(this, [&] {
             Variable<T> change = body(x), kept = shortcut(x);
             if (change.shape() != kept.shape())
-                gradus::detail::fail<ShapeError>(
+                gradus::detail::raise<ShapeError>(
                     "residual",
                     "the shortcut must give the shape of the body; pass one that does as the second argument",
                     change.shape(), kept.shape());

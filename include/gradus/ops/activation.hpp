@@ -239,7 +239,7 @@ struct SoftplusOptions {
 /// Throws ValueError unless beta is positive.
 template <class T>
 Variable<T> softplus(const Variable<T>& x, SoftplusOptions options = {}) {
-    if (!(options.beta > 0)) detail::fail<ValueError>("softplus", "beta must be positive", options.beta);
+    if (!(options.beta > 0)) detail::raise<ValueError>("softplus", "beta must be positive", options.beta);
     const T beta = static_cast<T>(options.beta), inverse = static_cast<T>(1 / options.beta);
     const T threshold = static_cast<T>(options.threshold);
     return detail::elementwise(

@@ -432,7 +432,7 @@ Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
 /// Throws ValueError if low > high.
 template <class T>
 Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
-    check<ValueError>(!(high < low), "clamp", "low is greater than high");
+    gradus::detail::check<ValueError>(!(high < low), "clamp", "low is greater than high");
     return detail::elementwise(
         "clamp", x,
         [low, high]<class V>(const V& v) GRADUS_INLINE_LAMBDA {

@@ -22,8 +22,8 @@ struct Padding2 : Size2 {
     constexpr Padding2(Index h, Index w) : Size2(h, w) {}
     constexpr Padding2(const char* word) : same(std::string_view(word) == "same") {
         if (!same)
-            throw ValueError(std::string("padding: needs a number, {height, width} or \"same\": got \"") +
-                             word + "\"");
+            detail::raise<ValueError>(
+                {"padding: needs a number, {height, width} or \"same\": got \"", word, "\""});
     }
 };
 
@@ -40,22 +40,22 @@ namespace detail {
 [[gnu::cold]] inline kernels::ConvGeometry conv2d_geometry(const Shape& x, const Shape& weight,
                                                            const Conv2dOptions& o) {
     if (x.rank() != 4 || weight.rank() != 4)
-        fail<ShapeError>("conv2d", "needs x [batch, in, height, width] and weight [out, in / groups, kh, kw]",
-                         x, weight);
+        raise<ShapeError>(
+            "conv2d", "needs x [batch, in, height, width] and weight [out, in / groups, kh, kw]", x, weight);
     if (o.stride.height < 1 || o.stride.width < 1)
-        fail<ValueError>("conv2d", "stride must be at least 1", o.stride);
+        raise<ValueError>("conv2d", "stride must be at least 1", o.stride);
     if (o.dilation.height < 1 || o.dilation.width < 1)
-        fail<ValueError>("conv2d", "dilation must be at least 1", o.dilation);
+        raise<ValueError>("conv2d", "dilation must be at least 1", o.dilation);
     if (o.padding.height < 0 || o.padding.width < 0)
-        fail<ValueError>("conv2d", "padding must not be negative", o.padding);
+        raise<ValueError>("conv2d", "padding must not be negative", o.padding);
     const Size2 kernel{weight[2], weight[3]};
     if (kernel.height < 1 || kernel.width < 1)
-        fail<ShapeError>("conv2d", "the kernel must be at least 1 x 1", weight);
+        raise<ShapeError>("conv2d", "the kernel must be at least 1 x 1", weight);
     if (o.groups < 1 || x[1] % o.groups != 0 || weight[0] % o.groups != 0)
-        throw ValueError("conv2d: groups must divide the " + std::to_string(x[1]) + " input and " +
-                         std::to_string(weight[0]) + " output channels: got " + std::to_string(o.groups));
+        detail::raise<ValueError>({"conv2d: groups must divide the ", x[1], " input and ", weight[0],
+                                   " output channels: got ", o.groups});
     if (weight[1] != x[1] / o.groups)
-        fail<ShapeError>("conv2d", "the weight is for another number of input channels", x, weight);
+        raise<ShapeError>("conv2d", "the weight is for another number of input channels", x, weight);
 
     kernels::ConvGeometry s;
     s.batch = x[0];
@@ -71,14 +71,14 @@ namespace detail {
                 saturated_sum(x[3], saturated_product(2, o.padding.width))};
     if (o.padding.same) {
         if (o.stride != Size2(1))
-            fail<ValueError>("conv2d", "padding \"same\" needs stride 1; give the padding as a number",
-                             o.stride);
+            raise<ValueError>("conv2d", "padding \"same\" needs stride 1; give the padding as a number",
+                              o.stride);
         s.before = {reach.height / 2, reach.width / 2};
         s.padded = {saturated_sum(x[2], reach.height), saturated_sum(x[3], reach.width)};
     }
     if (s.padded.height <= reach.height || s.padded.width <= reach.width)
-        fail<ShapeError>("conv2d", "the kernel (with dilation) is larger than the padded image",
-                         Size2(saturated_sum(reach.height, 1), saturated_sum(reach.width, 1)), s.padded);
+        raise<ShapeError>("conv2d", "the kernel (with dilation) is larger than the padded image",
+                          Size2(saturated_sum(reach.height, 1), saturated_sum(reach.width, 1)), s.padded);
     static_cast<void>(Shape::of("conv2d", {x[0], x[1], s.padded.height, s.padded.width}));
     // What is longer than the image leads to the same pixels, and products of it would overflow.
     s.stride = {std::min(o.stride.height, s.padded.height), std::min(o.stride.width, s.padded.width)};
@@ -116,8 +116,8 @@ template <class T>
 Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias,
                    const Conv2dOptions& options = {}) {
     if (weight.rank() != 4 || bias.shape() != Shape{weight.size(0)})
-        detail::fail<ShapeError>("conv2d", "needs weight [out, in / groups, kh, kw] and bias [out]",
-                                 weight.shape(), bias.shape());
+        detail::raise<ShapeError>("conv2d", "needs weight [out, in / groups, kh, kw] and bias [out]",
+                                  weight.shape(), bias.shape());
     return detail::conv2d(
         x, weight, bias, options, wrt(bias, [](const Tensor<T>& dy) {
             constexpr kernels::AxisSet all_but_channels = 0b1101;

@@ -20,7 +20,7 @@ namespace gradus {
 /// Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
 template <class T>
 Variable<T> dropout(const Variable<T>& x, double p, Generator& generator = default_generator()) {
-    if (!(p >= 0 && p <= 1)) detail::fail<ValueError>("dropout", "the probability must be in [0, 1]", p);
+    if (!(p >= 0 && p <= 1)) detail::raise<ValueError>("dropout", "the probability must be in [0, 1]", p);
     const RandomStream stream = generator.next();
     if (p == 0) return x;
     const double threshold = std::nearbyint(p * 0x1p32), scale = 1 / (1 - p);

@@ -64,12 +64,12 @@ struct EinsumLetters {
 
     void check_rank(const std::string& letters, const Shape& shape) const {
         if (static_cast<int>(letters.size()) != shape.rank())
-            refuse<ShapeError>({"einsum: needs one letter for each axis: got ", letters, " in \"", equation_,
-                                "\" for ", to_string(shape)});
+            raise<ShapeError>({"einsum: needs one letter for each axis: got ", letters, " in \"", equation_,
+                               "\" for ", to_string(shape)});
     }
 
     [[noreturn, gnu::cold]] void refuse_equation(std::string_view message) const {
-        refuse<ValueError>({"einsum: ", message, ": got \"", equation_, "\""});
+        raise<ValueError>({"einsum: ", message, ": got \"", equation_, "\""});
     }
 
 private:
@@ -129,8 +129,8 @@ Variable<T> einsum(std::string_view equation, const Variable<T>& a, const Variab
     for (std::size_t i = 0; i < letters.a.size(); ++i)
         if (const std::size_t j = letters.b.find(letters.a[i]);
             j != std::string::npos && a.size(static_cast<int>(i)) != b.size(static_cast<int>(j)))
-            detail::fail<ShapeError>("einsum", std::string("sizes of ") + letters.a[i] + " differ", a.shape(),
-                                     b.shape());
+            detail::raise<ShapeError>("einsum", std::string("sizes of ") + letters.a[i] + " differ",
+                                      a.shape(), b.shape());
     const std::string &y = letters.y, in_b = letters.b, in_a = letters.a;
     const Variable<T> left = detail::summed_over_others(a, letters.a, y + in_b);
     const Variable<T> right = detail::summed_over_others(b, letters.b, y + in_a);

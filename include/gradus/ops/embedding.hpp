@@ -15,10 +15,10 @@ namespace detail {
 
 inline void check_embedding(const Shape& weight, const EmbeddingOptions& options) {
     if (weight.rank() != 2) [[unlikely]]
-        fail<ShapeError>("embedding", "needs a weight [count, dim]", weight);
+        raise<ShapeError>("embedding", "needs a weight [count, dim]", weight);
     if (options.padding_idx < -1 || options.padding_idx >= weight[0]) [[unlikely]]
-        fail<ValueError>("embedding", "padding_idx must be one of the rows, or -1 for none",
-                         options.padding_idx, weight);
+        raise<ValueError>("embedding", "padding_idx must be one of the rows, or -1 for none",
+                          options.padding_idx, weight);
 }
 
 }  // namespace detail
@@ -37,10 +37,11 @@ Variable<T> embedding(const Tensor<Index>& indices, const Variable<T>& weight,
                           [&] { return "a weight of " + std::to_string(table[0]) + " rows"; });
     Shape shape = indices.shape();
     shape.push_back(table[1]);
-    return record("embedding", kernels::index_select(weight.value(), 0, indices).reshape(shape),
-                  wrt_add(weight, [indices, padding = options.padding_idx](const Tensor<T>& dy, Tensor<T>& dx) {
-                      kernels::index_add(dy, dx, 0, indices, padding);
-                  }));
+    return record(
+        "embedding", kernels::index_select(weight.value(), 0, indices).reshape(shape),
+        wrt_add(weight, [indices, padding = options.padding_idx](const Tensor<T>& dy, Tensor<T>& dx) {
+            kernels::index_add(dy, dx, 0, indices, padding);
+        }));
 }
 
 }  // namespace gradus

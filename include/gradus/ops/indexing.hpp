@@ -27,8 +27,8 @@ void check_indices(const char* operation, const Tensor<Index>& indices, Index si
                 position /= indices.size(axis);
             }
             if (indices.rank() != 1) place = "[" + place + "]";
-            throw ValueError(std::string(operation) + ": index " + std::to_string(index) + " at position " +
-                             place + " is out of range for " + range());
+            detail::raise<ValueError>(
+                {operation, ": index ", index, " at position ", place, " is out of range for ", range()});
         }
         ++position;
     }
@@ -50,7 +50,7 @@ template <class T>
 Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<Index>& indices) {
     axis = x.shape().normalize_axis("index_select", axis);
     if (indices.rank() != 1)
-        detail::fail<ShapeError>("index_select", "the indices must be a list [n]", indices.shape());
+        detail::raise<ShapeError>("index_select", "the indices must be a list [n]", indices.shape());
     detail::check_indices("index_select", indices, x.shape(), axis);
     return record("index_select", kernels::index_select(x.value(), axis, indices),
                   wrt_add(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
@@ -70,8 +70,8 @@ Variable<T> gather(const Variable<T>& x, int axis, const Tensor<Index>& indices)
     bool fits = indices.rank() == x.rank();
     for (int i = 0; fits && i < x.rank(); ++i) fits = i == axis || indices.size(i) <= x.size(i);
     if (!fits)
-        detail::fail<ShapeError>("gather", "needs indices with the axes of x and sizes within it", x.shape(),
-                                 indices.shape());
+        detail::raise<ShapeError>("gather", "needs indices with the axes of x and sizes within it", x.shape(),
+                                  indices.shape());
     detail::check_indices("gather", indices, x.shape(), axis);
     return record("gather", kernels::gather(x.value(), axis, indices),
                   wrt_add(x, [axis, indices](const Tensor<T>& dy, Tensor<T>& dx) {
@@ -92,7 +92,7 @@ Variable<T> scatter_add(const Variable<T>& x, int axis, const Tensor<Index>& ind
     for (int i = 0; fits && i < x.rank(); ++i)
         fits = indices.size(i) <= source.size(i) && (i == axis || indices.size(i) <= x.size(i));
     if (!fits)
-        detail::refuse<ShapeError>(
+        detail::raise<ShapeError>(
             {"scatter_add: needs indices with the axes of x and source and sizes within "
              "theirs: got x ",
              to_string(x.shape()), ", indices ", to_string(indices.shape()), " and source ",
@@ -112,7 +112,7 @@ Variable<T> scatter_add(const Variable<T>& x, int axis, const Tensor<Index>& ind
 /// Throws ValueError if there is no class or a label is not in [0, classes).
 template <class T = float>
 Tensor<T> one_hot(const Tensor<Index>& labels, Index classes) {
-    if (classes < 1) detail::fail<ValueError>("one_hot", "needs at least one class", classes);
+    if (classes < 1) detail::raise<ValueError>("one_hot", "needs at least one class", classes);
     detail::check_indices("one_hot", labels, classes, [&] { return std::to_string(classes) + " classes"; });
     return kernels::one_hot<T>(labels, classes);
 }

@@ -19,8 +19,8 @@ namespace detail {
 /// The shape with one axis more, which becomes axis `axis`; -1 puts it last.
 inline Shape with_new_axis(const char* operation, const Shape& shape, int axis, Index size) {
     if (axis < -shape.rank() - 1 || axis > shape.rank())
-        throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) +
-                         " is out of range for shape " + to_string(shape) + " and one axis more");
+        detail::raise<ShapeError>({operation, ": axis ", axis, " is out of range for shape ",
+                                   to_string(shape), " and one axis more"});
     const int target = axis < 0 ? axis + shape.rank() + 1 : axis;
     Shape result(shape.begin(), shape.begin() + target);
     result.push_back(size, operation);
@@ -32,12 +32,12 @@ inline Shape with_new_axis(const char* operation, const Shape& shape, int axis, 
 inline std::vector<int> checked_order(const Shape& shape, const std::vector<int>& axes) {
     const Given<std::vector<int>> given{axes};
     if (axes.size() != static_cast<std::size_t>(shape.rank()))
-        fail<ShapeError>("permute", "needs every axis once", shape, given);
+        raise<ShapeError>("permute", "needs every axis once", shape, given);
     std::vector<int> order;
     for (const int axis : axes) {
         const int wanted = shape.normalize_axis("permute", axis);
         if (std::find(order.begin(), order.end(), wanted) != order.end())
-            fail<ShapeError>("permute", "an axis is named twice", shape, given);
+            raise<ShapeError>("permute", "an axis is named twice", shape, given);
         order.push_back(wanted);
     }
     return order;
@@ -47,14 +47,14 @@ inline std::vector<int> checked_order(const Shape& shape, const std::vector<int>
 inline Shape repeated_shape(const Shape& shape, const std::vector<Index>& times) {
     const Given<std::vector<Index>> given{times};
     const int extra = static_cast<int>(times.size()) - shape.rank();
-    if (extra < 0) fail<ShapeError>("repeat", "needs a count for every axis", shape, given);
+    if (extra < 0) raise<ShapeError>("repeat", "needs a count for every axis", shape, given);
     Shape result, repeated;
     for (const Index count : times) {
-        if (count < 0) fail<ValueError>("repeat", "a count is negative", given);
+        if (count < 0) raise<ValueError>("repeat", "a count is negative", given);
         const Index size = result.rank() < extra ? 1 : shape[result.rank() - extra];
         const Index product = saturated_product(count, size);
         if (product == saturated)
-            fail<ShapeError>("repeat", "more elements than memory can address", shape, given);
+            raise<ShapeError>("repeat", "more elements than memory can address", shape, given);
         repeated.push_back(product, "repeat");
         result.push_back(size);
     }
@@ -102,8 +102,8 @@ Variable<T> flatten(const Variable<T>& x, int start_axis = 1) {
 template <class T>
 Variable<T> squeeze(const Variable<T>& x, int axis) {
     if (x.size(x.shape().normalize_axis("squeeze", axis)) != 1)
-        throw ShapeError("squeeze: axis " + std::to_string(axis) + " has a size other than 1: got " +
-                         to_string(x.shape()));
+        detail::raise<ShapeError>(
+            {"squeeze: axis ", axis, " has a size other than 1: got ", to_string(x.shape())});
     return reshape(x, x.shape().without(axis));
 }
 
@@ -127,7 +127,7 @@ Variable<T> transpose(const Variable<T>& x, int axis_a, int axis_b) {
 template <class T>
 Variable<T> transpose(const Variable<T>& x) {
     if (x.rank() < 2)
-        detail::fail<ShapeError>("transpose", "needs a matrix or a batch of matrices", x.shape());
+        detail::raise<ShapeError>("transpose", "needs a matrix or a batch of matrices", x.shape());
     return transpose(x, -2, -1);
 }
 
@@ -154,8 +154,8 @@ Variable<T> flip(const Variable<T>& x, const std::vector<int>& axes) {
     for (const int axis : axes) {
         const kernels::AxisSet bit = 1u << x.shape().normalize_axis("flip", axis);
         if (set & bit)
-            detail::fail<ShapeError>("flip", "an axis is named twice", x.shape(),
-                                     detail::Given<std::vector<int>>{axes});
+            detail::raise<ShapeError>("flip", "an axis is named twice", x.shape(),
+                                      detail::Given<std::vector<int>>{axes});
         set |= bit;
     }
     return record("flip", kernels::flip(x.value(), set),
@@ -169,8 +169,8 @@ Variable<T> flip(const Variable<T>& x, const std::vector<int>& axes) {
 template <class T>
 Variable<T> broadcast_to(const Variable<T>& x, const Shape& shape) {
     if (!kernels::sums_to(shape, x.shape()))
-        detail::fail<ShapeError>("broadcast_to", "only axes of size 1 stretch, and new axes go in front",
-                                 x.shape(), shape);
+        detail::raise<ShapeError>("broadcast_to", "only axes of size 1 stretch, and new axes go in front",
+                                  x.shape(), shape);
     return record("broadcast_to", kernels::broadcast_to(x.value(), shape),
                   wrt(x, [](const Tensor<T>& dy) { return dy; }));  // the engine sums it
 }

@@ -45,7 +45,7 @@ namespace detail {
 
 template <class T>
 Variable<T> triangle(const char* name, const Variable<T>& x, kernels::Triangle part, Index diagonal) {
-    if (x.rank() < 2) fail<ShapeError>(name, "needs a matrix or a batch of matrices", x.shape());
+    if (x.rank() < 2) raise<ShapeError>(name, "needs a matrix or a batch of matrices", x.shape());
     return record(
         name, kernels::triangle(x.value(), part, diagonal),
         wrt(x, [part, diagonal](const Tensor<T>& dy) { return kernels::triangle(dy, part, diagonal); }));

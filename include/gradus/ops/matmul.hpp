@@ -13,7 +13,7 @@ namespace detail {
 inline void check_leading_axes(const Shape& a, const Shape& b) {
     for (int axis = -3; axis >= -std::min(a.rank(), b.rank()); --axis)
         if (a[axis] != b[axis] && a[axis] != 1 && b[axis] != 1)
-            fail<ShapeError>("matmul", "leading axes do not broadcast", a, b);
+            raise<ShapeError>("matmul", "leading axes do not broadcast", a, b);
 }
 
 /// All axes but the last as one: [..., n] as [rows, n].
@@ -31,10 +31,10 @@ Tensor<T> as_rows(const Tensor<T>& x) {
 template <class T>
 Variable<T> matmul(const Variable<T>& a, const Variable<T>& b) {
     if (a.rank() == 0 || b.rank() == 0)
-        detail::fail<ShapeError>("matmul", "needs matrices or vectors; use * for numbers", a.shape(),
-                                 b.shape());
+        detail::raise<ShapeError>("matmul", "needs matrices or vectors; use * for numbers", a.shape(),
+                                  b.shape());
     if (a.size(-1) != b.size(b.rank() == 1 ? -1 : -2))
-        detail::fail<ShapeError>("matmul", "inner sizes differ", a.shape(), b.shape());
+        detail::raise<ShapeError>("matmul", "inner sizes differ", a.shape(), b.shape());
     if (a.rank() == 1) {
         const Variable<T> y = matmul(reshape(a, Shape{1, a.size(0)}), b);
         return reshape(y, y.shape().without(b.rank() == 1 ? -1 : -2));
@@ -58,10 +58,10 @@ namespace detail {
 template <class T>
 void check_linear(const Variable<T>& x, const Variable<T>& weight) {
     if (weight.rank() != 2 || x.rank() == 0 || x.size(-1) != weight.size(1))
-        fail<ShapeError>("linear",
-                         x.rank() > 2 ? "needs x [..., in] and weight [out, in]; flatten(x) first?"
-                                      : "needs x [..., in] and weight [out, in]",
-                         x.shape(), weight.shape());
+        raise<ShapeError>("linear",
+                          x.rank() > 2 ? "needs x [..., in] and weight [out, in]; flatten(x) first?"
+                                       : "needs x [..., in] and weight [out, in]",
+                          x.shape(), weight.shape());
 }
 
 /// x · weightᵀ + bias; an undefined bias is none. One kind of node serves both.
@@ -85,8 +85,8 @@ template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
     detail::check_linear(x, weight);
     if (bias.shape() != Shape{weight.size(0)})
-        detail::fail<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(),
-                                 bias.shape());
+        detail::raise<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(),
+                                  bias.shape());
     return detail::linear_of(x, weight, bias);
 }
 

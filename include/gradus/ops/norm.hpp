@@ -32,27 +32,27 @@ struct BatchNormInputs {
 };
 
 inline void check_eps(const char* operation, double eps) {
-    if (!(eps >= 0)) fail<ValueError>(operation, "eps must not be negative", eps);
+    if (!(eps >= 0)) raise<ValueError>(operation, "eps must not be negative", eps);
 }
 
 inline void check_batch_norm_options(double eps, double momentum) {
     check_eps("batch_norm", eps);
     if (!(momentum >= 0 && momentum <= 1))
-        fail<ValueError>("batch_norm", "momentum must be in [0, 1]", momentum);
+        raise<ValueError>("batch_norm", "momentum must be in [0, 1]", momentum);
 }
 
 template <class T>
 void check_batch_norm(const Shape& x, const BatchNormInputs<T>& in, bool by_batch,
                       const BatchNormOptions& options) {
-    if (x.rank() < 2) fail<ShapeError>("batch_norm", "needs x [batch, channels, ...]", x);
+    if (x.rank() < 2) raise<ShapeError>("batch_norm", "needs x [batch, channels, ...]", x);
     for (const Variable<T>* each : {in.weight, in.bias, in.running_mean, in.running_var})
         if (each && each->shape() != Shape{x[1]})
-            fail<ShapeError>("batch_norm",
-                             "weight, bias and running statistics have one number per channel, axis 1 of x",
-                             x, each->shape());
+            raise<ShapeError>("batch_norm",
+                              "weight, bias and running statistics have one number per channel, axis 1 of x",
+                              x, each->shape());
     check_batch_norm_options(options.eps, options.momentum);
     if (by_batch && x[0] * x.span(2, x.rank()) < 2)
-        fail<ShapeError>(
+        raise<ShapeError>(
             "batch_norm",
             "the variance of a batch needs more than one value per channel; use a larger batch, or "
             "nn::eval(net) to normalise by the running statistics",
@@ -98,8 +98,8 @@ inline Index normalized_size(const Shape& x, const Shape& normalized_shape) {
     bool fits = extra >= 0 && normalized_shape.rank() > 0;
     for (int i = 0; fits && i < normalized_shape.rank(); ++i) fits = x[extra + i] == normalized_shape[i];
     if (!fits)
-        fail<ShapeError>("layer_norm", "the normalized shape must be that of the last axes of x", x,
-                         normalized_shape);
+        raise<ShapeError>("layer_norm", "the normalized shape must be that of the last axes of x", x,
+                          normalized_shape);
     return normalized_shape.numel();
 }
 
@@ -109,7 +109,7 @@ Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized_shape, cons
     const Index n = normalized_size(x.shape(), normalized_shape);
     check_eps("layer_norm", options.eps);
     if (bias && bias->shape() != normalized_shape)
-        fail<ShapeError>("layer_norm", "weight and bias differ in shape", normalized_shape, bias->shape());
+        raise<ShapeError>("layer_norm", "weight and bias differ in shape", normalized_shape, bias->shape());
     const bool affine = weight;
     const Tensor<T> X = x.value(), W = affine ? weight->value() : Tensor<T>();
     auto [y, norm] =

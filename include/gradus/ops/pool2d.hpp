@@ -34,9 +34,9 @@ namespace detail {
 
 inline void check_planes(const char* operation, const Shape& x) {
     if (x.rank() != 4) [[unlikely]]
-        fail<ShapeError>(operation, "needs x [batch, channels, height, width]; reshape(x, ...) first?", x);
+        raise<ShapeError>(operation, "needs x [batch, channels, height, width]; reshape(x, ...) first?", x);
     if (x[2] == 0 || x[3] == 0) [[unlikely]]
-        fail<ShapeError>(operation, "needs at least one row and one column", x);
+        raise<ShapeError>(operation, "needs at least one row and one column", x);
 }
 
 /// How windows lie, for both poolings.
@@ -51,22 +51,22 @@ inline void check_pool_sizes(const char* operation, const PoolSizes& s) {
         return size.height >= low && size.width >= low && size.height < high && size.width < high;
     };
     if (!within(s.kernel, 1, limit) || s.kernel.area() >= limit) [[unlikely]]
-        fail<ValueError>(operation, "the kernel must be at least 1 and less than 2^31 cells", s.kernel);
+        raise<ValueError>(operation, "the kernel must be at least 1 and less than 2^31 cells", s.kernel);
     if (!within(s.stride, 0, limit)) [[unlikely]]
-        fail<ValueError>(operation,
-                         "the stride must be at least 1 and less than 2^31, or 0 for that of the kernel",
-                         s.stride);
+        raise<ValueError>(operation,
+                          "the stride must be at least 1 and less than 2^31, or 0 for that of the kernel",
+                          s.stride);
     if (!within(s.dilation, 1, limit)) [[unlikely]]
-        fail<ValueError>(operation, "the dilation must be at least 1 and less than 2^31", s.dilation);
+        raise<ValueError>(operation, "the dilation must be at least 1 and less than 2^31", s.dilation);
     if (!within(s.padding, 0, limit) || s.padding.height > s.kernel.height / 2 ||
         s.padding.width > s.kernel.width / 2) [[unlikely]]
-        fail<ValueError>(operation, "the padding must be from 0 to half the kernel", s.padding, s.kernel);
+        raise<ValueError>(operation, "the padding must be from 0 to half the kernel", s.padding, s.kernel);
 }
 
 /// There is a list of the windows along an axis: what would fill the memory is refused before it does.
 inline void check_window_count(const char* operation, Index count) {
     if (count >= Index{1} << 31) [[unlikely]]
-        fail<ShapeError>(operation, "2^31 windows or more along one axis", count);
+        raise<ShapeError>(operation, "2^31 windows or more along one axis", count);
 }
 
 /// The windows along one axis; none if not one fits. As in PyTorch, a window of ceil_mode that would begin
@@ -108,8 +108,8 @@ inline kernels::PoolPlan pool_plan(const char* operation, const Shape& x, const 
     const Size2 window{(s.kernel.height - 1) * s.dilation.height + 1,
                        (s.kernel.width - 1) * s.dilation.width + 1};
     const Size2 padded{x[2] + 2 * s.padding.height, x[3] + 2 * s.padding.width};
-    fail<ShapeError>(operation, "no window fits the padded input; a smaller kernel or dilation?", window,
-                     padded);
+    raise<ShapeError>(operation, "no window fits the padded input; a smaller kernel or dilation?", window,
+                      padded);
 }
 
 }  // namespace detail
@@ -159,7 +159,7 @@ Variable<T> adaptive_avg_pool2d(const Variable<T>& x, Size2 output) {
     constexpr const char* name = "adaptive_avg_pool2d";
     detail::check_planes(name, x.shape());
     if (output.height < 1 || output.width < 1) [[unlikely]]
-        detail::fail<ValueError>(name, "the output must be at least 1", output);
+        detail::raise<ValueError>(name, "the output must be at least 1", output);
     const Shape shape = Shape::of(name, {x.size(0), x.size(1), output.height, output.width});
     detail::check_window_count(name, std::max(output.height, output.width));
     // The result's memory is asked for before any work goes into the windows.
@@ -168,7 +168,7 @@ Variable<T> adaptive_avg_pool2d(const Variable<T>& x, Size2 output) {
         kernels::PoolAxis a{size, 0, 0, 1, {}};
         a.windows.reserve(static_cast<std::size_t>(results));
         if (detail::saturated_product(size, results) == detail::saturated) [[unlikely]]
-            detail::fail<ShapeError>(name, "too many results for an axis of this size", size, results);
+            detail::raise<ShapeError>(name, "too many results for an axis of this size", size, results);
         for (Index i = 0; i < results; ++i) {
             const Index start = i * size / results, count = ((i + 1) * size - 1) / results + 1 - start;
             a.windows.push_back({start, 0, count, count});

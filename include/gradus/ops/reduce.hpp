@@ -30,9 +30,7 @@ public:
         kernels::AxisSet set = all_ ? (1u << shape.rank()) - 1 : 0;
         for (const int axis : axes_) {
             const kernels::AxisSet bit = 1u << shape.normalize_axis(operation, axis);
-            if (set & bit)
-                throw ShapeError(std::string(operation) + ": axis " + std::to_string(axis) +
-                                 " is named twice");
+            if (set & bit) detail::raise<ShapeError>({operation, ": axis ", axis, " is named twice"});
             set |= bit;
         }
         return set;
@@ -96,8 +94,8 @@ Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions opti
     const T count = T(elements);
     if constexpr (std::is_integral_v<T>)
         if (elements == 0 || static_cast<Index>(count) != elements)
-            detail::fail<ValueError>("mean", "integers cannot be divided by the count; cast<float>() first?",
-                                     elements);
+            detail::raise<ValueError>("mean", "integers cannot be divided by the count; cast<float>() first?",
+                                      elements);
     const Tensor<T> total = kernels::reduce<kernels::SumOf>(x.value(), axes);
     return record("mean", (total / count).reshape(detail::reduced_shape(shape, axes, options.keepdim)),
                   wrt(x, [shape, kept, count](const Tensor<T>& dy) {
@@ -149,7 +147,7 @@ namespace detail {
 template <class Of, class T>
 Variable<T> extreme_over(const char* name, const Variable<T>& x, const Axes& over, ReduceOptions options) {
     const auto axes = over.in(name, x.shape());
-    check<ShapeError>(reduced_count(x.shape(), axes) > 0, name, "no elements to choose from");
+    gradus::detail::check<ShapeError>(reduced_count(x.shape(), axes) > 0, name, "no elements to choose from");
     const Tensor<T> X = x.value(), y = kernels::reduce<Of>(X, axes);
     return record(name, y.reshape(reduced_shape(x.shape(), axes, options.keepdim)),
                   wrt(x, [X, y, axes](const Tensor<T>& dy) {
@@ -322,7 +320,7 @@ Variable<T> std(const Variable<T>& x, const Axes& over = {}, VarOptions options 
 template <class T>
 Tensor<Index> argmax(const Tensor<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("argmax", axis);
-    check<ShapeError>(x.size(a) > 0, "argmax", "no elements to choose from");
+    gradus::detail::check<ShapeError>(x.size(a) > 0, "argmax", "no elements to choose from");
     return kernels::argmax(x, x.shape().span(0, a), x.size(a), x.shape().span(a + 1, x.rank()),
                            x.shape().without(a));
 }

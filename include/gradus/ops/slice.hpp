@@ -19,9 +19,8 @@ namespace detail {
 /// A position in [-size, size] as one in [0, size].
 inline Index checked_position(const char* which, Index position, int axis, Index size) {
     if (position < -size || position > size)
-        throw ValueError(std::string("slice: ") + which + " " + std::to_string(position) +
-                         " is out of range for axis " + std::to_string(axis) + " of size " +
-                         std::to_string(size));
+        detail::raise<ValueError>(
+            {"slice: ", which, " ", position, " is out of range for axis ", axis, " of size ", size});
     return position < 0 ? position + size : position;
 }
 
@@ -30,11 +29,11 @@ template <class Pieces>
 void reserve_pieces(Pieces& pieces, Index count) {
     constexpr Index most = Index{1} << 31;
     if (count > most)
-        fail<ValueError>("split", "more than 2^31 pieces; is the size of a piece too small?", count);
+        raise<ValueError>("split", "more than 2^31 pieces; is the size of a piece too small?", count);
     try {
         pieces.reserve(static_cast<std::size_t>(count));
     } catch (const std::exception&) {  // bad_alloc, length_error
-        refuse<OutOfMemory>(
+        raise<OutOfMemory>(
             {"split: out of memory for ", count, " pieces; is the size of a piece too small?"});
     }
 }
@@ -59,10 +58,10 @@ std::vector<Tensor<T>> matching_values(const char* operation, const std::vector<
         bool fits = shape.rank() == first.rank();
         for (int i = 0; fits && i < shape.rank(); ++i) fits = i == axis || shape[i] == first[i];
         if (!fits)
-            fail<ShapeError>(operation,
-                             "input " + std::to_string(values.size()) + " differs from input 0" +
-                                 (axis < 0 ? "" : " beside axis " + std::to_string(axis)),
-                             first, shape);
+            raise<ShapeError>(operation,
+                              "input " + std::to_string(values.size()) + " differs from input 0" +
+                                  (axis < 0 ? "" : " beside axis " + std::to_string(axis)),
+                              first, shape);
         values.push_back(input.value());
     }
     return values;
@@ -81,9 +80,9 @@ Variable<T> slice(const Variable<T>& x, int axis, Index begin, Index end, Index 
     const Index size = x.size(axis);
     const Index first = detail::checked_position("begin", begin, axis, size);
     const Index last = detail::checked_position("end", end, axis, size);
-    if (first > last) detail::fail<ValueError>("slice", "begin lies behind end", begin, end);
+    if (first > last) detail::raise<ValueError>("slice", "begin lies behind end", begin, end);
     if (step < 1)
-        detail::fail<ValueError>("slice", "the step must be positive; flip() reverses an axis", step);
+        detail::raise<ValueError>("slice", "the step must be positive; flip() reverses an axis", step);
     const Index stride = std::min(step, std::max<Index>(size, 1));  // a longer step takes no more positions
     return detail::slice_of("slice", x, axis, first, (last - first + stride - 1) / stride, stride);
 }
@@ -94,7 +93,7 @@ Variable<T> slice(const Variable<T>& x, int axis, Index begin, Index end, Index 
 template <class T>
 std::vector<Variable<T>> split(const Variable<T>& x, Index size, int axis = 0) {
     axis = x.shape().normalize_axis("split", axis);
-    if (size < 1) detail::fail<ValueError>("split", "the size of a piece must be positive", size);
+    if (size < 1) detail::raise<ValueError>("split", "the size of a piece must be positive", size);
     const Index total = x.size(axis);
     std::vector<Variable<T>> pieces;
     detail::reserve_pieces(pieces, total / size + (total % size != 0));
@@ -120,8 +119,8 @@ std::vector<Variable<T>> split(const Variable<T>& x, const std::vector<Index>& s
         begin += fits ? size : 0;
     }
     if (!fits || begin != x.size(axis))
-        detail::fail<ShapeError>("split", "the pieces do not add up to axis " + std::to_string(axis),
-                                 x.shape(), detail::Given<std::vector<Index>>{sizes});
+        detail::raise<ShapeError>("split", "the pieces do not add up to axis " + std::to_string(axis),
+                                  x.shape(), detail::Given<std::vector<Index>>{sizes});
     return pieces;
 }
 template <class T>
@@ -134,7 +133,7 @@ std::vector<Variable<T>> split(const Variable<T>& x, std::initializer_list<Index
 /// Throws ShapeError if there is no input or sizes differ along another axis.
 template <class T>
 Variable<T> concat(const std::vector<Variable<T>>& inputs, int axis = 0) {
-    check<ShapeError>(!inputs.empty(), "concat", "needs at least one input");
+    gradus::detail::check<ShapeError>(!inputs.empty(), "concat", "needs at least one input");
     axis = inputs[0].shape().normalize_axis("concat", axis);
     const std::vector<Tensor<T>> values = detail::matching_values("concat", inputs, axis);
     std::vector<Index> begins{0};
@@ -155,7 +154,7 @@ Variable<T> concat(std::initializer_list<Variable<T>> inputs, int axis = 0) {
 /// dx = its part of dy       Throws ShapeError if there is no input or shapes differ.
 template <class T>
 Variable<T> stack(const std::vector<Variable<T>>& inputs, int axis = 0) {
-    check<ShapeError>(!inputs.empty(), "stack", "needs at least one input");
+    gradus::detail::check<ShapeError>(!inputs.empty(), "stack", "needs at least one input");
     const Shape& shape = inputs[0].shape();
     const Shape unsqueezed = detail::with_new_axis("stack", shape, axis, 1);
     axis = unsqueezed.normalize_axis("stack", axis);
@@ -186,20 +185,20 @@ Variable<T> pad(const Variable<T>& x, const std::vector<PadWidth>& widths,
                 std::type_identity_t<T> value = T(0)) {
     const int first = x.rank() - static_cast<int>(widths.size());
     if (first < 0)
-        throw ShapeError("pad: more widths than axes: got " + std::to_string(widths.size()) + " widths and " +
-                         to_string(x.shape()));
+        detail::raise<ShapeError>(
+            {"pad: more widths than axes: got ", widths.size(), " widths and ", to_string(x.shape())});
     std::vector<Index> before;
     Shape shape;
     for (int axis = 0; axis < x.rank(); ++axis) {
         const PadWidth width = axis < first ? PadWidth{} : widths[static_cast<std::size_t>(axis - first)];
         if (width.before < 0 || width.after < 0)
-            detail::fail<ValueError>("pad", "a width is negative; slice() cuts off", width.before,
-                                     width.after);
+            detail::raise<ValueError>("pad", "a width is negative; slice() cuts off", width.before,
+                                      width.after);
         const Index size =
             detail::saturated_sum(x.size(axis), detail::saturated_sum(width.before, width.after));
         if (size == detail::saturated)
-            detail::fail<ShapeError>("pad", "more elements than memory can address", width.before,
-                                     width.after);
+            detail::raise<ShapeError>("pad", "more elements than memory can address", width.before,
+                                      width.after);
         before.push_back(width.before);
         shape.push_back(size, "pad");
     }

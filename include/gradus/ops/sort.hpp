@@ -64,7 +64,7 @@ template <class T>
 SortResult<Variable<T>> topk(const Variable<T>& x, Index k, int axis = -1, TopkOptions options = {}) {
     axis = x.shape().normalize_axis("topk", axis);
     if (k < 0 || k > x.size(axis))
-        detail::fail<ValueError>("topk", "k must be from 0 to the size of the axis", k, x.shape());
+        detail::raise<ValueError>("topk", "k must be from 0 to the size of the axis", k, x.shape());
     const Tensor<Index> indices = kernels::sorted_positions(x.value(), axis, k, options.largest);
     return {detail::in_order("topk", x, axis, indices), indices};
 }

@@ -80,7 +80,7 @@ private:
             if constexpr (requires { optimizer.set_momentum(momentum); })
                 optimizer.set_momentum(momentum);
             else
-                gradus::detail::fail<ValueError>("set_momentum", "this optimizer has no momentum", momentum);
+                gradus::detail::raise<ValueError>("set_momentum", "this optimizer has no momentum", momentum);
         }
         const std::vector<Variable<T>>& parameters() const override { return optimizer.parameters(); }
         std::vector<ParameterState<T>> state() const override { return optimizer.state(); }

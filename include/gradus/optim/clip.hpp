@@ -62,12 +62,12 @@ double clip_grad_norm(const std::vector<Variable<T>>& parameters, double max_nor
                       const ClipNormOptions& options = {}) {
     constexpr double greatest = std::numeric_limits<double>::max();
     const double p = options.norm_type;
-    check<ValueError>(max_norm >= 0, "clip_grad_norm", "max_norm must not be negative");
-    check<ValueError>(p == 1 || p == 2 || p > greatest / 2, "clip_grad_norm",
-                      "norm_type must be 1, 2 or infinity");
+    gradus::detail::check<ValueError>(max_norm >= 0, "clip_grad_norm", "max_norm must not be negative");
+    gradus::detail::check<ValueError>(p == 1 || p == 2 || p > greatest / 2, "clip_grad_norm",
+                                      "norm_type must be 1, 2 or infinity");
     const double norm = kernels::total_norm(detail::gradient_segments(parameters, false), p);
-    check<ValueError>(norm <= greatest || !options.error_if_nonfinite, "clip_grad_norm",
-                      "a gradient is infinite or NaN; is the learning rate too high?");
+    gradus::detail::check<ValueError>(norm <= greatest || !options.error_if_nonfinite, "clip_grad_norm",
+                                      "a gradient is infinite or NaN; is the learning rate too high?");
     const double factor = max_norm / (norm + 1e-6);
     if (factor >= 1) return norm;
     const detail::ScaleRule<T> rule{T(factor)};
@@ -79,7 +79,7 @@ double clip_grad_norm(const std::vector<Variable<T>>& parameters, double max_nor
 /// that is negative or NaN.
 template <class T>
 void clip_grad_value(const std::vector<Variable<T>>& parameters, double limit) {
-    check<ValueError>(limit >= 0, "clip_grad_value", "the limit must not be negative");
+    gradus::detail::check<ValueError>(limit >= 0, "clip_grad_value", "the limit must not be negative");
     const detail::ClampRule<T> rule{T(limit)};
     kernels::update<2>(&rule, detail::gradient_segments(parameters, true));
 }

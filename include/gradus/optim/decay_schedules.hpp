@@ -32,7 +32,7 @@ inline constexpr double infinity = gradus::detail::unbounded<double>;
 
 template <class Number>
 [[noreturn, gnu::cold, gnu::noinline]] void refuse(const char* policy, const char* rule, Number got) {
-    gradus::detail::fail<ValueError>(policy, rule, got);
+    gradus::detail::raise<ValueError>(policy, rule, got);
 }
 
 template <class Number>
@@ -161,8 +161,8 @@ public:
             detail::check(count_ < steps_.size(), "milestones", "there can be at most 16", count_ + 1);
             const Index after = count_ == 0 ? -1 : steps_[count_ - 1];
             if (*first <= after)
-                gradus::detail::fail<ValueError>("milestones", "must be at least 0 and ascend", after,
-                                                 *first);
+                gradus::detail::raise<ValueError>("milestones", "must be at least 0 and ascend", after,
+                                                  *first);
             steps_[count_++] = *first;
         }
     }

@@ -170,7 +170,7 @@ public:
     void set_options(std::size_t group, const Options& options) {
         Rule::validate(options);
         if (group >= groups_.size())
-            gradus::detail::refuse<ValueError>({Rule::name, ": set_options: there is no group ", group});
+            gradus::detail::raise<ValueError>({Rule::name, ": set_options: there is no group ", group});
         groups_[group].options = options;
     }
 
@@ -238,8 +238,8 @@ public:
     /// and changes nothing, unless it was an optimizer of the same type with the same parameters.
     [[gnu::cold]] void load_state(const std::vector<ParameterState<T>>& saved) {
         if (saved.size() != slots_.size())
-            gradus::detail::fail<ValueError>(Rule::name, "load_state needs one entry for each parameter",
-                                             saved.size(), slots_.size());
+            gradus::detail::raise<ValueError>(Rule::name, "load_state needs one entry for each parameter",
+                                              saved.size(), slots_.size());
         std::vector<Slot> slots;
         for (std::size_t i = 0; i < saved.size(); ++i)
             slots.push_back(loaded(slots_[i].name, parameters_[i].shape(), saved[i]));
@@ -282,18 +282,18 @@ private:
             if (!takes_part(parameter)) continue;
             any = true;
             if (parameter.numel() != slots_[i].numel || parameter.grad().shape() != parameter.shape())
-                gradus::detail::fail<ShapeError>("optimizer", "a parameter or its gradient changed shape",
-                                                 parameter.shape(), parameter.grad().shape());
+                gradus::detail::raise<ShapeError>("optimizer", "a parameter or its gradient changed shape",
+                                                  parameter.shape(), parameter.grad().shape());
         }
         if (!any) [[unlikely]]
-            gradus::detail::refuse<GraphError>(
+            gradus::detail::raise<GraphError>(
                 {Rule::name, ": step: none of the ", parameters_.size(),
                  " parameters has a gradient (or all are frozen): call backward() first, on a loss that "
                  "depends on them"});
     }
 
     [[noreturn, gnu::cold]] void refuse_abandoned(std::size_t i) const {
-        gradus::detail::refuse<GraphError>(
+        gradus::detail::raise<GraphError>(
             {Rule::name, ": step: parameter ", slots_[i].name,
              " is no longer in its model (a layer was replaced or removed, or the model is gone): make a new "
              "optimizer from nn::parameters(net)"});
@@ -312,19 +312,19 @@ private:
 
     [[gnu::cold]] void add(std::vector<Variable<T>> parameters, std::vector<std::string> names,
                            const Options& options) {
-        check<ValueError>(!parameters.empty(), Rule::name,
-                          "no parameters; does the model have layers as fields?");
+        gradus::detail::check<ValueError>(!parameters.empty(), Rule::name,
+                                          "no parameters; does the model have layers as fields?");
         Rule::validate(options);
         const bool named = !names.empty();
         Group group{options, {}};
         std::vector<Variable<T>> all = parameters_;
         std::vector<Slot> slots = slots_;
         for (std::size_t i = 0; i < parameters.size(); ++i) {
-            check<GraphError>(parameters[i].is_leaf(), Rule::name,
-                              "a parameter is the result of an operation; pass leaves");
+            gradus::detail::check<GraphError>(parameters[i].is_leaf(), Rule::name,
+                                              "a parameter is the result of an operation; pass leaves");
             for (const Variable<T>& other : all)
                 if (&other.node() == &parameters[i].node())
-                    gradus::detail::refuse<ValueError>(
+                    gradus::detail::raise<ValueError>(
                         {Rule::name, ": parameter ", named ? names[i] : gradus::detail::text_of({i}),
                          " is listed twice; it would be updated twice per step"});
             group.parameters.push_back(all.size());
@@ -341,19 +341,19 @@ private:
     [[gnu::cold]] static Slot loaded(const std::string& path, const Shape& parameter,
                                      const ParameterState<T>& saved) {
         if (saved.name != path)
-            gradus::detail::refuse<ValueError>({Rule::name, ": load_state: the state of ", saved.name,
-                                                " stands where that of ", path,
-                                                " is expected; is it the same model?"});
+            gradus::detail::raise<ValueError>({Rule::name, ": load_state: the state of ", saved.name,
+                                               " stands where that of ", path,
+                                               " is expected; is it the same model?"});
         gradus::detail::check_count(Rule::name, "load_state: the steps of " + saved.name, saved.steps);
         Slot slot{path, parameter.numel(), saved.steps};
         for (const auto& [kind, value] : saved.kinds) {
             std::size_t k = 0;
             while (k < state_count && kind != Rule::state_names[k]) ++k;
             if (k == state_count)
-                gradus::detail::refuse<ValueError>(
+                gradus::detail::raise<ValueError>(
                     {Rule::name, ": load_state: there is no state named ", kind, " here"});
             if (value.shape() != state_shape(k, parameter))
-                gradus::detail::fail<ShapeError>(
+                gradus::detail::raise<ShapeError>(
                     Rule::name, "load_state: " + kind + " of " + saved.name + " does not fit", value.shape(),
                     state_shape(k, parameter));
             slot.state[k] = value;
@@ -362,13 +362,13 @@ private:
     }
 
     [[noreturn, gnu::cold]] void refuse_pattern(std::string_view pattern) const {
-        check<ValueError>(named_, Rule::name,
-                          "configure needs paths; build the optimizer from nn::named_parameters(net)");
+        gradus::detail::check<ValueError>(
+            named_, Rule::name, "configure needs paths; build the optimizer from nn::named_parameters(net)");
         std::string known;
         for (std::size_t i = 0; i < std::min<std::size_t>(slots_.size(), 4); ++i)
             known += (i > 0 ? ", " : "") + slots_[i].name;
-        gradus::detail::refuse<ValueError>({Rule::name, ": configure: no parameter matches \"", pattern,
-                                            "\"; there are ", known, slots_.size() > 4 ? ", ..." : ""});
+        gradus::detail::raise<ValueError>({Rule::name, ": configure: no parameter matches \"", pattern,
+                                           "\"; there are ", known, slots_.size() > 4 ? ", ..." : ""});
     }
 
     std::vector<Group> groups_;
@@ -416,8 +416,8 @@ void Optimizer<Rule>::step() {
                     [&](auto&... state) { rule(parameter.mutable_value(), parameter.grad(), state...); },
                     slot.state);
                 if (parameter.shape() != shape)
-                    gradus::detail::fail<ShapeError>(Rule::name, "the rule changed the shape of a parameter",
-                                                     shape, parameter.shape());
+                    gradus::detail::raise<ShapeError>(Rule::name, "the rule changed the shape of a parameter",
+                                                      shape, parameter.shape());
                 ++slot.steps;
             }
     }

@@ -12,15 +12,15 @@ namespace gradus::optim {
 /// Throws ValueError unless 0 <= value, and finite as a float, in which the optimizer may compute.
 [[gnu::cold]] inline void check_setting(const char* optimizer, const char* setting, double value) {
     if (value >= 0 && value <= static_cast<double>(std::numeric_limits<float>::max())) return;
-    gradus::detail::refuse<ValueError>({optimizer, ": ", setting, " must be finite and not negative: got ",
-                                        gradus::detail::number_text(value)});
+    gradus::detail::raise<ValueError>({optimizer, ": ", setting, " must be finite and not negative: got ",
+                                       gradus::detail::number_text(value)});
 }
 
 /// Throws ValueError unless 0 <= value < 1, as the decay of a moving average must be.
 [[gnu::cold]] inline void check_fraction(const char* optimizer, const char* setting, double value) {
     if (value >= 0 && value < 1) return;
-    gradus::detail::refuse<ValueError>({optimizer, ": ", setting, " must be at least 0 and below 1: got ",
-                                        gradus::detail::number_text(value)});
+    gradus::detail::raise<ValueError>({optimizer, ": ", setting, " must be at least 0 and below 1: got ",
+                                       gradus::detail::number_text(value)});
 }
 
 /// The learning rate of a group: lr, times lr_scale if there is such an option.

@@ -49,15 +49,15 @@ public:
         const char* const name = "reduce_on_plateau";
         const ReduceOnPlateauOptions& o = options;
         if (!(o.lr > 0 && std::isfinite(o.lr)))
-            gradus::detail::fail<ValueError>(name, "lr must be finite and > 0", o.lr);
+            gradus::detail::raise<ValueError>(name, "lr must be finite and > 0", o.lr);
         if (!(o.factor > 0 && o.factor < 1))
-            gradus::detail::fail<ValueError>(name, "factor must be between 0 and 1", o.factor);
+            gradus::detail::raise<ValueError>(name, "factor must be between 0 and 1", o.factor);
         for (const Index epochs : {o.patience, o.cooldown})
             if (epochs < 0)
-                gradus::detail::fail<ValueError>(name, "patience and cooldown must not be negative", epochs);
+                gradus::detail::raise<ValueError>(name, "patience and cooldown must not be negative", epochs);
         for (const double value : {o.threshold, o.min_lr, o.eps})
             if (!(value >= 0 && std::isfinite(value)))
-                gradus::detail::fail<ValueError>(
+                gradus::detail::raise<ValueError>(
                     name, "threshold, min_lr and eps must be finite and not negative", value);
         const double inf = gradus::detail::unbounded<double>;
         state_ = {o.lr, o.mode == Mode::min ? inf : -inf, 0, 0};
@@ -94,9 +94,10 @@ public:
     [[gnu::cold]] void load_state(const State& state) {
         const char* const name = "reduce_on_plateau";
         if (!(state.lr > 0 && std::isfinite(state.lr)))
-            gradus::detail::fail<ValueError>(name, "load_state: lr must be finite and > 0", state.lr);
+            gradus::detail::raise<ValueError>(name, "load_state: lr must be finite and > 0", state.lr);
         if (std::isnan(state.best))
-            gradus::detail::fail<ValueError>(name, "load_state: the best metric is not a number", state.best);
+            gradus::detail::raise<ValueError>(name, "load_state: the best metric is not a number",
+                                              state.best);
         for (const Index epochs : {state.bad_epochs, state.cooldown})
             gradus::detail::check_count(name, "load_state: epochs", epochs);
         state_ = state;

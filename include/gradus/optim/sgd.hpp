@@ -31,8 +31,8 @@ struct SGDRule : ElementwiseRule<T> {
         check_common_settings(name, o);
         check_setting(name, "momentum", o.momentum);
         check_setting(name, "dampening", o.dampening);
-        check<ValueError>(!o.nesterov || (o.momentum > 0 && o.dampening == 0), name,
-                          "nesterov needs momentum > 0 and no dampening");
+        gradus::detail::check<ValueError>(!o.nesterov || (o.momentum > 0 && o.dampening == 0), name,
+                                          "nesterov needs momentum > 0 and no dampening");
     }
     static bool uses(const Options& o, std::size_t) { return o.momentum > 0; }
 

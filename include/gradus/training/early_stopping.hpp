@@ -38,10 +38,10 @@ public:
     /// Throws ValueError if patience < 1 or min_delta is not finite or negative.
     [[gnu::cold]] explicit EarlyStopping(const EarlyStoppingOptions& options = {}) : options_(options) {
         if (options.patience < 1)
-            detail::fail<ValueError>("early_stopping", "patience must be at least 1", options.patience);
+            detail::raise<ValueError>("early_stopping", "patience must be at least 1", options.patience);
         if (!(options.min_delta >= 0 && std::isfinite(options.min_delta)))
-            detail::fail<ValueError>("early_stopping", "min_delta must be finite and not negative",
-                                     options.min_delta);
+            detail::raise<ValueError>("early_stopping", "min_delta must be finite and not negative",
+                                      options.min_delta);
         const double inf = detail::unbounded<double>;
         state_ = {options.mode == optim::Mode::min ? inf : -inf, -1, 0};
     }
@@ -68,12 +68,13 @@ public:
     /// Goes on where the one that gave this state() was. Throws ValueError for what cannot be a state.
     [[gnu::cold]] void load_state(const State& state) {
         if (std::isnan(state.best))
-            detail::fail<ValueError>("early_stopping", "load_state: the best metric is not a number",
-                                     state.best);
+            detail::raise<ValueError>("early_stopping", "load_state: the best metric is not a number",
+                                      state.best);
         detail::check_count("early_stopping", "load_state: epochs", state.epochs);
         if (state.best_epoch < -1 || state.best_epoch >= state.epochs)
-            detail::fail<ValueError>("early_stopping", "load_state: the best epoch must be one of the epochs",
-                                     state.best_epoch, state.epochs);
+            detail::raise<ValueError>("early_stopping",
+                                      "load_state: the best epoch must be one of the epochs",
+                                      state.best_epoch, state.epochs);
         state_ = state;
     }
 

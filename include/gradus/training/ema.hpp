@@ -58,21 +58,21 @@ public:
         auto& source = const_cast<Model&>(model);  // read only
         const auto from = nn::parameters<T>(source);
         auto to = nn::parameters<T>(model_);
-        check<ShapeError>(from.size() == to.size(), "ema",
-                          "the model has another number of parameters now; make a new Ema");
+        gradus::detail::check<ShapeError>(from.size() == to.size(), "ema",
+                                          "the model has another number of parameters now; make a new Ema");
         const auto statistics = nn::buffers<T>(source);
         auto copies = nn::buffers<T>(model_);
-        check<ShapeError>(statistics.size() == copies.size(), "ema",
-                          "the model has another number of buffers now; make a new Ema");
+        gradus::detail::check<ShapeError>(statistics.size() == copies.size(), "ema",
+                                          "the model has another number of buffers now; make a new Ema");
         for (std::size_t i = 0; i < copies.size(); ++i)
             if (statistics[i].shape() != copies[i].shape())
-                detail::fail<ShapeError>("ema", "a buffer changed shape; make a new Ema",
-                                         statistics[i].shape(), copies[i].shape());
+                detail::raise<ShapeError>("ema", "a buffer changed shape; make a new Ema",
+                                          statistics[i].shape(), copies[i].shape());
         kernels::UpdateSegments<T> segments(to.size());
         for (std::size_t i = 0; i < to.size(); ++i) {
             if (from[i].shape() != to[i].shape())
-                detail::fail<ShapeError>("ema", "a parameter changed shape; make a new Ema", from[i].shape(),
-                                         to[i].shape());
+                detail::raise<ShapeError>("ema", "a parameter changed shape; make a new Ema", from[i].shape(),
+                                          to[i].shape());
             T* const average = to[i].mutable_value().mutable_data();
             segments.push_back({to[i].numel(), {average, const_cast<T*>(from[i].value().data())}});
         }

@@ -38,11 +38,11 @@ public:
     [[gnu::cold]] explicit LrSweep(const FindLrOptions& options) : options_(options) {
         const FindLrOptions& o = options;
         if (!(o.start > 0 && o.end > o.start && std::isfinite(o.end)))
-            fail<ValueError>("find_lr", "needs 0 < start < end", o.start, o.end);
-        if (o.steps < 2) fail<ValueError>("find_lr", "steps must be at least 2", o.steps);
+            raise<ValueError>("find_lr", "needs 0 < start < end", o.start, o.end);
+        if (o.steps < 2) raise<ValueError>("find_lr", "steps must be at least 2", o.steps);
         if (!(o.smoothing >= 0 && o.smoothing < 1))
-            fail<ValueError>("find_lr", "smoothing must be at least 0 and below 1", o.smoothing);
-        if (!(o.stop_factor > 1)) fail<ValueError>("find_lr", "stop_factor must be above 1", o.stop_factor);
+            raise<ValueError>("find_lr", "smoothing must be at least 0 and below 1", o.smoothing);
+        if (!(o.stop_factor > 1)) raise<ValueError>("find_lr", "stop_factor must be above 1", o.stop_factor);
     }
 
     bool running() const { return !curve_.diverged && size() < options_.steps; }
@@ -55,8 +55,9 @@ public:
     /// Takes the loss at lr(); false if it was the last one.
     [[gnu::cold]] bool add(double loss) {
         if (!std::isfinite(loss)) {
-            check<ValueError>(size() > 0, "find_lr",
-                              "the loss is not finite before the first step; check the data and the model");
+            gradus::detail::check<ValueError>(
+                size() > 0, "find_lr",
+                "the loss is not finite before the first step; check the data and the model");
             curve_.diverged = true;
             return false;
         }
@@ -206,7 +207,7 @@ LrCurve find_lr(Model& net, Optimizer& optimizer, Batches&& batches, const LossO
             optimizer.set_lr(lr);
             optimizer.step();
         }
-        check<ValueError>(any, "find_lr", "there are no batches; is the dataset empty?");
+        gradus::detail::check<ValueError>(any, "find_lr", "there are no batches; is the dataset empty?");
     }
     return std::move(sweep).finish();
 }

@@ -13,11 +13,11 @@ namespace gradus {
 template <class T>
 double accuracy(const Tensor<T>& scores, const Tensor<Index>& labels) {
     if (scores.rank() != 2 || labels.shape() != Shape{scores.size(0)})
-        detail::fail<ShapeError>("accuracy", "needs scores [batch, classes] and labels [batch]",
-                                 scores.shape(), labels.shape());
+        detail::raise<ShapeError>("accuracy", "needs scores [batch, classes] and labels [batch]",
+                                  scores.shape(), labels.shape());
     if (labels.numel() == 0) return 0;
     const Index classes = scores.size(1);
-    check<ShapeError>(classes > 0, "accuracy", "no classes to choose from");
+    gradus::detail::check<ShapeError>(classes > 0, "accuracy", "no classes to choose from");
     Index right = 0;
     for (Index i = 0; i < labels.numel(); ++i)
         right += kernels::argmax_of(scores.data() + i * classes, classes) == labels.data()[i];
@@ -45,8 +45,8 @@ template <class T>
 double multilabel_accuracy(const Tensor<T>& predictions, const Tensor<T>& targets,
                            std::type_identity_t<T> threshold = T(0.5)) {
     if (!(predictions.shape() == targets.shape()))
-        detail::fail<ShapeError>("multilabel_accuracy", "needs predictions and targets of one shape",
-                                 predictions.shape(), targets.shape());
+        detail::raise<ShapeError>("multilabel_accuracy", "needs predictions and targets of one shape",
+                                  predictions.shape(), targets.shape());
     if (targets.numel() == 0) return 0;
     Index right = 0;
     for (Index i = 0; i < targets.numel(); ++i)
@@ -102,8 +102,8 @@ struct MultilabelCounts {
     MultilabelCounts& operator+=(const MultilabelCounts& other) {
         if (labels.empty()) labels.resize(other.labels.size());
         if (!other.labels.empty() && labels.size() != other.labels.size())
-            detail::fail<ShapeError>("multilabel_counts", "numbers of labels differ", labels.size(),
-                                     other.labels.size());
+            detail::raise<ShapeError>("multilabel_counts", "numbers of labels differ", labels.size(),
+                                      other.labels.size());
         for (std::size_t i = 0; i < other.labels.size(); ++i) labels[i] += other.labels[i];
         return *this;
     }
@@ -115,8 +115,8 @@ template <class T>
 MultilabelCounts multilabel_counts(const Tensor<T>& predictions, const Tensor<T>& targets,
                                    std::type_identity_t<T> threshold = T(0.5)) {
     if (targets.rank() != 2 || !(predictions.shape() == targets.shape()))
-        detail::fail<ShapeError>("multilabel_counts", "needs predictions and targets [batch, labels]",
-                                 predictions.shape(), targets.shape());
+        detail::raise<ShapeError>("multilabel_counts", "needs predictions and targets [batch, labels]",
+                                  predictions.shape(), targets.shape());
     const Index labels = targets.size(1);
     MultilabelCounts counts;
     counts.labels.resize(static_cast<std::size_t>(labels));

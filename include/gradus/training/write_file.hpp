@@ -29,7 +29,7 @@ namespace detail {
 
 [[noreturn, gnu::cold]] inline void refuse_write(const char* operation, const std::string& path,
                                                  std::string_view reason) {
-    refuse<IoError>({operation, ": ", path, ": cannot write: ", reason});
+    raise<IoError>({operation, ": ", path, ": cannot write: ", reason});
 }
 
 /// What is to be replaced: the path, or the file that a symbolic link there leads to. Throws IoError unless

@@ -29,8 +29,8 @@ GRADUS_INLINE V quotient(const V& x, const V& y) {
         const bool too_large =
             std::is_signed_v<V> && x == std::numeric_limits<V>::min() && modular(y) == modular(V(-1));
         if (y == V(0) || too_large) [[unlikely]]
-            gradus::detail::fail<ValueError>("div", "integers cannot hold the quotient; cast<float>() first?",
-                                             x, y);
+            gradus::detail::raise<ValueError>(
+                "div", "integers cannot hold the quotient; cast<float>() first?", x, y);
     }
     return V(x / y);
 }

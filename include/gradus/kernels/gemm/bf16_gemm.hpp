@@ -314,6 +314,6 @@ inline Bf16Plan bf16_plan() {
             std::memory_order_relaxed);
         return;
     }
-    detail::refuse<ValueError>(
+    detail::raise<ValueError>(
         {"set_float32_matmul_precision: needs \"highest\", \"high\" or \"medium\": got \"", precision, "\""});
 }

@@ -51,7 +51,7 @@ inline Isa best_isa_of_processor() {
     if (!text) return Isa::avx512;
     for (const Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})
         if (std::string_view(text) == name(isa)) return isa;
-    gradus::detail::refuse<ValueError>(
+    gradus::detail::raise<ValueError>(
         {"simd: the environment variable GRADUS_ISA must be baseline, avx2 or avx512: got ", text});
 }
 

@@ -114,6 +114,29 @@ TEST_CASE("every layer: the model below has them all") {
     CHECK(called == known);  // one is missing: add it to EveryLayer
 }
 
+/// What makes a struct a layer: a name for traces and summaries, and fields that models find.
+template <class X>
+concept Layer = is_reflectable<X> && requires {
+    { X::type } -> std::convertible_to<std::string>;
+};
+
+TEST_CASE("every layer: has a type, and fields that can be looked into") {
+    EveryLayer<> net;
+    std::set<std::string> types;
+    for_each_field(net, [&]<class X>(std::string_view, X& layer) {
+        const auto add = [&]<class L>(const L&) {
+            STATIC_REQUIRE(Layer<L>);
+            types.insert(L::type);
+        };
+        if constexpr (requires { layer.layers; })  // of a Sequential, which calls others
+            std::apply([&](const auto&... each) { (add(each), ...); }, layer.layers);
+        else
+            add(layer);
+    });
+    types.insert({"Dropout", "Identity"});  // inside of the residual
+    CHECK(types == types_in_headers());
+}
+
 TEST_CASE("every layer: parameters and buffers have names, and are counted") {
     EveryLayer<> net;
     CHECK(names(net) == std::vector<std::string>{"conv.weight", "conv.bias", "norm2d.weight", "norm2d.bias",

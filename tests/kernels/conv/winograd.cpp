@@ -9,6 +9,7 @@
 #include "support/convolution.hpp"
 #include "support/isas.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using kernels::ConvGeometry;
@@ -266,17 +267,15 @@ TEST_CASE("winograd: the same bits for any number of threads") {
          {sizes(5, 70, 33, {18, 17}, 1), sizes(3, 131, 65, {4, 4}, 1), sizes(1, 70, 33, {61, 50}, 1),
           sizes_5x5(30, 33, 20, {14, 9}, 2), sizes_5x5(3, 70, 35, {34, 30}, 2), groups}) {
         const Operands<float> operands(s);
-        const int threads = num_threads();
-        set_num_threads(1);
+        const Threads one_thread(1);
         const Passes<float> one = filtered(s, operands);
         for (const int count : {2, 3, 7}) {
-            set_num_threads(count);
+            const Threads limit(count);
             const Passes<float> several = filtered(s, operands);
             CHECK(several.y == one.y);
             CHECK(several.dx == one.dx);
             CHECK(several.dweight == one.dweight);
         }
-        set_num_threads(threads);
     }
 }
 
@@ -484,4 +483,26 @@ TEST_CASE("winograd: no images") {
         CHECK(passes.dx.shape() == Shape{0, 24, 7, 6});
         CHECK(passes.dweight == zeros(s.weight_shape()));
     }
+}
+
+TEST_CASE("winograd: a plan has room for its passes, blocks and products") {
+    using winograd::WinogradPlan;
+    for (const Index kernel : {3, 5})
+        for (const Index batch : {1, 2, 33, 500})
+            for (const Size2 grid : {Size2(1), Size2(2, 3), Size2(9), Size2(1, 300)})
+                for (const Index in : {1, 16, 33, 512, 4096})
+                    for (const Index out_panels : {1, 4}) {
+                        const WinogradPlan plan(kernel, batch, grid, 32, in, out_panels, 16);
+                        CHECK(plan.points == (kernel + 3) * (kernel + 3));
+                        const Index tiles = plan.blocks.images * plan.blocks.rows * grid.width;
+                        CHECK((plan.room % 4 == 0 && plan.room >= tiles && plan.room < tiles + 4));
+                        CHECK((plan.across >= 1 && plan.across <= plan.blocks.across));
+                        CHECK((plan.down >= 1 && plan.down <= plan.blocks.down));
+                        CHECK(plan.v_tile >= in);
+                        CHECK(plan.v_point >= plan.across * plan.down * plan.room * plan.v_tile);
+                        CHECK(plan.m_point >= plan.room * plan.panel);
+                        CHECK(plan.u_point >= plan.k * plan.panel);
+                        CHECK((plan.k == in || !plan.shared));  // all blocks share whole weights
+                        CHECK(plan.shared == (plan.blocks.count() > 1));
+                    }
 }

@@ -45,8 +45,13 @@ void avg_pool_plane(const PoolPlan& plan, const T* x, T* out, gradus::detail::Re
 /// The means of the windows of a band, with one plane per lane.
 template <class T>
 struct AvgPoolInLanes {
+    const PoolPlan* plan;
+    const PoolBand* band;
+    const T* elements;
+    T* results;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const PoolPlan* plan, const PoolBand* band, const T* elements, T* results) {
+    GRADUS_INLINE void run() {
         constexpr int lanes = std::min(static_cast<int>(lane_planes), Bytes / static_cast<int>(sizeof(T)));
         using Vec = simd::Vec<T, lanes>;
         for (Index row = band->begin; row < band->end; ++row)
@@ -79,7 +84,8 @@ void avg_pool_planes(const PoolPlan& plan, Index count, const T* x, T* y, Index 
             const Index planes = std::min(lane_planes, end - begin);
             pool_in_lanes(plan, planes, x + begin * plan.input(), y + begin * plan.output(), memory,
                           [&](const PoolBand& band, const T* elements, T* results, T*) {
-                              simd::run<AvgPoolInLanes<T>>(&plan, &band, elements, results);
+                              simd::run(AvgPoolInLanes<T>{
+                                  .plan = &plan, .band = &band, .elements = elements, .results = results});
                           });
             begin += planes;
         }
@@ -131,19 +137,24 @@ struct AvgPoolBackward {
     const T* weights;  // of the columns of windows
     T *strided, *sums;
     bool regular;
+    Index planes;
+    const T* first_dy;
+    T* first_dx;
 
-    AvgPoolBackward(const PoolPlan& p, AvgPoolShares<T>& memory)
+    AvgPoolBackward(const PoolPlan& p, AvgPoolShares<T>& memory, Index count, const T* from, T* to)
         : plan(&p),
           weights(memory.weights.data()),
           strided(memory.strided.data() + p.columns.kernel),
           sums(memory.sums.data()),
-          regular(memory.regular) {}
+          regular(memory.regular),
+          planes(count),
+          first_dy(from),
+          first_dx(to) {}
 
     template <int Bytes>
-    GRADUS_INLINE static void run(const AvgPoolBackward* work, Index planes, const T* dy, T* dx) {
-        const AvgPoolBackward a = *work;
-        for (Index i = 0; i < planes; ++i, dy += a.plan->output(), dx += a.plan->input())
-            a.template plane<Bytes>(dy, dx);
+    GRADUS_INLINE void run() const {
+        for (Index i = 0; i < planes; ++i)
+            plane<Bytes>(first_dy + i * plan->output(), first_dx + i * plan->input());
     }
 
     template <int Bytes>
@@ -219,13 +230,12 @@ struct AvgPoolBackward {
 template <class T>
 void avg_pool_planes_backward(const PoolPlan& plan, const T* dy, T* dx, Index begin, Index end) {
     AvgPoolShares<T> memory(plan.columns);
-    const AvgPoolBackward<T> work(plan, memory);
-    dy += begin * plan.output();
-    dx += begin * plan.input();
+    const AvgPoolBackward<T> kernel(plan, memory, end - begin, dy + begin * plan.output(),
+                                    dx + begin * plan.input());
     if constexpr (std::is_floating_point_v<T>)
-        simd::run<AvgPoolBackward<T>>(&work, end - begin, dy, dx);
+        simd::run(kernel);
     else
-        AvgPoolBackward<T>::template run<0>(&work, end - begin, dy, dx);
+        kernel.template run<0>();
 }
 
 }  // namespace detail

@@ -77,9 +77,14 @@ void max_pool_plane(const MaxPool<T>& pool) {
 /// here; maybe also where there is none but two infinities.
 template <class T>
 struct MaxPoolInLanes {
+    const PoolPlan* plan;
+    const PoolBand* band;
+    const T* elements;
+    T *results, *words;
+    bool wide;
+
     template <int Bytes>
-    GRADUS_INLINE static bool run(const PoolPlan* plan, const PoolBand* band, const T* elements, T* results,
-                                  T* words, bool wide) {
+    GRADUS_INLINE bool run() const {
         using Int = simd::detail::IntOf<T>;
         constexpr int lanes = std::min(static_cast<int>(lane_planes), Bytes / static_cast<int>(sizeof(T)));
         using Vec = simd::Vec<T, lanes>;
@@ -165,8 +170,12 @@ void max_pool_planes(const MaxPool<T>& all, Index count, Index begin, Index end)
             bool clean = true;
             pool_in_lanes(*pool.plan, planes, pool.x, pool.y, memory,
                           [&](const PoolBand& band, const T* elements, T* results, T* words) {
-                              clean &= simd::run<MaxPoolInLanes<T>>(pool.plan, &band, elements, results,
-                                                                    words, pool.wide != nullptr);
+                              clean &= simd::run(MaxPoolInLanes<T>{.plan = pool.plan,
+                                                                   .band = &band,
+                                                                   .elements = elements,
+                                                                   .results = results,
+                                                                   .words = words,
+                                                                   .wide = pool.wide != nullptr});
                               store_argmax(pool, band, planes, words);
                           });
             for (Index i = 0; i < (clean ? 0 : planes); ++i) max_pool_plane(pool.at(i));
@@ -181,29 +190,33 @@ template <class T>
 struct MaxPoolBackward2x2 {
     static constexpr Index fewest = 8;
 
+    const PoolPlan* plan;
+    Index planes;
+    const T* dy;
+    const std::uint8_t* argmax;
+    T* dx;
+    bool stream;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const PoolPlan* plan, Index planes, const T* dy, const std::uint8_t* argmax,
-                                  T* dx, bool stream) {
-        stream ? all_rows<Bytes, true>(*plan, planes, dy, argmax, dx)
-               : all_rows<Bytes, false>(*plan, planes, dy, argmax, dx);
+    GRADUS_INLINE void run() {
+        stream ? all_rows<Bytes, true>() : all_rows<Bytes, false>();
     }
 
 private:
     template <int Bytes, bool Stream>
-    GRADUS_INLINE static void all_rows(const PoolPlan& plan, Index planes, const T* dy,
-                                       const std::uint8_t* argmax, T* dx) {
-        const Index width = plan.columns.size, results = plan.columns.results();
-        const Index rows = plan.rows.results(), height = plan.rows.size;
+    GRADUS_INLINE void all_rows() {
+        const Index width = plan->columns.size, results = plan->columns.results();
+        const Index rows = plan->rows.results(), height = plan->rows.size;
         for (; planes > 0; --planes) {
             for (Index r = 0; r < rows; ++r, dy += results, argmax += results, dx += 2 * width)
-                row<Bytes, Stream>(results, dy, argmax, width, dx);
+                row<Bytes, Stream>(results, width);
             for (const T* const end = dx + (height - 2 * rows) * width; dx < end; ++dx) *dx = T(0);
         }
         if (Stream) simd::store_fence();
     }
 
     template <int Bytes, bool Stream>
-    GRADUS_INLINE static void row(Index n, const T* dy, const std::uint8_t* argmax, Index width, T* dx) {
+    GRADUS_INLINE void row(Index n, Index width) const {
         using Vec = simd::VecOf<T, std::min(Bytes, 32)>;
         for (Index begin = 0; begin < n; begin += Vec::size) {
             const Index i = std::min(begin, n - Vec::size);  // the last vector takes some again
@@ -218,10 +231,10 @@ private:
 
     /// Two neighboring elements of each window, `first` and the next.
     template <bool Stream, class P, class Ints>
-    GRADUS_INLINE static void store_pairs(const P& dy, const Ints& argmax, int first, T* to) {
+    GRADUS_INLINE static void store_pairs(const P& g, const Ints& indices, int first, T* to) {
         const auto where = [&](int element) GRADUS_INLINE_LAMBDA {
             const Ints index(static_cast<typename Ints::Value>(element));
-            return P::wrap(argmax.v == index.v ? dy.v : P(T(0)).v);
+            return P::wrap(indices.v == index.v ? g.v : P(T(0)).v);
         };
         const P a = where(first), b = where(first + 1);
         simd::store(simd::zip_lower(a, b), to, Stream);
@@ -301,9 +314,13 @@ Tensor<T> max_pool2d_backward(const Tensor<T>& dy, const PoolPlan& plan, const P
         const std::uint8_t* const narrow = argmax.narrow.data() + (wide ? 0 : begin * plan.output());
         if constexpr (std::is_floating_point_v<T>)
             if (is_two(rows) && is_two(columns) && columns.results() >= detail::MaxPoolBackward2x2<T>::fewest)
-                return simd::run<detail::MaxPoolBackward2x2<T>>(
-                    &plan, end - begin, in, narrow, out + begin * plan.input(),
-                    simd::should_stream<T>(planes * rows.size, columns.size));
+                return simd::run(detail::MaxPoolBackward2x2<T>{
+                    .plan = &plan,
+                    .planes = end - begin,
+                    .dy = in,
+                    .argmax = narrow,
+                    .dx = out + begin * plan.input(),
+                    .stream = simd::should_stream<T>(planes * rows.size, columns.size)});
         if (wide)
             detail::max_pool_backward<true>(plan, in, argmax.wide.data() + begin * plan.output(), out, begin,
                                             end);

@@ -96,6 +96,10 @@ template <class T, template <class, int> class Window, int Kernel, int Stride>
 struct SmallWindows {
     static_assert((Stride == 2 && Kernel <= 3) || (Stride == 3 && Kernel == 3));
 
+    const UnclippedColumns* unclipped;
+    const T* x;
+    PoolOutputs<T> out;
+
     /// Lane i of element k is from[i * Stride + k]; nothing is read behind the last of them.
     template <int N>
     GRADUS_INLINE static void load_elements(const T* from, simd::Vec<T, N>* elements) {
@@ -123,20 +127,19 @@ struct SmallWindows {
     }
 
     template <int N>
-    GRADUS_INLINE static bool run_lanes(const UnclippedColumns& unclipped, const T* x,
-                                        const PoolOutputs<T>& out) {
+    GRADUS_INLINE bool run_lanes() const {
         using Ints = typename Window<T, N>::Ints;
         using Int = typename Window<T, N>::Int;
-        const PoolAxis &rows = unclipped.plan->rows, &columns = unclipped.plan->columns;
-        const PoolWindow& c = columns.windows.data()[unclipped.begin];
-        const Index row_step = rows.dilation * columns.size, count = unclipped.end - unclipped.begin;
+        const PoolAxis &rows = unclipped->plan->rows, &columns = unclipped->plan->columns;
+        const PoolWindow& c = columns.windows.data()[unclipped->begin];
+        const Index row_step = rows.dilation * columns.size, count = unclipped->end - unclipped->begin;
         const Index advance = rows.stride * columns.size;
         Ints nan(Int(0));
         for (Index row = 0; row < rows.results(); ++row) {
-            if (unclipped.from_memory) fetch_ahead(x + row * advance, advance);
+            if (unclipped->from_memory) fetch_ahead(x + row * advance, advance);
             const PoolWindow& r = rows.windows.data()[row];
             const T* const first = x + r.start * columns.size + r.first * row_step + c.start;
-            const Index out_offset = row * columns.results() + unclipped.begin;
+            const Index out_offset = row * columns.results() + unclipped->begin;
             for (Index column = 0; column < count; column += N) {
                 const Index first_column = std::min(column, count - N);  // the last vector takes some again
                 const T* from = first + first_column * Stride;
@@ -152,10 +155,10 @@ struct SmallWindows {
                 nan = nan | window.has_nan();
             }
             for (Index column = 0; column < columns.results(); ++column) {  // clipped windows
-                if (column == unclipped.begin) column = unclipped.end;
+                if (column == unclipped->begin) column = unclipped->end;
                 if (column == columns.results()) break;
-                nan = nan | one_window<N>(*unclipped.plan, r, columns.windows.data()[column], x, out,
-                                          row * columns.results() + column);
+                nan =
+                    nan | one_window<N>(r, columns.windows.data()[column], row * columns.results() + column);
             }
         }
         return sum(nan) == 0;
@@ -163,13 +166,13 @@ struct SmallWindows {
 
     /// In all lanes the same: that takes no branches, which could not be foreseen.
     template <int N>
-    GRADUS_INLINE static auto one_window(const PoolPlan& plan, const PoolWindow& r, const PoolWindow& c,
-                                         const T* x, const PoolOutputs<T>& out, Index out_offset) {
+    GRADUS_INLINE auto one_window(const PoolWindow& r, const PoolWindow& c, Index out_offset) const {
         using Ints = typename Window<T, N>::Ints;
         using Int = typename Window<T, N>::Int;
         Window<T, N> window(r.first * Kernel + c.first);
         for (Index i = r.first; i < r.last; ++i) {
-            const T* const from = x + (r.start + i * plan.rows.dilation) * plan.columns.size + c.start;
+            const T* const from =
+                x + (r.start + i * unclipped->plan->rows.dilation) * unclipped->plan->columns.size + c.start;
             for (Index j = c.first; j < c.last; ++j)
                 window.add(simd::Vec<T, N>(from[j]), Ints(static_cast<Int>(i * Kernel + j)));
         }
@@ -178,9 +181,12 @@ struct SmallWindows {
     }
 
     template <int Bytes>
-    GRADUS_INLINE static bool run(const UnclippedColumns* unclipped, const T* x, PoolOutputs<T> out) {
-        return run_lanes<std::min(Kernel == 2 ? 8 : 16, Bytes / static_cast<int>(sizeof(T)))>(*unclipped, x,
-                                                                                              out);
+    GRADUS_INLINE bool run() const {
+        return run_lanes<std::min(Kernel == 2 ? 8 : 16, Bytes / static_cast<int>(sizeof(T)))>();
+    }
+
+    static bool pool(const UnclippedColumns* unclipped, const T* x, PoolOutputs<T> out) {
+        return simd::run(SmallWindows{.unclipped = unclipped, .x = x, .out = out});
     }
 };
 
@@ -196,15 +202,9 @@ SmallWindowsFunction<T> choose_small_windows(const UnclippedColumns& unclipped) 
             return columns.kernel == kernel && columns.stride == stride && columns.dilation == 1;
         };
         if (unclipped.end - unclipped.begin < (columns.kernel == 2 ? 8 : 16)) return nullptr;  // measured
-        if (is(2, 2))
-            return simd::run<SmallWindows<T, Window, 2, 2>, const UnclippedColumns*, const T*,
-                             PoolOutputs<T>>;
-        if (is(3, 3))
-            return simd::run<SmallWindows<T, Window, 3, 3>, const UnclippedColumns*, const T*,
-                             PoolOutputs<T>>;
-        if (is(3, 2))
-            return simd::run<SmallWindows<T, Window, 3, 2>, const UnclippedColumns*, const T*,
-                             PoolOutputs<T>>;
+        if (is(2, 2)) return SmallWindows<T, Window, 2, 2>::pool;
+        if (is(3, 3)) return SmallWindows<T, Window, 3, 3>::pool;
+        if (is(3, 2)) return SmallWindows<T, Window, 3, 2>::pool;
     }
     return nullptr;
 }

@@ -76,6 +76,7 @@
 #include "gradus/kernels/pool/avg.hpp"
 #include "gradus/kernels/pool/geometry.hpp"
 #include "gradus/kernels/pool/max.hpp"
+#include "gradus/kernels/pool/plane_per_lane.hpp"
 #include "gradus/kernels/pool/small_windows.hpp"
 #include "gradus/kernels/reduce/argmax.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"

@@ -12,7 +12,7 @@ namespace bf16_backends {
 using gradus::kernels::Bf16Backend;
 
 inline void round_block(const gradus::kernels::detail::Bf16Block* block) {
-    gradus::simd::run<gradus::kernels::detail::Bf16Rounding>(block);
+    gradus::simd::run(gradus::kernels::detail::Bf16Rounding{block});
 }
 
 /// AMX but for the instructions themselves; runs everywhere.

@@ -130,13 +130,13 @@ Variable<T> max_pool2d(Variable<T> x, const MaxPool2dOptions& options) {
         if (Variable<T> y = detail::fuse(x, detail::MaxPool{o.kernel_size}); y.defined()) return y;
     kernels::MaxPooled<T> pooled = kernels::max_pool2d(x.value(), plan);
     return record("max_pool2d", std::move(pooled.y),
-                  wrt(x, [plan = std::move(plan), at = std::move(pooled.positions)](const Tensor<T>& dy) {
-                      return kernels::max_pool2d_backward(dy, plan, at);
+                  wrt(x, [plan = std::move(plan), argmax = std::move(pooled.argmax)](const Tensor<T>& dy) {
+                      return kernels::max_pool2d_backward(dy, plan, argmax);
                   }));
 }
 
-/// The mean of each window; shapes as in max_pool2d.       dx += dy / cells for each cell of the window
-/// Cells in the padding count as zeros, unless count_include_pad is false; those behind the padding never
+/// The mean of each window; shapes as in max_pool2d.       dx += dy / elements for each element of the window
+/// Elements in the padding count as zeros, unless count_include_pad is false; those behind the padding never
 /// count. As torch.nn.functional.avg_pool2d.
 /// Throws ShapeError unless x has four axes and at least one window fits, ValueError for sizes out of range.
 template <class T>
@@ -151,7 +151,7 @@ Variable<T> avg_pool2d(const Variable<T>& x, const AvgPool2dOptions& options) {
 }
 
 /// Means of windows that cover x [N, C, H, W] evenly, so that the result is [N, C, output]: row i is the mean
-/// of rows ⌊i H / output⌋ to ⌈(i + 1) H / output⌉.       dx += dy / cells for each cell of the window
+/// of rows ⌊i H / output⌋ to ⌈(i + 1) H / output⌉.       dx += dy / elements for each element of the window
 /// As torch.nn.functional.adaptive_avg_pool2d. Throws ShapeError unless x has four axes and at least one row
 /// and column or if the output is too large, ValueError if it has none.
 template <class T>

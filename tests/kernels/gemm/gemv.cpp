@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -10,8 +11,6 @@ using kernels::MatrixRef;
 using kernels::detail::Gemv;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 template <class T>
 void check(Index n, Index k, Index run_length) {
@@ -43,15 +42,13 @@ void check(Index n, Index k, Index run_length) {
 }  // namespace
 
 TEST_CASE("gemv: columns and k around the vectors, in one run and in several") {
-    for (const simd::Isa isa : all_isas) {
-        const simd::ScopedIsa scope(isa);
-        INFO(simd::name(isa));
+    for_each_isa([] {
         for (const Index n : {1, 4, 7, 8, 15, 16, 17, 31, 64, 129, 300})
             for (const Index k : {1, 4, 7, 8, 16, 33, 70})
                 for (const Index run_length : {k, Index{16}}) {
                     check<float>(n, k, run_length);
                     check<double>(n, k, run_length);
                 }
-    }
+    });
     check<float>(3000, 100, 100);  // shared out among threads
 }

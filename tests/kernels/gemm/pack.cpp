@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -11,8 +12,6 @@ using kernels::detail::PackA;
 using kernels::detail::PackB;
 
 namespace {
-
-constexpr simd::Isa all_isas[] = {simd::Isa::baseline, simd::Isa::avx2, simd::Isa::avx512};
 
 template <class T>
 std::vector<T> counting(Index size) {
@@ -69,10 +68,8 @@ void check_all() {
 }  // namespace
 
 TEST_CASE("pack: micro-panels of A and B, whatever the strides") {
-    for (const simd::Isa isa : all_isas) {
-        const simd::ScopedIsa scope(isa);
-        INFO(simd::name(isa));
+    for_each_isa([] {
         check_all<float>();
         check_all<double>();
-    }
+    });
 }

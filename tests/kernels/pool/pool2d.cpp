@@ -78,11 +78,11 @@ void check_max(const Tensor<T>& x, const PoolPlan& plan) {
     const auto pooled = kernels::max_pool2d(x, plan);
     check_close(pooled.y, y);
     const bool wide = plan.rows.kernel * plan.columns.kernel > 255;
-    CHECK((wide ? cast<Index>(pooled.positions.wide) : cast<Index>(pooled.positions.narrow)) == positions);
+    CHECK((wide ? cast<Index>(pooled.argmax.wide) : cast<Index>(pooled.argmax.narrow)) == positions);
     Generator generator(5);
     const Tensor<T> dy = randn<T>(shape, generator);
     for (Index i = 0; i < dy.numel(); ++i) dx.mutable_data()[cells.data()[i]] += dy.data()[i];
-    check_close(kernels::max_pool2d_backward(dy, plan, pooled.positions), dx);
+    check_close(kernels::max_pool2d_backward(dy, plan, pooled.argmax), dx);
 }
 
 template <class T>
@@ -198,14 +198,14 @@ TEST_CASE("pool2d kernel: beyond the caches as within them") {
             if (kernel == 2) plan.rows.windows.pop_back();  // it is cut off
             const auto whole = kernels::max_pool2d(x, plan);
             const Tensor<> mean = kernels::avg_pool2d(x, plan);
-            const Tensor<> dx = kernels::max_pool2d_backward(whole.y, plan, whole.positions);
+            const Tensor<> dx = kernels::max_pool2d_backward(whole.y, plan, whole.argmax);
             bool same = true;
             for (Index i = 0; i < x.size(0); ++i) {
                 const auto part = kernels::max_pool2d(x.rows(i, i + 1), plan);
                 same = same && part.y == whole.y.rows(i, i + 1) &&
-                       part.positions.narrow == whole.positions.narrow.rows(i, i + 1) &&
+                       part.argmax.narrow == whole.argmax.narrow.rows(i, i + 1) &&
                        kernels::avg_pool2d(x.rows(i, i + 1), plan) == mean.rows(i, i + 1) &&
-                       kernels::max_pool2d_backward(part.y, plan, part.positions) == dx.rows(i, i + 1);
+                       kernels::max_pool2d_backward(part.y, plan, part.argmax) == dx.rows(i, i + 1);
             }
             CHECK(same);
         }

@@ -56,6 +56,8 @@ struct Bf16Block {
 
 /// Fills a block by integer operations.
 struct Bf16Rounding {
+    const Bf16Block* block;
+
     using Floats = simd::Vec<float, 16>;
     using Pairs = simd::Vec<Bf16Pair, 16>;
 
@@ -80,7 +82,7 @@ struct Bf16Rounding {
     }
 
     template <int Bytes>
-    GRADUS_INLINE static void run(const Bf16Block* block) {
+    GRADUS_INLINE void run() const {
         for (Index i = 0; i < 16; ++i)
             join(part(Floats::load(block->at[2 * i]), block->low),
                  part(Floats::load(block->at[2 * i + 1]), block->low), block->along_k)
@@ -91,7 +93,9 @@ struct Bf16Rounding {
 
 /// The same with the instruction of AVX512-BF16. (It takes denormal numbers for zero, as the products do.)
 struct Bf16Instruction : Bf16Rounding {
-    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill_low(const Bf16Block* block) { run<64>(block); }
+    [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill_low(const Bf16Block* block) {
+        Bf16Rounding{block}.run<64>();
+    }
 
     [[gnu::noinline, GRADUS_TARGET_AVX512]] static void fill(const Bf16Block* block) {
         for (Index i = 0; i < 16; ++i) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "gradus/core/parallel.hpp"
 #include "gradus/kernels/gemm/pack.hpp"
 
 // A vector times a matrix, c[j] = bias[j] + sum over i of x[i] · b(i, j): every number of b is read once and

@@ -4,35 +4,39 @@
 #include <algorithm>
 
 #include "gradus/core/memory.hpp"
-#include "gradus/kernels/pool/geometry.hpp"
+#include "gradus/kernels/pool/plane_per_lane.hpp"
 #include "gradus/kernels/pool/small_windows.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
+// Average-pooling of planes, forward and backward. Chooses: usual windows of wide planes in lanes of neighboring
+// results (small_windows.hpp), else one plane per lane (plane_per_lane.hpp) while windows have few elements, else
+// sums of rows and then of columns.
+
 namespace gradus::kernels {
 namespace detail {
 
-/// The sum of n > 0 neighbours.
+/// The sum of n > 0 neighbors.
 template <class T>
-T sum_of_cells(const T* cells, Index n) {
-    T sum = cells[0];
+T sum_of(const T* elements, Index n) {
+    T sum = elements[0];
     if (n > sum_run)
-        reduce_rows<SumOf>(cells, 1, n, &sum);
+        reduce_rows<SumOf>(elements, 1, n, &sum);
     else
-        for (Index j = 1; j < n; ++j) sum += cells[j];
+        for (Index j = 1; j < n; ++j) sum += elements[j];
     return sum;
 }
 
 /// One plane, by sums of rows and then of columns.
 template <class T>
-void avg_windows(const PoolPlan& plan, const T* x, T* out, gradus::detail::RecycledVector<T>& sums) {
+void avg_pool_plane(const PoolPlan& plan, const T* x, T* out, gradus::detail::RecycledVector<T>& sums) {
     const PoolAxis &rows = plan.rows, &columns = plan.columns;
     for (const PoolWindow& r : rows.windows) {
         const T* const in = x + (r.start + r.first) * columns.size;
         reduce_columns<SumOf>(in, 1, r.last - r.first, columns.size, sums.data());
         for (const PoolWindow& c : columns.windows) {
-            const T sum = sum_of_cells(sums.data() + c.start + c.first, c.last - c.first);
+            const T sum = sum_of(sums.data() + c.start + c.first, c.last - c.first);
             *out++ = sum / static_cast<T>(r.extent * c.extent);
         }
     }
@@ -40,18 +44,24 @@ void avg_windows(const PoolPlan& plan, const T* x, T* out, gradus::detail::Recyc
 
 /// The means of the windows of a band, with one plane per lane.
 template <class T>
-struct AvgPoolKernel {
+struct AvgPoolInLanes {
+    const PoolPlan* plan;
+    const PoolBand* band;
+    const T* elements;
+    T* results;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const PoolPlan* plan, const PoolBand* band, const T* cells, T* results) {
-        constexpr int lanes = std::min(static_cast<int>(pool_group), Bytes / static_cast<int>(sizeof(T)));
+    GRADUS_INLINE void run() {
+        constexpr int lanes = std::min(static_cast<int>(lane_planes), Bytes / static_cast<int>(sizeof(T)));
         using Vec = simd::Vec<T, lanes>;
         for (Index row = band->begin; row < band->end; ++row)
             for (const PoolWindow& c : plan->columns.windows) {
                 const PoolWindow& r = plan->rows.windows.data()[row];
-                for (Index lane = 0; lane < pool_group; lane += lanes, results += lanes) {
+                for (Index lane = 0; lane < lane_planes; lane += lanes, results += lanes) {
                     Vec total(T(0));
-                    for_each_cell<Vec>(*plan, *band, r, c, cells + lane,
-                                       [&](const Vec& cell, Index) GRADUS_INLINE_LAMBDA { total += cell; });
+                    for_each_element<Vec>(*plan, *band, r, c, elements + lane,
+                                          [&](const Vec& element, Index)
+                                              GRADUS_INLINE_LAMBDA { total += element; });
                     (total / static_cast<T>(r.extent * c.extent)).store(results);
                 }
             }
@@ -61,38 +71,40 @@ struct AvgPoolKernel {
 /// Planes [begin, end) of so many. Large windows go by sums of rows: fewer additions.
 template <class T>
 void avg_pool_planes(const PoolPlan& plan, Index count, const T* x, T* y, Index begin, Index end) {
-    const PoolInner inner(plan, count * plan.input() * static_cast<Index>(sizeof(T)));
-    if (const auto rows = choose_pool_rows<SumOfCells, T>(inner)) {
+    const UnclippedColumns unclipped(plan, count * plan.input() * static_cast<Index>(sizeof(T)));
+    if (const auto rows = choose_small_windows<WindowSum, T>(unclipped)) {
         for (; begin < end; ++begin)
-            rows(&inner, x + begin * plan.input(), {y + begin * plan.output(), nullptr});
+            rows(&unclipped, x + begin * plan.input(), {y + begin * plan.output(), nullptr});
         return;
     }
     if constexpr (std::is_floating_point_v<T>) {
         const PoolWindow &r = plan.rows.windows[0], &c = plan.columns.windows.back();
-        PoolMemory<T> memory(plan);
+        PlaneLanesScratch<T> memory(plan);
         while (end - begin > 3 && (r.last - r.first) * (c.last - c.first) <= 16) {
-            const Index planes = std::min(pool_group, end - begin);
-            pool_planes(plan, planes, x + begin * plan.input(), y + begin * plan.output(), memory,
-                        [&](const PoolBand& band, const T* cells, T* results, T*) {
-                            simd::run<AvgPoolKernel<T>>(&plan, &band, cells, results);
-                        });
+            const Index planes = std::min(lane_planes, end - begin);
+            pool_in_lanes(plan, planes, x + begin * plan.input(), y + begin * plan.output(), memory,
+                          [&](const PoolBand& band, const T* elements, T* results, T*) {
+                              simd::run(AvgPoolInLanes<T>{
+                                  .plan = &plan, .band = &band, .elements = elements, .results = results});
+                          });
             begin += planes;
         }
     }
     gradus::detail::RecycledVector<T> sums(static_cast<std::size_t>(plan.columns.size));
-    for (; begin < end; ++begin) avg_windows(plan, x + begin * plan.input(), y + begin * plan.output(), sums);
+    for (; begin < end; ++begin)
+        avg_pool_plane(plan, x + begin * plan.input(), y + begin * plan.output(), sums);
 }
 
 /// The memory of avg_pool2d_backward(), made for each block of planes.
 template <class T>
 struct AvgPoolShares {
-    gradus::detail::RecycledVector<T> weights, spaced, sums;
-    // Windows lie a stride apart, and only the edges cut them off. They are not far apart either: sums of
-    // neighbours take size · kernel steps, single windows results · kernel.
+    gradus::detail::RecycledVector<T> weights, strided, sums;
+    // Windows lie a stride apart, and only the edges clip them. They are not far apart either: sums of
+    // neighbors take size · kernel steps, single windows results · kernel.
     bool regular;
 
     explicit AvgPoolShares(const PoolAxis& columns)
-        : spaced(static_cast<std::size_t>(columns.size + columns.kernel), T(0)),
+        : strided(static_cast<std::size_t>(columns.size + columns.kernel), T(0)),
           sums(static_cast<std::size_t>(columns.size)),
           regular(columns.size <= 8 * columns.results()) {
         Index start = columns.windows[0].start;
@@ -118,26 +130,31 @@ GRADUS_INLINE void for_row(Index n, const F& f) {
 }
 
 /// dx of some planes. The shares of a row of windows are written where these begin, with zeros between them;
-/// sums of as many neighbours as a window has columns are what each of its rows of dx gets.
+/// sums of as many neighbors as a window has columns are what each of its rows of dx gets.
 template <class T>
-struct AvgPoolBack {
+struct AvgPoolBackward {
     const PoolPlan* plan;
     const T* weights;  // of the columns of windows
-    T *spaced, *sums;
+    T *strided, *sums;
     bool regular;
+    Index planes;
+    const T* first_dy;
+    T* first_dx;
 
-    AvgPoolBack(const PoolPlan& p, AvgPoolShares<T>& memory)
+    AvgPoolBackward(const PoolPlan& p, AvgPoolShares<T>& memory, Index count, const T* from, T* to)
         : plan(&p),
           weights(memory.weights.data()),
-          spaced(memory.spaced.data() + p.columns.kernel),
+          strided(memory.strided.data() + p.columns.kernel),
           sums(memory.sums.data()),
-          regular(memory.regular) {}
+          regular(memory.regular),
+          planes(count),
+          first_dy(from),
+          first_dx(to) {}
 
     template <int Bytes>
-    GRADUS_INLINE static void run(const AvgPoolBack* work, Index planes, const T* dy, T* dx) {
-        const AvgPoolBack a = *work;
-        for (Index i = 0; i < planes; ++i, dy += a.plan->output(), dx += a.plan->input())
-            a.template plane<Bytes>(dy, dx);
+    GRADUS_INLINE void run() const {
+        for (Index i = 0; i < planes; ++i)
+            plane<Bytes>(first_dy + i * plan->output(), first_dx + i * plan->input());
     }
 
     template <int Bytes>
@@ -183,11 +200,11 @@ struct AvgPoolBack {
         const Index start = windows[0].start;
         if (kernel == 2 && step == 2 && start == 0 && 2 * results <= columns.size)
             return twice<Bytes>(dy, results, weights[0] * weight);
-        for (Index c = 0; c < results; ++c) spaced[start + c * step] = dy[c] * (weights[c] * weight);
+        for (Index c = 0; c < results; ++c) strided[start + c * step] = dy[c] * (weights[c] * weight);
         for_row<T, Bytes>(columns.size, [&](Index i, auto pack) GRADUS_INLINE_LAMBDA {
             using P = decltype(pack);
-            P sum = P::load(spaced + i);
-            for (Index k = 1; k < kernel; ++k) sum += P::load(spaced + i - k);
+            P sum = P::load(strided + i);
+            for (Index k = 1; k < kernel; ++k) sum += P::load(strided + i - k);
             sum.store(sums + i);
         });
     }
@@ -213,13 +230,12 @@ struct AvgPoolBack {
 template <class T>
 void avg_pool_planes_backward(const PoolPlan& plan, const T* dy, T* dx, Index begin, Index end) {
     AvgPoolShares<T> memory(plan.columns);
-    const AvgPoolBack<T> work(plan, memory);
-    dy += begin * plan.output();
-    dx += begin * plan.input();
+    const AvgPoolBackward<T> kernel(plan, memory, end - begin, dy + begin * plan.output(),
+                                    dx + begin * plan.input());
     if constexpr (std::is_floating_point_v<T>)
-        simd::run<AvgPoolBack<T>>(&work, end - begin, dy, dx);
+        simd::run(kernel);
     else
-        AvgPoolBack<T>::template run<0>(&work, end - begin, dy, dx);
+        kernel.template run<0>();
 }
 
 }  // namespace detail
@@ -231,7 +247,7 @@ Tensor<T> avg_pool2d(const Tensor<T>& x, const PoolPlan& plan) {
     Tensor<T> y =
         Tensor<T>::uninitialized({x.size(0), x.size(1), plan.rows.results(), plan.columns.results()});
     T* const out = y.mutable_data();
-    parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
+    parallel_for(planes, detail::planes_per_block(planes, plan.input()), [&](Index begin, Index end) {
         detail::avg_pool_planes(plan, planes, x.data(), out, begin, end);
     });
     return y;
@@ -243,7 +259,7 @@ Tensor<T> avg_pool2d_backward(const Tensor<T>& dy, const PoolPlan& plan) {
     const Index planes = dy.size(0) * dy.size(1);
     Tensor<T> dx = Tensor<T>::uninitialized({dy.size(0), dy.size(1), plan.rows.size, plan.columns.size});
     T* const out = dx.mutable_data();
-    parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
+    parallel_for(planes, detail::planes_per_block(planes, plan.input()), [&](Index begin, Index end) {
         detail::avg_pool_planes_backward(plan, dy.data(), out, begin, end);
     });
     return dx;
@@ -255,7 +271,7 @@ Tensor<T> global_avg_pool2d_backward(const Tensor<T>& dy, const Shape& shape) {
     const Index size = shape.span(2, 4);
     Tensor<T> dx = Tensor<T>::uninitialized(shape);
     T* const out = dx.mutable_data();
-    parallel_for(dy.numel(), detail::pool_block(dy.numel(), size), [&](Index begin, Index end) {
+    parallel_for(dy.numel(), detail::planes_per_block(dy.numel(), size), [&](Index begin, Index end) {
         for (Index plane = begin; plane < end; ++plane)
             gradus::detail::fill_copies(out + plane * size, size, dy.data()[plane] / static_cast<T>(size));
     });

@@ -5,14 +5,19 @@
 #include <cstdint>
 #include <cstring>
 
-#include "gradus/kernels/pool/geometry.hpp"
+#include "gradus/kernels/pool/plane_per_lane.hpp"
 #include "gradus/kernels/pool/small_windows.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
 
+// Max-pooling of planes, forward and backward. The forward pass keeps the argmax of each window, so the backward
+// pass need not read x. Chooses: usual windows of wide planes in lanes of neighboring results
+// (small_windows.hpp), else one plane per lane (plane_per_lane.hpp), else, and wherever there is a NaN, number by
+// number. Any NaN is the largest, and of equal numbers the first.
+
 namespace gradus::kernels {
 
-/// The cell that won each window, row by row in the kernel: bytes as long as they suffice.
-struct PoolPositions {
+/// The index of the largest element of each window, row by row in the kernel: bytes as long as they suffice.
+struct PoolArgmax {
     Tensor<std::uint8_t> narrow;
     Tensor<std::int32_t> wide;
 };
@@ -20,7 +25,7 @@ struct PoolPositions {
 template <class T>
 struct MaxPooled {
     Tensor<T> y;
-    PoolPositions positions;
+    PoolArgmax argmax;
 };
 
 namespace detail {
@@ -43,53 +48,58 @@ struct MaxPool {
 
 /// The largest of each window of a plane, number by number. Any NaN wins, and of equal numbers the first.
 template <class T>
-void max_windows(const MaxPool<T>& pool) {
+void max_pool_plane(const MaxPool<T>& pool) {
     const PoolAxis &rows = pool.plan->rows, &columns = pool.plan->columns;
     for (Index row = 0; row < rows.results(); ++row)
         for (Index column = 0; column < columns.results(); ++column) {
             const PoolWindow &r = rows.windows.data()[row], &c = columns.windows.data()[column];
             const T* const from = pool.x + r.start * columns.size + c.start;
-            T best = extreme<T>(-1);
-            Index position = r.first * columns.kernel + c.first;
+            T largest = extreme<T>(-1);
+            Index argmax = r.first * columns.kernel + c.first;
             for (Index i = r.first; i < r.last; ++i)
                 for (Index j = c.first; j < c.last; ++j) {
-                    const T& cell = from[i * rows.dilation * columns.size + j * columns.dilation];
-                    if (!(cell > best || cell != cell)) continue;
-                    best = cell;
-                    position = i * columns.kernel + j;
+                    const T& element = from[i * rows.dilation * columns.size + j * columns.dilation];
+                    if (!(element > largest || element != element)) continue;
+                    largest = element;
+                    argmax = i * columns.kernel + j;
                 }
             const Index at = row * columns.results() + column;
-            pool.y[at] = best;
+            pool.y[at] = largest;
             if (pool.narrow)
-                pool.narrow[at] = static_cast<std::uint8_t>(position);
+                pool.narrow[at] = static_cast<std::uint8_t>(argmax);
             else
-                pool.wide[at] = static_cast<std::int32_t>(position);
+                pool.wide[at] = static_cast<std::int32_t>(argmax);
         }
 }
 
-/// The largest of each window of a band, and where it was, with one plane per lane. Positions are gathered in
-/// words: as many bytes as one holds, or (wide) one position. False if there was a NaN, which does not win
+/// The largest of each window of a band, and where it was, with one plane per lane. Indices are gathered in
+/// words: as many bytes as one holds, or (wide) one index. False if there was a NaN, which does not win
 /// here; maybe also where there is none but two infinities.
 template <class T>
-struct MaxPoolKernel {
+struct MaxPoolInLanes {
+    const PoolPlan* plan;
+    const PoolBand* band;
+    const T* elements;
+    T *results, *words;
+    bool wide;
+
     template <int Bytes>
-    GRADUS_INLINE static bool run(const PoolPlan* plan, const PoolBand* band, const T* cells, T* results,
-                                  T* words, bool wide) {
+    GRADUS_INLINE bool run() const {
         using Int = simd::detail::IntOf<T>;
-        constexpr int lanes = std::min(static_cast<int>(pool_group), Bytes / static_cast<int>(sizeof(T)));
+        constexpr int lanes = std::min(static_cast<int>(lane_planes), Bytes / static_cast<int>(sizeof(T)));
         using Vec = simd::Vec<T, lanes>;
-        using Positions = simd::Vec<Int, lanes>;
+        using Ints = simd::Vec<Int, lanes>;
         const Index per_word = wide ? 1 : static_cast<Index>(sizeof(T));
         const PoolAxis &rows = plan->rows, &columns = plan->columns;
-        Positions nan(Int(0));
-        for (Index lane = 0; lane < pool_group; lane += lanes) {
+        Ints nan(Int(0));
+        for (Index lane = 0; lane < lane_planes; lane += lanes) {
             T *to = results + lane, *words_to = words + lane;
-            Positions word(Int(0));
+            Ints word(Int(0));
             Index in_word = 0;
             const auto store_word = [&]() GRADUS_INLINE_LAMBDA {
                 simd::from_bits<T>(word).store(words_to);
-                words_to += pool_group;
-                word = Positions(Int(0));
+                words_to += lane_planes;
+                word = Ints(Int(0));
                 in_word = 0;
             };
             for (Index row = band->begin; row < band->end; ++row)
@@ -97,18 +107,18 @@ struct MaxPoolKernel {
                      ++c) {
                     const PoolWindow& r = rows.windows.data()[row];
                     Vec largest(extreme<T>(-1)), total(T(0));
-                    Positions position(static_cast<Int>(r.first * columns.kernel + c->first));
-                    const auto take = [&](const Vec& cell, Index number) GRADUS_INLINE_LAMBDA {
-                        const Positions at(static_cast<Int>(number));
-                        position = Positions::wrap(cell.v > largest.v ? at.v : position.v);
-                        largest = max(largest, cell);
-                        total += cell;
+                    Ints argmax(static_cast<Int>(r.first * columns.kernel + c->first));
+                    const auto add = [&](const Vec& element, Index index) GRADUS_INLINE_LAMBDA {
+                        const Ints at(static_cast<Int>(index));
+                        argmax = Ints::wrap(element.v > largest.v ? at.v : argmax.v);
+                        largest = max(largest, element);
+                        total += element;
                     };
-                    for_each_cell<Vec>(*plan, *band, r, *c, cells + lane, take);
+                    for_each_element<Vec>(*plan, *band, r, *c, elements + lane, add);
                     largest.store(to);
-                    to += pool_group;
+                    to += lane_planes;
                     nan = nan | is_nan(total).bits();
-                    word = word | (position << static_cast<int>(8 * in_word));
+                    word = word | (argmax << static_cast<int>(8 * in_word));
                     if (++in_word == per_word) store_word();
                 }
             if (in_word > 0) store_word();
@@ -117,26 +127,26 @@ struct MaxPoolKernel {
     }
 };
 
-/// Positions of a band to where they belong, plane by plane.
+/// The argmax of a band from lanes to planes.
 template <class T>
-void store_positions(const MaxPool<T>& pool, const PoolBand& band, Index planes, const T* words) {
+void store_argmax(const MaxPool<T>& pool, const PoolBand& band, Index planes, const T* words) {
     const Index count = band.results(*pool.plan), per_word = pool.wide ? 1 : static_cast<Index>(sizeof(T));
     const Index first = band.begin * pool.plan->columns.results();
     constexpr Index most = 64;  // words of a plane
-    T some[std::size_t{pool_group * most}];
+    T packed[std::size_t{lane_planes * most}];
     for (Index done = 0; done < count; done += most * per_word) {
         const Index n = std::min(most * per_word, count - done);
-        transpose_tile(planes, (n + per_word - 1) / per_word, words + done / per_word * pool_group,
-                       pool_group, some, most);
+        transpose_tile(planes, (n + per_word - 1) / per_word, words + done / per_word * lane_planes,
+                       lane_planes, packed, most);
         for (Index plane = 0; plane < planes; ++plane) {
             const Index to = plane * pool.plan->output() + first + done;
             if (pool.narrow) {
-                std::memcpy(pool.narrow + to, some + plane * most, static_cast<std::size_t>(n));
+                std::memcpy(pool.narrow + to, packed + plane * most, static_cast<std::size_t>(n));
                 continue;
             }
-            simd::detail::IntOf<T> positions[std::size_t{most}];
-            std::memcpy(positions, some + plane * most, sizeof positions);
-            for (Index i = 0; i < n; ++i) pool.wide[to + i] = static_cast<std::int32_t>(positions[i]);
+            simd::detail::IntOf<T> argmax[std::size_t{most}];
+            std::memcpy(argmax, packed + plane * most, sizeof argmax);
+            for (Index i = 0; i < n; ++i) pool.wide[to + i] = static_cast<std::int32_t>(argmax[i]);
         }
     }
 }
@@ -144,79 +154,87 @@ void store_positions(const MaxPool<T>& pool, const PoolBand& band, Index planes,
 /// Planes [begin, end) of so many.
 template <class T>
 void max_pool_planes(const MaxPool<T>& all, Index count, Index begin, Index end) {
-    const PoolInner inner(*all.plan, count * all.plan->input() * static_cast<Index>(sizeof(T)));
-    if (const auto rows = all.narrow ? choose_pool_rows<LargestCells, T>(inner) : nullptr) {
+    const UnclippedColumns unclipped(*all.plan, count * all.plan->input() * static_cast<Index>(sizeof(T)));
+    if (const auto rows = all.narrow ? choose_small_windows<WindowMax, T>(unclipped) : nullptr) {
         for (; begin < end; ++begin) {
             const MaxPool<T> pool = all.at(begin);
-            if (!rows(&inner, pool.x, {pool.y, pool.narrow})) max_windows(pool);
+            if (!rows(&unclipped, pool.x, {pool.y, pool.narrow})) max_pool_plane(pool);
         }
         return;
     }
     if constexpr (std::is_floating_point_v<T>) {
-        PoolMemory<T> memory(*all.plan);
-        for (; end - begin > 3; begin += std::min(pool_group, end - begin)) {  // fewer are not worth it
+        PlaneLanesScratch<T> memory(*all.plan);
+        for (; end - begin > 3; begin += std::min(lane_planes, end - begin)) {  // fewer are not worth it
             const MaxPool<T> pool = all.at(begin);
-            const Index planes = std::min(pool_group, end - begin);
+            const Index planes = std::min(lane_planes, end - begin);
             bool clean = true;
-            pool_planes(*pool.plan, planes, pool.x, pool.y, memory,
-                        [&](const PoolBand& band, const T* cells, T* results, T* words) {
-                            clean &= simd::run<MaxPoolKernel<T>>(pool.plan, &band, cells, results, words,
-                                                                 pool.wide != nullptr);
-                            store_positions(pool, band, planes, words);
-                        });
-            for (Index i = 0; i < (clean ? 0 : planes); ++i) max_windows(pool.at(i));
+            pool_in_lanes(*pool.plan, planes, pool.x, pool.y, memory,
+                          [&](const PoolBand& band, const T* elements, T* results, T* words) {
+                              clean &= simd::run(MaxPoolInLanes<T>{.plan = pool.plan,
+                                                                   .band = &band,
+                                                                   .elements = elements,
+                                                                   .results = results,
+                                                                   .words = words,
+                                                                   .wide = pool.wide != nullptr});
+                              store_argmax(pool, band, planes, words);
+                          });
+            for (Index i = 0; i < (clean ? 0 : planes); ++i) max_pool_plane(pool.at(i));
         }
     }
-    for (; begin < end; ++begin) max_windows(all.at(begin));
+    for (; begin < end; ++begin) max_pool_plane(all.at(begin));
 }
 
-/// dx of planes with windows of 2 × 2 side by side, none of them cut off: all of it is written once, in
+/// dx of planes with windows of 2 × 2 side by side, none of them clipped: all of it is written once, in
 /// order.
 template <class T>
-struct MaxPoolBackTwo {
+struct MaxPoolBackward2x2 {
     static constexpr Index fewest = 8;
 
+    const PoolPlan* plan;
+    Index planes;
+    const T* dy;
+    const std::uint8_t* argmax;
+    T* dx;
+    bool stream;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const PoolPlan* plan, Index planes, const T* dy,
-                                  const std::uint8_t* positions, T* dx, bool stream) {
-        stream ? all_rows<Bytes, true>(*plan, planes, dy, positions, dx)
-               : all_rows<Bytes, false>(*plan, planes, dy, positions, dx);
+    GRADUS_INLINE void run() {
+        stream ? all_rows<Bytes, true>() : all_rows<Bytes, false>();
     }
 
 private:
     template <int Bytes, bool Stream>
-    GRADUS_INLINE static void all_rows(const PoolPlan& plan, Index planes, const T* dy,
-                                       const std::uint8_t* positions, T* dx) {
-        const Index width = plan.columns.size, results = plan.columns.results();
-        const Index rows = plan.rows.results(), height = plan.rows.size;
+    GRADUS_INLINE void all_rows() {
+        const Index width = plan->columns.size, results = plan->columns.results();
+        const Index rows = plan->rows.results(), height = plan->rows.size;
         for (; planes > 0; --planes) {
-            for (Index r = 0; r < rows; ++r, dy += results, positions += results, dx += 2 * width)
-                row<Bytes, Stream>(results, dy, positions, width, dx);
+            for (Index r = 0; r < rows; ++r, dy += results, argmax += results, dx += 2 * width)
+                row<Bytes, Stream>(results, width);
             for (const T* const end = dx + (height - 2 * rows) * width; dx < end; ++dx) *dx = T(0);
         }
         if (Stream) simd::store_fence();
     }
 
     template <int Bytes, bool Stream>
-    GRADUS_INLINE static void row(Index n, const T* dy, const std::uint8_t* positions, Index width, T* dx) {
+    GRADUS_INLINE void row(Index n, Index width) const {
         using Vec = simd::VecOf<T, std::min(Bytes, 32)>;
         for (Index begin = 0; begin < n; begin += Vec::size) {
-            const Index i = std::min(begin, n - Vec::size);  // the last pack takes some again
+            const Index i = std::min(begin, n - Vec::size);  // the last vector takes some again
             const Vec g = Vec::load(dy + i);
-            const auto position = simd::convert<typename Vec::Mask::Lanes::Value>(
-                simd::Vec<std::uint8_t, Vec::size>::load(positions + i));
-            store_pairs<Stream>(g, position, 0, dx + 2 * i);
-            store_pairs<Stream>(g, position, 2, dx + width + 2 * i);
+            const auto indices = simd::convert<typename Vec::Mask::Lanes::Value>(
+                simd::Vec<std::uint8_t, Vec::size>::load(argmax + i));
+            store_pairs<Stream>(g, indices, 0, dx + 2 * i);
+            store_pairs<Stream>(g, indices, 2, dx + width + 2 * i);
         }
         for (Index i = 2 * n; i < width; ++i) dx[i] = dx[width + i] = T(0);
     }
 
-    /// Two neighbouring cells of each window, `first` and the next.
-    template <bool Stream, class P, class Positions>
-    GRADUS_INLINE static void store_pairs(const P& dy, const Positions& position, int first, T* to) {
-        const auto where = [&](int cell) GRADUS_INLINE_LAMBDA {
-            const Positions wanted(static_cast<typename Positions::Value>(cell));
-            return P::wrap(position.v == wanted.v ? dy.v : P(T(0)).v);
+    /// Two neighboring elements of each window, `first` and the next.
+    template <bool Stream, class P, class Ints>
+    GRADUS_INLINE static void store_pairs(const P& g, const Ints& indices, int first, T* to) {
+        const auto where = [&](int element) GRADUS_INLINE_LAMBDA {
+            const Ints index(static_cast<typename Ints::Value>(element));
+            return P::wrap(indices.v == index.v ? g.v : P(T(0)).v);
         };
         const P a = where(first), b = where(first + 1);
         simd::store(simd::zip_lower(a, b), to, Stream);
@@ -224,19 +242,19 @@ private:
     }
 };
 
-/// dx[cell that won] += dy, for planes [begin, end). Memory is zeroed a little ahead of the windows, while it
+/// dx[argmax] += dy, for planes [begin, end). Memory is zeroed a little ahead of the windows, while it
 /// is on its way through the cache anyway.
-template <bool Overlap, class T, class Position>
-void max_pool_backward(const PoolPlan& plan, const T* dy, const Position* positions, T* dx, Index begin,
+template <bool Overlap, class T, class Argmax>
+void max_pool_backward(const PoolPlan& plan, const T* dy, const Argmax* argmax, T* dx, Index begin,
                        Index end) {
     const PoolAxis &rows = plan.rows, &columns = plan.columns;
     const Index width = columns.size, step = 2048, reach = (rows.kernel - 1) * rows.dilation + 1;
-    const auto offset = [&](Index cell) {
-        return cell / columns.kernel * rows.dilation * width + cell % columns.kernel * columns.dilation;
+    const auto offset = [&](Index index) {
+        return index / columns.kernel * rows.dilation * width + index % columns.kernel * columns.dilation;
     };
     Index offsets[256];
-    if constexpr (sizeof(Position) == 1)
-        for (Index cell = 0; cell < rows.kernel * columns.kernel; ++cell) offsets[cell] = offset(cell);
+    if constexpr (sizeof(Argmax) == 1)
+        for (Index index = 0; index < rows.kernel * columns.kernel; ++index) offsets[index] = offset(index);
     Index zeroed = begin * plan.input();
     const auto zero_to = [&](Index need) {
         if (need <= zeroed) return;
@@ -249,8 +267,8 @@ void max_pool_backward(const PoolPlan& plan, const T* dy, const Position* positi
             zero_to((plane * rows.size + std::min(rows.size, r.start + reach)) * width);
             Index to = (plane * rows.size + r.start) * width + columns.windows[0].start;
             for (Index column = columns.results(); column > 0; --column, to += columns.stride) {
-                const auto cell = static_cast<Index>(*positions++);
-                T& target = dx[to + (sizeof(Position) == 1 ? offsets[cell] : offset(cell))];
+                const auto index = static_cast<Index>(*argmax++);
+                T& target = dx[to + (sizeof(Argmax) == 1 ? offsets[index] : offset(index))];
                 target = Overlap ? target + *dy : *dy;
                 ++dy;
             }
@@ -267,18 +285,18 @@ MaxPooled<T> max_pool2d(const Tensor<T>& x, const PoolPlan& plan) {
     MaxPooled<T> result{Tensor<T>::uninitialized(shape), {}};
     detail::MaxPool<T> pool{&plan, x.data(), result.y.mutable_data(), nullptr, nullptr};
     if (plan.rows.kernel * plan.columns.kernel > 255)
-        pool.wide = (result.positions.wide = Tensor<std::int32_t>::uninitialized(shape)).mutable_data();
+        pool.wide = (result.argmax.wide = Tensor<std::int32_t>::uninitialized(shape)).mutable_data();
     else
-        pool.narrow = (result.positions.narrow = Tensor<std::uint8_t>::uninitialized(shape)).mutable_data();
+        pool.narrow = (result.argmax.narrow = Tensor<std::uint8_t>::uninitialized(shape)).mutable_data();
     const Index planes = x.size(0) * x.size(1);
-    parallel_for(planes, detail::pool_block(planes, plan.input()),
+    parallel_for(planes, detail::planes_per_block(planes, plan.input()),
                  [&](Index begin, Index end) { detail::max_pool_planes(pool, planes, begin, end); });
     return result;
 }
 
 /// dx of max_pool2d().
 template <class T>
-Tensor<T> max_pool2d_backward(const Tensor<T>& dy, const PoolPlan& plan, const PoolPositions& positions) {
+Tensor<T> max_pool2d_backward(const Tensor<T>& dy, const PoolPlan& plan, const PoolArgmax& argmax) {
     const PoolAxis &rows = plan.rows, &columns = plan.columns;
     const Index planes = dy.size(0) * dy.size(1);
     Tensor<T> dx = Tensor<T>::uninitialized({dy.size(0), dy.size(1), rows.size, columns.size});
@@ -291,17 +309,21 @@ Tensor<T> max_pool2d_backward(const Tensor<T>& dy, const PoolPlan& plan, const P
                2 * axis.results() <= axis.size;
     };
     const bool wide = rows.kernel * columns.kernel > 255, overlaps = overlap(rows) || overlap(columns);
-    parallel_for(planes, detail::pool_block(planes, plan.input()), [&](Index begin, Index end) {
+    parallel_for(planes, detail::planes_per_block(planes, plan.input()), [&](Index begin, Index end) {
         const T* const in = dy.data() + begin * plan.output();
-        const std::uint8_t* const narrow = positions.narrow.data() + (wide ? 0 : begin * plan.output());
+        const std::uint8_t* const narrow = argmax.narrow.data() + (wide ? 0 : begin * plan.output());
         if constexpr (std::is_floating_point_v<T>)
-            if (is_two(rows) && is_two(columns) && columns.results() >= detail::MaxPoolBackTwo<T>::fewest)
-                return simd::run<detail::MaxPoolBackTwo<T>>(
-                    &plan, end - begin, in, narrow, out + begin * plan.input(),
-                    simd::should_stream<T>(planes * rows.size, columns.size));
+            if (is_two(rows) && is_two(columns) && columns.results() >= detail::MaxPoolBackward2x2<T>::fewest)
+                return simd::run(detail::MaxPoolBackward2x2<T>{
+                    .plan = &plan,
+                    .planes = end - begin,
+                    .dy = in,
+                    .argmax = narrow,
+                    .dx = out + begin * plan.input(),
+                    .stream = simd::should_stream<T>(planes * rows.size, columns.size)});
         if (wide)
-            detail::max_pool_backward<true>(plan, in, positions.wide.data() + begin * plan.output(), out,
-                                            begin, end);
+            detail::max_pool_backward<true>(plan, in, argmax.wide.data() + begin * plan.output(), out, begin,
+                                            end);
         else if (overlaps)
             detail::max_pool_backward<true>(plan, in, narrow, out, begin, end);
         else
@@ -316,7 +338,7 @@ Tensor<T> global_max_pool2d_backward(const Tensor<T>& dy, const Tensor<T>& x, co
     const Index size = x.shape().span(2, 4);
     Tensor<T> dx = Tensor<T>::uninitialized(x.shape());
     T* const out = dx.mutable_data();
-    parallel_for(dy.numel(), detail::pool_block(dy.numel(), size), [&](Index begin, Index end) {
+    parallel_for(dy.numel(), detail::planes_per_block(dy.numel(), size), [&](Index begin, Index end) {
         for (Index plane = begin; plane < end; ++plane) {
             const T largest = y.data()[plane];
             const T* const from = x.data() + plane * size;

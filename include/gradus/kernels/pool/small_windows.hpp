@@ -9,19 +9,19 @@
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/simd/shuffle.hpp"
 
-// Pooling of wide planes by the usual windows, 2 × 2 and 3 × 3: a plane at a time, in lanes of neighbouring
-// results. For everything else there is pool_planes.hpp.
+// Pooling of wide planes by the usual windows, 2 × 2 and 3 × 3: a plane at a time, in lanes of neighboring
+// results, where windows are not clipped. For everything else there is plane_per_lane.hpp.
 
 namespace gradus::kernels::detail {
 
-/// The columns of results whose windows are not cut off.
-struct PoolInner {
+/// The columns of results whose windows are not clipped.
+struct UnclippedColumns {
     const PoolPlan* plan;
     Index begin = 0, end = 0;
     bool from_memory;
 
     /// Of planes of so many bytes in all.
-    PoolInner(const PoolPlan& p, Index bytes) : plan(&p), from_memory(bytes > (Index{1} << 20)) {
+    UnclippedColumns(const PoolPlan& p, Index bytes) : plan(&p), from_memory(bytes > (Index{1} << 20)) {
         const auto& windows = p.columns.windows;
         const auto whole = [&](const PoolWindow& w) { return w.last - w.first == p.columns.kernel; };
         const auto first = std::find_if(windows.begin(), windows.end(), whole);
@@ -32,86 +32,90 @@ struct PoolInner {
 
 /// Where the results of a plane go.
 template <class T>
-struct PoolRowsOut {
+struct PoolOutputs {
     T* y;
-    std::uint8_t* narrow;  // positions, of max pooling
+    std::uint8_t* narrow;  // argmax, of max pooling
 };
 
-/// Lanes of windows: the largest cells so far, and their positions. NaN does not win here; has_nan() tells
+/// Lanes of windows: the largest elements so far, and their argmax. NaN does not win here; has_nan() tells
 /// of it, and maybe also where there is none but two infinities.
 template <class T, int N>
-struct LargestCells {
-    using Position = simd::detail::IntOf<T>;
+struct WindowMax {
+    using Int = simd::detail::IntOf<T>;
     using Vec = simd::Vec<T, N>;
-    using Positions = simd::Vec<Position, N>;
+    using Ints = simd::Vec<Int, N>;
 
     Vec value = extreme<T>(-1);
     Vec total = T(0);
-    Positions position;
+    Ints argmax;
 
-    GRADUS_INLINE explicit LargestCells(Index first) : position(static_cast<Position>(first)) {}
+    GRADUS_INLINE explicit WindowMax(Index first) : argmax(static_cast<Int>(first)) {}
 
-    GRADUS_INLINE void take(const Vec& cell, const Positions& at) {
-        position = Positions::wrap(cell.v > value.v ? at.v : position.v);  // a Mask would take more steps
-        value = max(value, cell);
-        total += cell;
+    GRADUS_INLINE void add(const Vec& x, const Ints& index) {
+        argmax = Ints::wrap(x.v > value.v ? index.v : argmax.v);  // a Mask would take more steps
+        value = max(value, x);
+        total += x;
     }
 
-    GRADUS_INLINE Positions has_nan() const { return is_nan(total).bits(); }
+    GRADUS_INLINE Ints has_nan() const { return is_nan(total).bits(); }
 
-    GRADUS_INLINE void store(const PoolRowsOut<T>& out, Index to, Index) const {
-        value.store(out.y + to);
-        simd::store_low_bytes(position, out.narrow + to);
+    GRADUS_INLINE void store(const PoolOutputs<T>& out, Index out_offset, Index) const {
+        value.store(out.y + out_offset);
+        simd::store_low_bytes(argmax, out.narrow + out_offset);
     }
 
-    GRADUS_INLINE void store_first(const PoolRowsOut<T>& out, Index to, Index) const {
-        out.y[to] = value[0];
-        out.narrow[to] = static_cast<std::uint8_t>(position[0]);
+    GRADUS_INLINE void store_first(const PoolOutputs<T>& out, Index out_offset, Index) const {
+        out.y[out_offset] = value[0];
+        out.narrow[out_offset] = static_cast<std::uint8_t>(argmax[0]);
     }
 };
 
-/// Lanes of windows: the sum of the cells so far.
+/// Lanes of windows: the sum of the elements so far.
 template <class T, int N>
-struct SumOfCells {
+struct WindowSum {
     using Vec = simd::Vec<T, N>;
-    using Position = simd::detail::IntOf<T>;
-    using Positions = simd::Vec<Position, N>;
+    using Int = simd::detail::IntOf<T>;
+    using Ints = simd::Vec<Int, N>;
 
     Vec value = T(0);
 
-    GRADUS_INLINE explicit SumOfCells(Index) {}
-    GRADUS_INLINE void take(const Vec& cell, const Positions&) { value += cell; }
-    GRADUS_INLINE Positions has_nan() const { return Position(0); }  // NaN needs no care
-    GRADUS_INLINE void store(const PoolRowsOut<T>& out, Index to, Index extent) const {
-        (value / static_cast<T>(extent)).store(out.y + to);
+    GRADUS_INLINE explicit WindowSum(Index) {}
+    GRADUS_INLINE void add(const Vec& x, const Ints&) { value += x; }
+    GRADUS_INLINE Ints has_nan() const { return Int(0); }  // NaN needs no care
+    GRADUS_INLINE void store(const PoolOutputs<T>& out, Index out_offset, Index extent) const {
+        (value / static_cast<T>(extent)).store(out.y + out_offset);
     }
-    GRADUS_INLINE void store_first(const PoolRowsOut<T>& out, Index to, Index extent) const {
-        out.y[to] = value[0] / static_cast<T>(extent);
+    GRADUS_INLINE void store_first(const PoolOutputs<T>& out, Index out_offset, Index extent) const {
+        out.y[out_offset] = value[0] / static_cast<T>(extent);
     }
 };
 
-/// A plane, in lanes of neighbouring results of a row as long as their windows are not cut off. Kernel and
-/// stride of the columns are constants, and their dilation is 1. False if `Cells` met a NaN.
-template <class T, template <class, int> class Cells, int Kernel, int Stride>
-struct PoolRows {
+/// A plane, in lanes of neighboring results of a row as long as their windows are not clipped. Kernel and
+/// stride of the columns are constants, and their dilation is 1. False if `Window` met a NaN.
+template <class T, template <class, int> class Window, int Kernel, int Stride>
+struct SmallWindows {
     static_assert((Stride == 2 && Kernel <= 3) || (Stride == 3 && Kernel == 3));
 
-    /// Lane i of cell k is from[i * Stride + k]; nothing is read behind the last of them.
+    const UnclippedColumns* unclipped;
+    const T* x;
+    PoolOutputs<T> out;
+
+    /// Lane i of element k is from[i * Stride + k]; nothing is read behind the last of them.
     template <int N>
-    GRADUS_INLINE static void load_cells(const T* from, simd::Vec<T, N>* cells) {
+    GRADUS_INLINE static void load_elements(const T* from, simd::Vec<T, N>* elements) {
         using Vec = simd::Vec<T, N>;
         if constexpr (Stride == 2) {
-            // Cells of the next window, too. What is behind them is aligned where padding is 1.
+            // Elements of the next window, too. What is behind them is aligned where padding is 1.
             constexpr int shared = Kernel - Stride;
             const Vec a = Vec::load(from + shared), b = Vec::load(from + shared + N);
-            cells[shared] = simd::unzip_even(a, b);
-            cells[shared + 1] = simd::unzip_odd(a, b);
-            if constexpr (shared == 1) cells[0] = simd::unzip_even(Vec::load(from), Vec::load(from + N));
+            elements[shared] = simd::unzip_even(a, b);
+            elements[shared + 1] = simd::unzip_odd(a, b);
+            if constexpr (shared == 1) elements[0] = simd::unzip_even(Vec::load(from), Vec::load(from + N));
         } else {
             const Vec a = Vec::load(from), b = Vec::load(from + N), c = Vec::load(from + 2 * N);
-            cells[0] = simd::every_third<0>(a, b, c);
-            cells[1] = simd::every_third<1>(a, b, c);
-            cells[2] = simd::every_third<2>(a, b, c);
+            elements[0] = simd::every_third<0>(a, b, c);
+            elements[1] = simd::every_third<1>(a, b, c);
+            elements[2] = simd::every_third<2>(a, b, c);
         }
     }
 
@@ -123,38 +127,38 @@ struct PoolRows {
     }
 
     template <int N>
-    GRADUS_INLINE static bool run_lanes(const PoolInner& inner, const T* x, const PoolRowsOut<T>& out) {
-        using Positions = typename Cells<T, N>::Positions;
-        using Position = typename Cells<T, N>::Position;
-        const PoolAxis &rows = inner.plan->rows, &columns = inner.plan->columns;
-        const PoolWindow& c = columns.windows.data()[inner.begin];
-        const Index row_step = rows.dilation * columns.size, count = inner.end - inner.begin;
+    GRADUS_INLINE bool run_lanes() const {
+        using Ints = typename Window<T, N>::Ints;
+        using Int = typename Window<T, N>::Int;
+        const PoolAxis &rows = unclipped->plan->rows, &columns = unclipped->plan->columns;
+        const PoolWindow& c = columns.windows.data()[unclipped->begin];
+        const Index row_step = rows.dilation * columns.size, count = unclipped->end - unclipped->begin;
         const Index advance = rows.stride * columns.size;
-        Positions nan(Position(0));
+        Ints nan(Int(0));
         for (Index row = 0; row < rows.results(); ++row) {
-            if (inner.from_memory) fetch_ahead(x + row * advance, advance);
+            if (unclipped->from_memory) fetch_ahead(x + row * advance, advance);
             const PoolWindow& r = rows.windows.data()[row];
             const T* const first = x + r.start * columns.size + r.first * row_step + c.start;
-            const Index to = row * columns.results() + inner.begin;
+            const Index out_offset = row * columns.results() + unclipped->begin;
             for (Index column = 0; column < count; column += N) {
-                const Index skipped = std::min(column, count - N);  // the last pack takes some again
-                const T* from = first + skipped * Stride;
-                Cells<T, N> cells(r.first * Kernel);
-                Positions at(static_cast<Position>(r.first * Kernel));
+                const Index first_column = std::min(column, count - N);  // the last vector takes some again
+                const T* from = first + first_column * Stride;
+                Window<T, N> window(r.first * Kernel);
+                Ints index(static_cast<Int>(r.first * Kernel));
                 for (Index i = r.first; i < r.last; ++i, from += row_step) {
                     simd::Vec<T, N> loaded[std::size_t{Kernel}];
-                    load_cells<N>(from, loaded);
+                    load_elements<N>(from, loaded);
 #pragma GCC unroll 3
-                    for (int j = 0; j < Kernel; ++j, at = at + 1) cells.take(loaded[j], at);
+                    for (int j = 0; j < Kernel; ++j, index = index + 1) window.add(loaded[j], index);
                 }
-                cells.store(out, to + skipped, r.extent * c.extent);
-                nan = nan | cells.has_nan();
+                window.store(out, out_offset + first_column, r.extent * c.extent);
+                nan = nan | window.has_nan();
             }
-            for (Index column = 0; column < columns.results(); ++column) {  // what is cut off
-                if (column == inner.begin) column = inner.end;
+            for (Index column = 0; column < columns.results(); ++column) {  // clipped windows
+                if (column == unclipped->begin) column = unclipped->end;
                 if (column == columns.results()) break;
-                nan = nan | one_window<N>(*inner.plan, r, columns.windows.data()[column], x, out,
-                                          row * columns.results() + column);
+                nan =
+                    nan | one_window<N>(r, columns.windows.data()[column], row * columns.results() + column);
             }
         }
         return sum(nan) == 0;
@@ -162,41 +166,45 @@ struct PoolRows {
 
     /// In all lanes the same: that takes no branches, which could not be foreseen.
     template <int N>
-    GRADUS_INLINE static auto one_window(const PoolPlan& plan, const PoolWindow& r, const PoolWindow& c,
-                                         const T* x, const PoolRowsOut<T>& out, Index to) {
-        using Positions = typename Cells<T, N>::Positions;
-        using Position = typename Cells<T, N>::Position;
-        Cells<T, N> cells(r.first * Kernel + c.first);
+    GRADUS_INLINE auto one_window(const PoolWindow& r, const PoolWindow& c, Index out_offset) const {
+        using Ints = typename Window<T, N>::Ints;
+        using Int = typename Window<T, N>::Int;
+        Window<T, N> window(r.first * Kernel + c.first);
         for (Index i = r.first; i < r.last; ++i) {
-            const T* const from = x + (r.start + i * plan.rows.dilation) * plan.columns.size + c.start;
+            const T* const from =
+                x + (r.start + i * unclipped->plan->rows.dilation) * unclipped->plan->columns.size + c.start;
             for (Index j = c.first; j < c.last; ++j)
-                cells.take(simd::Vec<T, N>(from[j]), Positions(static_cast<Position>(i * Kernel + j)));
+                window.add(simd::Vec<T, N>(from[j]), Ints(static_cast<Int>(i * Kernel + j)));
         }
-        cells.store_first(out, to, r.extent * c.extent);
-        return cells.has_nan();
+        window.store_first(out, out_offset, r.extent * c.extent);
+        return window.has_nan();
     }
 
     template <int Bytes>
-    GRADUS_INLINE static bool run(const PoolInner* inner, const T* x, PoolRowsOut<T> out) {
-        return run_lanes<std::min(Kernel == 2 ? 8 : 16, Bytes / static_cast<int>(sizeof(T)))>(*inner, x, out);
+    GRADUS_INLINE bool run() const {
+        return run_lanes<std::min(Kernel == 2 ? 8 : 16, Bytes / static_cast<int>(sizeof(T)))>();
+    }
+
+    static bool pool(const UnclippedColumns* unclipped, const T* x, PoolOutputs<T> out) {
+        return simd::run(SmallWindows{.unclipped = unclipped, .x = x, .out = out});
     }
 };
 
-/// A function that pools a plane, or null where pool_planes() is faster.
+/// A function that pools a plane, or null where pool_in_lanes() is faster.
 template <class T>
-using PoolRowsFunction = bool (*)(const PoolInner*, const T* x, PoolRowsOut<T> out);
+using SmallWindowsFunction = bool (*)(const UnclippedColumns*, const T* x, PoolOutputs<T> out);
 
-template <template <class, int> class Cells, class T>
-PoolRowsFunction<T> choose_pool_rows(const PoolInner& inner) {
+template <template <class, int> class Window, class T>
+SmallWindowsFunction<T> choose_small_windows(const UnclippedColumns& unclipped) {
     if constexpr (std::is_floating_point_v<T>) {
-        const PoolAxis& columns = inner.plan->columns;
+        const PoolAxis& columns = unclipped.plan->columns;
         const auto is = [&](Index kernel, Index stride) {
             return columns.kernel == kernel && columns.stride == stride && columns.dilation == 1;
         };
-        if (inner.end - inner.begin < (columns.kernel == 2 ? 8 : 16)) return nullptr;  // measured
-        if (is(2, 2)) return simd::run<PoolRows<T, Cells, 2, 2>, const PoolInner*, const T*, PoolRowsOut<T>>;
-        if (is(3, 3)) return simd::run<PoolRows<T, Cells, 3, 3>, const PoolInner*, const T*, PoolRowsOut<T>>;
-        if (is(3, 2)) return simd::run<PoolRows<T, Cells, 3, 2>, const PoolInner*, const T*, PoolRowsOut<T>>;
+        if (unclipped.end - unclipped.begin < (columns.kernel == 2 ? 8 : 16)) return nullptr;  // measured
+        if (is(2, 2)) return SmallWindows<T, Window, 2, 2>::pool;
+        if (is(3, 3)) return SmallWindows<T, Window, 3, 3>::pool;
+        if (is(3, 2)) return SmallWindows<T, Window, 3, 2>::pool;
     }
     return nullptr;
 }

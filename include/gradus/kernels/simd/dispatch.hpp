@@ -81,40 +81,4 @@ auto run(const Kernel& kernel) {
     return detail::run_baseline(kernel);
 }
 
-// The same with the arguments of a static member template run<Bytes>(args...), by value.
-
-namespace detail {
-
-template <class Kernel, class... Args>
-[[gnu::noinline]] auto run_baseline(Args... args) {
-    return Kernel::template run<16>(args...);
-}
-#if defined(__x86_64__)
-template <class Kernel, class... Args>
-[[gnu::noinline, GRADUS_TARGET_AVX2]] auto run_avx2(Args... args) {
-    return Kernel::template run<32>(args...);
-}
-template <class Kernel, class... Args>
-[[gnu::noinline, GRADUS_TARGET_AVX512]] auto run_avx512(Args... args) {
-    return Kernel::template run<64>(args...);
-}
-#endif
-
-}  // namespace detail
-
-template <class Kernel, class... Args>
-auto run(Args... args) {
-#if defined(__x86_64__)
-    switch (isa()) {
-        case Isa::avx512:
-            return detail::run_avx512<Kernel>(args...);
-        case Isa::avx2:
-            return detail::run_avx2<Kernel>(args...);
-        case Isa::baseline:
-            break;
-    }
-#endif
-    return detail::run_baseline<Kernel>(args...);
-}
-
 }  // namespace gradus::simd

@@ -67,7 +67,7 @@ void check_exact(const ConvGeometry& s) {
         if (dx.numel() > 0 && s.out > 0) {  // both ways, whichever is faster
             Tensor<T> gathered = full<T>(dx.shape(), T(7)), spread = full<T>(dx.shape(), T(7));
             kernels::detail::implicit_gemm_backward_input(s, dy, w, gathered.mutable_data());
-            kernels::detail::Col2im<T>{s}.run(dy.data(), w.data(), spread.mutable_data());
+            kernels::detail::Col2im<T>(s).backward_input(dy.data(), w.data(), spread.mutable_data());
             CHECK(gathered == dx);
             CHECK(spread == dx);
         }

@@ -15,7 +15,7 @@
 
 // Whether Winograd's filtering is accurate for an image. It rounds relative to the largest number that a tile
 // reads, where a direct sum rounds relative to the numbers in the window of that output alone. If these are
-// much smaller, the result of the former is noise, and the image takes the direct way.
+// much smaller, the result of the former is noise, and the image is computed by direct sums.
 
 namespace gradus::kernels::detail::winograd {
 
@@ -123,7 +123,7 @@ struct RangeOf {
     }
 };
 
-/// Of each image (of a group), whether it takes the direct way: number image * groups + group.
+/// Of each image (of a group), whether it is computed by direct sums: number image * groups + group.
 using Marks = gradus::detail::RecycledVector<unsigned char>;
 
 /// The sizes of the numbers in images: of each pixel, the largest of its channels.

@@ -14,8 +14,9 @@ BEGIN {
     spared["on_tensors.hpp"]  # one line each: they call the function of the same name
     spared["dual.hpp"]        # numbers, inlined where they are used
     spared["reflect.hpp"]     # over fields of any type
-    # Structs of fields, without functions of their own, as are all options.
-    split("JvpResult HvpResult NamedParameter nn::NamedBuffer data::Batch data::Split optim::ParameterState", names, " ")
+    # Structs of fields, without functions of their own, as are all options; what rules of optimizers are made of.
+    split("JvpResult HvpResult NamedParameter nn::NamedBuffer data::Batch data::Split optim::ParameterState " \
+          "optim::ElementwiseRule optim::TensorRule optim::Penalties", names, " ")
     for (i in names) fields_alone[names[i]]
 
     no_remedy["conv2d_algorithms"]  # its other arguments are lists, too: a call would be ambiguous
@@ -79,6 +80,8 @@ function declared(text,    folder, file, signature, full_name) {
     if (is_over_numbers() && !(file in spared) && !(full_name in fields_alone) && name !~ /Options$/ &&
         arguments !~ /Dual</) {
         if (arguments != "none") signature = full_name "(" resolved(arguments) ")"
+        else if (match(text, /: public Optimizer<.*>/))  # an optimizer is a frame with a rule, and constructors
+            signature = scope "::" resolved(substr(text, RSTART + 9, RLENGTH - 9))
         else signature = full_name (parameters ~ /Label/ ? "<float, Index>" : "<float>")
         if (!(signature in compiled)) compiled[signature] = place()
     }

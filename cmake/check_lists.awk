@@ -4,7 +4,8 @@
 #
 # compiled/*.inc      every template over the type of numbers T (and that of labels, Label) alone, as float (and Index):
 #                     what is not there is compiled again in every file of a project that links gradus::compiled.
-#                     Overloads are told apart by their arguments.
+#                     Overloads are told apart by their arguments. Of a class that adds constructors alone to a base, the
+#                     base is enough.
 # on_tensors.hpp      every function of ops/ and loss/ that returns a Variable takes tensors as well
 # remedies.hpp        every function with options, in a folder that has such a file, says which option there is not
 #
@@ -14,9 +15,9 @@ BEGIN {
     spared["on_tensors.hpp"]  # one line each: they call the function of the same name
     spared["dual.hpp"]        # numbers, inlined where they are used
     spared["reflect.hpp"]     # over fields of any type
-    # Structs of fields, without functions of their own, as are all options; what rules of optimizers are made of.
-    split("JvpResult HvpResult NamedParameter nn::NamedBuffer data::Batch data::Split optim::ParameterState " \
-          "optim::ElementwiseRule optim::TensorRule optim::Penalties", names, " ")
+    spared["rule.hpp"]        # inlined into the loops of optimizers
+    # Structs of fields, without functions of their own, as are all options.
+    split("JvpResult HvpResult NamedParameter nn::NamedBuffer data::Batch data::Split optim::ParameterState", names, " ")
     for (i in names) fields_alone[names[i]]
 
     no_remedy["conv2d_algorithms"]  # its other arguments are lists, too: a call would be ambiguous
@@ -61,17 +62,18 @@ FNR == 1 { files[short_name()] = 1 }
 
 function place() { return FILENAME ":" FNR ": " }
 
-function declared(text,    folder, file, signature, full_name) {
+function declared(text,    folder, file, signature, prefix, full_name) {
     if (name == "" || head == "") return           # head: of constructors
     if (name ~ /::/ && FILENAME ~ /hpp$/) return  # a member, defined outside of its class
     folder = file = short_name()
     sub(/\/.*$/, "", folder)
     sub(/^.*\//, "", file)
-    full_name = (scope == "" ? "" : scope "::") name
+    prefix = scope == "" ? "" : scope "::"
+    full_name = prefix name
 
     if (FILENAME ~ /\.inc$/) {
         if (arguments != "none") listed[full_name "(" resolved(arguments) ")"]
-        else if (match(text, name "<.*>")) listed[(scope == "" ? "" : scope "::") substr(text, RSTART, RLENGTH)]
+        else if (match(text, name "<.*>")) listed[prefix substr(text, RSTART, RLENGTH)]
         return
     }
     in_file[folder "/" file " " name]
@@ -80,14 +82,13 @@ function declared(text,    folder, file, signature, full_name) {
     if (is_over_numbers() && !(file in spared) && !(full_name in fields_alone) && name !~ /Options$/ &&
         arguments !~ /Dual</) {
         if (arguments != "none") signature = full_name "(" resolved(arguments) ")"
-        else if (match(text, /: public Optimizer<.*>/))  # an optimizer is a frame with a rule, and constructors
-            signature = scope "::" resolved(substr(text, RSTART + 9, RLENGTH - 9))
         else signature = full_name (parameters ~ /Label/ ? "<float, Index>" : "<float>")
         if (!(signature in compiled)) compiled[signature] = place()
+        if (match(text, / : public .* \{$/)) base[signature] = prefix resolved(substr(text, RSTART + 10, RLENGTH - 12))
     }
     if (folder ~ /^(ops|loss)$/ && file != "on_tensors.hpp" && head ~ /Variable</ && arguments ~ /Variable</)
         on_tensors[folder "/on_tensors.hpp " name] = place() full_name
-    if (arguments ~ /Options(<[^<>]*>)?&?$/ && !(name in no_remedy))
+    if (arguments ~ /[a-z0-9]Options(<[^<>]*>)?&?$/ && !(name in no_remedy))
         remedies[folder "/remedies.hpp " name] = place() full_name
 }
 
@@ -98,7 +99,7 @@ function missing(where, from) {
 
 END {
     for (signature in compiled)
-        if (!(signature in listed)) missing(compiled[signature] signature, "compiled/*.inc")
+        if (!(signature in listed) && !(base[signature] in listed)) missing(compiled[signature] signature, "compiled/*.inc")
     for (entry in on_tensors)
         if (!(entry in in_file)) missing(on_tensors[entry], substr(entry, 1, index(entry, " ") - 1))
     for (entry in remedies) {

@@ -38,6 +38,9 @@ check("namespace nn {\ntemplate <class T = float>\nstruct Layer : Base<T> {\n};\
 check("template <class T = float, class Label = Index>\nclass Loader {\n" "namespace data {\nGRADUS_EXTERN template class Loader<float, Index>;\n}  // namespace data"
     "" "" "ops/exp.hpp:3: Loader<float, Index> is missing from compiled/*.inc")
 
+check("template <class T = float>\nclass Adam : public Optimizer<detail::Rule<T, true>> {\n"
+    "GRADUS_EXTERN template class Optimizer<detail::Rule<float, true>>;" "" "" "")
+
 # One that does not take tensors, and one that does not say which option there is not.
 check("${exp}" "${exp_compiled}" "" "" "ops/exp.hpp:3: exp is missing from ops/on_tensors.hpp")
 set(sum "template <class T>\nTensor<T> sum(const Tensor<T>& x, SumOptions options = {}) {\n    return x;\n}")

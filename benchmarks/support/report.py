@@ -3,7 +3,7 @@
 
 A process times many steps. Its `median_ms` is what a user sees. Its `fastest_ms` and its `cpu_ms` (processor time per
 step, of all threads) hardly feel other programs and tell more on a busy machine. Figures are medians over rounds.
---publish also puts the tables and the chart in docs/, and the figures where README.md and docs/benchmarks.md name them.
+--publish also puts the tables and the chart in docs/, and the figures where README.md and the pages there name them.
 """
 
 import collections
@@ -583,7 +583,7 @@ def publish():
     tables = ROOT / "docs/benchmarks.md"
     replace_block(tables, "\n".join(["![Ratios to every peer](benchmarks.svg)", "", *page]))
     (ROOT / "docs/benchmarks.svg").write_text((FOLDER / "chart.svg").read_text())
-    for path in (tables, ROOT / "README.md"):
+    for path in (tables, ROOT / "README.md", ROOT / "docs/how-it-works.md"):
         command = ["awk", "-f", ROOT / "cmake/figures.awk", tables, path]
         path.write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -9,6 +9,7 @@
 #include "gradus/ops/arithmetic.hpp"
 #include "gradus/ops/reduce.hpp"
 #include "support/numbers.hpp"
+#include "support/threads.hpp"
 
 /// PyTorch's weights after steps 1, 2, 3 and 20.
 template <class Options>
@@ -54,10 +55,9 @@ void check_references(const std::vector<Reference<Options>>& references) {
 template <class Optimizer, class Options>
 void check_threads(const Options& options) {
     using namespace gradus;
-    const int before = num_threads();
     std::vector<Tensor<>> expected;
     for (const int threads : {1, 2, 3}) {
-        set_num_threads(threads);
+        const Threads limit(threads);
         Generator generator(1);
         Leaves<float> parameters;
         for (const Shape& shape : {Shape{300, 301}, Shape{7}, Shape{0}, Shape{50001}, Shape{}}) {
@@ -72,7 +72,6 @@ void check_threads(const Options& options) {
             CHECK(parameters[i].value() == expected[i]);
         }
     }
-    set_num_threads(before);
 }
 
 template <class Optimizer>

@@ -13,11 +13,12 @@ struct BceWithLogitsOptions {
 };
 
 /// −w (q t log σ(x) + (1 − t) log(1 − σ(x))), binary cross-entropy of σ = sigmoid. q is pos_weight: above 1
-/// it makes up for rare positives. Sigmoid and logarithm are one step, exact for logits of any size,
-/// infinite ones too. dx = w
-/// ((1 − t) σ(x) − q t σ(−x)) · dy, which is (σ(x) − t) dy without weights; over the number of elements for
-/// `mean` (weights do not count) x and t of one shape; the result is one number, or of that shape with
-/// `none`. Throws ShapeError if the shapes do not fit.
+/// it makes up for rare positives. Sigmoid and logarithm are one step, exact for logits of any size, infinite
+/// ones too.
+/// dx = w ((1 − t) σ(x) − q t σ(−x)) · dy, which is (σ(x) − t) dy without weights; over the number of
+/// elements for `mean` (weights do not count).
+/// x and t of one shape; the result is one number, or of that shape with `none`.
+/// Throws ShapeError if the shapes do not fit.
 template <class T>
 Variable<T> bce_with_logits(const Variable<T>& x, const Tensor<T>& target,
                             const std::type_identity_t<BceWithLogitsOptions<T>>& options = {}) {

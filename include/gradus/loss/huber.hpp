@@ -11,7 +11,8 @@ struct HuberOptions {
 };
 
 /// (x − t)² / 2 where |x − t| ≤ delta, else delta (|x − t| − delta / 2). It is delta times smooth_l1 with
-/// beta = delta.       dx = dy · (x − t), limited to ±delta · dy; over the number of elements for `mean`
+/// beta = delta.
+/// dx = dy · (x − t), limited to ±delta · dy; over the number of elements for `mean`
 /// x and t of one shape; the result is one number, or of that shape with `none`.
 /// Throws ShapeError if the shapes differ, ValueError unless delta > 0.
 /// Source: Huber, "Robust estimation of a location parameter", 1964.

@@ -11,8 +11,8 @@ struct KlDivOptions {
 };
 
 /// t (log t − x), 0 where t = 0: the terms of the Kullback-Leibler divergence of exp(x) from t. x are
-/// logarithms of probabilities, such as log_softmax gives, and t probabilities.       dx = −t dy, over the
-/// number of elements for `mean` (over the batch size for `batchmean`)
+/// logarithms of probabilities, such as log_softmax gives, and t probabilities.
+/// dx = −t dy, over the number of elements for `mean` (over the batch size for `batchmean`)
 /// x and t of one shape; the result is one number, or of that shape with `none`.
 /// Throws ShapeError if the shapes differ, or for `batchmean` without an axis.
 /// Source: Kullback & Leibler, "On information and sufficiency", 1951.

@@ -27,9 +27,10 @@ struct L1Options {
     Reduction reduction = Reduction::mean;
 };
 
-/// |x − t|, the absolute error.       dx = sign(x − t) dy, 0 where they are equal; over the number of
-/// elements for `mean` x and t of one shape; the result is one number, or of that shape with `none`. Throws
-/// ShapeError if the shapes differ.
+/// |x − t|, the absolute error.
+/// dx = sign(x − t) dy, 0 where they are equal; over the number of elements for `mean`.
+/// x and t of one shape; the result is one number, or of that shape with `none`.
+/// Throws ShapeError if the shapes differ.
 template <class T>
 Variable<T> l1(const Variable<T>& x, const Tensor<T>& target, const L1Options& options = {}) {
     return detail::absolute_error("l1", x, target, options.reduction);

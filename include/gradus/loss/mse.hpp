@@ -9,7 +9,8 @@ struct MseOptions {
     Reduction reduction = Reduction::mean;
 };
 
-/// (x − t)², the squared error.       dx = 2 (x − t) dy, over the number of elements for `mean`
+/// (x − t)², the squared error.
+/// dx = 2 (x − t) dy, over the number of elements for `mean`
 /// x and t of one shape; the result is one number, or of that shape with `none`.
 /// Throws ShapeError if the shapes differ.
 template <class T>

@@ -147,8 +147,9 @@ Variable<T> gelu(const Variable<T>& x, GeluOptions options) {
         });
 }
 
-/// 1 / (1 + e⁻ˣ).       dx = dy · y (1 − y), so 0 where y is rounded to 1: the slope at the result, with
-/// which losses of the result, such as bce, go together; bce_with_logits needs no such care
+/// 1 / (1 + e⁻ˣ).
+/// dx = dy · y (1 − y), so 0 where y is rounded to 1: the slope at the result, with which losses of the
+/// result, such as bce, go together; bce_with_logits needs no such care
 template <class T>
 Variable<T> sigmoid(Variable<T> x) {
     return detail::elementwise_by_result(
@@ -233,8 +234,9 @@ struct SoftplusOptions {
 };
 
 /// log(1 + exp(beta · x)) / beta, a smooth relu; x itself where the exponential would overflow, so that it
-/// needs no threshold.       dx = dy · sigmoid(beta · x), and dy above the threshold Throws ValueError unless
-/// beta is positive.
+/// needs no threshold.
+/// dx = dy · sigmoid(beta · x), and dy above the threshold
+/// Throws ValueError unless beta is positive.
 template <class T>
 Variable<T> softplus(const Variable<T>& x, SoftplusOptions options = {}) {
     if (!(options.beta > 0)) detail::fail<ValueError>("softplus", "beta must be positive", options.beta);
@@ -266,8 +268,8 @@ Variable<T> softmax(const Variable<T>& x, int axis = -1) {
                   wrt(x, [y, a](const Tensor<T>& dy) { return kernels::softmax_backward(y, dy, a); }));
 }
 
-/// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.       dx = dy −
-/// eʸ Σ dy. Infinities as in softmax: −inf gives −inf.
+/// xᵢ − log Σⱼ exp(xⱼ) along one axis: the logarithm of softmax, accurate where that is tiny.
+/// dx = dy − eʸ Σ dy. Infinities as in softmax: −inf gives −inf.
 template <class T>
 Variable<T> log_softmax(const Variable<T>& x, int axis = -1) {
     const int a = x.shape().normalize_axis("log_softmax", axis);

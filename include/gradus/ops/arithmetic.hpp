@@ -344,8 +344,8 @@ requires std::is_arithmetic_v<N> Variable<T> pow(const Variable<T>& x, N n) {
 }
 
 /// aᵇ, both varying.
-/// da = dy · b · aᵇ⁻¹, 0 where b = 0       db = dy · aᵇ · log a, 0 where a = 0 and b ≥ 0, and where a = inf
-/// and b < 0
+/// da = dy · b · aᵇ⁻¹, 0 where b = 0
+/// db = dy · aᵇ · log a, 0 where a = 0 and b ≥ 0, and where a = inf and b < 0
 template <class T>
 Variable<T> pow(const Variable<T>& a, const Variable<T>& b) {
     const Tensor<T> A = a.value(), B = b.value();
@@ -426,8 +426,10 @@ Variable<T> minimum(const Variable<T>& a, const Variable<T>& b) {
         []<class V>(const V& x, const V& other) GRADUS_INLINE_LAMBDA { return x > other; });
 }
 
-/// x limited to [low, high]; NaN stays NaN.       dx = dy where low < x < high, else 0: also at the limits,
-/// as in PyTorch 2.15 (1.13 passes dy there), and at NaN.       Throws ValueError if low > high.
+/// x limited to [low, high]; NaN stays NaN.
+/// dx = dy where low < x < high, else 0: also at the limits, as in PyTorch 2.15 (1.13 passes dy there), and
+/// at NaN.
+/// Throws ValueError if low > high.
 template <class T>
 Variable<T> clamp(const Variable<T>& x, std::type_identity_t<T> low, std::type_identity_t<T> high) {
     check<ValueError>(!(high < low), "clamp", "low is greater than high");

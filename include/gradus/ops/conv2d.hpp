@@ -107,8 +107,8 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
 
 /// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation − padding, ...] · weight[o, c, ky, kx], the
 /// sum over c, ky and kx; x is 0 outside. (Mathematically a cross-correlation, as everywhere in this field.)
-/// x [batch, in, height, width], weight [out, in / groups, kh, kw], bias [out]; y [batch, out, h, w] with
-/// h = ⌊(height + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1. With groups, output channels see only the
+/// x [batch, in, height, width], weight [out, in / groups, kh, kw], bias [out]; y [batch, out, h, w] with h =
+/// ⌊(height + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1. With groups, output channels see only the
 /// input channels of their group; groups = in is a depthwise convolution.
 /// dx = dy spread over the windows by the weights       dweight = Σ dy · window       dbias = Σ dy
 /// Throws ShapeError or ValueError for sizes that do not fit.

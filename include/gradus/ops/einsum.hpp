@@ -115,9 +115,10 @@ inline Index span_of(const Shape& shape, const std::string& letters, const std::
 /// Sums of products in Einstein's notation, of two operands: each letter names an axis, those of one letter
 /// run together, and the letters that are not in the result are summed over. einsum("bij,bjk->bik", a, b) is
 /// a product of batches of matrices, einsum("i,j->ij", a, b) an outer product. Without "->", the result has
-/// the letters that stand once, in the order of the alphabet. Computed by matmul. da = einsum of dy and b db
-/// = einsum of a and dy Throws ValueError if the equation has no meaning or a letter twice in one operand,
-/// ShapeError if letters and axes or the sizes of one letter differ.
+/// the letters that stand once, in the order of the alphabet. Computed by matmul.
+/// da = einsum of dy and b       db = einsum of a and dy
+/// Throws ValueError if the equation has no meaning or a letter twice in one operand, ShapeError if letters
+/// and axes or the sizes of one letter differ.
 template <class T>
 Variable<T> einsum(std::string_view equation, const Variable<T>& a, const Variable<T>& b) {
     using Letters = detail::EinsumLetters;

@@ -42,8 +42,9 @@ inline void check_indices(const char* operation, const Tensor<Index>& indices, c
 }  // namespace detail
 
 /// The positions along an axis that the indices [n] name, in their order: index_select(x, 0, {2, 2, 0}) is
-/// rows 2, 2 and 0 of x.       dx[..., indices[j], ...] += dy[..., j, ...], in the order of the indices (in
-/// runs of 256, where an index comes that often)
+/// rows 2, 2 and 0 of x.
+/// dx[..., indices[j], ...] += dy[..., j, ...], in the order of the indices (in runs of 256, where an index
+/// comes that often)
 /// Throws ShapeError unless the indices are a list, ValueError if one is out of range.
 template <class T>
 Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<Index>& indices) {
@@ -59,8 +60,8 @@ Variable<T> index_select(const Variable<T>& x, int axis, const Tensor<Index>& in
 
 /// y[i, j, k] = x[i, indices[i, j, k], k] for axis 1 of three, and so on: one index for each element of the
 /// result. With logits [batch, classes] and labels [batch, 1], gather(logits, 1, labels) takes from each
-/// sample the logit of its label.       dx[i, indices[i, j, k], k] += dy[i, j, k], in the
-/// order of the indices
+/// sample the logit of its label.
+/// dx[i, indices[i, j, k], k] += dy[i, j, k], in the order of the indices
 /// Throws ShapeError unless the indices have the axes of x and, beside the indexed one, no larger sizes
 /// (smaller ones leave the rest of x out, as in PyTorch); ValueError if an index is out of range.
 template <class T>

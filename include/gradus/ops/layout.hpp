@@ -63,7 +63,8 @@ inline Shape repeated_shape(const Shape& shape, const std::vector<Index>& times)
 
 }  // namespace detail
 
-/// The same elements, in row-major order, in another shape; shares memory.       dx = dy in the shape of x
+/// The same elements, in row-major order, in another shape; shares memory.
+/// dx = dy in the shape of x
 /// Throws ShapeError if the element counts differ.
 template <class T>
 Variable<T> reshape(const Variable<T>& x, const Shape& shape) {
@@ -95,7 +96,8 @@ Variable<T> flatten(const Variable<T>& x, int start_axis = 1) {
     return reshape(x, result);
 }
 
-/// Takes away an axis of size 1.       dx = dy in the shape of x
+/// Takes away an axis of size 1.
+/// dx = dy in the shape of x
 /// Throws ShapeError if its size is not 1 (PyTorch then does nothing).
 template <class T>
 Variable<T> squeeze(const Variable<T>& x, int axis) {
@@ -130,7 +132,8 @@ Variable<T> transpose(const Variable<T>& x) {
 }
 
 /// Puts the axes in a new order: axis i of the result is axis axes[i] of x, so permute(x, {0, 2, 3, 1}) takes
-/// [batch, channels, height, width] to [batch, height, width, channels].       dx = dy in the old order
+/// [batch, channels, height, width] to [batch, height, width, channels].
+/// dx = dy in the old order
 /// Throws ShapeError unless every axis is named once.
 template <class T>
 Variable<T> permute(const Variable<T>& x, const std::vector<int>& axes) {
@@ -142,7 +145,8 @@ Variable<T> permute(const Variable<T>& x, const std::vector<int>& axes) {
                   wrt(x, [inverse](const Tensor<T>& dy) { return kernels::permute<T>(dy, inverse); }));
 }
 
-/// Reverses the order along the axes named.       dx = dy, flipped back
+/// Reverses the order along the axes named.
+/// dx = dy, flipped back
 /// Throws ShapeError if an axis is named twice.
 template <class T>
 Variable<T> flip(const Variable<T>& x, const std::vector<int>& axes) {

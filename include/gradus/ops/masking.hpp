@@ -11,8 +11,8 @@
 
 namespace gradus {
 
-/// a where the condition holds, else b; all three are broadcast.       da = dy where it holds       db = dy
-/// elsewhere
+/// a where the condition holds, else b; all three are broadcast.
+/// da = dy where it holds       db = dy elsewhere
 template <class T>
 Variable<T> where(const Tensor<bool>& condition, const Variable<T>& a, const Variable<T>& b) {
     const auto pick = [](bool c, const T& x, const T& y) { return c ? x : y; };
@@ -53,14 +53,16 @@ Variable<T> triangle(const char* name, const Variable<T>& x, kernels::Triangle p
 
 }  // namespace detail
 
-/// The lower triangle of the last two axes: 0 where column − row > diagonal.       dx = the same part of dy
+/// The lower triangle of the last two axes: 0 where column − row > diagonal.
+/// dx = the same part of dy
 /// Throws ShapeError if there are fewer than two axes.
 template <class T>
 Variable<T> tril(const Variable<T>& x, Index diagonal = 0) {
     return detail::triangle("tril", x, kernels::Triangle::lower, diagonal);
 }
 
-/// The upper triangle of the last two axes: 0 where column − row < diagonal.       dx = the same part of dy
+/// The upper triangle of the last two axes: 0 where column − row < diagonal.
+/// dx = the same part of dy
 /// Throws ShapeError if there are fewer than two axes.
 template <class T>
 Variable<T> triu(const Variable<T>& x, Index diagonal = 0) {

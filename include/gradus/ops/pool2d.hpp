@@ -195,8 +195,8 @@ Variable<T> global_avg_pool2d(const Variable<T>& x) {
                   }));
 }
 
-/// The largest number of each plane, NaN as soon as there is one: [N, C, H, W] gives [N, C].       dx = dy at
-/// the first that is largest, 0 elsewhere
+/// The largest number of each plane, NaN as soon as there is one: [N, C, H, W] gives [N, C].
+/// dx = dy at the first that is largest, 0 elsewhere
 /// Throws ShapeError unless x has four axes and at least one row and column.
 template <class T>
 Variable<T> global_max_pool2d(const Variable<T>& x) {

@@ -162,15 +162,17 @@ Variable<T> extreme_over(const char* name, const Variable<T>& x, const Axes& ove
 
 }  // namespace detail
 
-/// The largest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if
-/// empty.
+/// The largest element over the given axes.
+/// dx = dy at that element; elements that tie for it share dy equally
+/// Throws ShapeError if empty.
 template <class T>
 Variable<T> max(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     return detail::extreme_over<kernels::MaxOf>("max", x, over, options);
 }
 
-/// The smallest element over the given axes; elements that tie for it share dy equally. Throws ShapeError if
-/// empty.
+/// The smallest element over the given axes.
+/// dx = dy at that element; elements that tie for it share dy equally
+/// Throws ShapeError if empty.
 template <class T>
 Variable<T> min(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     return detail::extreme_over<kernels::MinOf>("min", x, over, options);
@@ -181,8 +183,8 @@ struct VarOptions {
     Index correction = 1;  // divides by count - correction; 0 gives the population variance
 };
 
-/// The variance over the given axes, Σ (x − mean)² / (count − correction): NaN if that divisor is not
-/// positive. dx = dy · 2 (x − mean) / (count − correction)
+/// The variance over the given axes, Σ (x − mean)² / (count − correction): NaN if that divisor is not positive.
+/// dx = dy · 2 (x − mean) / (count − correction)
 template <class T>
 Variable<T> var(const Variable<T>& x, const Axes& over = {}, VarOptions options = {}) {
     const auto axes = over.in("var", x.shape());

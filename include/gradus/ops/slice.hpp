@@ -70,8 +70,9 @@ std::vector<Tensor<T>> matching_values(const char* operation, const std::vector<
 
 }  // namespace detail
 
-/// Positions begin, begin + step, ... before end along an axis: x[:, begin:end:step] of Python is
-/// slice(x, 1, begin, end, step). Negative positions count from the end.       dx = dy there, 0 elsewhere
+/// Positions begin, begin + step, ... before end along an axis: x[:, begin:end:step] of Python is slice(x, 1,
+/// begin, end, step). Negative positions count from the end.
+/// dx = dy there, 0 elsewhere
 /// Throws ValueError if a position is out of range (Python would cut it to the range), if begin lies behind
 /// end, or if the step is not positive.
 template <class T>
@@ -87,7 +88,8 @@ Variable<T> slice(const Variable<T>& x, int axis, Index begin, Index end, Index 
     return detail::slice_of("slice", x, axis, first, (last - first + stride - 1) / stride, stride);
 }
 
-/// Pieces of `size` positions along an axis; the last may be smaller.       dx = each piece's dy in its place
+/// Pieces of `size` positions along an axis; the last may be smaller.
+/// dx = each piece's dy in its place
 /// Throws ValueError unless size is positive.
 template <class T>
 std::vector<Variable<T>> split(const Variable<T>& x, Index size, int axis = 0) {
@@ -127,7 +129,8 @@ std::vector<Variable<T>> split(const Variable<T>& x, std::initializer_list<Index
     return split(x, std::vector<Index>(sizes), axis);
 }
 
-/// The inputs one after another along an axis: [2, 3] and [4, 3] make [6, 3].       dx = its part of dy
+/// The inputs one after another along an axis: [2, 3] and [4, 3] make [6, 3].
+/// dx = its part of dy
 /// Throws ShapeError if there is no input or sizes differ along another axis.
 template <class T>
 Variable<T> concat(const std::vector<Variable<T>>& inputs, int axis = 0) {

@@ -64,8 +64,9 @@ struct SGDRule : ElementwiseRule<T> {
 /// as in PyTorch. State: "momentum_buffer" is v, if there is momentum. Throws ValueError unless all numbers
 /// are finite and not negative, and nesterov comes with momentum and without dampening.
 ///
-/// The other common form of momentum, the moving average v = β v + (1 − β) g, is {.momentum = β, .dampening =
-/// β}. It takes steps 1 / (1 − β) times smaller, so its lr is that much larger; but its first step is all of
+/// The other common form of momentum, the moving average
+///     v = β v + (1 − β) g
+/// is {.momentum = β, .dampening = β}. It takes steps 1 / (1 − β) times smaller, so its lr is that much larger; but its first step is all of
 /// g.
 ///
 /// Sources: Polyak 1964; Sutskever et al., "On the importance of initialization and momentum in deep

@@ -9,6 +9,7 @@
 #include "support/convolution.hpp"
 #include "support/isas.hpp"
 #include "support/test.hpp"
+#include "support/threads.hpp"
 
 using namespace gradus;
 using kernels::ConvGeometry;
@@ -266,17 +267,15 @@ TEST_CASE("winograd: the same bits for any number of threads") {
          {sizes(5, 70, 33, {18, 17}, 1), sizes(3, 131, 65, {4, 4}, 1), sizes(1, 70, 33, {61, 50}, 1),
           sizes_5x5(30, 33, 20, {14, 9}, 2), sizes_5x5(3, 70, 35, {34, 30}, 2), groups}) {
         const Operands<float> operands(s);
-        const int threads = num_threads();
-        set_num_threads(1);
+        const Threads one_thread(1);
         const Passes<float> one = filtered(s, operands);
         for (const int count : {2, 3, 7}) {
-            set_num_threads(count);
+            const Threads limit(count);
             const Passes<float> several = filtered(s, operands);
             CHECK(several.y == one.y);
             CHECK(several.dx == one.dx);
             CHECK(several.dweight == one.dweight);
         }
-        set_num_threads(threads);
     }
 }
 

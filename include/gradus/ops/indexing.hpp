@@ -80,8 +80,9 @@ Variable<T> gather(const Variable<T>& x, int axis, const Tensor<Index>& indices)
 }
 
 /// x with source[i, j, k] added at [i, indices[i, j, k], k], for axis 1 of three, and so on: where gather()
-/// reads, it writes. Where several come to one element, their sum is added up in the order of the indices, in
-/// double where there may be many.       dx = dy       dsource[i, j, k] = dy[i, indices[i, j, k], k]
+/// reads, it writes. Where several come to one element, they are added in the order of the indices; where more
+/// than 256 do, of float in double.
+/// dx = dy       dsource[i, j, k] = dy[i, indices[i, j, k], k]
 /// Throws ShapeError unless x, indices and source have the same axes, the indices no larger sizes than the
 /// source and, beside the indexed axis, than x; ValueError if an index is out of range.
 template <class T>

@@ -146,8 +146,25 @@ Tensor<T> gather(const Tensor<T>& x, int axis, const Tensor<Index>& indices) {
     return y;
 }
 
+namespace detail {
+
+/// Whether more of the indices than a run is long name one element of x.
+inline bool name_one_often(const Tensor<Index>& indices, const Shape& x, int axis) {
+    if (indices.size(axis) <= indexed_run) return false;
+    const Index stride = x.span(axis + 1, x.rank());
+    Tensor<int> hits = zeros<int>(x);
+    for_each_index(indices.shape(), x, axis,
+                   [out = hits.mutable_data(), stride, at = indices.data()](Index from, Index to) {
+                       ++out[from + at[to] * stride];
+                   });
+    return std::any_of(hits.begin(), hits.end(), [](int count) { return count > indexed_run; });
+}
+
+}  // namespace detail
+
 /// dx[i, indices[i, j, k], k] += dy[i, j, k] for axis 1, and so on: the transpose of gather(). dy may be
-/// larger than the indices. Where many numbers of float may go to one element, they are added up in double.
+/// larger than the indices. Where more numbers of float go to one element than a run is long, all are added
+/// up in double.
 template <class T>
 void scatter_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Index>& indices) {
     if (indices.numel() == 0) return;
@@ -163,7 +180,7 @@ void scatter_add(const Tensor<T>& dy, Tensor<T>& dx, int axis, const Tensor<Inde
                                });
     };
     if constexpr (std::is_same_v<T, float>) {
-        if (indices.size(axis) > detail::indexed_run) {
+        if (detail::name_one_often(indices, dx.shape(), axis)) {
             Tensor<double> sums = zeros<double>(dx.shape());
             add_to(sums.mutable_data());
             return add_in_place(dx, cast<float>(sums));

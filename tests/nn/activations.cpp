@@ -18,6 +18,9 @@ TEST_CASE("activation layers: the functions of the same name") {
     CHECK(nn::Sigmoid()(x).value() == sigmoid(x).value());
     CHECK(nn::Tanh()(x).value() == tanh(x).value());
     CHECK(nn::Softplus()(x).value() == softplus(x).value());
+    CHECK(nn::Softplus{.beta = 2}(x).value() == softplus(x, {.beta = 2}).value());
+    const nn::GELU of_gpt2{.approximate = GeluApproximation::tanh};
+    CHECK(of_gpt2(x).value() == gelu(x, {.approximate = GeluApproximation::tanh}).value());
     CHECK(nn::Softmax()(x).value() == softmax(x).value());
     CHECK(nn::Softmax{.axis = 0}(x).value() == softmax(x, 0).value());
     CHECK(nn::LogSoftmax()(x).value() == log_softmax(x).value());

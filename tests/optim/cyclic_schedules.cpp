@@ -37,7 +37,8 @@ TEST_CASE("schedule: cosine_restarts") {
 }
 
 TEST_CASE("schedule: cyclic") {
-    Cyclic options{.base_lr = 0.001, .max_lr = 0.1, .step_size_up = 4, .step_size_down = 6, .gamma = 0.97};
+    CyclicOptions options{
+        .base_lr = 0.001, .max_lr = 0.1, .step_size_up = 4, .step_size_down = 6, .gamma = 0.97};
     check_lrs_and_momenta(cyclic(options), {{0, 0.001, 0.9},
                                             {1, 0.02575000000000002, 0.875},
                                             {4, 0.09999999999999998, 0.8},

@@ -9,12 +9,12 @@ using gradus::ValueError;
 // Tables were printed by tests/reference/schedules.py with PyTorch 1.13.
 
 TEST_CASE("schedule: constant") {
-    constexpr Constant s = constant({.lr = 0.25});
+    constexpr auto s = constant({.lr = 0.25});
     static_assert(s(0) == 0.25 && s(-3) == 0.25 && s(1000000) == 0.25);
 }
 
 TEST_CASE("schedule: inverse_time") {
-    constexpr InverseTime s = inverse_time({.lr = 0.5, .decay = 0.25});
+    constexpr auto s = inverse_time({.lr = 0.5, .decay = 0.25});
     static_assert(s(0) == 0.5 && s(4) == 0.25 && s(12) == 0.125);
     static_assert(s(-1) == 0.5);
     CHECK(inverse_time({.lr = 0.5})(1) == 0.25);
@@ -66,7 +66,7 @@ TEST_CASE("schedule: linear") {
         {{0, 0.03333333333333333}, {1, 0.04666666666666667}, {4, 0.08666666666666668}, {5, 0.1}, {6, 0.1}});
     check_lrs(linear({.lr = 0.1, .total_steps = 8, .start_factor = 1, .end_factor = 0.25}),
               {{-1, 0.1}, {0, 0.1}, {1, 0.09062500000000001}, {4, 0.0625}, {8, 0.025}, {20, 0.025}});
-    constexpr Linear up = linear({.lr = 1, .total_steps = 2, .start_factor = 0, .end_factor = 3});
+    constexpr auto up = linear({.lr = 1, .total_steps = 2, .start_factor = 0, .end_factor = 3});
     static_assert(up(0) == 0 && up(1) == 1.5 && up(2) == 3);
 }
 

@@ -59,9 +59,10 @@ TEST_CASE("schedule: combinations hand on the momentum of what they are made of"
     const auto twice = sequence(cycle, 10, cycle);
     CHECK(twice.momentum(9) == cycle.momentum(9));
     CHECK(twice.momentum(10) == cycle.momentum(0));
-    static_assert(!HasMomentum<Warmup<Cosine>> && !HasMomentum<Scaled<Cosine>> &&
-                  !HasMomentum<PerEpoch<Cosine>>);
-    static_assert(!HasMomentum<Sequence<OneCycle, Cosine>>);
+    const auto plain = cosine({.lr = 1, .total_steps = 10});
+    static_assert(!HasMomentum<decltype(warmup({}, plain))> && !HasMomentum<decltype(scale(1, plain))> &&
+                  !HasMomentum<decltype(per_epoch(1, plain))> &&
+                  !HasMomentum<decltype(sequence(cycle, 1, plain))>);
 }
 
 TEST_CASE("schedule: after no steps the next schedule follows at once") {

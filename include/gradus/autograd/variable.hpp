@@ -83,9 +83,9 @@ public:
 
     /// Turns the gradient of a leaf on or off (a parameter that is off is frozen). Throws GraphError on a
     /// result.
-    void set_requires_grad(bool wanted) {
+    void set_requires_grad(bool on) {
         check_leaf("set_requires_grad");
-        node().requires_grad = wanted;
+        node().requires_grad = on;
     }
 
     /// Replaces the value of a leaf. Throws GraphError on a result, ShapeError if the shape differs.

@@ -211,21 +211,21 @@ struct Given {
 /// is left.
 template <class Sizes>
 [[gnu::cold]] Shape inferred_shape(const Shape& shape, const Sizes& sizes) {
-    const Given<Sizes> wanted{sizes};
+    const Given<Sizes> target{sizes};
     Shape known;
     int unknown = -1;
     for (const Index size : sizes) {
         if (size < -1)
-            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, wanted);
-        if (size == -1 && unknown >= 0) fail<ShapeError>("reshape", "only one size can be -1", shape, wanted);
+            fail<ShapeError>("reshape", "a size is negative (only -1 has a meaning)", shape, target);
+        if (size == -1 && unknown >= 0) fail<ShapeError>("reshape", "only one size can be -1", shape, target);
         if (size == -1) unknown = known.rank();
         known.push_back(size == -1 ? 1 : size, "reshape");
     }
     if (unknown < 0) return known;
     if (known.numel() == 0)
-        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, wanted);
+        fail<ShapeError>("reshape", "-1 beside a size of 0 could be any size", shape, target);
     if (shape.numel() % known.numel() != 0)
-        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, wanted);
+        fail<ShapeError>("reshape", "the element count is no multiple of the sizes beside -1", shape, target);
     return known.with(unknown, shape.numel() / known.numel());
 }
 

@@ -38,9 +38,10 @@ struct ELU {
 
 struct GELU {
     static constexpr const char* type = "GELU";
+    GeluApproximation approximate = GeluApproximation::none;
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, [&] { return gelu(x); });
+        return traced(this, [&] { return gelu(x, {.approximate = approximate}); });
     }
 };
 
@@ -70,9 +71,11 @@ struct Tanh {
 
 struct Softplus {
     static constexpr const char* type = "Softplus";
+    double beta = SoftplusOptions().beta;
+    double threshold = SoftplusOptions().threshold;
     template <class T>
     Variable<T> operator()(const Variable<T>& x) const {
-        return traced(this, [&] { return softplus(x); });
+        return traced(this, [&] { return softplus(x, {.beta = beta, .threshold = threshold}); });
     }
 };
 

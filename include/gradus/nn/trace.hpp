@@ -27,38 +27,39 @@ struct NamedLayer {
 
 namespace detail {
 
-/// Who is told of a layer's output, and of an error in it. Function pointers, so that only programs that
-/// listen compile the list.
-struct TraceListener {
-    void (*note)(TraceListener& listener, const TraceEntry& entry);
-    void (*explain)(TraceListener& listener, const void* layer, const char* type);  // while handling it
+/// Observer of layer outputs, and of errors in a layer. Function pointers, so that only programs that observe
+/// compile the list.
+struct TraceObserver {
+    void (*on_output)(TraceObserver& observer, const TraceEntry& entry);
+    void (*on_error)(TraceObserver& observer, const void* layer, const char* type);  // while it is handled
 };
 
-inline TraceListener*& active_trace() {
-    static thread_local TraceListener* trace = nullptr;
+inline TraceObserver*& active_trace() {
+    static thread_local TraceObserver* trace = nullptr;
     return trace;
 }
 
-[[gnu::cold, gnu::noinline]] inline void note(const void* layer, const char* type, const Shape& output) {
-    TraceListener* const trace = active_trace();
-    trace->note(*trace, {layer, type, output});
+[[gnu::cold, gnu::noinline]] inline void report_output(const void* layer, const char* type,
+                                                       const Shape& output) {
+    TraceObserver* const trace = active_trace();
+    trace->on_output(*trace, {layer, type, output});
 }
 
-[[gnu::cold, gnu::noinline]] inline void explain(const void* layer, const char* type) {
-    if (TraceListener* const trace = active_trace()) trace->explain(*trace, layer, type);
+[[gnu::cold, gnu::noinline]] inline void report_error(const void* layer, const char* type) {
+    if (TraceObserver* const trace = active_trace()) trace->on_error(*trace, layer, type);
 }
 
 }  // namespace detail
 
-/// Notes the output of a layer if somebody is listening on this thread, and passes it on.
+/// Reports the output of a layer to the observer of this thread, if there is one, and passes it on.
 template <class Layer, class T>
 Variable<T> traced(const Layer* layer, Variable<T> output) {
     if (detail::active_trace()) [[unlikely]]
-        detail::note(layer, Layer::type, output.shape());
+        detail::report_output(layer, Layer::type, output.shape());
     return output;
 }
 
-/// The same for the output that compute() gives. An error in it is told where it was: layers return through
+/// The same for the output that compute() gives; an error in it is reported as well. Layers return through
 /// this one.
 ///
 ///     return traced(this, [&] { return linear(x, weight, bias); });
@@ -68,17 +69,18 @@ auto traced(const Layer* layer, Compute&& compute) {
     try {
         return traced(layer, compute());
     } catch (const Error&) {
-        detail::explain(layer, Layer::type);
+        detail::report_error(layer, Layer::type);
         throw;
     }
 }
 
-/// Listens while it lives. With the layers of a model, nn::Trace(nn::named_layers(net)), an error in one of
-/// them begins with its path: "fc7: linear: needs x [..., in] ...".
-class Trace : detail::TraceListener {
+/// Observes the layers that run on this thread while it lives. With the layers of a model,
+/// nn::Trace(nn::named_layers(net)), an error in one of them begins with its path: "fc7: linear: needs x
+/// [..., in] ...".
+class Trace : detail::TraceObserver {
 public:
     [[nodiscard]] explicit Trace(std::vector<NamedLayer> layers = {})
-        : TraceListener{&append, &add_path}, layers_(std::move(layers)), before_(detail::active_trace()) {
+        : TraceObserver{&append, &add_path}, layers_(std::move(layers)), before_(detail::active_trace()) {
         detail::active_trace() = this;
     }
     ~Trace() { detail::active_trace() = before_; }
@@ -95,14 +97,14 @@ public:
     }
 
 private:
-    static void append(TraceListener& listener, const TraceEntry& entry) {
-        static_cast<Trace&>(listener).entries_.push_back(entry);
+    static void append(TraceObserver& observer, const TraceEntry& entry) {
+        static_cast<Trace&>(observer).entries_.push_back(entry);
     }
 
     /// Throws the error that is being handled again, with the path of the layer in front, once: on its way
     /// through the layers around that one it stays as it is.
-    static void add_path(TraceListener& listener, const void* layer, const char* type) {
-        auto& trace = static_cast<Trace&>(listener);
+    static void add_path(TraceObserver& observer, const void* layer, const char* type) {
+        auto& trace = static_cast<Trace&>(observer);
         const std::string* const name = trace.name_of(layer, type);
         if (!name || name->empty()) return;
         const auto throw_named = [&]<class E>(const E& error) {
@@ -125,7 +127,7 @@ private:
     std::vector<TraceEntry> entries_;
     std::vector<NamedLayer> layers_;
     std::string explained_;
-    TraceListener* before_;
+    TraceObserver* before_;
 };
 
 }  // namespace gradus::nn

@@ -116,19 +116,19 @@ Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized_shape, cons
         kernels::layer_norm(X, n, affine ? &W : nullptr, affine ? &bias->value() : nullptr, options.eps);
     const std::array<Variable<T>, 3> inputs{x, affine ? *weight : Variable<T>(),
                                             affine ? *bias : Variable<T>()};
-    return record("layer_norm", std::move(y),
-                  wrt_jointly(inputs, [X, W, n, saved = std::move(norm), affine, normalized_shape](
-                                          const Tensor<T>& dy, const std::array<bool, 3>& want) {
-                      const auto parts = kernels::layer_norm_backward(dy, X, n, saved, affine ? &W : nullptr,
-                                                                      want[0], want[1] || want[2]);
-                      const auto total = [&](bool wanted, const Tensor<T>& blocks) {
-                          return wanted
-                                     ? kernels::reduce<kernels::SumOf>(blocks, 1u).reshape(normalized_shape)
-                                     : Tensor<T>();
-                      };
-                      return std::array<Tensor<T>, 3>{parts.dx, total(want[1], parts.dweight),
-                                                      total(want[2], parts.dbias)};
-                  }));
+    return record(
+        "layer_norm", std::move(y),
+        wrt_jointly(inputs, [X, W, n, saved = std::move(norm), affine, normalized_shape](
+                                const Tensor<T>& dy, const std::array<bool, 3>& needs_grad) {
+            const auto parts = kernels::layer_norm_backward(dy, X, n, saved, affine ? &W : nullptr,
+                                                            needs_grad[0], needs_grad[1] || needs_grad[2]);
+            const auto total = [&](bool needed, const Tensor<T>& blocks) {
+                return needed ? kernels::reduce<kernels::SumOf>(blocks, 1u).reshape(normalized_shape)
+                              : Tensor<T>();
+            };
+            return std::array<Tensor<T>, 3>{parts.dx, total(needs_grad[1], parts.dweight),
+                                            total(needs_grad[2], parts.dbias)};
+        }));
 }
 
 }  // namespace detail

@@ -24,8 +24,8 @@ namespace gradus::optim {
 }
 
 /// The learning rate of a group: lr, times lr_scale if there is such an option.
-template <class Options>
-double scaled_lr(const Options& o) {
+template <class OptionsOfIt>
+double scaled_lr(const OptionsOfIt& o) {
     if constexpr (requires { o.lr_scale; })
         return o.lr * o.lr_scale;
     else
@@ -33,8 +33,8 @@ double scaled_lr(const Options& o) {
 }
 
 /// Checks the options that most optimizers have: lr, and as far as they are there weight_decay, l1, lr_scale.
-template <class Options>
-[[gnu::cold]] void check_common_settings(const char* optimizer, const Options& o) {
+template <class OptionsOfIt>
+[[gnu::cold]] void check_common_settings(const char* optimizer, const OptionsOfIt& o) {
     check_setting(optimizer, "lr", o.lr);
     if constexpr (requires { o.weight_decay; }) check_setting(optimizer, "weight_decay", o.weight_decay);
     if constexpr (requires { o.l1; }) check_setting(optimizer, "l1", o.l1);

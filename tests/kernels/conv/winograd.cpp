@@ -484,3 +484,25 @@ TEST_CASE("winograd: no images") {
         CHECK(passes.dweight == zeros(s.weight_shape()));
     }
 }
+
+TEST_CASE("winograd: a plan has room for its passes, blocks and products") {
+    using winograd::WinogradPlan;
+    for (const Index kernel : {3, 5})
+        for (const Index batch : {1, 2, 33, 500})
+            for (const Size2 grid : {Size2(1), Size2(2, 3), Size2(9), Size2(1, 300)})
+                for (const Index in : {1, 16, 33, 512, 4096})
+                    for (const Index out_panels : {1, 4}) {
+                        const WinogradPlan plan(kernel, batch, grid, 32, in, out_panels, 16);
+                        CHECK(plan.points == (kernel + 3) * (kernel + 3));
+                        const Index tiles = plan.blocks.images * plan.blocks.rows * grid.width;
+                        CHECK((plan.room % 4 == 0 && plan.room >= tiles && plan.room < tiles + 4));
+                        CHECK((plan.across >= 1 && plan.across <= plan.blocks.across));
+                        CHECK((plan.down >= 1 && plan.down <= plan.blocks.down));
+                        CHECK(plan.v_tile >= in);
+                        CHECK(plan.v_point >= plan.across * plan.down * plan.room * plan.v_tile);
+                        CHECK(plan.m_point >= plan.room * plan.panel);
+                        CHECK(plan.u_point >= plan.k * plan.panel);
+                        CHECK((plan.k == in || !plan.shared));  // all blocks share whole weights
+                        CHECK(plan.shared == (plan.blocks.count() > 1));
+                    }
+}

@@ -34,7 +34,7 @@ void check_against_direct(const ConvGeometry& s) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));
         Tensor<> y = full(s.y_shape(), NAN);
-        Winograd(s).forward(x.data(), w.data(), bias.data(), y.mutable_data());
+        Winograd(s, {y.mutable_data()}).forward(x.data(), w.data(), bias.data());
         double errors = 0, squares = 0;
         for (Index i = 0; i < y.numel(); ++i) {
             const double error = static_cast<double>(y.data()[i]) - expected.data()[i];
@@ -47,7 +47,7 @@ void check_against_direct(const ConvGeometry& s) {
 
 }  // namespace
 
-TEST_CASE("row_winograd: the direct convolution, at awkward sizes") {
+TEST_CASE("winograd_1d: the direct convolution, at awkward sizes") {
     for (const Index channels : {1, 7, 8, 15, 16, 17, 32, 33, 65})  // around the widths of panels
         check_against_direct(sizes(2, 1, channels, {9, 8}, 5));
     for (const Index width : {5, 7, 8, 9, 12, 13, 16, 17, 20, 28, 32})  // around the sizes of tiles

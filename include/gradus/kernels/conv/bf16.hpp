@@ -7,17 +7,11 @@
 #include "gradus/kernels/conv/stride_phases.hpp"
 #include "gradus/kernels/gemm/bf16_gemm.hpp"
 
-// Convolutions of bfloat16 numbers with sums in float. Each is a product whose rows are channels, so that the
-// weight lies there as it must and results are written along the pixels; patches are gathered while they are
-// packed, in blocks.
+// Implicit GEMM of bfloat16 numbers with sums in float: y, dx and dw of NCHW images. Each is a product whose
+// rows are channels, so that the weight lies there as it must and results are written along the pixels;
+// patches are gathered, by offsets, while they are packed and rounded, in blocks.
 
 namespace gradus::kernels::detail {
-
-/// The offset of every tap (channel, ky, kx) in a padded image.
-inline OffsetGenerator tap_generator(const ConvGeometry& s) {
-    return {s.kernel.height, s.kernel.width, 0, s.padded.area(), s.dilation.height * s.padded.width,
-            s.dilation.width};
-}
 
 /// Channels of [.., channels, area] from `start` on.
 inline OffsetGenerator channel_offsets(Index start, Index channels, Index area) {
@@ -33,7 +27,7 @@ inline void conv2d_bf16(const Bf16Plan& plan, const ConvGeometry& s, const float
               .n = pixels,
               .k = taps,
               .a = {weight + g * s.out * taps, linear_offsets(s.out, taps), linear_offsets(taps, 1)},
-              .b = {padded, window_offsets(s, g), tap_generator(s)},
+              .b = {padded, window_offsets(s, g), tap_offsets(s)},
               .c = y,
               .c_row = s.result.area(),
               .c_columns = plane_offsets(s.result, s.groups * s.out, g * s.out),
@@ -56,11 +50,11 @@ inline Tensor<float> conv2d_backward_input_bf16(const Bf16Plan& plan, const Conv
                   .n = s.batch * y.count * x.count,
                   .k = s.out * y.taps * x.taps,
                   .a = {weight.data() + g * s.out * s.in * s.kernel.area(),
-                        linear_offsets(s.in, s.kernel.area()), phases.weights(y, x)},
-                  .b = {phases.padded.data(), phases.from(g, y, x), phases.k_offsets(y, x)},
+                        linear_offsets(s.in, s.kernel.area()), phases.weight_offsets(y, x)},
+                  .b = {phases.padded.data(), phases.row_offsets(g, y, x), phases.k_offsets(y, x)},
                   .c = out,
                   .c_row = s.image.area(),
-                  .c_columns = phases.to(g, y, x),
+                  .c_columns = phases.out_offsets(g, y, x),
                   .shape = Bf16Shape::many_columns});
         });
     return dx;
@@ -78,7 +72,7 @@ inline Tensor<float> conv2d_backward_weight_bf16(const Bf16Plan& plan, const Con
               .k = pixels,
               .a = {dy.data(), channel_offsets(g * s.out * area, s.out, area),
                     plane_offsets(s.result, s.groups * s.out, 0)},
-              .b = {padded.data(), tap_generator(s), window_offsets(s, g)},
+              .b = {padded.data(), tap_offsets(s), window_offsets(s, g)},
               .c = out + g * s.out * taps,
               .c_row = taps,
               .c_columns = linear_offsets(taps, 1),

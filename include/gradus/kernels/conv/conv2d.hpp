@@ -16,64 +16,20 @@
 #include "gradus/kernels/conv/winograd_dw.hpp"
 #include "gradus/kernels/layout/permute.hpp"
 
+// A convolution of NCHW images and both of its gradients: each function is one switch on the algorithm that
+// choose.hpp has chosen. Weights are [out, in / groups, kh, kw], bias [out]; results are NCHW. Winograd's
+// algorithms mark the images for which they are not accurate (winograd_ranges.hpp), and these are done by
+// implicit GEMM.
+
 namespace gradus::kernels {
 namespace detail {
-
-/// The weights of one group in panels [taps, tile_columns], and the bias [tile_columns] of each.
-template <class T>
-struct PackedWeight {
-    T* panels;
-    T* bias_panels;
-
-    PackedWeight(const ConvGeometry& s, const T* weight, const T* bias) {
-        const TileSizes tile = tile_sizes<T>();
-        const Index count = (s.out + tile.columns - 1) / tile.columns, depth = s.taps();
-        memory_ = Tensor<T>::uninitialized({count * tile.columns * (depth + 1)});
-        panels = memory_.mutable_data();
-        bias_panels = panels + count * tile.columns * depth;
-        parallel_for(count, std::max<Index>(1, parallel_grain / (depth * tile.columns)),
-                     [&](Index begin, Index end) {
-                         for (Index p = begin; p < end; ++p)
-                             simd::run<PackKernel<T>>(weight + p * tile.columns * depth, Index{1}, depth,
-                                                      depth, std::min(tile.columns, s.out - p * tile.columns),
-                                                      panels + p * tile.columns * depth);
-                     });
-        std::fill_n(bias_panels, count * tile.columns, T(0));
-        if (bias) std::copy_n(bias, s.out, bias_panels);
-    }
-
-private:
-    Tensor<T> memory_;
-};
-
-template <class T>
-void implicit_gemm(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
-                   T* y) {
-    const Tensor<Index> taps = tap_offsets(s);
-    for (Index g = 0; g < s.groups; ++g) {
-        const PackedWeight<T> packed(s, weight.data() + g * s.out * s.taps(),
-                                     bias ? bias + g * s.out : nullptr);
-        ImplicitGemm<T>{padded.data(),
-                        window_offsets(s, g),
-                        s.batch * s.result.area(),
-                        taps.data(),
-                        s.taps(),
-                        packed.panels,
-                        packed.bias_panels,
-                        s.out,
-                        y,
-                        plane_offsets(s.result, s.groups * s.out, g * s.out),
-                        s.result.area()}
-            .run();
-    }
-}
 
 /// Calls visit(y, x, w) with the offsets of every product that makes up the result: the definition of the
 /// convolution, for numbers that have no vectors.
 template <class Visit>
 void for_each_product(const ConvGeometry& s, const Visit& visit) {
     const OffsetGenerator to = plane_offsets(s.result, s.groups * s.out, 0);
-    const Tensor<Index> taps = tap_offsets(s);
+    const Tensor<Index> taps = offset_table(tap_offsets(s), s.taps());
     for (Index g = 0; g < s.groups; ++g) {
         const OffsetGenerator from = window_offsets(s, g);
         for (Index pixel = 0; pixel < s.batch * s.result.area(); ++pixel)
@@ -147,7 +103,7 @@ void conv2d(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weig
         constexpr bool is_float = std::is_same_v<T, float>;
         switch (s.algorithms.y) {
             case ConvAlgorithm::depthwise:
-                return detail::Depthwise<T>{s}.forward(x, w, bias, y);
+                return detail::Depthwise<T>(s).forward(x, w, bias, y);
             case ConvAlgorithm::bf16:
                 if constexpr (is_float) detail::conv2d_bf16(s.bf16, s, x, w, bias, y);
                 return;
@@ -156,11 +112,11 @@ void conv2d(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weig
                                                           padded, weight, bias, y);
             case ConvAlgorithm::winograd_1d:
                 if constexpr (is_float)
-                    detail::implicit_gemm_where_marked(s, detail::Winograd1d<T>(s).forward(x, w, bias, y),
+                    detail::implicit_gemm_where_marked(s, detail::Winograd1d<T>(s, {y}).forward(x, w, bias),
                                                        padded, weight, bias, y);
                 return;
             case ConvAlgorithm::pointwise:
-                return detail::Pointwise<T>{s}.forward(x, w, bias, y);
+                return detail::Pointwise<T>(s).forward(x, w, bias, y);
             case ConvAlgorithm::implicit_gemm:
                 return detail::implicit_gemm(s, padded, weight, bias, y);
             default:
@@ -184,16 +140,16 @@ Tensor<T> conv2d_backward_input(const ConvPlan<T>& s, const Tensor<T>& dy, const
         T* const out = dx.mutable_data();
         switch (s.algorithms.dx) {
             case ConvAlgorithm::depthwise:
-                detail::Depthwise<T>{s}.input(dy.data(), weight.data(), out);
+                detail::Depthwise<T>(s).backward_input(dy.data(), weight.data(), out);
                 break;
             case ConvAlgorithm::winograd:
                 detail::winograd_backward_input(s, dy, weight, out);
                 break;
             case ConvAlgorithm::pointwise:
-                detail::Pointwise<T>{s}.input(dy.data(), weight.data(), out);
+                detail::Pointwise<T>(s).backward_input(dy.data(), weight.data(), out);
                 break;
             case ConvAlgorithm::col2im:
-                detail::Col2im<T>{s}.run(dy.data(), weight.data(), out);
+                detail::Col2im<T>(s).backward_input(dy.data(), weight.data(), out);
                 break;
             default:
                 detail::implicit_gemm_backward_input(s, dy, weight, out);
@@ -227,13 +183,13 @@ Tensor<T> conv2d_backward_weight(const ConvPlan<T>& s, const Tensor<T>& padded, 
         T* const out = dweight.mutable_data();
         switch (s.algorithms.dw) {
             case ConvAlgorithm::depthwise:
-                detail::Depthwise<T>{s}.weight(padded.data(), dy.data(), out);
+                detail::Depthwise<T>(s).backward_weight(padded.data(), dy.data(), out);
                 break;
             case ConvAlgorithm::winograd:
                 detail::winograd_backward_weight(s, padded, dy, out);
                 break;
             case ConvAlgorithm::pointwise:
-                detail::Pointwise<T>{s}.weight(padded.data(), dy.data(), out);
+                detail::Pointwise<T>(s).backward_weight(padded.data(), dy.data(), out);
                 break;
             default:
                 detail::implicit_gemm_backward_weight(s, padded, dy, out);

@@ -36,8 +36,8 @@ struct FusedPoolForward {
     void run() const {
         const TileSizes tile = tile_sizes<T>();
         const Index outputs = s.conv.batch * s.pooled().area();
-        const Index blocks = (outputs + outputs_per_block - 1) / outputs_per_block;
-        const Index panel_count = (s.conv.out + tile.columns - 1) / tile.columns;
+        const Index blocks = ceil_div(outputs, outputs_per_block);
+        const Index panel_count = ceil_div(s.conv.out, tile.columns);
         const Index work = outputs_per_block * s.window.area() * tile.columns * s.conv.taps() / 8;
         parallel_for(panel_count * blocks, std::max<Index>(1, parallel_grain / std::max<Index>(1, work)),
                      [&](Index begin, Index end) {
@@ -51,111 +51,83 @@ struct FusedPoolForward {
 
     void run_block(const TileSizes& tile, Index panel, Index first, Index outputs, T* scratch) const {
         const ConvGeometry& c = s.conv;
-        const Size2 pooled = s.pooled();
-        const Index padded_plane = c.padded.area(), area = s.window.area();
+        const Size2 pooled = s.pooled(), window = s.window;
+        const Index area = window.area(), row = c.stride.height * c.padded.width;
         const Index count = std::min(outputs_per_block, outputs - first);
-        Index window_origins[outputs_per_block], out_offsets[outputs_per_block];
+        Index out_offsets[outputs_per_block], origins[outputs_per_block], elements[max_window];
         Index rows[outputs_per_block * max_window + max_tile_rows];
-        OffsetGenerator{pooled.height,
-                        pooled.width,
-                        0,
-                        c.in * padded_plane,
-                        s.window.height * c.stride.height * c.padded.width,
-                        s.window.width * c.stride.width}
-            .run(first, count, window_origins);
+        OffsetGenerator{pooled.height,          pooled.width,        0,
+                        c.in * c.padded.area(), window.height * row, window.width * c.stride.width}
+            .run(first, count, origins);
+        OffsetGenerator{window.height, window.width, 0, 0, row, c.stride.width}.run(0, area, elements);
         plane_offsets(pooled, c.out, 0).run(first, count, out_offsets);
         Index* next = rows;
         for (Index output = 0; output < count; ++output)
-            for (Index y_in = 0; y_in < s.window.height; ++y_in)
-                for (Index x_in = 0; x_in < s.window.width; ++x_in)
-                    *next++ = window_origins[output] + y_in * c.stride.height * c.padded.width +
-                              x_in * c.stride.width;
+            for (Index i = 0; i < area; ++i) *next++ = origins[output] + elements[i];
         std::fill_n(next, max_tile_rows, next[-1]);
 
-        PooledOutputs<T> to;
-        to.outputs = count;
-        to.columns = std::min(tile.columns, c.out - panel * tile.columns);
-        to.relu = s.relu;
-        to.plane = pooled.area();
-        to.y = y + panel * tile.columns * to.plane;
-        to.argmax = argmax + panel * tile.columns * to.plane;
-        to.out_offsets = out_offsets;
-        const T* const b = panels + panel * tile.columns * c.taps();
-        const T* const bias = bias_panels + panel * tile.columns;
-        const PooledTileArgs<T> args{{x, rows, taps, c.taps(), b, bias}, to};
-        const bool done = area == 4   ? simd::run<PooledTile<T, 4>>(&args)
-                          : area == 9 ? simd::run<PooledTile<T, 9>>(&args)
+        const Index top = panel * tile.columns;
+        const PooledOutputs<T> to{count,
+                                  std::min(tile.columns, c.out - top),
+                                  s.relu,
+                                  y + top * pooled.area(),
+                                  argmax + top * pooled.area(),
+                                  out_offsets,
+                                  pooled.area()};
+        const ImplicitTile<T> product{x, rows, taps, c.taps(), panels + top * c.taps(), bias_panels + top};
+        const bool done = area == 4   ? simd::run(PooledTile<T, 4>{product, to})
+                          : area == 9 ? simd::run(PooledTile<T, 9>{product, to})
                                       : false;
-        if (!done) pool_rows(args, tile, scratch);
+        if (!done) pool_rows(product, to, tile, scratch);
     }
 
     /// The same by way of memory: for windows that do not fit into the registers, and for NaN.
-    void pool_rows(const PooledTileArgs<T>& given, const TileSizes& tile, T* scratch) const {
-        RowTileArgs<T> args;
-        args.x = x;
-        args.k_offsets = taps;
-        args.depth = given.depth;
-        args.b = given.b;
-        args.start = given.start;
-        args.columns = given.to.columns;
-        const Index area = s.window.area(), rows = given.to.outputs * area;
-        for (Index row = 0; row < rows; row += tile.rows) {
-            args.rows = given.rows + row;
-            args.c = scratch + row * tile.columns;
-            args.count = std::min(tile.rows, rows - row);
-            simd::run<RowTile<T>>(&args);
-        }
-        Index window_origins[outputs_per_block], offsets[max_window];
-        for (Index i = 0; i < area; ++i) offsets[i] = i * tile.columns;
-        for (Index output = 0; output < given.to.outputs; ++output)
-            window_origins[output] = output * area * tile.columns;
-        const MaxPoolArgs<T> pool{given.to, scratch, window_origins, offsets, area};
-        simd::run<MaxPoolEpilogue<T>>(&pool);
+    void pool_rows(ImplicitTile<T> product, const PooledOutputs<T>& to, const TileSizes& tile,
+                   T* scratch) const {
+        const Index area = s.window.area(), rows = to.outputs * area;
+        for (Index row = 0; row < rows; row += tile.rows, product.row_offsets += tile.rows)
+            simd::run(RowTile<T>{.product = product,
+                                 .c = scratch + row * tile.columns,
+                                 .count = std::min(tile.rows, rows - row),
+                                 .columns = to.columns});
+        Index window_origins[outputs_per_block], window_elements[max_window];
+        linear_offsets(area, tile.columns).run(0, area, window_elements);
+        linear_offsets(to.outputs, area * tile.columns).run(0, to.outputs, window_origins);
+        simd::run(MaxPoolEpilogue<T>{to, scratch, window_origins, window_elements, area});
     }
 };
 
-/// Where Winograd's filtering marked images, the same by way of direct sums.
+/// The same by implicit GEMM.
 template <class T>
-void implicit_gemm_where_marked(const ConvPoolGeometry& s, const winograd::Marks& marks,
-                                const Tensor<T>& padded, const Tensor<T>& weight, const T* bias, T* y,
-                                std::uint8_t* argmax) {
-    for_marked(s.conv, marks, [&](const ConvGeometry& one, Index n, Index) {
-        const PackedWeight<T> packed(one, weight.data(), bias);
-        const Tensor<Index> taps = tap_offsets(one);
-        const Index at = n * s.conv.out * s.pooled().area();
-        const ConvPoolGeometry sizes{one, s.window, s.relu};
-        FusedPoolForward<T>{sizes,
-                            padded.data() + n * one.in * one.padded.area(),
-                            taps.data(),
-                            packed.panels,
-                            packed.bias_panels,
-                            y + at,
-                            argmax + at}
-            .run();
-    });
+void implicit_gemm_pool(const ConvPoolGeometry& s, const T* padded, const T* weight, const T* bias, T* y,
+                        std::uint8_t* argmax) {
+    const PackedWeight<T> packed(s.conv, weight, bias);
+    const Tensor<Index> taps = offset_table(tap_offsets(s.conv), s.conv.taps());
+    FusedPoolForward<T>{s, padded, taps.data(), packed.panels, packed.bias_panels, y, argmax}.run();
 }
 
 }  // namespace detail
 
-/// y = max-pool(conv2d(x)), relu of it if s.relu, and for each number of y the position of the element in its
-/// window. `padded` as from pad_images.
+/// y = max-pool(conv2d(x)), relu of it if s.relu, and its argmax, the position in the window. `padded` as from
+/// pad_images.
 template <class T>
 void conv_pool(const ConvPoolPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
                T* y, std::uint8_t* argmax) {
-    const auto direct_where = [&](const detail::winograd::Marks& marks) {
-        detail::implicit_gemm_where_marked(s, marks, padded, weight, bias, y, argmax);
-    };
-    if (s.algorithms.y == ConvAlgorithm::winograd)
-        return direct_where(
-            detail::winograd::forward<T>(s.conv, padded.data(), weight.data(), bias, {y, argmax, &s}));
-    if constexpr (std::is_same_v<T, float>)
-        if (s.algorithms.y == ConvAlgorithm::winograd_1d)
-            return direct_where(
-                detail::Winograd1d<T>(s.conv).forward(padded.data(), weight.data(), bias, y, argmax, &s));
-    const detail::PackedWeight<T> packed(s.conv, weight.data(), bias);
-    const Tensor<Index> taps = detail::tap_offsets(s.conv);
-    detail::FusedPoolForward<T>{s, padded.data(), taps.data(), packed.panels, packed.bias_panels, y, argmax}
-        .run();
+    const T *const x = padded.data(), *const w = weight.data();
+    detail::winograd::Marks marks;
+    if (s.algorithms.y == ConvAlgorithm::winograd) {
+        marks = detail::winograd::forward<T>(s.conv, x, w, bias, {y, argmax, &s});
+    } else if (s.algorithms.y == ConvAlgorithm::winograd_1d) {
+        if constexpr (std::is_same_v<T, float>)
+            marks = detail::Winograd1d<T>(s.conv, {y, argmax, &s}).forward(x, w, bias);
+    } else {
+        return detail::implicit_gemm_pool(s, x, w, bias, y, argmax);
+    }
+    detail::for_marked(s.conv, marks, [&](const ConvGeometry& one, Index n, Index) {
+        const Index at = n * s.conv.out * s.pooled().area();
+        detail::implicit_gemm_pool({one, s.window, s.relu}, x + n * one.in * one.padded.area(), w, bias,
+                                   y + at, argmax + at);
+    });
 }
 
 /// The gradient of x.
@@ -170,11 +142,11 @@ Tensor<T> conv_pool_backward_input(const ConvPoolPlan<T>& s, const Tensor<T>& dy
         detail::for_marked(s.conv, marks, [&](const ConvGeometry& one, Index n, Index) {
             const ConvPoolGeometry sizes{one, s.window, s.relu};
             const Index at = n * s.conv.out * s.pooled().area();
-            detail::FusedPoolBackward<T>{sizes}.input(weight.data(), dy.data() + at, argmax.data() + at,
-                                                      out + n * s.conv.in * s.conv.image.area());
+            detail::FusedPoolBackward<T>(sizes).backward_input(
+                weight.data(), dy.data() + at, argmax.data() + at, out + n * s.conv.in * s.conv.image.area());
         });
     } else {
-        detail::FusedPoolBackward<T>{s}.input(weight.data(), dy.data(), argmax.data(), out);
+        detail::FusedPoolBackward<T>(s).backward_input(weight.data(), dy.data(), argmax.data(), out);
     }
     return dx;
 }
@@ -226,7 +198,7 @@ std::array<Tensor<T>, 2> conv_pool_backward_parameters(const ConvPoolPlan<T>& s,
                                                        const std::array<bool, 2>& want) {
     if (dy.numel() == 0) return {zeros<T>(s.conv.weight_shape()), zeros<T>({s.conv.out})};
     const bool winograd = s.algorithms.dw == ConvAlgorithm::winograd;
-    const detail::FusedPoolBackward<T> backward{s};
+    const detail::FusedPoolBackward<T> backward(s);
     const bool both = want[0] && want[1] && !winograd && backward.short_patches();
     std::array<Tensor<T>, 2> result;
     if (both)
@@ -239,7 +211,7 @@ std::array<Tensor<T>, 2> conv_pool_backward_parameters(const ConvPoolPlan<T>& s,
     // Of the one group that there is.
     const bool done = winograd && !detail::winograd::backward_weight<T>(
                                       s.conv, padded.data(), {dy.data(), argmax.data(), &s}, dweight)[0];
-    if (!done) backward.weight(padded.data(), dy.data(), argmax.data(), dweight, dbias);
+    if (!done) backward.backward_weight(padded.data(), dy.data(), argmax.data(), dweight, dbias);
     return result;
 }
 

@@ -12,19 +12,37 @@
 #include "gradus/kernels/layout/strided_copy.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
+// The gradients of a convolution with max-pooling (and relu): only the argmax of each window has a gradient,
+// and none if relu clipped it. Both gradients visit these pixels alone. Images are transposed to NHWC on the
+// way, so that a row of a patch is one run of numbers; dy and argmax are NCHW, as are the results.
+
 namespace gradus::kernels::detail {
 
-/// What the backward pass knows of the geometry: images lie as [height, width, channels], so that a row of a
-/// patch is one run of numbers; runs are counted in vectors.
+/// Runs are counted in vectors.
+struct FusedPoolBackwardPlan {
+    Index run;  // numbers in a row of a patch
+    Index lanes, run_vectors;
+    Index row, image;  // numbers of padded images
+    Index outputs;
+
+    /// `width`: lanes of a vector.
+    FusedPoolBackwardPlan(const ConvPoolGeometry& s, simd::Isa isa, Index width) {
+        run = s.conv.kernel.width * s.conv.in;
+        // Two loads of half a register cost no more than one of a whole, and half of those cross a cache
+        // line.
+        lanes = isa == simd::Isa::avx512 && run <= width / 2 ? width / 2 : width;
+        run_vectors = ceil_div(run, lanes);
+        row = s.conv.padded.width * s.conv.in;
+        image = s.conv.padded.height * row;
+        outputs = s.pooled().area();
+    }
+};
+
 template <class T>
-struct FusedPoolBackward {
-    const ConvPoolGeometry& s;
-    Index run = s.conv.kernel.width * s.conv.in;  // numbers in a row of a patch
-    Index lanes = vector_lanes(run);
-    Index run_vectors = (run + lanes - 1) / lanes;
-    Index row = s.conv.padded.width * s.conv.in;  // numbers in a row of an image
-    Index image = s.conv.padded.height * row;
-    Index outputs = s.pooled().area();
+class FusedPoolBackward : FusedPoolBackwardPlan {
+public:
+    explicit FusedPoolBackward(const ConvPoolGeometry& sizes)
+        : FusedPoolBackwardPlan(sizes, simd::isa(), tile_sizes<T>().columns / 2), s(sizes) {}
 
     std::array<ArgmaxPatch<T>, 256> argmax_patches() const {
         std::array<ArgmaxPatch<T>, 256> patches{};
@@ -36,15 +54,9 @@ struct FusedPoolBackward {
         return patches;
     }
     Tensor<Index> output_origins() const {
-        Tensor<Index> offsets = Tensor<Index>::uninitialized({outputs});
-        OffsetGenerator{s.pooled().height,
-                        s.pooled().width,
-                        0,
-                        0,
-                        s.window.height * s.conv.stride.height * row,
-                        s.window.width * s.conv.stride.width * s.conv.in}
-            .run(0, outputs, offsets.mutable_data());
-        return offsets;
+        const Index down = s.window.height * s.conv.stride.height * row;
+        const Index across = s.window.width * s.conv.stride.width * s.conv.in;
+        return offset_table({s.pooled().height, s.pooled().width, 0, 0, down, across}, outputs);
     }
 
     /// [batch, channels, height, width] with the channels last, and room for a vector that begins in the end.
@@ -63,13 +75,14 @@ struct FusedPoolBackward {
         return result;
     }
 
-    /// Whether weight() has the gradient of the bias, too.
+    /// Whether backward_weight() has the gradient of the bias, too.
     bool short_patches() const {
-        return s.conv.kernel.height * run_vectors <= AccumulateWindowsArgs<T>::most_vectors;
+        return s.conv.kernel.height * run_vectors <= static_cast<Index>(AccumulateWindows<T>::most_vectors);
     }
 
     /// dbias: only for short patches.
-    void weight(const T* padded, const T* dy, const std::uint8_t* argmax, T* dweight, T* dbias) const {
+    void backward_weight(const T* padded, const T* dy, const std::uint8_t* argmax, T* dweight,
+                         T* dbias) const {
         const ConvGeometry& c = s.conv;
         const Tensor<T> images = channels_last(padded);
         const Index total = c.kernel.height * run_vectors;
@@ -78,7 +91,7 @@ struct FusedPoolBackward {
             vectors.mutable_data()[i] = i / run_vectors * row + i % run_vectors * lanes;
         const Tensor<Index> window_origins = output_origins();
         const std::array<ArgmaxPatch<T>, 256> patch_of = argmax_patches();
-        const AccumulateWindowsArgs<T> args{
+        const AccumulateWindows<T> args{
             dy,    argmax, outputs, window_origins.data(), patch_of.data(), images.data(), vectors.data(),
             total, lanes,  nullptr};
         if (short_patches())
@@ -88,7 +101,7 @@ struct FusedPoolBackward {
     }
 
     /// Writes dx [batch, in, image].
-    void input(const T* w, const T* dy, const std::uint8_t* argmax, T* dx) const {
+    void backward_input(const T* w, const T* dy, const std::uint8_t* argmax, T* dx) const {
         const ConvGeometry& c = s.conv;
         const Index filter = c.kernel.height * run_vectors * lanes;  // of one output channel, rows padded
         Tensor<T> memory = zeros<T>({c.out * filter});
@@ -108,25 +121,25 @@ struct FusedPoolBackward {
             const Index most = (end - begin) * outputs * c.out;
             Tensor<T> scale_memory = Tensor<T>::uninitialized({most});
             Tensor<Index> offset_memory = Tensor<Index>::uninitialized({most});
-            Tensor<Index> live_memory = Tensor<Index>::uninitialized(
+            Tensor<Index> active_memory = Tensor<Index>::uninitialized(
                 {3 * (end - begin) * outputs * std::min(c.out, s.window.area())});
             T* const scales = scale_memory.mutable_data();
-            Index *const offsets = offset_memory.mutable_data(), *live = live_memory.mutable_data();
+            Index *const offsets = offset_memory.mutable_data(), *active = active_memory.mutable_data();
             Index count = 0;
             for (Index n = begin; n < end; ++n)
                 for (Index output = 0; output < outputs; ++output) {
                     const Index at = n * c.out * outputs + output;
-                    std::array<Index, 256>
-                        next{};  // how many won at each pixel, then where the next one goes
+                    // How many channels have each argmax, then where the next one of them goes.
+                    std::array<Index, 256> next{};
                     for (Index o = 0; o < c.out; ++o) ++next[argmax[at + o * outputs]];
                     for (Index element = 0; element < s.window.area(); ++element) {
-                        const Index elements = std::exchange(next[static_cast<std::size_t>(element)], count);
-                        if (elements == 0) continue;
-                        *live++ = (n - begin) * image + window_origins.data()[output] +
-                                  patch_of[static_cast<std::size_t>(element)].offset;
-                        *live++ = count;
-                        *live++ = elements;
-                        count += elements;
+                        const Index channels = std::exchange(next[static_cast<std::size_t>(element)], count);
+                        if (channels == 0) continue;
+                        *active++ = (n - begin) * image + window_origins.data()[output] +
+                                    patch_of[static_cast<std::size_t>(element)].offset;
+                        *active++ = count;
+                        *active++ = channels;
+                        count += channels;
                     }
                     next[clipped] = count;  // overwritten by the next output
                     for (Index o = 0; o < c.out; ++o) {
@@ -135,7 +148,7 @@ struct FusedPoolBackward {
                         offsets[to] = o * filter;
                     }
                 }
-            add_filters({live_memory.data(), live, scales, offsets, gradient}, filters);
+            add_filters({active_memory.data(), active, scales, offsets, gradient}, filters);
             const Shape shape{end - begin, c.in, c.image.height, c.image.width};
             Strides from;
             from[0] = image;
@@ -151,14 +164,8 @@ struct FusedPoolBackward {
 private:
     static constexpr Index list_size = 512;
 
-    /// Two loads of half a register cost no more than one of a whole, and half of those cross a cache line.
-    static Index vector_lanes(Index run) {
-        const Index lanes = tile_sizes<T>().columns / 2;
-        return simd::isa() == simd::Isa::avx512 && run <= lanes / 2 ? lanes / 2 : lanes;
-    }
-
     /// The gradients of all filters, a few images at a time, one after the other through all of dy.
-    void add_windows(const AccumulateWindowsArgs<T>& given, T* dweight, T* dbias) const {
+    void add_windows(const AccumulateWindows<T>& given, T* dweight, T* dbias) const {
         const Index images = std::max<Index>(1, (s.conv.batch + 15) / 16);  // per task
         const Index size = (given.total + 1) * lanes, tasks = (s.conv.batch + images - 1) / images;
         Tensor<T> memory = Tensor<T>::uninitialized({tasks * s.conv.out * size});
@@ -167,7 +174,7 @@ private:
             add_pieces(begin, end, piece_runs, s.conv.out * size, sums + begin / images * s.conv.out * size,
                        [&](Index first, Index last, T* to) {
                            std::fill_n(to, s.conv.out * size, T(0));
-                           AccumulateWindowsArgs<T> args = given;
+                           AccumulateWindows<T> args = given;
                            args.dy += first * s.conv.out * outputs;
                            args.argmax += first * s.conv.out * outputs;
                            for (Index n = first; n < last; ++n)
@@ -175,8 +182,7 @@ private:
                                     ++o, args.dy += outputs, args.argmax += outputs) {
                                    args.image = given.image + n * image;
                                    args.out = to + o * size;
-                                   simd::run<AccumulateWindows<T>>(
-                                       static_cast<const AccumulateWindowsArgs<T>*>(&args));
+                                   simd::run(args);
                                }
                        });
         });
@@ -189,7 +195,7 @@ private:
     }
 
     /// The gradients of a few filters at a time, from lists of the pixels that won.
-    void add_lists(const AccumulateWindowsArgs<T>& given, T* dweight) const {
+    void add_lists(const AccumulateWindows<T>& given, T* dweight) const {
         const Index filter = given.total * lanes, blocks = blocks_of_image();
         const Index pass = std::max<Index>(1, 4096 / image) * blocks;  // of images that stay in the cache
         const Index channels = std::max<Index>(1, s.conv.out / 16);    // per task
@@ -213,14 +219,13 @@ private:
     Index blocks_of_image() const { return (outputs + block_cells - 1) / block_cells; }
 
     /// Filter o, blocks [first, last).
-    void add_list(const AccumulateWindowsArgs<T>& given, Index first, Index last, Index o, T* out) const {
+    void add_list(const AccumulateWindows<T>& given, Index first, Index last, Index o, T* out) const {
         std::array<T, list_size + 1> scales;
         std::array<Index, list_size + 1> offsets;
         Index count = 0;
         const auto flush = [&] {
-            simd::run<SparseAccumulate<T>>(std::exchange(count, 0), static_cast<const T*>(scales.data()),
-                                           static_cast<const Index*>(offsets.data()), given.image,
-                                           given.total, given.vectors, lanes, out);
+            simd::run(SparseAccumulate<T>{std::exchange(count, 0), scales.data(), offsets.data(), given.image,
+                                          given.total, given.vectors, lanes, out});
         };
         for (Index block = first; block < last; ++block) {
             if (count > block_cells) flush();
@@ -247,7 +252,7 @@ private:
     }
 
     /// PackedPixels that won in some channels.
-    struct Live {
+    struct ActivePixels {
         const Index *begin, *end;  // of each: where its patch begins, its first entry in the lists, how many
         const T* scales;
         const Index* offsets;
@@ -256,7 +261,7 @@ private:
 
     /// patch[ky][...] += sum of scaled filters. A few vectors of all filters at a time, so that these stay in
     /// the first-level cache; what lies beside a patch is left alone.
-    void add_filters(const Live& live, const T* filters) const {
+    void add_filters(const ActivePixels& active, const T* filters) const {
         constexpr Index block = 5;
         const Index whole = run / lanes, rest = run % lanes;
         for (Index ky = 0; ky < s.conv.kernel.height; ++ky)
@@ -266,24 +271,25 @@ private:
                 for (Index v = 0; v <= block; ++v)
                     vectors[static_cast<std::size_t>(v)] = (ky * run_vectors + first + v) * lanes;
                 const bool ends = rest > 0 && first + block >= run_vectors;
-                for (const Index* pixel = live.begin; pixel < live.end; pixel += 3) {
-                    T* const to = live.gradient + pixel[0] + ky * row + first * lanes;
-                    const T* const scales = live.scales + pixel[1];
-                    const Index* const offsets = live.offsets + pixel[1];
+                for (const Index* pixel = active.begin; pixel < active.end; pixel += 3) {
+                    T* const to = active.gradient + pixel[0] + ky * row + first * lanes;
+                    const T* const scales = active.scales + pixel[1];
+                    const Index* const offsets = active.offsets + pixel[1];
                     if (total > 0)
-                        simd::run<SparseAccumulate<T>>(pixel[2], scales, offsets, filters, total,
-                                                       static_cast<const Index*>(vectors.data()), lanes, to);
+                        simd::run(SparseAccumulate<T>{pixel[2], scales, offsets, filters, total,
+                                                      vectors.data(), lanes, to});
                     if (!ends) continue;
                     const Index last = whole - first;
                     std::array<T, static_cast<std::size_t>(max_tile_columns)> scratch{};
                     std::copy_n(to + last * lanes, rest, scratch.data());
-                    simd::run<SparseAccumulate<T>>(pixel[2], scales, offsets, filters, Index{1},
-                                                   static_cast<const Index*>(vectors.data() + last), lanes,
-                                                   scratch.data());
+                    simd::run(SparseAccumulate<T>{pixel[2], scales, offsets, filters, 1,
+                                                  vectors.data() + last, lanes, scratch.data()});
                     std::copy_n(scratch.data(), rest, to + last * lanes);
                 }
             }
     }
+
+    const ConvPoolGeometry& s;
 };
 
 }  // namespace gradus::kernels::detail

@@ -9,7 +9,7 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/gemm/offsets.hpp"
 
-// The geometry of convolutions: what lies where.
+// The geometry of convolutions: their sizes, and the offsets of pixels and taps in NCHW images.
 
 namespace gradus::kernels {
 
@@ -27,33 +27,27 @@ struct ConvGeometry {
     Shape weight_shape() const { return {groups * out, in, kernel.height, kernel.width}; }
 };
 
-/// A convolution of one group without dilation, and the windows that are pooled of its output.
+/// A convolution of one group without dilation, and the windows in which its output is max-pooled.
 struct ConvPoolGeometry {
     ConvGeometry conv;
-    Size2 window;  // at most 16 pixels
+    Size2 window;  // at most max_window elements
     bool relu = false;
 
     Size2 pooled() const { return {conv.result.height / window.height, conv.result.width / window.width}; }
     Shape y_shape() const { return {conv.batch, conv.out, pooled().height, pooled().width}; }
 };
 
-/// The code of a pooled pixel that the relu cut off; others are the position in the window.
+/// The argmax of a pooled pixel that the relu cut off; others are the position in the window.
 inline constexpr std::uint8_t clipped = 255;
 
 namespace detail {
 
-inline constexpr Index max_window = 16;  // pixels of a pooling window
+inline constexpr Index max_window = 16;  // elements of a pooling window
 
-/// The offset of every tap (channel, ky, kx) in a padded image.
-inline Tensor<Index> tap_offsets(const ConvGeometry& s) {
-    Tensor<Index> offsets = Tensor<Index>::uninitialized({s.taps()});
-    Index* next = offsets.mutable_data();
-    for (Index c = 0; c < s.in; ++c)
-        for (Index ky = 0; ky < s.kernel.height; ++ky)
-            for (Index kx = 0; kx < s.kernel.width; ++kx)
-                *next++ =
-                    (c * s.padded.height + ky * s.dilation.height) * s.padded.width + kx * s.dilation.width;
-    return offsets;
+/// Every tap (channel, ky, kx), seen from the first pixel of a window, in a padded image.
+inline OffsetGenerator tap_offsets(const ConvGeometry& s) {
+    return {s.kernel.height, s.kernel.width, 0, s.padded.area(), s.dilation.height * s.padded.width,
+            s.dilation.width};
 }
 
 /// The first input pixel under each output pixel, in a padded image.
@@ -67,6 +61,18 @@ inline OffsetGenerator window_offsets(const ConvGeometry& s, Index group) {
             s.stride.width};
 }
 
+/// The pixels of a dense array of planes: [batch, planes, size], from plane `first` on.
+inline OffsetGenerator plane_offsets(const Size2& size, Index planes, Index first) {
+    return {size.height, size.width, first * size.area(), planes * size.area(), size.width, 1};
+}
+
+/// The first `count` offsets.
+inline Tensor<Index> offset_table(const OffsetGenerator& offsets, Index count) {
+    Tensor<Index> table = Tensor<Index>::uninitialized({count});
+    offsets.run(0, count, table.mutable_data());
+    return table;
+}
+
 /// Calls body(i) for products i < count. Small ones share the threads, large ones get them all.
 template <class Body>
 void parallel_products(Index count, Index multiplications, const Body& body) {
@@ -75,11 +81,6 @@ void parallel_products(Index count, Index multiplications, const Body& body) {
     parallel_for(count, work < 64 * parallel_grain ? together : count, [&](Index begin, Index end) {
         for (Index i = begin; i < end; ++i) body(i);
     });
-}
-
-/// The pixels of a dense array of planes: [batch, planes, size], from plane `first` on.
-inline OffsetGenerator plane_offsets(const Size2& size, Index planes, Index first) {
-    return {size.height, size.width, first * size.area(), planes * size.area(), size.width, 1};
 }
 
 }  // namespace detail

@@ -7,94 +7,102 @@
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
-// A convolution and both of its gradients are matrix products in which one operand is never written out: its
-// element (i, k) is x[rows[i] + k_offsets[k]], a sum of an offset of the row and one of the column. For the
-// output, rows are pixels and columns are taps (channel, ky, kx); for the gradient of the weight, rows are
-// taps and columns are pixels. So no image is unfolded into patches (im2col). The other operand, weights or
-// output gradients, is packed as in gemm.hpp. The idea of offsets instead of patches: Dukhan, "The indirect
-// convolution algorithm", 2019.
+// Implicit GEMM: a convolution and both of its gradients are matrix products in which one operand is never
+// written out. Its element (i, k) is x[row_offsets[i] + k_offsets[k]], the sum of an offset of the row and
+// one of the column. For the output, rows are pixels and k counts taps (channel, ky, kx); for the gradient of
+// the weight, rows are taps and k counts pixels. So no image is unfolded into patches (im2col). The other
+// operand, weights or output gradients, is packed in panels as in gemm.hpp. Images are NCHW and padded;
+// results are NCHW. (Offsets instead of patches: Dukhan, "The indirect convolution algorithm", 2019.)
 
 namespace gradus::kernels::detail {
 
-/// A tile of a product: (i, j) = start[j] + sum over k of x[rows[i] + k_offsets[k]] * b[k][j].
+inline constexpr Index max_tile_rows = 14;
+inline constexpr Index max_tile_columns = 32;
+inline constexpr Index strips_per_task = 8;
+
+/// A tile of a product: (i, j) = bias[j] + sum over k of x[row_offsets[i] + k_offsets[k]] * b[k][j].
 template <class T>
 struct ImplicitTile {
     const T* x;
-    const Index* rows;  // as many as a tile has, the last one repeated
+    const Index* row_offsets;  // as many as a tile has rows, the last one repeated
     const Index* k_offsets;
-    Index depth;
+    Index k;
     const T* b;  // panel: (k, j) at b[k * tile_columns + j]
-    const T* start;
-};
+    const T* bias;
 
-/// sums[i][j] += sum over k of x[rows[i] + k_offsets[k]] * b[k][j], in ascending k.
-template <std::size_t Rows, std::size_t Vectors, class Vec, class T>
-GRADUS_INLINE void multiply_add(Vec (&sums)[Rows][Vectors], const T* x, const Index* rows,
-                                const Index* k_offsets, Index depth, const T* b) {
-    constexpr Index lanes = Vec::size;
-    const T* at[Rows];
+    /// sums[i][j] += sum over k of x[row_offsets[i] + k_offsets[k]] * b[k][j], `count` of them from `first`
+    /// on, in ascending k.
+    template <std::size_t Rows, std::size_t Vectors, class Vec>
+    GRADUS_INLINE void add_run(Vec (&sums)[Rows][Vectors], Index first, Index count) const {
+        constexpr Index lanes = Vec::size;
+        const T* panel = b + first * 2 * lanes;
+        const T* at[Rows];
 #pragma GCC unroll 14
-    for (std::size_t i = 0; i < Rows; ++i) at[i] = x + rows[i];
-    for (Index k = 0; k < depth; ++k, b += 2 * lanes) {
-        const Index d = k_offsets[k];
-        Vec column[Vectors];
-        for (std::size_t v = 0; v < Vectors; ++v) column[v] = Vec::load(b + static_cast<Index>(v) * lanes);
+        for (std::size_t i = 0; i < Rows; ++i) at[i] = x + row_offsets[i];
+        const Index* const offsets = k_offsets + first;
+        for (Index p = 0; p < count; ++p, panel += 2 * lanes) {
+            const Index offset = offsets[p];
+            Vec column[Vectors];
+            for (std::size_t v = 0; v < Vectors; ++v)
+                column[v] = Vec::load(panel + static_cast<Index>(v) * lanes);
 #pragma GCC unroll 14
-        for (std::size_t i = 0; i < Rows; ++i) {
-            const Vec value(at[i][d]);
+            for (std::size_t i = 0; i < Rows; ++i) {
+                const Vec value(at[i][offset]);
 #pragma GCC unroll 2
-            for (std::size_t v = 0; v < Vectors; ++v) sums[i][v] = fma(value, column[v], sums[i][v]);
+                for (std::size_t v = 0; v < Vectors; ++v) sums[i][v] = fma(value, column[v], sums[i][v]);
+            }
         }
     }
-}
 
-template <std::size_t Rows, std::size_t Vectors, class Vec, class T>
-GRADUS_INLINE void compute(Vec (&sums)[Rows][Vectors], const ImplicitTile<T>& tile) {
+    template <std::size_t Rows, std::size_t Vectors, class Vec>
+    GRADUS_INLINE void compute(Vec (&sums)[Rows][Vectors]) const {
 #pragma GCC unroll 14
-    for (std::size_t i = 0; i < Rows; ++i)
+        for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
-        for (std::size_t v = 0; v < Vectors; ++v)
-            sums[i][v] = Vec::load(tile.start + static_cast<Index>(v) * Vec::size);
-    add_runs(sums, tile.depth, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
-        multiply_add(sums, tile.x, tile.rows, tile.k_offsets + begin, count, tile.b + begin * 2 * Vec::size);
-    });
-}
+            for (std::size_t v = 0; v < Vectors; ++v)
+                sums[i][v] = Vec::load(bias + static_cast<Index>(v) * Vec::size);
+        add_runs(sums, k,
+                 [&](Index first, Index count) GRADUS_INLINE_LAMBDA { add_run(sums, first, count); });
+    }
+};
 
-/// Kernel::tile in one of four sizes: all rows of a tile or 4, its whole width or half of it.
-template <class Kernel, class T, int Bytes, class Args>
-GRADUS_INLINE void run_tile(const Args& args) {
+/// tile() in one of four sizes: all rows of a tile or 4, its whole width or half of it.
+template <class T, int Bytes, class Tile>
+GRADUS_INLINE void run_tile(const Tile& tile, Index count, Index columns) {
     constexpr std::size_t rows = tile_rows<Bytes>;
-    const bool narrow = args.columns <= tile_columns<T, Bytes> / 2;
-    if (args.count <= 4)
-        narrow ? Kernel::template tile<4, 1, Bytes>(args) : Kernel::template tile<4, 2, Bytes>(args);
+    const bool narrow = columns <= tile_columns<T, Bytes> / 2;
+    if (count <= 4)
+        narrow ? tile.template store<4, 1, Bytes>() : tile.template store<4, 2, Bytes>();
     else
-        narrow ? Kernel::template tile<rows, 1, Bytes>(args) : Kernel::template tile<rows, 2, Bytes>(args);
+        narrow ? tile.template store<rows, 1, Bytes>() : tile.template store<rows, 2, Bytes>();
 }
 
+/// A tile of the result: up to tile_rows pixels of up to tile_columns channels, stored channel by channel.
 template <class T>
-struct NchwTileArgs : ImplicitTile<T> {
+struct NchwTile {
+    ImplicitTile<T> product;
     T* y;  // (i, j) at y[out_offsets[i] + j * plane]
     const Index* out_offsets;
     Index plane;
     Index count, columns;  // what of the tile lies inside the result
-};
 
-/// A tile of the result: up to tile_rows pixels of up to tile_columns channels, written channel by channel.
-template <class T>
-struct NchwTile {
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        run_tile<T, Bytes>(*this, count, columns);
+    }
+
     template <std::size_t Rows, std::size_t Vectors, int Bytes>
-    GRADUS_INLINE static void tile(const NchwTileArgs<T>& args) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
-        using Vec = simd::Vec<T, static_cast<int>(lanes)>;
+    GRADUS_INLINE void store() const {
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr Index lanes = Vec::size;
+        constexpr std::size_t step = std::size_t{Vec::size};
         Vec sums[Rows][Vectors];
-        compute(sums, args);
-        const bool consecutive =
-            args.count == static_cast<Index>(Rows) &&
-            args.out_offsets[Rows - 1] == args.out_offsets[0] + static_cast<Index>(Rows) - 1;
-        T scratch[static_cast<std::size_t>(lanes) * (Rows + static_cast<std::size_t>(lanes))];
+        product.compute(sums);
+        const bool consecutive = count == static_cast<Index>(Rows) &&
+                                 out_offsets[Rows - 1] == out_offsets[0] + static_cast<Index>(Rows) - 1;
+        T scratch[step * (Rows + step)];
 #pragma GCC unroll 2
         for (std::size_t v = 0; v < Vectors; ++v) {
-            constexpr std::size_t step = static_cast<std::size_t>(lanes);
 #pragma GCC unroll 4
             for (std::size_t first = 0; first < Rows; first += step) {
                 Vec block[step];
@@ -105,119 +113,145 @@ struct NchwTile {
 #pragma GCC unroll 16
                 for (std::size_t j = 0; j < step; ++j) block[j].store(scratch + j * (Rows + step) + first);
             }
-            const Index left = args.columns - static_cast<Index>(v) * lanes;
+            const Index left = columns - static_cast<Index>(v) * lanes;
             for (Index j = 0; j < std::min(lanes, left); ++j) {
-                T* const y = args.y + (static_cast<Index>(v) * lanes + j) * args.plane;
+                T* const to = y + (static_cast<Index>(v) * lanes + j) * plane;
                 const T* const from = scratch + static_cast<std::size_t>(j) * (Rows + step);
                 if (consecutive)
-                    __builtin_memcpy(y + args.out_offsets[0], from, sizeof(T[Rows]));
+                    __builtin_memcpy(to + out_offsets[0], from, sizeof(T[Rows]));
                 else
-                    for (Index i = 0; i < args.count; ++i) y[args.out_offsets[i]] = from[i];
+                    for (Index i = 0; i < count; ++i) to[out_offsets[i]] = from[i];
             }
         }
     }
-
-    template <int Bytes>
-    GRADUS_INLINE static void run(const NchwTileArgs<T>* args) {
-        run_tile<NchwTile<T>, T, Bytes>(*args);
-    }
-};
-
-inline constexpr Index max_tile_rows = 14;
-inline constexpr Index max_tile_columns = 32;
-inline constexpr Index strips_per_task = 8;
-
-/// A product of gathered pixels and packed columns: y at (pixel, channel) = bias[channel] + sum over k of
-/// x[from(pixel) + k_offsets[k]] * panels(k, channel).
-template <class T>
-struct ImplicitGemm {
-    const T* x;
-    OffsetGenerator from;
-    Index pixels;
-    const Index* k_offsets;
-    Index depth;
-    const T* panels;
-    const T* bias_panels;
-    Index channels;
-    T* y;
-    OffsetGenerator to;
-    Index plane;
-
-    void run() const {
-        const TileSizes tile = tile_sizes<T>();
-        const Index strips = (pixels + tile.rows - 1) / tile.rows;
-        const Index panel_count = (channels + tile.columns - 1) / tile.columns;
-        const Index groups = (strips + strips_per_task - 1) / strips_per_task;
-        const Index task_work = std::max<Index>(1, strips_per_task * tile.rows * tile.columns * depth / 8);
-        parallel_for(panel_count * groups, std::max<Index>(1, parallel_grain / task_work),
-                     [&](Index begin, Index end) {
-                         for (Index task = begin; task < end; ++task)
-                             run_task(tile, task / groups, task % groups);
-                     });
-    }
-
-    void run_task(const TileSizes& tile, Index panel, Index group) const {
-        const Index last = std::min(pixels, (group + 1) * strips_per_task * tile.rows);
-        for (Index pixel = group * strips_per_task * tile.rows; pixel < last; pixel += tile.rows) {
-            Index rows[max_tile_rows], out_offsets[max_tile_rows];
-            const Index count = std::min(tile.rows, last - pixel);
-            from.run(pixel, count, rows);
-            to.run(pixel, count, out_offsets);
-            std::fill(rows + count, rows + tile.rows, rows[count - 1]);
-            std::fill(out_offsets + count, out_offsets + tile.rows, out_offsets[count - 1]);
-            NchwTileArgs<T> args;
-            args.x = x;
-            args.rows = rows;
-            args.k_offsets = k_offsets;
-            args.depth = depth;
-            args.b = panels + panel * tile.columns * depth;
-            args.start = bias_panels + panel * tile.columns;
-            args.y = y + panel * tile.columns * plane;
-            args.out_offsets = out_offsets;
-            args.plane = plane;
-            args.count = count;
-            args.columns = std::min(tile.columns, channels - panel * tile.columns);
-            simd::run<NchwTile<T>>(&args);
-        }
-    }
-};
-
-template <class T>
-struct RowTileArgs : ImplicitTile<T> {
-    T* c;  // (i, j) at c[i * tile_columns + j]
-    Index count, columns;
-    bool add = false;  // c += the sums
 };
 
 /// A tile that stays as it is computed, row by row.
 template <class T>
 struct RowTile {
+    ImplicitTile<T> product;
+    T* c;  // (i, j) at c[i * tile_columns + j]
+    Index count, columns;
+    bool add = false;  // c += the sums
+
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        run_tile<T, Bytes>(*this, count, columns);
+    }
+
     template <std::size_t Rows, std::size_t Vectors, int Bytes>
-    GRADUS_INLINE static void tile(const RowTileArgs<T>& args) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
-        using Vec = simd::Vec<T, static_cast<int>(lanes)>;
+    GRADUS_INLINE void store() const {
+        using Vec = simd::VecOf<T, Bytes>;
         Vec sums[Rows][Vectors];
-        compute(sums, args);
-        if (args.add) {
+        product.compute(sums);
+        const auto at = [](std::size_t i, std::size_t v)
+                            GRADUS_INLINE_LAMBDA { return static_cast<Index>(2 * i + v) * Vec::size; };
+        if (add) {
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
-                for (std::size_t v = 0; v < Vectors; ++v)
-                    sums[i][v] =
-                        Vec::load(args.c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes) +
-                        sums[i][v];
+                for (std::size_t v = 0; v < Vectors; ++v) sums[i][v] = Vec::load(c + at(i, v)) + sums[i][v];
         }
 #pragma GCC unroll 14
         for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
-            for (std::size_t v = 0; v < Vectors; ++v)
-                sums[i][v].store(args.c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
-    }
-
-    template <int Bytes>
-    GRADUS_INLINE static void run(const RowTileArgs<T>* args) {
-        run_tile<RowTile<T>, T, Bytes>(*args);
+            for (std::size_t v = 0; v < Vectors; ++v) sums[i][v].store(c + at(i, v));
     }
 };
+
+/// y at (pixel, channel) = bias[channel] + sum over k of x[row_offsets(pixel) + k_offsets[k]] *
+/// panels(k, channel).
+template <class T>
+struct ImplicitGemm {
+    const T* x;
+    OffsetGenerator row_offsets;
+    Index pixels;
+    const Index* k_offsets;
+    Index k;
+    const T* panels;
+    const T* bias_panels;
+    Index channels;
+    T* y;
+    OffsetGenerator out_offsets;
+    Index plane;  // distance of channels in y
+
+    void run() const {
+        const TileSizes tile = tile_sizes<T>();
+        const Index groups = ceil_div(ceil_div(pixels, tile.rows), strips_per_task);
+        const Index task_work = std::max<Index>(1, strips_per_task * tile.rows * tile.columns * k / 8);
+        parallel_for(ceil_div(channels, tile.columns) * groups,
+                     std::max<Index>(1, parallel_grain / task_work), [&](Index begin, Index end) {
+                         for (Index task = begin; task < end; ++task)
+                             run_task(tile, task / groups, task % groups);
+                     });
+    }
+
+private:
+    void run_task(const TileSizes& tile, Index panel, Index group) const {
+        const Index last = std::min(pixels, (group + 1) * strips_per_task * tile.rows);
+        for (Index pixel = group * strips_per_task * tile.rows; pixel < last; pixel += tile.rows) {
+            Index rows[max_tile_rows], out[max_tile_rows];
+            const Index count = std::min(tile.rows, last - pixel);
+            row_offsets.run(pixel, count, rows);
+            out_offsets.run(pixel, count, out);
+            std::fill(rows + count, rows + tile.rows, rows[count - 1]);
+            std::fill(out + count, out + tile.rows, out[count - 1]);
+            simd::run(NchwTile<T>{.product = {x, rows, k_offsets, k, panels + panel * tile.columns * k,
+                                              bias_panels + panel * tile.columns},
+                                  .y = y + panel * tile.columns * plane,
+                                  .out_offsets = out,
+                                  .plane = plane,
+                                  .count = count,
+                                  .columns = std::min(tile.columns, channels - panel * tile.columns)});
+        }
+    }
+};
+
+/// The weights of one group in panels [taps, tile_columns], and the bias [tile_columns] of each.
+template <class T>
+struct PackedWeight {
+    T* panels;
+    T* bias_panels;
+
+    PackedWeight(const ConvGeometry& s, const T* weight, const T* bias) {
+        const Index width = tile_sizes<T>().columns, count = ceil_div(s.out, width), k = s.taps();
+        memory_ = Tensor<T>::uninitialized({count * width * (k + 1)});
+        panels = memory_.mutable_data();
+        bias_panels = panels + count * width * k;
+        parallel_for(count, std::max<Index>(1, parallel_grain / (k * width)), [&](Index begin, Index end) {
+            for (Index p = begin; p < end; ++p)
+                simd::run<PackKernel<T>>(weight + p * width * k, Index{1}, k, k,
+                                         std::min(width, s.out - p * width), panels + p * width * k);
+        });
+        std::fill_n(bias_panels, count * width, T(0));
+        if (bias) std::copy_n(bias, s.out, bias_panels);
+    }
+
+private:
+    Tensor<T> memory_;
+};
+
+/// y = conv2d(x) + bias, which may be null; there are taps.
+template <class T>
+void implicit_gemm(const ConvGeometry& s, const Tensor<T>& padded, const Tensor<T>& weight, const T* bias,
+                   T* y) {
+    const Tensor<Index> taps = offset_table(tap_offsets(s), s.taps());
+    for (Index g = 0; g < s.groups; ++g) {
+        const PackedWeight<T> packed(s, weight.data() + g * s.out * s.taps(),
+                                     bias ? bias + g * s.out : nullptr);
+        ImplicitGemm<T>{.x = padded.data(),
+                        .row_offsets = window_offsets(s, g),
+                        .pixels = s.batch * s.result.area(),
+                        .k_offsets = taps.data(),
+                        .k = s.taps(),
+                        .panels = packed.panels,
+                        .bias_panels = packed.bias_panels,
+                        .channels = s.out,
+                        .y = y,
+                        .out_offsets = plane_offsets(s.result, s.groups * s.out, g * s.out),
+                        .plane = s.result.area()}
+            .run();
+    }
+}
 
 }  // namespace gradus::kernels::detail

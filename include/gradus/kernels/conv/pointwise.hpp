@@ -2,24 +2,31 @@
 #pragma once
 
 #include <algorithm>
-#include <utility>
 
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "gradus/kernels/layout/strided_copy.hpp"
+#include "gradus/kernels/reduce/pairwise_sum.hpp"
 
-// Convolutions of 1 x 1: products of matrices whose columns are pixels, as they lie in memory,
+// Pointwise convolutions, of 1 x 1: products of matrices whose columns are the pixels of an NCHW image, as
+// they lie in memory,
 //
 //     y = weight · x        dx = weight^T · dy        dweight = sum over images of dy · x^T
+//
+// y and dx need stride 1 and no padding; for dweight, the pixels that are seen are gathered first.
 
 namespace gradus::kernels::detail {
 
 /// out[i * n + j] = x[i * step + 2 * j]. Nothing is read behind the last of these numbers.
 template <class T>
 struct EveryOther {
+    const T* x;
+    Index step, rows, n;
+    T* out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index step, Index rows, Index n, T* out) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         for (Index i = 0; i < rows; ++i, x += step, out += n) {
             Index j = 0;
@@ -30,10 +37,13 @@ struct EveryOther {
 };
 
 template <class T>
-struct Pointwise {
-    const ConvGeometry& s;
-    Index pixels = s.result.area(), count = s.batch * s.groups;
-    Index multiplications = pixels * s.in * s.out;  // of an image and group
+class Pointwise {
+public:
+    explicit Pointwise(const ConvGeometry& sizes)
+        : s(sizes),
+          pixels(s.result.area()),
+          count(s.batch * s.groups),
+          multiplications(s.result.area() * s.in * s.out) {}
 
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
         const Index width = tile_sizes<T>().columns;
@@ -49,7 +59,7 @@ struct Pointwise {
         });
     }
 
-    void input(const T* dy, const T* weight, T* dx) const {
+    void backward_input(const T* dy, const T* weight, T* dx) const {
         const Shape shape{s.groups, s.in, s.out};
         Tensor<T> memory = Tensor<T>::uninitialized(shape);
         T* const transposed = memory.mutable_data();
@@ -66,9 +76,9 @@ struct Pointwise {
     }
 
     /// The images in a few parts, whose sums are added in order, if a product has too few panels to keep
-    /// threads busy. Within a part, a run of long_sums.hpp is at most the pixels of an image.
-    void weight(const T* padded, const T* dy, T* dweight) const {
-        const Index panels = (s.in + tile_sizes<T>().columns - 1) / tile_sizes<T>().columns;
+    /// threads busy. Within a part, a run of pairwise_sum.hpp is at most the pixels of an image.
+    void backward_weight(const T* padded, const T* dy, T* dweight) const {
+        const Index panels = ceil_div(s.in, tile_sizes<T>().columns);
         const Index parts = std::clamp<Index>(16 / (panels * s.groups), 1, s.batch), size = s.out * s.in;
         Tensor<T> memory = Tensor<T>::uninitialized({(parts - 1) * s.groups * size});
         T* const sums = memory.mutable_data();
@@ -77,8 +87,7 @@ struct Pointwise {
         };
         parallel_products(parts * s.groups, s.batch / parts * multiplications, [&](Index task) {
             const Index part = task / s.groups, g = task % s.groups;
-            const Index runs = (pixels + run_terms - 1) / run_terms,
-                        most = std::max<Index>(1, piece_runs / runs);
+            const Index most = std::max<Index>(1, piece_runs / ceil_div(pixels, run_terms));
             add_pieces(s.batch * part / parts, s.batch * (part + 1) / parts, most, size, at(part, g),
                        [&](Index begin, Index end, T* to) { add_images(begin, end, g, padded, dy, to); });
         });
@@ -106,10 +115,14 @@ private:
     void gather(const T* plane, T* out) const {
         const Index step = s.stride.height * s.padded.width;
         if (s.stride.width == 2)
-            return simd::run<EveryOther<T>>(plane, step, s.result.height, s.result.width, out);
+            return simd::run(EveryOther<T>{plane, step, s.result.height, s.result.width, out});
         for (Index i = 0; i < s.result.height; ++i)
             copy_row(s.result.width, plane + i * step, s.stride.width, out + i * s.result.width, Index{1});
     }
+
+    const ConvGeometry& s;
+    const Index pixels, count;    // of an image, of products
+    const Index multiplications;  // of a product
 };
 
 }  // namespace gradus::kernels::detail

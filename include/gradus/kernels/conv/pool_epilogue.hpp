@@ -138,70 +138,65 @@ GRADUS_INLINE bool is_finite(const simd::Vec<T, N>& x) {
     return total - total == T(0);
 }
 
-template <class T>
-struct MaxPoolArgs {
-    PooledOutputs<T> to;
-    const T*
-        rows;  // pixel i of the window of a output at rows[window_origins[output] + window_elements[i] ...]
-    const Index* window_origins;
-    const Index* window_elements;
-    Index window;
-};
-
 /// Pools what a convolution has written, pixel by pixel.
 template <class T>
 struct MaxPoolEpilogue {
+    PooledOutputs<T> to;
+    const T* rows;  // pixel i of the window of an output at rows[window_origins[output] + window_elements[i]]
+    const Index* window_origins;
+    const Index* window_elements;
+    Index window;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const MaxPoolArgs<T>* given) {
-        given->to.columns <= tile_columns<T, Bytes> / 2 ? block<1, Bytes>(*given) : block<2, Bytes>(*given);
+    GRADUS_INLINE void run() {
+        to.columns <= tile_columns<T, Bytes> / 2 ? block<1, Bytes>() : block<2, Bytes>();
     }
 
     template <std::size_t Vectors, int Bytes>
-    GRADUS_INLINE static void block(const MaxPoolArgs<T>& given) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
-        using Vec = simd::Vec<T, static_cast<int>(lanes)>;
-        const MaxPoolArgs<T> args = given;
+    GRADUS_INLINE void block() const {
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr Index lanes = Vec::size, width = 2 * lanes;
         T values[static_cast<std::size_t>(outputs_per_block * width)];
         T elements[static_cast<std::size_t>(outputs_per_block * width)];
         Vec probe(T(0));
-        for (Index output = 0; output < args.to.outputs; ++output) {
-            const T* const origin = args.rows + args.window_origins[output];
+        for (Index output = 0; output < to.outputs; ++output) {
+            const T* const origin = rows + window_origins[output];
             Vec best[Vectors], element[Vectors], seen[Vectors], number(T(0));
 #pragma GCC unroll 2
             for (std::size_t v = 0; v < Vectors; ++v) {
-                best[v] = Vec::load(origin + args.window_elements[0] + static_cast<Index>(v) * lanes);
+                best[v] = Vec::load(origin + window_elements[0] + static_cast<Index>(v) * lanes);
                 element[v] = Vec(T(0));
                 seen[v] = best[v];
             }
-            for (Index i = 1; i < args.window; ++i) {
+            for (Index i = 1; i < window; ++i) {
                 number += Vec(T(1));
 #pragma GCC unroll 2
                 for (std::size_t v = 0; v < Vectors; ++v)
-                    args.to.compare(
-                        Vec::load(origin + args.window_elements[i] + static_cast<Index>(v) * lanes), number,
-                        best[v], element[v], seen[v]);
+                    to.compare(Vec::load(origin + window_elements[i] + static_cast<Index>(v) * lanes), number,
+                               best[v], element[v], seen[v]);
             }
 #pragma GCC unroll 2
             for (std::size_t v = 0; v < Vectors; ++v) {
                 const Index at = output * width + static_cast<Index>(v) * lanes;
-                args.to.keep(best[v], element[v], values + at, elements + at);
+                to.keep(best[v], element[v], values + at, elements + at);
                 probe += seen[v];
             }
         }
         if (!is_finite(probe)) [[unlikely]]
-            with_nan<Bytes>(args, values, elements);
-        args.to.template write<Bytes>(values, elements);
+            with_nan<Bytes>(values, elements);
+        to.template write<Bytes>(values, elements);
     }
 
     template <int Bytes>
-    GRADUS_INLINE static void with_nan(const MaxPoolArgs<T>& args, T* values, T* elements) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
-        for (Index output = 0; output < args.to.outputs; ++output)
-            for (Index v = 0; v < std::min(width, args.to.columns); v += lanes) {
-                simd::VecOf<T, Bytes> best, element;
-                args.to.compare_with_nan(args.rows + args.window_origins[output] + v, args.window_elements,
-                                         args.window, best, element);
-                args.to.keep(best, element, values + output * width + v, elements + output * width + v);
+    GRADUS_INLINE void with_nan(T* values, T* elements) const {
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr Index lanes = Vec::size, width = 2 * lanes;
+        for (Index output = 0; output < to.outputs; ++output)
+            for (Index v = 0; v < std::min(width, to.columns); v += lanes) {
+                Vec best, element;
+                to.compare_with_nan(rows + window_origins[output] + v, window_elements, window, best,
+                                    element);
+                to.keep(best, element, values + output * width + v, elements + output * width + v);
             }
     }
 };
@@ -222,46 +217,41 @@ void max_pool_rows(const ConvPoolGeometry& s, Index first, Index count, const T*
         const Index some = std::min(outputs_per_block, count - done);
         origin.run(done, some, window_origins);
         for (Index i = 0; i < some; ++i) out_offsets[i] = first * pooled.width + done + i;
-        const MaxPoolArgs<T> args{{some, columns, s.relu, y, argmax, out_offsets, pooled.area()},
-                                  rows,
-                                  window_origins,
-                                  window_elements,
-                                  window.area()};
-        simd::run<MaxPoolEpilogue<T>>(&args);
+        simd::run(MaxPoolEpilogue<T>{{some, columns, s.relu, y, argmax, out_offsets, pooled.area()},
+                                     rows,
+                                     window_origins,
+                                     window_elements,
+                                     window.area()});
     }
 }
-
-template <class T>
-struct PooledTileArgs : ImplicitTile<T> {  // rows: [outputs, window], followed by another tile of any
-    PooledOutputs<T> to;
-};
 
 /// Convolves whole windows and pools them before they leave the registers, which must hold one. False, and
 /// nothing written, if there is NaN or infinity.
 template <class T, std::size_t Window>
 struct PooledTile {
+    ImplicitTile<T> product;  // rows: [outputs, window], followed by those of another tile, whichever
+    PooledOutputs<T> to;
+
     template <int Bytes>
-    GRADUS_INLINE static bool run(const PooledTileArgs<T>* given) {
+    GRADUS_INLINE bool run() {
         if constexpr (Window <= static_cast<std::size_t>(tile_rows<Bytes>))
-            return given->to.columns <= tile_columns<T, Bytes> / 2 ? tiles<1, Bytes>(*given)
-                                                                   : tiles<2, Bytes>(*given);
+            return to.columns <= tile_columns<T, Bytes> / 2 ? tiles<1, Bytes>() : tiles<2, Bytes>();
         else
             return false;
     }
 
     template <std::size_t Vectors, int Bytes>
-    GRADUS_INLINE static bool tiles(const PooledTileArgs<T>& given) {
-        constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T)), width = 2 * lanes;
+    GRADUS_INLINE bool tiles() {
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr Index lanes = Vec::size, width = 2 * lanes;
         constexpr std::size_t outputs = static_cast<std::size_t>(tile_rows<Bytes>) / Window;
-        using Vec = simd::Vec<T, static_cast<int>(lanes)>;
-        PooledTileArgs<T> args = given;
         constexpr std::size_t room = (static_cast<std::size_t>(outputs_per_block) + outputs) * width;
         T values[room], elements[room];
         Vec probe(T(0));
-        for (Index output = 0; output < args.to.outputs; output += static_cast<Index>(outputs)) {
+        for (Index output = 0; output < to.outputs; output += static_cast<Index>(outputs)) {
             Vec sums[outputs * Window][Vectors];
-            compute(sums, args);
-            args.rows += outputs * Window;
+            product.compute(sums);
+            product.row_offsets += outputs * Window;
 #pragma GCC unroll 14
             for (std::size_t i = 0; i < outputs; ++i)
 #pragma GCC unroll 2
@@ -271,13 +261,12 @@ struct PooledTile {
                     probe += best;
 #pragma GCC unroll 9
                     for (std::size_t k = 1; k < Window; ++k)
-                        args.to.compare(sums[i * Window + k][v], Vec(static_cast<T>(k)), best, element,
-                                        probe);
-                    args.to.keep(best, element, values + at, elements + at);
+                        to.compare(sums[i * Window + k][v], Vec(static_cast<T>(k)), best, element, probe);
+                    to.keep(best, element, values + at, elements + at);
                 }
         }
         if (!is_finite(probe)) return false;
-        args.to.template write<Bytes>(values, elements);
+        to.template write<Bytes>(values, elements);
         return true;
     }
 };

@@ -9,17 +9,47 @@
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
-// Sums of scaled patches, whose vectors stay in registers: what the gradients of a fused convolution and
-// max-pooling are made of.
+// Sparse accumulation: sums of scaled patches, whose vectors stay in registers. That is what the gradients of
+// a convolution with max-pooling are made of: of each window, only the patch of its argmax has a gradient. A
+// patch is some vectors that lie at the same distances from wherever it begins, so images have their channels
+// last.
 
 namespace gradus::kernels::detail {
 
-/// out[j] += sum over i of scales[i] * b[offsets[i] + j], with the sums in registers.
+/// out[j] += sum over i < count of scales[i] * b[offsets[i] + j], with the sums in registers. `total` vectors
+/// of `out` are consecutive, those of b lie at `vectors` behind each offset. They fill a register or, if it
+/// is the widest, half of one.
 template <class T>
 struct SparseAccumulate {
+    Index count;
+    const T* scales;
+    const Index* offsets;
+    const T* b;
+    Index total;
+    const Index* vectors;
+    Index lanes;
+    T* out;
+
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        if (Bytes == 64 && lanes < Bytes / static_cast<Index>(sizeof(T)))
+            add_all<simd::VecOf<T, 32>>();
+        else
+            add_all<simd::VecOf<T, Bytes>>();
+    }
+
+    template <class Vec>
+    GRADUS_INLINE void add_all() {
+        while (total >= 8) add<8, Vec>();
+        if (total >= 5) add<5, Vec>();
+        if (total >= 4) add<4, Vec>();
+        if (total >= 2) add<2, Vec>();
+        if (total >= 1) add<1, Vec>();
+    }
+
+    /// The next of the vectors.
     template <std::size_t Vectors, class Vec>
-    GRADUS_INLINE static void add(Index count, const T* scales, const Index* offsets, const T* b,
-                                  const Index* vectors, T* out) {
+    GRADUS_INLINE void add() {
         Vec sums[1][Vectors];
 #pragma GCC unroll 8
         for (std::size_t v = 0; v < Vectors; ++v) sums[0][v] = Vec(T(0));
@@ -33,55 +63,26 @@ struct SparseAccumulate {
             }
         });
 #pragma GCC unroll 8
-        for (std::size_t v = 0; v < Vectors; ++v) {
-            T* const to = out + static_cast<Index>(v) * Vec::size;
-            (Vec::load(to) + sums[0][v]).store(to);
-        }
-    }
-
-    /// `total` vectors of `out` are consecutive, those of b lie at `vectors` behind each offset. They fill a
-    /// register or, if it is the widest, half of one.
-    template <int Bytes>
-    GRADUS_INLINE static void run(Index count, const T* scales, const Index* offsets, const T* b, Index total,
-                                  const Index* vectors, Index lanes, T* out) {
-        if (Bytes == 64 && lanes < Bytes / static_cast<Index>(sizeof(T)))
-            add_all<simd::VecOf<T, 32>>(count, scales, offsets, b, total, vectors, out);
-        else
-            add_all<simd::VecOf<T, Bytes>>(count, scales, offsets, b, total, vectors, out);
-    }
-
-    template <class Vec>
-    GRADUS_INLINE static void add_all(Index count, const T* scales, const Index* offsets, const T* b,
-                                      Index total, const Index* vectors, T* out) {
-        Index v = 0;
-        for (; v + 8 <= total; v += 8)
-            add<8, Vec>(count, scales, offsets, b, vectors + v, out + v * Vec::size);
-        if (v + 5 <= total) {
-            add<5, Vec>(count, scales, offsets, b, vectors + v, out + v * Vec::size);
-            v += 5;
-        }
-        if (v + 4 <= total) {
-            add<4, Vec>(count, scales, offsets, b, vectors + v, out + v * Vec::size);
-            v += 4;
-        }
-        if (v + 2 <= total) {
-            add<2, Vec>(count, scales, offsets, b, vectors + v, out + v * Vec::size);
-            v += 2;
-        }
-        if (v < total) add<1, Vec>(count, scales, offsets, b, vectors + v, out + v * Vec::size);
+        for (std::size_t v = 0; v < Vectors; ++v, out += Vec::size) (Vec::load(out) + sums[0][v]).store(out);
+        total -= static_cast<Index>(Vectors);
+        vectors += Vectors;
     }
 };
 
-/// Where a patch begins that won at some position in its window, seen from that of the window; and all bits
-/// set, or none if the element stands for no element.
+/// Offset of the argmax patch relative to the first one of its window, and a mask that is 0 if relu clipped
+/// it, else all bits.
 template <class T>
 struct ArgmaxPatch {
     Index offset;
     simd::detail::IntOf<T> active;
 };
 
+/// out += the sum over consecutive windows of dy * the patch of the argmax. Where relu clipped it, 0 times
+/// some patch is added: patches are short here, a list of the others would take longer.
 template <class T>
-struct AccumulateWindowsArgs {
+struct AccumulateWindows {
+    static constexpr std::size_t most_vectors = 5;
+
     const T* dy;
     const std::uint8_t* argmax;
     Index outputs;
@@ -92,69 +93,50 @@ struct AccumulateWindowsArgs {
     Index total, lanes;
     T* out;  // followed by a vector for the sum of dy
 
-    static constexpr Index most_vectors = 5;
-};
-
-/// out += the sum over consecutive windows of dy * the patch that won. Where nothing won, 0 times some patch
-/// is added: patches are short here, a list of the others would take longer.
-template <class T>
-struct AccumulateWindows {
     template <int Bytes>
-    GRADUS_INLINE static void run(const AccumulateWindowsArgs<T>* args) {
-        if (Bytes == 64 && args->lanes < Bytes / static_cast<Index>(sizeof(T)))
-            add<simd::VecOf<T, 32>>(*args);
+    GRADUS_INLINE void run() {
+        if (Bytes == 64 && lanes < Bytes / static_cast<Index>(sizeof(T)))
+            add<simd::VecOf<T, 32>>();
         else
-            add<simd::VecOf<T, Bytes>>(*args);
+            add<simd::VecOf<T, Bytes>>();
     }
 
-    template <class Vec>
-    GRADUS_INLINE static void add(const AccumulateWindowsArgs<T>& args) {
-        switch (args.total) {
-            case 1:
-                return add_vectors<1, Vec>(args);
-            case 2:
-                return add_vectors<2, Vec>(args);
-            case 3:
-                return add_vectors<3, Vec>(args);
-            case 4:
-                return add_vectors<4, Vec>(args);
-            default:
-                return add_vectors<5, Vec>(args);
-        }
+    template <class Vec, std::size_t Vectors = 1>
+    GRADUS_INLINE void add() const {
+        if constexpr (Vectors < most_vectors)
+            if (total != static_cast<Index>(Vectors)) return add<Vec, Vectors + 1>();
+        add_vectors<Vectors, Vec>();
     }
 
     /// Two windows at a time have sums of their own, so that the additions overlap.
     template <std::size_t Vectors, class Vec>
-    GRADUS_INLINE static void add_vectors(const AccumulateWindowsArgs<T>& given) {
-        const AccumulateWindowsArgs<T> args = given;
+    GRADUS_INLINE void add_vectors() const {
         Vec sums[2][Vectors + 1];
 #pragma GCC unroll 6
         for (std::size_t v = 0; v <= Vectors; ++v) sums[0][v] = sums[1][v] = Vec(T(0));
-        add_runs(sums, args.outputs / 2, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
+        add_runs(sums, outputs / 2, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
             for (Index output = 2 * begin; output < 2 * (begin + count); output += 2) {
-                add_window<Vectors>(args, output, sums[0]);
-                add_window<Vectors>(args, output + 1, sums[1]);
+                add_window<Vectors>(output, sums[0]);
+                add_window<Vectors>(output + 1, sums[1]);
             }
         });
-        if (args.outputs % 2 == 1) add_window<Vectors>(args, args.outputs - 1, sums[0]);
+        if (outputs % 2 == 1) add_window<Vectors>(outputs - 1, sums[0]);
 #pragma GCC unroll 6
         for (std::size_t v = 0; v <= Vectors; ++v) {
-            T* const to = args.out + static_cast<Index>(v) * Vec::size;
+            T* const to = out + static_cast<Index>(v) * Vec::size;
             (Vec::load(to) + (sums[0][v] + sums[1][v])).store(to);
         }
     }
 
     template <std::size_t Vectors, class Vec>
-    GRADUS_INLINE static void add_window(const AccumulateWindowsArgs<T>& args, Index output,
-                                         Vec (&sums)[Vectors + 1]) {
+    GRADUS_INLINE void add_window(Index output, Vec (&sums)[Vectors + 1]) const {
         using Int = simd::detail::IntOf<T>;
-        const ArgmaxPatch<T>& element = args.patch_of[args.argmax[output]];
+        const ArgmaxPatch<T>& patch = patch_of[argmax[output]];
         const Vec scale(gradus::detail::bit_cast<T>(
-            static_cast<Int>(gradus::detail::bit_cast<Int>(args.dy[output]) & element.active)));
-        const T* const from = args.image + args.window_origins[output] + element.offset;
+            static_cast<Int>(gradus::detail::bit_cast<Int>(dy[output]) & patch.active)));
+        const T* const from = image + window_origins[output] + patch.offset;
 #pragma GCC unroll 5
-        for (std::size_t v = 0; v < Vectors; ++v)
-            sums[v] = fma(scale, Vec::load(from + args.vectors[v]), sums[v]);
+        for (std::size_t v = 0; v < Vectors; ++v) sums[v] = fma(scale, Vec::load(from + vectors[v]), sums[v]);
         sums[Vectors] += scale;
     }
 };

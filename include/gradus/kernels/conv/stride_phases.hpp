@@ -6,9 +6,9 @@
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/layout/permute.hpp"
 
-// The input gradient of a strided convolution, as dense products: input positions whose distance is a
-// multiple of the stride are reached by the same taps. They make up a phase, and each is a product of its
-// own.
+// The stride phases of an input gradient (a polyphase decomposition): input positions whose distance is a
+// multiple of the stride are reached by the same taps. They make up a phase, and the gradient of each is a
+// dense product of its own. dy is NCHW and gets a border of zeros, which all phases share.
 
 namespace gradus::kernels::detail {
 
@@ -105,7 +105,7 @@ struct StridePhases {
     }
 
     /// The pixels of a phase: where a product reads in `padded`, before the offset of a tap.
-    OffsetGenerator from(Index group, const AxisPhase& y, const AxisPhase& x) const {
+    OffsetGenerator row_offsets(Index group, const AxisPhase& y, const AxisPhase& x) const {
         const Index plane = size.area();
         return {y.count, x.count, group * s.out * plane, s.groups * s.out * plane, size.width, 1};
     }
@@ -119,7 +119,7 @@ struct StridePhases {
                 x.shift_step};
     }
     /// The offsets of (output channel, tap) in the weight of one input channel.
-    OffsetGenerator weights(const AxisPhase& y, const AxisPhase& x) const {
+    OffsetGenerator weight_offsets(const AxisPhase& y, const AxisPhase& x) const {
         return {y.taps,
                 x.taps,
                 y.tap * s.kernel.width + x.tap,
@@ -128,7 +128,7 @@ struct StridePhases {
                 x.tap_step};
     }
     /// The pixels of a phase in the input gradient.
-    OffsetGenerator to(Index group, const AxisPhase& y, const AxisPhase& x) const {
+    OffsetGenerator out_offsets(Index group, const AxisPhase& y, const AxisPhase& x) const {
         const Index image = s.image.area();
         return {y.count,
                 x.count,

@@ -13,9 +13,8 @@
 // whose inputs overlap. Summed over input channels, the products at each point are a matrix product of tiles
 // and channels:
 //
-//     images  -> InputTiles           -> v [point, tile, channel] ------------.
-//     weights -> transform_weights -> u [panel, point, channel, width] ----+-> Products -> OutputTiles ->
-//     images
+//     images  -> InputTiles        -> v [point, tile, channel] ------------.
+//     weights -> transform_weights -> u [panel, point, channel, width] ----+-> PointProducts -> OutputTiles
 //
 // The gradient of x takes the same way with the transposed transforms, dy for x and the channels exchanged.
 //
@@ -29,8 +28,9 @@
 
 namespace gradus::kernels::detail::winograd {
 
+/// The matrix products at all points, where the time goes.
 template <class T>
-struct ProductArgs {
+struct PointProducts {
     Index points;
     const T* a;  // element (i, k) at point n: a[n * a_point + i * a_row + k * a_column]
     Index a_point, a_row, a_column;
@@ -39,80 +39,73 @@ struct ProductArgs {
     T* c;  // (i, j): c[n * c_point + i * panel + j]
     Index c_point;
     Index rows;  // a multiple of 4
-    Index depth;
+    Index k;
     Index vectors;  // of b and c that hold channels, 1 or 2
     bool first;     // c = a · b, else c += a · b
-};
 
-/// The matrix products at all points, where the time goes.
-template <class T>
-struct Products {
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        vectors == 1 ? all_points<1, Bytes>() : all_points<2, Bytes>();
+    }
+
+    template <std::size_t Vecs, int Bytes>
+    GRADUS_INLINE void all_points() const {
+        constexpr Index most = Bytes == 64 ? 12 : 6;     // rows that the registers hold
+        constexpr Index awkward = Bytes == 64 ? 16 : 8;  // better halved than cut into `most` and the rest
+        for (Index n = 0; n < points; ++n) {
+            const T* from = a + n * a_point;
+            const T* const panel = b + n * b_point;
+            T* to = c + n * c_point;
+            for (Index left = rows; left > 0;) {
+                Index done = 4;
+                if (left >= most && left != awkward)
+                    tile<most, Vecs, Bytes>(from, panel, to), done = most;
+                else if (Vecs == 2 && Bytes == 64 && left >= 8)
+                    tile<8, Vecs, Bytes>(from, panel, to), done = 8;
+                else
+                    tile<4, Vecs, Bytes>(from, panel, to);
+                left -= done;
+                from += done * a_row;
+                to += done * tile_columns<T, Bytes>;
+            }
+        }
+    }
+
     template <std::size_t Rows, std::size_t Vecs, int Bytes>
-    GRADUS_INLINE static void tile(const ProductArgs<T>& args, const T* a, const T* b, T* c) {
+    GRADUS_INLINE void tile(const T* from, const T* panel, T* to) const {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr Index lanes = Vec::size;
-        for (Index done = 0; done < args.depth; done += short_run) {
+        const auto at = [](std::size_t i, std::size_t v)
+                            GRADUS_INLINE_LAMBDA { return static_cast<Index>(2 * i + v) * lanes; };
+        for (Index done = 0; done < k; done += short_run) {
             Vec sum[Rows][Vecs];
 #pragma GCC unroll 12
             for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
                 for (std::size_t v = 0; v < Vecs; ++v) sum[i][v] = Vec(T(0));
-            const Index count = std::min(short_run, args.depth - done);
-            for (Index k = 0; k < count; ++k, a += args.a_column, b += 2 * lanes) {
+            const Index count = std::min(short_run, k - done);
+            for (Index p = 0; p < count; ++p, from += a_column, panel += 2 * lanes) {
                 Vec column[Vecs];
 #pragma GCC unroll 2
                 for (std::size_t v = 0; v < Vecs; ++v)
-                    column[v] = Vec::load(b + static_cast<Index>(v) * lanes);
+                    column[v] = Vec::load(panel + static_cast<Index>(v) * lanes);
 #pragma GCC unroll 12
                 for (std::size_t i = 0; i < Rows; ++i) {
-                    const Vec x(a[static_cast<Index>(i) * args.a_row]);
+                    const Vec x(from[static_cast<Index>(i) * a_row]);
 #pragma GCC unroll 2
                     for (std::size_t v = 0; v < Vecs; ++v) sum[i][v] = fma(x, column[v], sum[i][v]);
                 }
             }
-            if (!args.first || done > 0) {
+            if (!first || done > 0) {
 #pragma GCC unroll 12
                 for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
-                    for (std::size_t v = 0; v < Vecs; ++v)
-                        sum[i][v] =
-                            sum[i][v] +
-                            Vec::load(c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
+                    for (std::size_t v = 0; v < Vecs; ++v) sum[i][v] = sum[i][v] + Vec::load(to + at(i, v));
             }
 #pragma GCC unroll 12
             for (std::size_t i = 0; i < Rows; ++i)
 #pragma GCC unroll 2
-                for (std::size_t v = 0; v < Vecs; ++v)
-                    sum[i][v].store(c + (2 * static_cast<Index>(i) + static_cast<Index>(v)) * lanes);
-        }
-    }
-
-    template <int Bytes>
-    GRADUS_INLINE static void run(const ProductArgs<T>* args) {
-        args->vectors == 1 ? all_points<1, Bytes>(*args) : all_points<2, Bytes>(*args);
-    }
-
-    template <std::size_t Vecs, int Bytes>
-    GRADUS_INLINE static void all_points(const ProductArgs<T>& given) {
-        constexpr Index most = Bytes == 64 ? 12 : 6;     // rows that the registers hold
-        constexpr Index awkward = Bytes == 64 ? 16 : 8;  // better halved than cut into `most` and the rest
-        const ProductArgs<T> args = given;
-        for (Index n = 0; n < args.points; ++n) {
-            const T* a = args.a + n * args.a_point;
-            const T* const b = args.b + n * args.b_point;
-            T* c = args.c + n * args.c_point;
-            for (Index left = args.rows; left > 0;) {
-                Index rows = 4;
-                if (left >= most && left != awkward)
-                    tile<most, Vecs, Bytes>(args, a, b, c), rows = most;
-                else if (Vecs == 2 && Bytes == 64 && left >= 8)
-                    tile<8, Vecs, Bytes>(args, a, b, c), rows = 8;
-                else
-                    tile<4, Vecs, Bytes>(args, a, b, c);
-                left -= rows;
-                a += rows * args.a_row;
-                c += rows * tile_columns<T, Bytes>;
-            }
+                for (std::size_t v = 0; v < Vecs; ++v) sum[i][v].store(to + at(i, v));
         }
     }
 };
@@ -129,36 +122,61 @@ struct Weights {
     Index out_step, in_step;  // distances
 };
 
-/// The images that `x` reads, times the weights, as `y` writes them. A pass transforms as many tiles as the
-/// second-level cache holds. It consists of blocks, whose products with one panel of weights are written
-/// before those of the next. None of the sums depends on where passes and blocks begin.
+/// A pass transforms as many tiles as the second-level cache holds. It consists of blocks, whose products
+/// with one panel of weights are written before those of the next. None of the sums depends on where passes
+/// and blocks begin.
+struct WinogradPlan {
+    Index taps, side, points;  // of a filter; points along one axis, and of a tile
+    Index chunk;               // input channels whose weights stay in the cache
+    Index panel;               // channels
+    Size2 grid;                // tiles of an image
+    Index block_tiles;
+    TileBlocks blocks;
+    bool shared;         // one transform of the weights for all blocks
+    Index room;          // tiles of a block, rounded up
+    Index across, down;  // blocks of a pass: side by side in the batch, and below each other in an image
+    Index v_tile, v_point;
+    Index k;  // input channels of the transformed weights at hand
+    Index u_point, m_point;
+
+    /// `kernel`: taps along one axis, 3 or 5. `gap`: room between matrices.
+    WinogradPlan(Index kernel, Index batch, const Size2& tiles, Index width, Index in, Index out_panels,
+                 Index gap)
+        : taps(kernel * kernel),
+          side(kernel + 3),
+          points(side * side),
+          chunk(kernel == 3 ? 96 : 32),
+          panel(width),
+          grid(tiles),
+          block_tiles((kernel == 3 ? 64 : 24) / (out_panels > 1 ? 1 : 2)),
+          blocks({0, batch, 0, grid.height}, grid.width, block_tiles) {
+        const Index pass_values = 294912 / points;  // at each point
+        shared = blocks.count() > 1;
+        room = round_up(blocks.images * blocks.rows * grid.width, 4);
+        const Index pass_blocks = std::max<Index>(1, pass_values / (in * room));
+        across = std::min(blocks.across, pass_blocks);
+        down = std::min(blocks.down, std::max<Index>(1, pass_blocks / across));
+        v_tile = round_up(in, panel) + gap;
+        v_point = across * down * room * v_tile + gap;
+        k = shared ? in : std::min(chunk, in);
+        u_point = k * panel + gap;
+        m_point = room * panel + gap;
+    }
+};
+
+/// The images that `x` reads, times the weights, as `y` writes them.
 template <class T, std::size_t Taps, class From, class To>
-struct Convolution {
-    static constexpr Index side = static_cast<Index>(InterpolationPoints<Taps>::count), points = side * side;
-    static constexpr Index taps = static_cast<Index>(Taps * Taps);
-    static constexpr Index pass_values = 294912 / points;  // of a pass, at each point
-    static constexpr Index chunk = Taps == 3 ? 96 : 32;    // input channels whose weights stay in the cache
-
-    const InputTiles<T, From>& x;
-    const OutputTiles<T, To>& y;
-    Weights<T> weights;
-    Index batch;
-
-    Size2 grid = x.grid;
-    Index panel = x.panel;
-    Index block_tiles = (Taps == 3 ? 64 : 24) / (y.panels() > 1 ? 1 : 2);
-    TileBlocks blocks{{0, batch, 0, grid.height}, grid.width, block_tiles};
-    bool shared = blocks.count() > 1;  // one transform of the weights for all blocks
-    Index room = round_up(blocks.images * blocks.rows * grid.width, 4);  // tiles
-    Index pass_blocks = std::max<Index>(1, pass_values / (weights.in * room));
-    Index across = std::min(blocks.across, pass_blocks);  // blocks of a pass, side by side in the batch
-    Index down = std::min(blocks.down, std::max<Index>(1, pass_blocks / across));  // and below
-    Index v_tile = round_up(weights.in, panel) + gap<T>;
-    Index v_point = across * down * room * v_tile + gap<T>;
-    Index depth = shared ? weights.in : std::min(chunk, weights.in);  // of the weights at hand
-    Index u_point = depth * panel + gap<T>;
-    Index m_point = room * panel + gap<T>;
-    gradus::detail::RecycledVector<Index> weight_at = pixel_offsets(1, chunk* taps, 0, panel);
+class Winograd : WinogradPlan {
+public:
+    Winograd(const InputTiles<T, From>& x_tiles, const OutputTiles<T, To>& y_tiles, const Weights<T>& w,
+             Index images)
+        : WinogradPlan(static_cast<Index>(Taps), images, x_tiles.grid, x_tiles.panel, w.in, y_tiles.panels(),
+                       gap<T>),
+          x(x_tiles),
+          y(y_tiles),
+          weights(w),
+          batch(images),
+          packed_weights(pixel_offsets(1, chunk * taps, 0, panel)) {}
 
     void run() const {
         const bool carried = y.ordered() && down < blocks.down;  // from pass to pass
@@ -179,17 +197,16 @@ struct Convolution {
         }
         for (Index image = 0; image < batch; image += across * blocks.images)
             for (Index row = 0; row < grid.height; row += down * blocks.rows) {
-                const TileBlocks pass{{image, std::min(across * blocks.images, batch - image), row,
+                const TileBlocks pass({image, std::min(across * blocks.images, batch - image), row,
                                        std::min(down * blocks.rows, grid.height - row)},
-                                      grid.width,
-                                      block_tiles,
-                                      std::min(blocks.rows, grid.height - row),
-                                      std::min(blocks.images, batch - image)};
+                                      grid.width, std::min(blocks.rows, grid.height - row),
+                                      std::min(blocks.images, batch - image));
                 transform_images(pass, v);
                 multiply(pass, v, u, carried ? band : nullptr);
             }
     }
 
+private:
     /// v at (k, tile, c), in a room of its own for each block.
     void transform_images(const TileBlocks& pass, T* v) const {
         const Index piece_tiles = (block_tiles + 1) / 2;
@@ -206,9 +223,9 @@ struct Convolution {
                       {to + tiles_before(part, pieces[i], grid.width) * v_tile, v_point, v_tile});
                 if (i > 0) continue;
                 const Index tiles = part.images * part.rows * grid.width;
-                for (Index k = 0; k < points; ++k)
+                for (Index point = 0; point < points; ++point)
                     for (Index row = tiles; row < round_up(tiles, 4); ++row)
-                        std::fill_n(to + k * v_point + row * v_tile, panel, T(0));
+                        std::fill_n(to + point * v_point + row * v_tile, panel, T(0));
             }
         });
     }
@@ -239,19 +256,22 @@ struct Convolution {
 
     /// m = v · u, at each point. If `u` is null, the weights are transformed here.
     void sum_products(Index p, Index tiles, const T* v, const T* u, T* own_u, T* m) const {
-        ProductArgs<T> args{points,  v,
-                            v_point, v_tile,
-                            1,       u ? u : own_u,
-                            u_point, m,
-                            m_point, round_up(tiles, 4),
-                            depth,   vecs_of(weights.out - p * panel, panel),
-                            true};
-        for (Index c = 0; c < weights.in; c += depth) {
-            args.a = v + c;
-            args.depth = std::min(depth, weights.in - c);
-            args.first = c == 0;
-            if (!u) transform_weights(p, c, args.depth, own_u);
-            simd::run<Products<T>>(static_cast<const ProductArgs<T>*>(&args));
+        for (Index c = 0; c < weights.in; c += k) {
+            const Index count = std::min(k, weights.in - c);
+            if (!u) transform_weights(p, c, count, own_u);
+            simd::run(PointProducts<T>{.points = points,
+                                       .a = v + c,
+                                       .a_point = v_point,
+                                       .a_row = v_tile,
+                                       .a_column = 1,
+                                       .b = u ? u : own_u,
+                                       .b_point = u_point,
+                                       .c = m,
+                                       .c_point = m_point,
+                                       .rows = round_up(tiles, 4),
+                                       .k = count,
+                                       .vectors = vecs_of(weights.out - p * panel, panel),
+                                       .first = c == 0});
         }
     }
 
@@ -274,8 +294,8 @@ struct Convolution {
         const T* const from = weights.data + p * panel * weights.out_step + first * weights.in_step;
         const Index channels = std::min(panel, weights.out - p * panel);
         if (weights.in_step == taps) {
-            const PackedPixels pixels{weights.out_step, channels, count * taps, weight_at.data()};
-            return simd::run<PackChannels<T>>(from, pixels, to);
+            const PackedPixels pixels{weights.out_step, channels, count * taps, packed_weights.data()};
+            return simd::run(PackChannels<T>{pixels, from, to});
         }
         for (Index c = 0; c < count; ++c) {
             // The rows lie so far apart that the processor does not foresee the next ones.
@@ -283,16 +303,22 @@ struct Convolution {
                 __builtin_prefetch(from + (c + 2) * weights.in_step + i);
             // What is too much is overwritten by the next.
             const Index read = first + c + 1 < weights.in ? std::max(taps, panel / 2) : taps;
-            const PackedPixels pixels{weights.out_step, channels, read, weight_at.data()};
-            simd::run<PackChannels<T>>(from + c * weights.in_step, pixels, to + c * taps * panel);
+            const PackedPixels pixels{weights.out_step, channels, read, packed_weights.data()};
+            simd::run(PackChannels<T>{pixels, from + c * weights.in_step, to + c * taps * panel});
         }
     }
+
+    const InputTiles<T, From>& x;
+    const OutputTiles<T, To>& y;
+    const Weights<T> weights;
+    const Index batch;
+    const gradus::detail::RecycledVector<Index> packed_weights;  // offsets
 };
 
 /// The planes of a group of channels, the first number of which has that place. What is pooled has one group,
 /// at 0.
-template <class T, class Code>
-PooledImages<T, Code> group_at(const PooledImages<T, Code>& x, Index place) {
+template <class T, class Argmax>
+PooledImages<T, Argmax> group_at(const PooledImages<T, Argmax>& x, Index place) {
     return {x.values + place, x.argmax ? x.argmax + place : nullptr, x.pool};
 }
 
@@ -309,15 +335,15 @@ void for_groups(const ConvGeometry& s, const Visit& visit) {
 }
 
 /// The ranges of images, or of what is pooled of them, of a group.
-template <class T, class Code>
-Ranges<T> ranges_of(const PooledImages<const T, Code>& x, Index batch, Index channels, const Size2& size) {
+template <class T, class Argmax>
+Ranges<T> ranges_of(const PooledImages<const T, Argmax>& x, Index batch, Index channels, const Size2& size) {
     return Ranges<T>(batch, ceil_div(channels, tile_sizes<T>().columns), x.argmax ? x.pool->pooled() : size);
 }
 
 /// Marks the images of group g whose output gradients are uneven. The tiles that add to an input pixel read
 /// up to three pixels beyond the window that it sees.
-template <class T, class Code>
-void mark_gradients(const ConvGeometry& s, const PooledImages<const T, Code>& dy, const Ranges<T>& ranges,
+template <class T, class Argmax>
+void mark_gradients(const ConvGeometry& s, const PooledImages<const T, Argmax>& dy, const Ranges<T>& ranges,
                     Index g, Marks& marks) {
     const Index cell = dy.argmax ? std::max(dy.pool->window.height, dy.pool->window.width) : 1;
     const Index taps = std::max<Index>(1, s.kernel.height / cell);
@@ -336,12 +362,11 @@ Marks forward(const ConvGeometry& s, const T* padded, const T* weight, const T* 
         const Size2 grid = tiles_of(s.result);
         const PooledImages<const T, const std::uint8_t> x{padded + g * s.in * s.padded.area()};
         Ranges<T> ranges = ranges_of(x, s.batch, s.in, s.padded);
-        const InputTiles<T, From> windows{x, s.in, s.groups * s.in, s.padded, grid, &ranges};
-        const OutputTiles<T, To> patches{
-            group_at(y, g * s.out * s.result.area()), s.out, s.groups * s.out, s.result, {0, 0}, grid,
-            bias ? bias + g * s.out : nullptr};
+        const InputTiles<T, From> x_tiles(x, s.in, s.groups * s.in, s.padded, grid, ranges);
+        const OutputTiles<T, To> y_tiles(group_at(y, g * s.out * s.result.area()), s.out, s.groups * s.out,
+                                         s.result, {0, 0}, grid, bias ? bias + g * s.out : nullptr);
         const Weights<T> weights{weight + g * s.out * s.taps(), s.out, s.in, s.taps(), s.kernel.area()};
-        Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        Winograd<T, taps(), From, To>(x_tiles, y_tiles, weights, s.batch).run();
         ranges.mark(s.kernel.height, 0, 0, marks.data() + g, s.groups);
     });
     return marks;
@@ -358,11 +383,11 @@ Marks backward_input(const ConvGeometry& s, const PooledImages<const T, const st
         const Size2 grid = tiles_of(s.result);
         const auto gradients = group_at(dy, g * s.out * s.result.area());
         Ranges<T> ranges = ranges_of(gradients, s.batch, s.out, s.result);
-        const InputTiles<T, From> windows{gradients, s.out, s.groups * s.out, s.result, grid, &ranges};
-        const OutputTiles<T, To> patches{
-            {dx + g * s.in * s.image.area()}, s.in, s.groups * s.in, s.image, s.before, grid};
+        const InputTiles<T, From> x_tiles(gradients, s.out, s.groups * s.out, s.result, grid, ranges);
+        const OutputTiles<T, To> y_tiles({dx + g * s.in * s.image.area()}, s.in, s.groups * s.in, s.image,
+                                         s.before, grid);
         const Weights<T> weights{weight + g * s.out * s.taps(), s.in, s.out, s.kernel.area(), s.taps()};
-        Convolution<T, taps(), From, To>{windows, patches, weights, s.batch}.run();
+        Winograd<T, taps(), From, To>(x_tiles, y_tiles, weights, s.batch).run();
         mark_gradients(s, gradients, ranges, g, marks);
     });
     return marks;

@@ -12,31 +12,50 @@
 
 namespace gradus::kernels::detail::winograd {
 
+struct WinogradBackwardWeightPlan {
+    static constexpr Index pass_tiles = 128;  // whose values stay in the cache
+    static constexpr Index most_passes = 16;  // of a piece of pairwise_sum.hpp: at most 64 of our short runs
+
+    Index taps, side, points;  // of a filter; points along one axis, and of a tile
+    Size2 grid;                // tiles of an image
+    Index panel;               // channels
+    Index part, parts;         // input channels of a task
+    TileBlocks passes;
+    Index v_tile, v_point, m_point, sum_point;
+    bool single;  // pass: sums need not be kept
+
+    /// `kernel`: taps along one axis, 3 or 5. `gap`: room between matrices.
+    WinogradBackwardWeightPlan(Index kernel, Index batch, const Size2& tiles, Index width, Index in,
+                               Index out_panels, Index gap)
+        : taps(kernel * kernel),
+          side(kernel + 3),
+          points(side * side),
+          grid(tiles),
+          panel(width),
+          part(in * out_panels <= 64 ? 16 : 32),
+          parts(ceil_div(in, part)),
+          passes({0, batch, 0, grid.height}, grid.width, pass_tiles) {
+        const Index most = passes.images * passes.rows * grid.width;  // tiles
+        v_tile = round_up(in, panel) + gap;
+        v_point = most * v_tile + gap;
+        m_point = most * panel + gap;
+        sum_point = part * panel + gap;
+        single = passes.count() == 1;
+    }
+};
+
 /// The gradient of the weight [out, in, Taps, Taps].
 template <class T, std::size_t Taps>
-struct WeightGradient {
-    static constexpr Index side = static_cast<Index>(InterpolationPoints<Taps>::count), points = side * side;
-    static constexpr Index taps = static_cast<Index>(Taps * Taps);
-    static constexpr Index pass_tiles = 128;  // whose values stay in the cache
-    static constexpr Index most_passes = 16;  // of a piece of long_sums.hpp: at most 64 of our short runs
-
-    const InputTiles<T, InputTransform<Taps>>& x;
-    const InputTiles<T, OutputAdjoint<Taps>>& dy;
-    Index batch;
-    T* dweight;
-
-    Size2 grid = x.grid;
-    Index panel = x.panel;
-    Index part = x.channels * dy.panels() <= 64 ? 16 : 32;  // input channels of a task
-    Index parts = ceil_div(x.channels, part);
-    TileBlocks passes{{0, batch, 0, grid.height}, grid.width, pass_tiles};
-    Index most = passes.images * passes.rows * grid.width;  // tiles
-    Index v_tile = round_up(x.channels, panel) + gap<T>;
-    Index v_point = most * v_tile + gap<T>;
-    Index m_point = most * panel + gap<T>;
-    Index sum_point = part * panel + gap<T>;
-    bool single = passes.count() == 1;
-    gradus::detail::RecycledVector<Index> weight_at = pixel_offsets(1, part* taps, 0, panel);
+class WinogradBackwardWeight : WinogradBackwardWeightPlan {
+public:
+    WinogradBackwardWeight(const InputTiles<T, InputTransform<Taps>>& x_tiles,
+                           const InputTiles<T, OutputAdjoint<Taps>>& dy_tiles, Index batch, T* to)
+        : WinogradBackwardWeightPlan(static_cast<Index>(Taps), batch, x_tiles.grid, x_tiles.panel,
+                                     x_tiles.channels, dy_tiles.panels(), gap<T>),
+          x(x_tiles),
+          dy(dy_tiles),
+          dweight(to),
+          packed_weights(pixel_offsets(1, part * taps, 0, panel)) {}
 
     void run() const {
         const Index tasks = parts * dy.panels(), count = passes.count();
@@ -60,6 +79,7 @@ struct WeightGradient {
         if (pieces) write_all(tasks, sum_memory.data());
     }
 
+private:
     void write_all(Index tasks, const T* sums) const {
         parallel_for(tasks, 1, [&](Index begin, Index end) {
             Tensor<T> memory = Tensor<T>::uninitialized({part * taps * panel});
@@ -91,11 +111,19 @@ struct WeightGradient {
             Tensor<T>::uninitialized({(sums ? 0 : points * sum_point) + (last ? part * taps * panel : 0)});
         T* const sum = sums ? sums : memory.mutable_data();
         const Index count = std::min(part, x.channels - q * part);
-        const Index vectors = vecs_of(dy.channels - p * panel, panel);
-        const ProductArgs<T> args{
-            points,    v + q * part,       v_point, 1,       v_tile, m + p * points * m_point, m_point, sum,
-            sum_point, round_up(count, 4), tiles,   vectors, first};
-        simd::run<Products<T>>(&args);
+        simd::run(PointProducts<T>{.points = points,
+                                   .a = v + q * part,
+                                   .a_point = v_point,
+                                   .a_row = 1,
+                                   .a_column = v_tile,
+                                   .b = m + p * points * m_point,
+                                   .b_point = m_point,
+                                   .c = sum,
+                                   .c_point = sum_point,
+                                   .rows = round_up(count, 4),
+                                   .k = tiles,
+                                   .vectors = vecs_of(dy.channels - p * panel, panel),
+                                   .first = first});
         if (last) write(p, q, sum, memory.mutable_data() + (sums ? 0 : points * sum_point));
     }
 
@@ -106,10 +134,14 @@ struct WeightGradient {
         transform<WeightAdjoint<Taps>, T>({sum, side * sum_point, sum_point, panel},
                                           {pixels, n * panel, panel, taps * panel}, count, vectors);
         const PackedPixels to{x.channels * taps, std::min(panel, dy.channels - p * panel), count * taps,
-                              weight_at.data()};
-        simd::run<UnpackChannels<T>>(static_cast<const T*>(pixels), to,
-                                     dweight + (p * panel * x.channels + q * part) * taps);
+                              packed_weights.data()};
+        simd::run(UnpackChannels<T>{to, pixels, dweight + (p * panel * x.channels + q * part) * taps});
     }
+
+    const InputTiles<T, InputTransform<Taps>>& x;
+    const InputTiles<T, OutputAdjoint<Taps>>& dy;
+    T* const dweight;
+    const gradus::detail::RecycledVector<Index> packed_weights;  // offsets
 };
 
 /// dweight; there must be images. Those of groups that are marked are not accurate.
@@ -123,11 +155,11 @@ Marks backward_weight(const ConvGeometry& s, const T* padded,
         const auto gradients = group_at(dy, g * s.out * s.result.area());
         Ranges<T> x_ranges = ranges_of(x, s.batch, s.in, s.padded);
         Ranges<T> dy_ranges = ranges_of(gradients, s.batch, s.out, s.result);
-        const InputTiles<T, InputTransform<taps()>> x_windows{x,        s.in, s.groups * s.in,
-                                                              s.padded, grid, &x_ranges};
-        const InputTiles<T, OutputAdjoint<taps()>> dy_windows{gradients, s.out, s.groups * s.out,
-                                                              s.result,  grid,  &dy_ranges};
-        WeightGradient<T, taps()>{x_windows, dy_windows, s.batch, dweight + g * s.out * s.taps()}.run();
+        const InputTiles<T, InputTransform<taps()>> x_tiles(x, s.in, s.groups * s.in, s.padded, grid,
+                                                            x_ranges);
+        const InputTiles<T, OutputAdjoint<taps()>> dy_tiles(gradients, s.out, s.groups * s.out, s.result,
+                                                            grid, dy_ranges);
+        WinogradBackwardWeight<T, taps()>(x_tiles, dy_tiles, s.batch, dweight + g * s.out * s.taps()).run();
         Marks images(static_cast<std::size_t>(s.batch));
         x_ranges.mark(s.kernel.height, 0, 0, images.data(), 1);
         ConvGeometry group = s;

@@ -31,30 +31,33 @@ template <class T>
 struct LargestOfPlanes {
     using Int = simd::detail::IntOf<T>;
 
+    const T* planes;
+    Index plane, channels, count;
+    Int* out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* planes, Index plane, Index channels, Index count, Int* out) {
+    GRADUS_INLINE void run() {
         constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
         if (count < lanes) {
-            if constexpr (Bytes > 16) return run<Bytes / 2>(planes, plane, channels, count, out);
+            if constexpr (Bytes > 16) return run<Bytes / 2>();
             std::fill_n(out, count, Int(0));
             for (Index c = 0; c < channels; ++c)
                 for (Index i = 0; i < count; ++i) out[i] = std::max(out[i], size_bits(planes[c * plane + i]));
             return;
         }
         Index i = 0;
-        for (; i + 4 * lanes <= count; i += 4 * lanes) block<4, Bytes>(planes + i, plane, channels, out + i);
-        for (; i < count; i += lanes) {
-            const Index at = std::min(i, count - lanes);
-            block<1, Bytes>(planes + at, plane, channels, out + at);
-        }
+        for (; i + 4 * lanes <= count; i += 4 * lanes) block<4, Bytes>(i);
+        for (; i < count; i += lanes) block<1, Bytes>(std::min(i, count - lanes));
     }
 
+    /// Numbers from `first` on.
     template <std::size_t Vecs, int Bytes>
-    GRADUS_INLINE static void block(const T* x, Index plane, Index channels, Int* out) {
+    GRADUS_INLINE void block(Index first) const {
         using Vec = simd::VecOf<T, Bytes>;
         using Ints = simd::VecOf<Int, Bytes>;
         Ints largest[Vecs];
         for (std::size_t v = 0; v < Vecs; ++v) largest[v] = Ints(Int(0));
+        const T* x = planes + first;
         for (Index c = 0; c < channels; ++c, x += plane)
 #pragma GCC unroll 4
             for (std::size_t v = 0; v < Vecs; ++v) {
@@ -62,15 +65,20 @@ struct LargestOfPlanes {
                                   Ints(std::numeric_limits<Int>::max());
                 largest[v] = max(largest[v], size);
             }
-        for (std::size_t v = 0; v < Vecs; ++v) largest[v].store(out + static_cast<Index>(v) * Vec::size);
+        for (std::size_t v = 0; v < Vecs; ++v)
+            largest[v].store(out + first + static_cast<Index>(v) * Vec::size);
     }
 };
 
 /// out[i] = the largest of the numbers x[i + t * step] for t < taps.
 template <class Int>
 struct LargestOfShifts {
+    const Int* x;
+    Index step, taps, count;
+    Int* out;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const Int* x, Index step, Index taps, Index count, Int* out) {
+    GRADUS_INLINE void run() {
         using Ints = simd::VecOf<Int, Bytes>;
         Index i = 0;
         for (; i + Ints::size <= count; i += Ints::size) {
@@ -92,8 +100,11 @@ struct RangeOf {
         Int largest, least;
     };
 
+    const Int* x;
+    Index count;
+
     template <int Bytes>
-    GRADUS_INLINE static Result run(const Int* x, Index count) {
+    GRADUS_INLINE Result run() {
         using Ints = simd::VecOf<Int, Bytes>;
         constexpr Int most = std::numeric_limits<Int>::max();
         Ints largest(Int(0)), least(most);
@@ -140,8 +151,8 @@ public:
     void learn(Index panel, Index image, Index first, Index last, const T* planes, Index channels) {
         if (first >= last) return;
         const Index at = first * plane_.width;
-        simd::run<LargestOfPlanes<T>>(planes + at, plane_.area(), channels, (last - first) * plane_.width,
-                                      sizes_ + (panel * batch_ + image) * plane_.area() + at);
+        simd::run(LargestOfPlanes<T>{planes + at, plane_.area(), channels, (last - first) * plane_.width,
+                                     sizes_ + (panel * batch_ + image) * plane_.area() + at});
     }
 
     /// Whether some output of the image, the sum of a window of taps x taps, is much smaller than the numbers
@@ -155,13 +166,12 @@ public:
         Int* const windows = rows + size.area();
         collect(image, border, size, rows, pixels);
         const Index count = size.area() - (taps - 1) * (size.width + 1);  // up to the last window
-        simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(pixels), Index{1}, taps,
-                                        size.area() - taps + 1, rows);
-        simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(rows), size.width, taps, count, windows);
+        simd::run(LargestOfShifts<Int>{pixels, 1, taps, size.area() - taps + 1, rows});
+        simd::run(LargestOfShifts<Int>{rows, size.width, taps, count, windows});
         // Some of these windows begin near the end of a row and go on in the next: nothing to worry about if
         // they are no smaller than others.
-        const auto range = simd::run<RangeOf<Int>>(static_cast<const Int*>(windows), count);
-        const Int largest = simd::run<RangeOf<Int>>(static_cast<const Int*>(pixels), size.area()).largest;
+        const auto range = simd::run(RangeOf<Int>{windows, count});
+        const Int largest = simd::run(RangeOf<Int>{pixels, size.area()}).largest;
         if (!(value(largest) < most)) return true;
         if (range.least >= least_beside(largest)) return false;
         for (Index i = 0; i + taps <= size.height; i += 4)
@@ -186,8 +196,8 @@ private:
     /// The sizes of all channels, within the border.
     void collect(Index image, Index border, const Size2& size, Int* scratch, Int* pixels) const {
         Int* const to = border == 0 ? pixels : scratch;
-        simd::run<LargestOfShifts<Int>>(static_cast<const Int*>(sizes_ + image * plane_.area()),
-                                        batch_ * plane_.area(), panels_, plane_.area(), to);
+        simd::run(LargestOfShifts<Int>{sizes_ + image * plane_.area(), batch_ * plane_.area(), panels_,
+                                       plane_.area(), to});
         if (border == 0) return;
         std::fill_n(pixels, size.area(), Int(0));
         for (Index i = 0; i < plane_.height; ++i)

@@ -10,23 +10,22 @@
 #include "gradus/kernels/conv/winograd_ranges.hpp"
 #include "gradus/kernels/conv/winograd_transforms.hpp"
 
-// Winograd's filtering: from images to values of tiles at the points, and back. Both ways lead through a
-// `band`, a few lines of one image with a panel of channels side by side.
+// Winograd's filtering: from NCHW images to tiles that are transformed, that is values at the interpolation
+// points, and back. Both lead through a `band`, a few lines of one image, channel-packed.
 
 namespace gradus::kernels::detail {
 
 /// Images, or max-pooled windows of them if `argmax` is there: what a convolution writes, or the gradient of
 /// that.
-template <class T, class Code>
+template <class T, class Argmax>
 struct PooledImages {
     T* values;
-    Code* argmax = nullptr;
+    Argmax* argmax = nullptr;
     const ConvPoolGeometry* pool = nullptr;
 };
 
 namespace winograd {
 
-inline constexpr Index ceil_div(Index n, Index unit) { return (n + unit - 1) / unit; }
 inline constexpr Index round_up(Index n, Index unit) { return ceil_div(n, unit) * unit; }
 
 inline Size2 tiles_of(const Size2& size) {
@@ -43,20 +42,25 @@ inline Index tiles_before(const TileRows& part, const TileRows& piece, Index col
     return ((piece.image - part.image) * part.rows + piece.row - part.row) * columns;
 }
 
-/// A part cut into pieces of about `tiles` tiles: rows of one image, or several images.
+/// A part cut into blocks: rows of one image, or several images.
 struct TileBlocks {
     TileRows whole;
-    Index columns, tiles;  // tiles of a row; of a piece
-    Index rows = std::clamp<Index>(tiles / columns, 1, whole.rows);
-    Index images = rows < whole.rows ? 1 : even_images();
-    Index down = ceil_div(whole.rows, rows), across = ceil_div(whole.images, images);
+    Index columns;       // tiles of a row
+    Index rows, images;  // of a block
+    Index down, across;  // blocks, in an image and in the batch
 
-    /// Of pieces that are about equal, and whose tiles are groups of four as far as possible.
-    Index even_images() const {
-        const Index area = rows * columns, unit = area % 4 == 0 ? 1 : area % 2 == 0 ? 2 : 4;
-        const Index most = std::clamp<Index>(tiles / area, 1, whole.images);
-        return std::min(most, round_up(ceil_div(whole.images, ceil_div(whole.images, most)), unit));
-    }
+    TileBlocks(const TileRows& part, Index row_tiles, Index block_rows, Index block_images)
+        : whole(part),
+          columns(row_tiles),
+          rows(block_rows),
+          images(block_images),
+          down(ceil_div(part.rows, rows)),
+          across(ceil_div(part.images, images)) {}
+
+    /// Of about `tiles` tiles.
+    TileBlocks(const TileRows& part, Index row_tiles, Index tiles)
+        : TileBlocks(part, row_tiles, std::clamp<Index>(tiles / row_tiles, 1, part.rows),
+                     tiles / row_tiles < part.rows ? 1 : even_images(part, row_tiles, tiles)) {}
 
     Index count() const { return down * across; }
     TileRows operator[](Index i) const {
@@ -64,9 +68,17 @@ struct TileBlocks {
         return {whole.image + image, std::min(images, whole.images - image), whole.row + row,
                 std::min(rows, whole.rows - row)};
     }
+
+private:
+    /// Images of blocks that are about equal, and whose tiles are groups of four as far as possible.
+    static Index even_images(const TileRows& part, Index row_tiles, Index tiles) {
+        const Index area = part.rows * row_tiles, unit = area % 4 == 0 ? 1 : area % 2 == 0 ? 2 : 4;
+        const Index most = std::clamp<Index>(tiles / area, 1, part.images);
+        return std::min(most, round_up(ceil_div(part.images, ceil_div(part.images, most)), unit));
+    }
 };
 
-/// Vecs of a panel that hold channels.
+/// Vectors of a panel that hold channels.
 inline Index vecs_of(Index channels, Index panel) { return channels > panel / 2 ? 2 : 1; }
 
 /// Element (y, x) of a dense array of `width` columns in one of `pitch` columns of panels.
@@ -84,21 +96,39 @@ struct TransformedTiles {
     Index point, tile;
 };
 
-/// Images [batch, channels, size] with zeros to the right and below, in windows that begin every
-/// `tile_outputs` pixels, as Map transforms them.
-template <class T, class Map>
-struct InputTiles {
-    static constexpr Index window = static_cast<Index>(Map::from), points = static_cast<Index>(Map::to);
+/// Some channels of images with `planes` channels, tiles of them, and the band in which rows of tiles lie.
+template <class T>
+struct TiledImages {
+    Index channels, planes;
+    Size2 size, grid;          // grid: tiles of an image
+    Index panel, pitch, line;  // channels of a panel; pixels and numbers of a line of the band
+    gradus::detail::RecycledVector<Index> packed;  // offsets of pixels in the band
 
-    PooledImages<const T, const std::uint8_t> x;
-    Index channels, planes;  // planes: channels of an image, of which these are some
-    Size2 size, grid;        // grid: windows of an image
-    Ranges<T>* ranges;       // learn what is read
-    Index panel = tile_sizes<T>().columns;
-    Index pitch = grid.width * tile_outputs + window - tile_outputs, line = pitch * panel;
-    gradus::detail::RecycledVector<Index> at = pixel_offsets(window, size.width, pitch, panel);
+    /// `window`: pixels of a tile along one axis.
+    TiledImages(Index some, Index all, const Size2& image, const Size2& tiles, Index window)
+        : channels(some), planes(all), size(image), grid(tiles), panel(tile_sizes<T>().columns) {
+        pitch = grid.width * tile_outputs + window - tile_outputs;
+        line = pitch * panel;
+        packed = pixel_offsets(window, size.width, pitch, panel);
+    }
 
     Index panels() const { return ceil_div(channels, panel); }
+};
+
+/// Images with zeros to the right and below, in input tiles that begin every `tile_outputs` pixels and
+/// overlap, as Map transforms them.
+template <class T, class Map>
+struct InputTiles : TiledImages<T> {
+    static constexpr Index window = static_cast<Index>(Map::from), points = static_cast<Index>(Map::to);
+    using Base = TiledImages<T>;
+    using Base::channels, Base::planes, Base::size, Base::grid, Base::panel, Base::line, Base::packed;
+
+    PooledImages<const T, const std::uint8_t> x;
+    Ranges<T>* ranges;  // learn what is read
+
+    InputTiles(const PooledImages<const T, const std::uint8_t>& images, Index some, Index all,
+               const Size2& image, const Size2& tiles, Ranges<T>& to_learn)
+        : Base(some, all, image, tiles, window), x(images), ranges(&to_learn) {}
 
     /// The windows of `part`, those of panel p.
     void run(Index p, const TileRows& part, TransformedTiles<T> to) const {
@@ -139,10 +169,10 @@ struct InputTiles {
         const Index end = std::clamp(size.height - top, kept, window);
         std::fill(band + end * line, band + window * line, T(0));
         const PackedPixels pixels{size.area(), std::min(panel, channels - p * panel),
-                                  (end - kept) * size.width, at.data()};
-        simd::run<PackChannels<T>>(
-            x.values + (image * planes + p * panel) * size.area() + (top + kept) * size.width, pixels,
-            band + kept * line);
+                                  (end - kept) * size.width, packed.data()};
+        simd::run(PackChannels<T>{
+            pixels, x.values + (image * planes + p * panel) * size.area() + (top + kept) * size.width,
+            band + kept * line});
     }
 
     /// The same for the gradient of what was pooled: zeros, but for the elements of the pooling windows.
@@ -169,25 +199,28 @@ struct InputTiles {
     }
 };
 
-/// The way back: tiles as Map transforms them, added up where they overlap, to images [batch, channels,
-/// size], which are part of what the tiles cover: `before` and whatever remains on the other side is left
-/// out.
+/// The way back: output tiles as Map makes them from values at the points, added up where they overlap, to
+/// images, which are part of what the tiles cover: `before` and whatever remains on the other side is left out.
 template <class T, class Map>
-struct OutputTiles {
+struct OutputTiles : TiledImages<T> {
     static constexpr Index points = static_cast<Index>(Map::from), patch = static_cast<Index>(Map::to);
     static constexpr Index overlap = patch - tile_outputs;
+    using Base = TiledImages<T>;
+    using Base::channels, Base::planes, Base::size, Base::grid, Base::panel, Base::line, Base::packed;
 
     PooledImages<T, std::uint8_t> y;
-    Index channels, planes;
-    Size2 size, before, grid;
-    const T* bias = nullptr;
-    Index panel = tile_sizes<T>().columns;
-    Index pitch = grid.width * tile_outputs + overlap, line = pitch * panel;
-    Index unit = y.argmax ? y.pool->window.height : 1;  // lines that are written together
-    Index band_size = (patch + unit - 1) * line;
-    gradus::detail::RecycledVector<Index> at = pixel_offsets(patch, size.width, pitch, panel);
+    Size2 before;
+    const T* bias;
+    Index unit;  // lines that are written together
+    Index band_size;
 
-    Index panels() const { return ceil_div(channels, panel); }
+    OutputTiles(const PooledImages<T, std::uint8_t>& images, Index some, Index all, const Size2& image,
+                const Size2& skipped, const Size2& tiles, const T* added = nullptr)
+        : Base(some, all, image, tiles, patch), y(images), before(skipped), bias(added) {
+        unit = y.argmax ? y.pool->window.height : 1;
+        band_size = (patch + unit - 1) * line;
+    }
+
     /// Whether the rows of an image must come one after the other, with the same band.
     bool ordered() const { return overlap > 0 || unit > 1; }
 
@@ -219,10 +252,10 @@ struct OutputTiles {
         const Index count = std::min(end, before.height + size.height) - first;
         if (count <= 0) return;
         const PackedPixels pixels{size.area(), std::min(panel, channels - p * panel), count * size.width,
-                                  at.data()};
-        simd::run<UnpackChannels<T>>(
-            band + (first - top) * line + before.width * panel, pixels,
-            y.values + (image * planes + p * panel) * size.area() + (first - before.height) * size.width);
+                                  packed.data()};
+        simd::run(UnpackChannels<T>{
+            pixels, band + (first - top) * line + before.width * panel,
+            y.values + (image * planes + p * panel) * size.area() + (first - before.height) * size.width});
     }
 
     /// The windows in these lines, pooled.

@@ -6,7 +6,7 @@
 
 #include "gradus/kernels/gemm/microkernel.hpp"
 
-// Winograd's minimal filtering F(4 x 4, 3 x 3) and F(4 x 4, 5 x 5): the transforms.
+// Winograd's minimal filtering F(4 x 4, 3 x 3) and F(4 x 4, 5 x 5): the transforms, of channel-packed tiles.
 //
 // Along one axis, 4 outputs of a filter g of r taps come from r + 3 inputs d. A product of polynomials is
 // known from its values at as many points as it has coefficients, and the values of a product are products of
@@ -234,9 +234,13 @@ struct TileMatrices {
 /// The first `overlap` rows and columns of a result are added to what is there.
 template <class T, class Map>
 struct TransformKernel {
+    TileMatrices<const T> from;
+    TileMatrices<T> to;
+    Index count, vectors;
+    const T* bias;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(TileMatrices<const T> from, TileMatrices<T> to, Index count, Index vectors,
-                                  const T* bias) {
+    GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
         constexpr std::size_t in = Map::from, out = Map::to, shared = Map::shared;
         Vec middles[2][out][in], x[in], y[out];
@@ -275,7 +279,7 @@ struct TransformKernel {
 template <class Map, class T>
 void transform(TileMatrices<const T> from, TileMatrices<T> to, Index count, Index vectors,
                const T* bias = nullptr) {
-    simd::run<TransformKernel<T, Map>>(from, to, count, vectors, bias);
+    simd::run(TransformKernel<T, Map>{from, to, count, vectors, bias});
 }
 
 }  // namespace gradus::kernels::detail::winograd

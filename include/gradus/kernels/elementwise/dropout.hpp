@@ -91,8 +91,8 @@ struct DropoutKernel {
 
     template <int Bytes>
     GRADUS_INLINE void run() const {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Vec = simd::Vec<T, lanes>;
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr int lanes = Vec::size;
         Index i = 0;
         for (; i + lanes <= n; i += lanes) {
             unsigned bits = static_cast<unsigned>(mask[i / 8]) >> (i % 8);

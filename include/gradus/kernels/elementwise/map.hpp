@@ -9,6 +9,7 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/elementwise/broadcast.hpp"
 #include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/scalar.hpp"
 #include "gradus/kernels/simd/stream_store.hpp"
@@ -33,9 +34,6 @@ VectorizedLambda<F> vectorized(F f) {
     return VectorizedLambda<F>(std::move(f));
 }
 
-/// The most operands of one map.
-inline constexpr std::size_t max_operands = 8;
-
 namespace detail {
 
 template <class F, class T, class... Ts>
@@ -48,7 +46,7 @@ struct MapRows {
     Index rows, n;
     const void* x[max_operands];
     Index steps[max_operands], along[max_operands];
-    bool stream = false;  // for one row, aligned to every pack
+    bool stream = false;  // for one row, aligned to every vector
 };
 
 /// Whole vectors: to[i] = f(from[k][i & along[k]]...) for i < end.
@@ -70,7 +68,7 @@ struct MapKernel {
 
     template <int Bytes, std::size_t... I>
     GRADUS_INLINE void loop(const F& f, std::index_sequence<I...>) const {
-        using Vec = simd::Vec<T, static_cast<int>(Bytes / sizeof(T))>;
+        using Vec = simd::VecOf<T, Bytes>;
         for (int p = 0; p < count; ++p) {
             const MapPass<T>& pass = passes[p];
             const std::array<const T*, Count> from = {pass.from[I]...};
@@ -94,10 +92,10 @@ void run_passes(const void* f, const MapPass<T>* passes, int count) {
     simd::run(MapKernel<F, T, Count>{.functor = static_cast<const F*>(f), .passes = passes, .count = count});
 }
 
-/// The passes over one row of whatever length: its tail as one pack, which overlaps the body and is put aside
-/// at `few`, because y may be an operand; then the body. The tail runs through the same code as the body, so
-/// an element's bits do not depend on where a block begins. `few` has a pack for that and for each operand:
-/// one that repeats is written there, and what is shorter than a pack is padded there.
+/// The passes over one row of whatever length: its tail as one vector, which overlaps the body and is put
+/// aside at `few`, because y may be an operand; then the body. The tail runs through the same code as the
+/// body, so an element's bits do not depend on where a block begins. `few` has a vector for that and for each
+/// operand: one that repeats is written there, and what is shorter than a vector is padded there.
 template <class T>
 void plan_row(const MapRows& map, std::size_t operands, Index row, T* y, Index lanes, T* few,
               MapPass<T>* passes) {
@@ -160,54 +158,6 @@ void map_rows(const F& f, const MapRows& map, R* y, std::index_sequence<I...>) {
                 *y++ = f(static_cast<const Ts*>(map.x[I])[row * map.steps[I] + (i & map.along[I])]...);
     }
 }
-
-/// How operands walk over a broadcast result: neighbouring axes are merged as far as every operand allows.
-struct BroadcastPlan {
-    int rank = 0;
-    std::size_t count;
-    Index sizes[Shape::max_rank];  // innermost first
-    Index strides[Shape::max_rank]
-                 [max_operands];  // in elements, per axis and operand; 0 where an operand repeats
-
-    BroadcastPlan(const Shape& result, const Shape* const* shapes, std::size_t operands) : count(operands) {
-        Index step[max_operands];
-        std::fill_n(step, count, Index{1});
-        for (int axis = result.rank() - 1; axis >= 0; --axis) {
-            const Index size = result[axis];
-            if (size == 1) continue;
-            Index stride[max_operands];
-            bool merges = rank > 0;
-            for (std::size_t k = 0; k < count; ++k) {
-                const int own = axis - (result.rank() - shapes[k]->rank());
-                const bool repeats = own < 0 || (*shapes[k])[own] == 1;
-                stride[k] = repeats ? 0 : step[k];
-                if (!repeats) step[k] *= size;
-                if (rank > 0) merges = merges && stride[k] == strides[rank - 1][k] * sizes[rank - 1];
-            }
-            if (merges) {
-                sizes[rank - 1] *= size;
-            } else {
-                sizes[rank] = size;
-                std::copy_n(stride, count, strides[rank++]);
-            }
-        }
-        if (rank == 0) {
-            sizes[0] = 1;
-            std::fill_n(strides[0], count, Index{0});
-            rank = 1;
-        }
-    }
-
-    /// Offset of each operand at the start of a row (a run along the innermost axis).
-    void offsets(Index row, Index* result) const {
-        std::fill_n(result, count, Index{0});
-        for (int axis = 1; axis < rank; ++axis) {
-            const Index position = row % sizes[axis];
-            row /= sizes[axis];
-            for (std::size_t k = 0; k < count; ++k) result[k] += position * strides[axis][k];
-        }
-    }
-};
 
 /// One operand of a map, whatever its type.
 struct Operand {

@@ -16,7 +16,7 @@
 
 namespace gradus::kernels {
 
-/// The distance between neighbours along each axis of an array.
+/// The distance between neighbors along each axis of an array.
 struct Strides {
     Index values[Shape::max_rank];
 
@@ -35,7 +35,7 @@ struct Strides {
 };
 
 /// A box of elements that two arrays hold at strides of their own. Axes are added from the innermost
-/// outwards; those of size 1 are left out, and neighbours are merged where both arrays allow it.
+/// outwards; those of size 1 are left out, and neighbors are merged where both arrays allow it.
 struct StridedBox {
     static constexpr int max_rank = 2 * Shape::max_rank;  // repeat() walks each axis as two
 
@@ -133,8 +133,8 @@ struct TransposeKernel {
 
     template <int Bytes>
     GRADUS_INLINE void run() const {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        using Vec = simd::Vec<T, lanes>;
+        using Vec = simd::VecOf<T, Bytes>;
+        constexpr int lanes = Vec::size;
         Vec square[std::size_t{lanes}];
         if (rows < lanes || columns < lanes) {
             for (Index i = 0; i < rows; ++i)

@@ -61,17 +61,20 @@ struct Normalize {
 
 template <class T, bool PerColumn>
 struct NormalizeKernel {
+    Normalize<T> a;
+    ChannelRun run;
+
     template <class P>
-    GRADUS_INLINE static void body(const Normalize<T>* work, const ChannelRun* run) {
-        if (work->mask)
-            work->residual ? rows<P, true, true>(*work, *run) : rows<P, true, false>(*work, *run);
+    GRADUS_INLINE void body() const {
+        if (a.mask)
+            a.residual ? rows<P, true, true>() : rows<P, true, false>();
         else
-            work->residual ? rows<P, false, true>(*work, *run) : rows<P, false, false>(*work, *run);
-        if (work->stream) simd::store_fence();
+            a.residual ? rows<P, false, true>() : rows<P, false, false>();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P, bool Masked, bool Added>
-    GRADUS_INLINE static void rows(const Normalize<T> a, const ChannelRun run) {
+    GRADUS_INLINE void rows() const {
         CoefficientVectors<P, PerColumn> c(a.from);
         const bool stream = a.stream;
         for (Index r = 0; r < run.rows; ++r) {
@@ -113,14 +116,17 @@ struct Gradient {
 
 template <class T, bool PerColumn>
 struct GradientKernel {
+    Gradient<T> a;
+    Index rows, n;
+
     template <class P>
-    GRADUS_INLINE static void body(const Gradient<T>* work, Index rows, Index n) {
-        work->in.mask ? all_rows<P, true>(*work, rows, n) : all_rows<P, false>(*work, rows, n);
-        if (work->stream) simd::store_fence();
+    GRADUS_INLINE void body() const {
+        a.in.mask ? all_rows<P, true>() : all_rows<P, false>();
+        if (a.stream) simd::store_fence();
     }
 
     template <class P, bool Masked>
-    GRADUS_INLINE static void all_rows(const Gradient<T> a, Index rows, Index n) {
+    GRADUS_INLINE void all_rows() const {
         CoefficientVectors<P, PerColumn> c(a.from);
         const bool stream = a.stream;
         for (Index r = 0; r < rows; ++r) {
@@ -170,11 +176,22 @@ BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan,
     const auto moments = [&, in = x.data(), stride = plan.width()](const ChannelBlock& b) {
         const Index i = b.partial;
         if (plan.columns)
-            detail::run_norm<detail::ColumnMoments<T>, T>(b.n, in + b.at, b.rows, b.n, stride, m + i, d + i,
-                                                          q + i);
+            detail::run_rows<T>(b.n, detail::ColumnMoments<T>{.x = in + b.at,
+                                                              .rows = b.rows,
+                                                              .columns = b.n,
+                                                              .stride = stride,
+                                                              .m = m + i,
+                                                              .d = d + i,
+                                                              .q = q + i});
         else
-            detail::run_norm<detail::PlaneMoments<T>, T>(b.n, in + b.at, b.channels, b.rows, b.n, stride,
-                                                         m + i, d + i, q + i);
+            detail::run_rows<T>(b.n, detail::PlaneMoments<T>{.x = in + b.at,
+                                                             .channels = b.channels,
+                                                             .rows = b.rows,
+                                                             .n = b.n,
+                                                             .stride = stride,
+                                                             .m = m + i,
+                                                             .d = d + i,
+                                                             .q = q + i});
     };
     const Shape shape{plan.channels};
     BatchStatistics<T> result{
@@ -252,14 +269,14 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
                                         detail::at_parameter(all, run.parameter),
                                         stream};
         if (plan.columns)
-            detail::run_norm<detail::NormalizeKernel<T, true>, T>(run.n, &work, &run);
+            detail::run_rows<T>(run.n, detail::NormalizeKernel<T, true>{work, run});
         else
-            detail::run_norm<detail::NormalizeKernel<T, false>, T>(run.n, &work, &run);
+            detail::run_rows<T>(run.n, detail::NormalizeKernel<T, false>{work, run});
     });
 }
 
-struct BatchNormWant {
-    bool dx, affine, residual;
+struct BatchNormNeedsGrad {
+    bool x, affine, residual;
 };
 
 template <class T>
@@ -272,15 +289,15 @@ struct BatchNormGradients {
 template <class T>
 BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>& dy, const Tensor<T>& x,
                                           const simd::MaskWord* mask, bool by_batch,
-                                          const BatchNormWant& want) {
+                                          const BatchNormNeedsGrad& needs_grad) {
     using Wide = detail::Wide<T>;
     const ChannelPlan& plan = b.plan;
     const Shape shape{plan.channels};
     BatchNormGradients<T> result;
-    if (want.dx) result.dx = Tensor<T>::uninitialized(x.shape());
-    if (want.residual) result.dresidual = Tensor<T>::uninitialized(x.shape());
-    T* const dx = want.dx ? result.dx.mutable_data() : nullptr;
-    T* const dresidual = want.residual ? result.dresidual.mutable_data() : nullptr;
+    if (needs_grad.x) result.dx = Tensor<T>::uninitialized(x.shape());
+    if (needs_grad.residual) result.dresidual = Tensor<T>::uninitialized(x.shape());
+    T* const dx = needs_grad.x ? result.dx.mutable_data() : nullptr;
+    T* const dresidual = needs_grad.residual ? result.dresidual.mutable_data() : nullptr;
     result.dweight = Tensor<T>::uninitialized(shape);
     result.dbias = Tensor<T>::uninitialized(shape);
     T *const dweight = result.dweight.mutable_data(), *const dbias = result.dbias.mutable_data();
@@ -293,7 +310,7 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
              *const offset = scale + parameters, *const dy_scale = offset + parameters;
     for (Index c = 0; c < plan.channels; ++c) plan.spread(c, b.norm.centre.data()[c], centre);
 
-    const bool sums = by_batch || want.affine;
+    const bool sums = by_batch || needs_grad.affine;
     const auto source = [&, g = dy.data(), in = x.data()](const auto& part, Index stride, Index mask_stride) {
         return detail::GradientSource<T>{g + part.at, in + part.at, mask ? mask + part.mask : nullptr, stride,
                                          mask_stride};
@@ -304,11 +321,20 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
         const T* const c = centre + block.parameter;
         T *const sum_dy = s + block.partial, *const sum_dy_x = p + block.partial;
         if (plan.columns)
-            detail::run_norm<detail::ColumnSums<T>, T>(block.n, &from, block.rows, block.n, c, sum_dy,
-                                                       sum_dy_x);
+            detail::run_rows<T>(block.n, detail::ColumnSums<T>{.in = from,
+                                                               .rows = block.rows,
+                                                               .columns = block.n,
+                                                               .centre = c,
+                                                               .sum_dy = sum_dy,
+                                                               .sum_dy_x = sum_dy_x});
         else
-            detail::run_norm<detail::PlaneSums<T>, T>(block.n, &from, block.channels, block.rows, block.n, c,
-                                                      sum_dy, sum_dy_x);
+            detail::run_rows<T>(block.n, detail::PlaneSums<T>{.in = from,
+                                                              .channels = block.channels,
+                                                              .rows = block.rows,
+                                                              .n = block.n,
+                                                              .centre = c,
+                                                              .sum_dy = sum_dy,
+                                                              .sum_dy_x = sum_dy_x});
     };
     const T share = T(1) / T(static_cast<double>(plan.count()));
     const auto combine = [=, &plan, rstds = b.norm.rstd.data(), shifts = b.norm.shift.data(),
@@ -338,9 +364,9 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
                                  detail::at_parameter(all, run.parameter), stream};
         if (!by_batch) work.in.x = nullptr;
         if (plan.columns)
-            detail::run_norm<detail::GradientKernel<T, true>, T>(run.n, &work, run.rows, run.n);
+            detail::run_rows<T>(run.n, detail::GradientKernel<T, true>{work, run.rows, run.n});
         else
-            detail::run_norm<detail::GradientKernel<T, false>, T>(run.n, &work, run.rows, run.n);
+            detail::run_rows<T>(run.n, detail::GradientKernel<T, false>{work, run.rows, run.n});
     };
     plan.in_two_passes(add_up, combine, apply);
     return result;

@@ -39,9 +39,12 @@ GRADUS_INLINE void store_sums(P (&vectors)[std::size_t{P::size}], Index count, t
 /// in it.
 template <class T>
 struct PlaneMoments {
+    const T* x;
+    Index channels, rows, n, stride;
+    T *m, *d, *q;
+
     template <class P>
-    GRADUS_INLINE static void body(const T* x, Index channels, Index rows, Index n, Index stride, T* m, T* d,
-                                   T* q) {
+    GRADUS_INLINE void body() const {
         const Index some_rows = (rows + 3) / 4, some = rows < 4 && n >= 64 ? n / 64 * 16 : n;
         const T share = T(1) / T(static_cast<double>(some_rows * some));
         const simd::Tail<P> some_end(some), end(n);
@@ -103,18 +106,18 @@ struct SlopeOfRow {
 /// Of each channel of a block: Σ dy and Σ dy (x − centre).
 template <class T>
 struct PlaneSums {
+    GradientSource<T> in;
+    Index channels, rows, n;
+    const T* centre;
+    T *sum_dy, *sum_dy_x;
+
     template <class P>
-    GRADUS_INLINE static void body(const GradientSource<T>* source, Index channels, Index rows, Index n,
-                                   const T* centre, T* sum_dy, T* sum_dy_x) {
-        if (source->mask)
-            add_up<P, true>(*source, channels, rows, n, centre, sum_dy, sum_dy_x);
-        else
-            add_up<P, false>(*source, channels, rows, n, centre, sum_dy, sum_dy_x);
+    GRADUS_INLINE void body() const {
+        in.mask ? add_up<P, true>() : add_up<P, false>();
     }
 
     template <class P, bool Masked>
-    GRADUS_INLINE static void add_up(const GradientSource<T> in, Index channels, Index rows, Index n,
-                                     const T* centre, T* sum_dy, T* sum_dy_x) {
+    GRADUS_INLINE void add_up() const {
         const simd::Tail<P> end(n);
         const P zero(T(0));
         const Index words = simd::mask_words(n);
@@ -154,8 +157,12 @@ GRADUS_INLINE void for_strips(Index columns, const F& f) {
 /// What PlaneMoments finds, for every column of `rows` rows.
 template <class T>
 struct ColumnMoments {
+    const T* x;
+    Index rows, columns, stride;
+    T *m, *d, *q;
+
     template <class P>
-    GRADUS_INLINE static void body(const T* x, Index rows, Index columns, Index stride, T* m, T* d, T* q) {
+    GRADUS_INLINE void body() const {
         const Index some = (rows + 3) / 4;
         for_strips<P>(columns, [&](Index j, auto count) GRADUS_INLINE_LAMBDA {
             constexpr int vectors = decltype(count)::value;
@@ -185,18 +192,18 @@ struct ColumnMoments {
 /// What PlaneSums finds, for every column of `rows` rows.
 template <class T>
 struct ColumnSums {
+    GradientSource<T> in;
+    Index rows, columns;
+    const T* centre;
+    T *sum_dy, *sum_dy_x;
+
     template <class P>
-    GRADUS_INLINE static void body(const GradientSource<T>* source, Index rows, Index columns,
-                                   const T* centre, T* sum_dy, T* sum_dy_x) {
-        if (source->mask)
-            add_up<P, true>(*source, rows, columns, centre, sum_dy, sum_dy_x);
-        else
-            add_up<P, false>(*source, rows, columns, centre, sum_dy, sum_dy_x);
+    GRADUS_INLINE void body() const {
+        in.mask ? add_up<P, true>() : add_up<P, false>();
     }
 
     template <class P, bool Masked>
-    GRADUS_INLINE static void add_up(const GradientSource<T> in, Index rows, Index columns, const T* centre,
-                                     T* sum_dy, T* sum_dy_x) {
+    GRADUS_INLINE void add_up() const {
         for_strips<P>(columns, [&](Index j, auto count) GRADUS_INLINE_LAMBDA {
             constexpr int vectors = decltype(count)::value;
             P c[std::size_t{vectors}], total[std::size_t{vectors}], products[std::size_t{vectors}];

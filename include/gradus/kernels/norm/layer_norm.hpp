@@ -39,51 +39,43 @@ struct RowNorm {
     const T *x, *weight, *bias;  // weight and bias: both or neither
     T *y, *centre, *rstd, *shift;
     double eps;
+    Index rows, n;
     bool stream;
-};
 
-template <class T>
-struct RowNormKernel {
     template <class P>
-    GRADUS_INLINE static void body(const RowNorm<T>* work, Index rows, Index n) {
-        const RowNorm<T> a = *work;
+    GRADUS_INLINE void body() const {
         const Index some = n >= 64 ? n / 64 * 16 : n;  // enough for a centre, as in PlaneMoments
         const simd::Tail<P> end(n), some_end(some);
         const Wide<T> share = Wide<T>(1) / Wide<T>(static_cast<double>(n));
         for (Index r = 0; r < rows; ++r) {
-            const T* const x = a.x + r * n;
+            const T* const row = x + r * n;
             const auto rough = row_sums<P>(some, [&](Index i, auto whole, P& sum, P&) GRADUS_INLINE_LAMBDA {
-                sum += some_end.fresh(P::load(x + i), P(T(0)), whole);
+                sum += some_end.fresh(P::load(row + i), P(T(0)), whole);
             });
             const T m = static_cast<T>(rough.first / Wide<T>(static_cast<double>(some)));
             const P rough_mean(m);
             const auto fine =
                 row_sums<P>(n, [&](Index i, auto whole, P& sum, P& squares) GRADUS_INLINE_LAMBDA {
-                    const P off = end.fresh(P::load(x + i), rough_mean, whole) - rough_mean;
+                    const P off = end.fresh(P::load(row + i), rough_mean, whole) - rough_mean;
                     sum += off;
                     squares = fma(off, off, squares);
                 });
             const Wide<T> off = share * fine.first;
             Wide<T> var = share * fine.second - off * off;
             if (var < Wide<T>(0)) var = Wide<T>(0);  // by rounding
-            write_statistics<T>(Wide<T>(m) + off, var, a.eps, a.centre + r, a.rstd + r, a.shift + r);
-            apply<P>(a, r, n);
+            write_statistics<T>(Wide<T>(m) + off, var, eps, centre + r, rstd + r, shift + r);
+            apply<P>(x + r * n, P(centre[r]), P(rstd[r]), P(shift[r]), y + r * n);
         }
-        if (a.stream) simd::store_fence();
+        if (stream) simd::store_fence();
     }
 
     template <class P>
-    GRADUS_INLINE static void apply(const RowNorm<T>& a, Index r, Index n) {
-        const P centre(a.centre[r]), rstd(a.rstd[r]), shift(a.shift[r]);
-        const T* const x = a.x + r * n;
-        T* const y = a.y + r * n;
-        const T *const weight = a.weight, *const bias = a.bias;
-        const bool affine = weight, stream = a.stream;
+    GRADUS_INLINE void apply(const T* from, const P& mean, const P& scale, const P& offset, T* to) const {
         for_vectors<P>(1, n, [&](Index, Index i, int, auto) GRADUS_INLINE_LAMBDA {
-            __builtin_prefetch(x + n + i);  // the next row, of which nothing is read until this one is done
-            P xhat = fma(P::load(x + i) - centre, rstd, shift);
-            if (affine) xhat = fma(xhat, P::load(weight + i), P::load(bias + i));
-            simd::store(xhat, y + i, stream);
+            __builtin_prefetch(from + n + i);  // the next row: nothing of it is read until this one is done
+            P xhat = fma(P::load(from + i) - mean, scale, offset);
+            if (weight) xhat = fma(xhat, P::load(weight + i), P::load(bias + i));
+            simd::store(xhat, to + i, stream);
         });
     }
 };
@@ -92,31 +84,32 @@ template <class T>
 struct RowNormBackward {
     const T *dy, *x, *weight, *centre, *rstd, *shift;  // weight: may be nullptr
     T *dx, *sum_dy_xhat, *sum_dy;                      // each may be nullptr; sums are added to
-    Index n;
+    Index rows, n;
     bool stream;
 };
 
 /// Two rows at a time, so that the sums over rows are read and written less often.
 template <class T>
 struct RowNormBackwardKernel {
+    RowNormBackward<T> a;
+
     template <class P>
-    GRADUS_INLINE static void body(const RowNormBackward<T>* work, Index rows) {
-        const RowNormBackward<T> a = *work;
+    GRADUS_INLINE void body() const {
         Index r = 0;
-        for (; r + 2 <= rows; r += 2) some_rows<P, 2>(a, r);
-        for (; r < rows; ++r) some_rows<P, 1>(a, r);
+        for (; r + 2 <= a.rows; r += 2) some_rows<P, 2>(r);
+        for (; r < a.rows; ++r) some_rows<P, 1>(r);
         if (a.stream) simd::store_fence();
     }
 
     template <class P, int Rows>
-    GRADUS_INLINE static void some_rows(const RowNormBackward<T>& a, Index first) {
+    GRADUS_INLINE void some_rows(Index first) const {
         const Index n = a.n;
         const simd::Tail<P> end(n);
         constexpr std::size_t count{Rows};
         P centre[count], rstd[count], shift[count], slope[count], offset[count];
         for (int k = 0; k < Rows; ++k) {
             P mean(T(0)), mean_product(T(0));
-            if (a.dx) means(a, first + k, end, mean, mean_product);
+            if (a.dx) means(first + k, end, mean, mean_product);
             centre[k] = P(a.centre[first + k]);
             rstd[k] = P(a.rstd[first + k]);
             shift[k] = P(a.shift[first + k]);
@@ -150,8 +143,7 @@ struct RowNormBackwardKernel {
 
     /// Of dy · weight, and of that times xhat.
     template <class P>
-    GRADUS_INLINE static void means(const RowNormBackward<T>& a, Index r, const simd::Tail<P>& end, P& mean,
-                                    P& mean_product) {
+    GRADUS_INLINE void means(Index r, const simd::Tail<P>& end, P& mean, P& mean_product) const {
         const T *const dy = a.dy + r * a.n, *const x = a.x + r * a.n;
         const P centre(a.centre[r]), rstd(a.rstd[r]), shift(a.shift[r]);
         const auto sums = row_sums<P>(a.n, [&](Index i, auto whole, P& sum, P& product) GRADUS_INLINE_LAMBDA {
@@ -190,6 +182,8 @@ LayerNormResult<T> layer_norm(const Tensor<T>& x, Index n, const Tensor<T>* weig
                                    result.norm.rstd.mutable_data(),
                                    result.norm.shift.mutable_data(),
                                    eps,
+                                   rows,
+                                   n,
                                    simd::should_stream<T>(rows, n)};
     parallel_for(rows, std::max<Index>(1, parallel_grain / std::max<Index>(n, 1)),
                  [&](Index begin, Index end) {
@@ -199,7 +193,8 @@ LayerNormResult<T> layer_norm(const Tensor<T>& x, Index n, const Tensor<T>* weig
                      part.centre += begin;
                      part.rstd += begin;
                      part.shift += begin;
-                     detail::run_norm<detail::RowNormKernel<T>, T>(n, &part, end - begin, n);
+                     part.rows = end - begin;
+                     detail::run_rows<T>(n, part);
                  });
     return result;
 }
@@ -213,20 +208,20 @@ struct LayerNormGradients {
 template <class T>
 LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& x, Index n,
                                           const NormStatistics<T>& norm, const Tensor<T>* weight,
-                                          bool want_dx, bool want_affine) {
+                                          bool x_needs_grad, bool affine_needs_grad) {
     const Index rows = norm.centre.numel();
     // Rows whose sums are added up one by one; a thread takes several of these runs if rows are short.
     const Index run = std::clamp<Index>(parallel_grain / std::max<Index>(n, 1), 8, 256);
     const Index block = std::max(run, parallel_grain / std::max<Index>(n, 1) / run * run);
     LayerNormGradients<T> result;
-    if (want_dx) result.dx = Tensor<T>::uninitialized(x.shape());
-    if (want_affine) {
+    if (x_needs_grad) result.dx = Tensor<T>::uninitialized(x.shape());
+    if (affine_needs_grad) {
         result.dweight = zeros<T>({(rows + run - 1) / run, n});
         result.dbias = zeros<T>(result.dweight.shape());
     }
-    T* const dx = want_dx ? result.dx.mutable_data() : nullptr;
-    T* const dweight = want_affine ? result.dweight.mutable_data() : nullptr;
-    T* const dbias = want_affine ? result.dbias.mutable_data() : nullptr;
+    T* const dx = x_needs_grad ? result.dx.mutable_data() : nullptr;
+    T* const dweight = affine_needs_grad ? result.dweight.mutable_data() : nullptr;
+    T* const dbias = affine_needs_grad ? result.dbias.mutable_data() : nullptr;
     const auto backward = [&](Index begin, Index end) {
         const Index row = begin / run * n;
         const detail::RowNormBackward<T> part{dy.data() + begin * n,
@@ -238,9 +233,10 @@ LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& 
                                               dx ? dx + begin * n : nullptr,
                                               dweight ? dweight + row : nullptr,
                                               dbias ? dbias + row : nullptr,
+                                              end - begin,
                                               n,
                                               simd::should_stream<T>(rows, n)};
-        detail::run_norm<detail::RowNormBackwardKernel<T>, T>(n, &part, end - begin);
+        detail::run_rows<T>(n, detail::RowNormBackwardKernel<T>{part});
     };
     parallel_for(rows, block, [&](Index begin, Index end) {
         for (; begin < end; begin += run) backward(begin, std::min(end, begin + run));

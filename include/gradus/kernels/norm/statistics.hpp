@@ -46,27 +46,29 @@ void write_statistics(const Wide<T>& mean, const Wide<T>& var, double eps, T* ce
     *shift = static_cast<T>((Wide<T>(*centre) - mean) * r);
 }
 
-/// Rows of fewer elements are worked on one by one. No pack has more lanes.
+/// Rows of fewer elements are worked on one by one. No vector has more lanes.
 inline constexpr Index shortest_row = 16;
 
-/// Kernel::body<P>(args...) with P a pack of the chosen instruction set.
-template <class Kernel, class T>
+/// kernel.body<P>() with P a vector of the chosen instruction set.
+template <class T, class Kernel>
 struct ForVectors {
-    template <int Bytes, class... Args>
-    GRADUS_INLINE static void run(Args... args) {
-        Kernel::template body<simd::VecOf<T, Bytes>>(args...);
+    Kernel kernel;
+
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        kernel.template body<simd::VecOf<T, Bytes>>();
     }
 };
 
-/// The same; with P = Single for rows shorter than that and for numbers that do not fit in a pack.
-template <class Kernel, class T, class... Args>
-void run_norm(Index n, Args... args) {
+/// The same; with P = Single for rows shorter than that and for numbers that do not fit in a vector.
+template <class T, class Kernel>
+void run_rows(Index n, Kernel kernel) {
     if constexpr (std::is_floating_point_v<T>)
-        if (n >= shortest_row) return simd::run<ForVectors<Kernel, T>>(args...);
-    Kernel::template body<simd::Single<T>>(args...);
+        if (n >= shortest_row) return simd::run(ForVectors<T, Kernel>{kernel});
+    kernel.template body<simd::Single<T>>();
 }
 
-/// Calls f(r, i, k, whole) for every pack of `rows` rows: i is where in row r it begins, k < 4 the
+/// Calls f(r, i, k, whole) for every vector of `rows` rows: i is where in row r it begins, k < 4 the
 /// accumulator to use, and `whole` says whether all of it is new.
 template <class P, class F>
 GRADUS_INLINE void for_vectors(Index rows, Index n, const F& f) {

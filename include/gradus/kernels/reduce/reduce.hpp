@@ -63,7 +63,7 @@ struct MinOf : Vectorized {
 namespace detail {
 
 /// Elements of a row that one accumulation covers: partial results are combined in order, for any thread
-/// count. In an accumulator of a pack go 32 to 256 of them, and rounding errors do not grow with the row.
+/// count. In an accumulator of a vector go 32 to 256 of them, and rounding errors do not grow with the row.
 inline constexpr Index row_block = 2048;
 
 /// y[r] = f over x[r * n + i]: lanes first, then across lanes, of as many rows as there are lanes.
@@ -84,7 +84,7 @@ struct RowKernel {
         for (Index first = 0; first < rows; first += lanes) {
             const Index count = std::min(lanes, rows - first);
             Vec each[std::size_t{lanes}];
-            for (Vec& pack : each) pack = start;
+            for (Vec& v : each) v = start;
             for (Index row = 0; row < count; ++row, x += n) {
                 Vec total[4] = {start, start, start, start};
                 Index i = 0;
@@ -117,8 +117,8 @@ struct ColumnKernel {
         constexpr Index lanes = Vec::size, together = 8;
         const F f;
         const Vec start(F::template start<T>());
-        // The last pack overlaps the one before. Where there is no other, rows are read to its full width as
-        // long as that is memory of the matrix.
+        // The last vector overlaps the one before. Where there is no other, rows are read to its full width
+        // as long as that is memory of the matrix.
         const Index vectors = (columns + lanes - 1) / lanes, last = std::max<Index>(0, columns - lanes);
         const Index missing = std::max<Index>(0, lanes - columns);
         const Index whole = rows - (missing + stride - 1) / stride;
@@ -225,7 +225,7 @@ using AxisSet = unsigned;
 template <class F, class T>
 Tensor<T> reduce(const Tensor<T>& x, AxisSet axes) {
     Tensor<T> result = x;
-    for (int last = x.rank(); last > 0;) {  // one run of neighbouring axes at a time, from the innermost
+    for (int last = x.rank(); last > 0;) {  // one run of neighboring axes at a time, from the innermost
         if (!(axes >> (last - 1) & 1u)) {
             --last;
             continue;

@@ -43,7 +43,8 @@ Tensor<T> cumsum(const Tensor<T>& x, int axis, bool reverse = false) {
             for (Index i = 0; i < n; ++i) {
                 const Index row = first + (reverse ? n - 1 - i : i) * inner;
                 for (Index j = 0; j < columns; ++j) {
-                    if (i % run == 0) total[j] = add(total[j], std::exchange(part[j], detail::ScanType<T>(0)));
+                    if (i % run == 0)
+                        total[j] = add(total[j], std::exchange(part[j], detail::ScanType<T>(0)));
                     part[j] = add(part[j], static_cast<detail::ScanType<T>>(in[row + j]));
                     out[row + j] = static_cast<T>(add(total[j], part[j]));
                 }

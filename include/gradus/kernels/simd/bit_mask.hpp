@@ -40,7 +40,7 @@ GRADUS_INLINE std::uint32_t bits_at(const MaskWord* row, Index i) {
     return words >> (i % mask_bits);
 }
 
-/// The same where a whole pack begins with element i: for 16 lanes, that is where a word begins.
+/// The same where a whole vector begins with element i: for 16 lanes, that is where a word begins.
 template <int Lanes>
 GRADUS_INLINE std::uint32_t bits_of_vector(const MaskWord* row, Index i) {
     return Lanes == mask_bits ? row[i / mask_bits] : bits_at(row, i);

@@ -34,7 +34,7 @@ struct VectorOf {
     using in_memory [[gnu::vector_size(sizeof(T[N])), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
 };
 
-// g++ optimises a body for the instruction set of the command line before it inlines it into a wider one, and
+// g++ optimizes a body for the instruction set of the command line before it inlines it into a wider one, and
 // then picks forms that are slow there: lane after lane for a broadcast, booleans instead of bits for a mask.
 // Passing the vector through an empty instruction keeps the form that was written. ("impossible constraint"
 // reported here: some function in a kernel is not GRADUS_INLINE.)
@@ -97,7 +97,7 @@ struct Vec {
 
     Vector v;
 
-    /// Lanes are not initialised.
+    /// Lanes are not initialized.
     Vec() = default;
 
     /// All lanes equal `scalar`.
@@ -117,9 +117,9 @@ struct Vec {
 
     /// Reads N numbers; `from` needs no more alignment than T.
     GRADUS_INLINE static Vec load(const T* from) {
-        Vec pack;
-        pack.v = *reinterpret_cast<const typename detail::VectorOf<T, N>::in_memory*>(from);
-        return pack;
+        Vec result;
+        result.v = *reinterpret_cast<const typename detail::VectorOf<T, N>::in_memory*>(from);
+        return result;
     }
     GRADUS_INLINE void store(T* to) const {
         *reinterpret_cast<typename detail::VectorOf<T, N>::in_memory*>(to) = v;
@@ -189,17 +189,17 @@ struct Vec {
 
     // A raw vector never crosses a function boundary by value: -Wpsabi again. `wrap` takes it by reference.
     GRADUS_INLINE static Vec wrap(const Vector& vector) {
-        Vec pack;
-        pack.v = vector;
-        return pack;
+        Vec result;
+        result.v = vector;
+        return result;
     }
 
     /// The same for the result of `?:`. g++ must not see that it is one: a choice within a choice it makes
     /// lane after lane.
     GRADUS_INLINE static Vec chosen(const Vector& vector) {
-        Vec pack = wrap(vector);
-        detail::keep_form(pack.v);
-        return pack;
+        Vec result = wrap(vector);
+        detail::keep_form(result.v);
+        return result;
     }
 
     /// op of all lanes, in the order of sum().
@@ -259,7 +259,7 @@ GRADUS_INLINE Mask<T, N> is_nan(const Vec<T, N>& x) {
     return x != x;
 }
 
-/// The pack that fills a register of `Bytes` bytes.
+/// The vector that fills a register of `Bytes` bytes.
 template <class T, int Bytes>
 using VecOf = Vec<T, Bytes / static_cast<int>(sizeof(T))>;
 

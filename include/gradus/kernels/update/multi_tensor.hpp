@@ -10,14 +10,21 @@
 #include "gradus/core/parallel.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
 
+// Multi-tensor apply: an element-wise update, or a norm, over many arrays in one pass over memory and one
+// parallel region. Arrays are contiguous and of any length; they are cut into chunks that depend on their
+// lengths alone, so results do not depend on the number of threads. Known from Apex (multi_tensor_apply) and
+// PyTorch (the foreach and fused optimizers).
+
 namespace gradus::kernels {
 
 /// One parameter in an optimizer step: `arrays` are its value, its gradient (which is only read) and the
 /// optimizer's state, of `size` numbers. An array that is null reads as zeros and is not written.
 template <class T>
 struct UpdateSegment {
+    static constexpr std::size_t most_arrays = 6;
+
     Index size;
-    T* arrays[6];
+    T* arrays[most_arrays];
     std::size_t rule = 0;  // which of the rules given to update()
 };
 
@@ -27,48 +34,58 @@ using UpdateSegments = gradus::detail::RecycledList<UpdateSegment<T>>;
 namespace detail {
 
 /// The most elements that one thread takes at a time.
-inline constexpr Index update_block = 16384;
+inline constexpr Index chunk_size = 16384;
 
 /// Part of a segment: what one thread does at a time.
-struct UpdatePiece {
+struct Chunk {
     std::size_t segment;
     Index begin;
     Index size;
 };
 
-/// At least as many pieces as there are.
+/// At least as many chunks as there are.
 template <class T>
-std::size_t most_pieces(const UpdateSegments<T>& segments) {
+std::size_t most_chunks(const UpdateSegments<T>& segments) {
     std::size_t most = segments.size();
-    for (const auto& segment : segments) most += static_cast<std::size_t>(segment.size / update_block);
+    for (const auto& segment : segments) most += static_cast<std::size_t>(segment.size / chunk_size);
     return most;
 }
 
-/// Calls body(index, piece) for pieces of all segments, in parallel; returns how many there are. Pieces
-/// depend on the sizes of the segments alone.
+/// Calls body(index, chunk) for the chunks of all segments, in parallel; returns how many there are.
 template <class T, class Body>
-std::size_t for_update_pieces(const UpdateSegments<T>& segments, const Body& body) {
-    gradus::detail::RecycledList<UpdatePiece> pieces(most_pieces(segments));
+std::size_t for_chunks(const UpdateSegments<T>& segments, const Body& body) {
+    gradus::detail::RecycledList<Chunk> chunks(most_chunks(segments));
     Index total = 0;
     for (std::size_t s = 0; s < segments.size(); total += segments[s++].size)
-        for (Index begin = 0; begin < segments[s].size; begin += update_block)
-            pieces.push_back({s, begin, std::min(update_block, segments[s].size - begin)});
-    const Index count = static_cast<Index>(pieces.size());
+        for (Index begin = 0; begin < segments[s].size; begin += chunk_size)
+            chunks.push_back({s, begin, std::min(chunk_size, segments[s].size - begin)});
+    const Index count = static_cast<Index>(chunks.size());
     parallel_for(count, total < parallel_grain ? std::max<Index>(count, 1) : 1, [&](Index first, Index last) {
-        for (Index i = first; i < last; ++i) body(i, pieces[static_cast<std::size_t>(i)]);
+        for (Index i = first; i < last; ++i) body(i, chunks[static_cast<std::size_t>(i)]);
     });
-    return pieces.size();
+    return chunks.size();
 }
 
+/// Applies a rule to n numbers of N arrays.
 template <class F, class T, std::size_t N>
 struct UpdateKernel {
     static constexpr std::size_t gradient = 1;
 
+    const F* rule;
+    Index n;
+    T* const* arrays;
+
+    template <int Bytes>
+    GRADUS_INLINE void run() const {
+        loop<Bytes>(std::make_index_sequence<N>());
+    }
+
     template <int Bytes, std::size_t... I>
-    GRADUS_INLINE static void loop(const F& rule, Index n, T* const* x, std::index_sequence<I...>) {
+    GRADUS_INLINE void loop(std::index_sequence<I...>) const {
         constexpr std::size_t lanes = Bytes / sizeof(T);
         using Vec = simd::Vec<T, static_cast<int>(lanes)>;
-        const F f = rule;  // its numbers stay in registers: stores through x cannot change them
+        const F f = *rule;  // its numbers stay in registers: stores cannot change them
+        T* const x[] = {arrays[I]...};
         // What is null is read from zeros and written to where nobody looks: cheaper than asking every time.
         alignas(Bytes) T zeros[lanes] = {}, ignored[lanes], few[N][lanes] = {};
         const T* from[] = {(x[I] ? x[I] : zeros)...};
@@ -77,7 +94,7 @@ struct UpdateKernel {
         const int rest = static_cast<int>(n & (static_cast<Index>(lanes) - 1));
         const Index whole = n - rest;
         Index end = whole;
-        for (bool tail = false;; tail = true) {  // the tail is one pack more: f is compiled once
+        for (bool tail = false;; tail = true) {  // the tail is one vector more: f is compiled once
             for (Index i = 0; i < end; i += static_cast<Index>(lanes)) {
                 Vec v[N] = {Vec::load(from[I] + (i & mask[I]))...};
                 f(v[I]...);
@@ -93,31 +110,31 @@ struct UpdateKernel {
         for (std::size_t k = 0; k < N; ++k)
             if (k != gradient && x[k]) simd::detail::copy_few(x[k] + whole, few[k], rest);
     }
-
-    template <int Bytes>
-    GRADUS_INLINE static void run(const F* rule, Index n, T* const* x) {
-        loop<Bytes>(*rule, n, x, std::make_index_sequence<N>());
-    }
 };
 
-/// Calls run(rule, n, arrays) for pieces of all segments, in parallel.
+/// Calls run(rule, n, arrays) for the chunks of all segments, in parallel.
 template <class T>
-void for_update_blocks(const UpdateSegments<T>& segments, const void* rules, std::size_t bytes_of_rule,
-                       void (*run)(const void* rule, Index n, T* const* arrays)) {
-    for_update_pieces(segments, [&](Index, const UpdatePiece& piece) {
-        const UpdateSegment<T>& segment = segments[piece.segment];
-        T* arrays[6];
-        for (std::size_t k = 0; k < 6; ++k)
-            arrays[k] = segment.arrays[k] ? segment.arrays[k] + piece.begin : nullptr;
-        run(static_cast<const char*>(rules) + segment.rule * bytes_of_rule, piece.size, arrays);
+void update_chunks(const UpdateSegments<T>& segments, const void* rules, std::size_t bytes_of_rule,
+                   void (*run)(const void* rule, Index n, T* const* arrays)) {
+    for_chunks(segments, [&](Index, const Chunk& chunk) {
+        const UpdateSegment<T>& segment = segments[chunk.segment];
+        T* arrays[UpdateSegment<T>::most_arrays];
+        for (std::size_t k = 0; k < std::size(arrays); ++k)
+            arrays[k] = segment.arrays[k] ? segment.arrays[k] + chunk.begin : nullptr;
+        run(static_cast<const char*>(rules) + segment.rule * bytes_of_rule, chunk.size, arrays);
     });
 }
 
 /// The sum or the greatest of |x · scale|, or of its square, in double.
 template <class F, class T>
-struct LengthKernel {
+struct NormKernel {
+    const T* x;
+    Index n;
+    bool squared;
+    double scale;
+
     template <int Bytes>
-    GRADUS_INLINE static void run(const T* x, Index n, bool squared, double scale, double* result) {
+    GRADUS_INLINE double run() const {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(double));
         using Vec = simd::Vec<T, lanes>;
         using Wide = simd::Vec<double, lanes>;
@@ -133,16 +150,16 @@ struct LengthKernel {
             for (int k = 0; k < 4; ++k) add(total[k], Vec::load(x + i + k * lanes));
         for (; i < n; i += lanes)
             add(total[0], Vec::load_partial(x + i, static_cast<int>(std::min<Index>(lanes, n - i))));
-        *result = Wide::fold(f(f(total[0], total[1]), f(total[2], total[3])), f);
+        return Wide::fold(f(f(total[0], total[1]), f(total[2], total[3])), f);
     }
 };
 
 template <class F, class T>
-double length(const UpdateSegments<T>& segments, bool squared, double scale = 1) {
-    gradus::detail::RecycledVector<double> parts(most_pieces(segments));
-    const std::size_t count = for_update_pieces(segments, [&](Index i, const UpdatePiece& piece) {
-        simd::run<LengthKernel<F, T>>(static_cast<const T*>(segments[piece.segment].arrays[0] + piece.begin),
-                                      piece.size, squared, scale, &parts[static_cast<std::size_t>(i)]);
+double norm(const UpdateSegments<T>& segments, bool squared, double scale = 1) {
+    gradus::detail::RecycledVector<double> parts(most_chunks(segments));
+    const std::size_t count = for_chunks(segments, [&](Index i, const Chunk& chunk) {
+        const T* x = segments[chunk.segment].arrays[0] + chunk.begin;
+        parts[static_cast<std::size_t>(i)] = simd::run(NormKernel<F, T>{x, chunk.size, squared, scale});
     });
     double total = 0;
     for (std::size_t i = 0; i < count; ++i) total = F{}(total, parts[i]);
@@ -152,12 +169,12 @@ double length(const UpdateSegments<T>& segments, bool squared, double scale = 1)
 }  // namespace detail
 
 /// Calls rules[segment.rule](value, gradient, state...) on vectors of every segment, with the first N arrays
-/// of each, and stores what it changed: one pass over memory and one parallel region for all parameters of a
-/// model.
+/// of each, and stores what it changed.
 template <std::size_t N, class F, class T>
 void update(const F* rules, const UpdateSegments<T>& segments) {
-    detail::for_update_blocks<T>(segments, rules, sizeof(F), [](const void* rule, Index n, T* const* arrays) {
-        simd::run<detail::UpdateKernel<F, T, N>>(static_cast<const F*>(rule), n, arrays);
+    static_assert(N <= UpdateSegment<T>::most_arrays, "an element-wise rule has at most four kinds of state");
+    detail::update_chunks<T>(segments, rules, sizeof(F), [](const void* rule, Index n, T* const* arrays) {
+        simd::run(detail::UpdateKernel<F, T, N>{static_cast<const F*>(rule), n, arrays});
     });
 }
 
@@ -166,13 +183,13 @@ void update(const F* rules, const UpdateSegments<T>& segments) {
 /// nor vanish.
 template <class T>
 double total_norm(const UpdateSegments<T>& segments, double p) {
-    if (p > 2) return detail::length<MaxOf>(segments, false);
-    const double norm = detail::length<SumOf>(segments, p == 2);
+    if (p > 2) return detail::norm<MaxOf>(segments, false);
+    const double norm = detail::norm<SumOf>(segments, p == 2);
     // Of floats, squares are always in the range of double.
     if (p == 1 || std::is_same_v<T, float> || (norm > 1e-140 && norm < 1e150)) return norm;
-    const double greatest = detail::length<MaxOf>(segments, false);
+    const double greatest = detail::norm<MaxOf>(segments, false);
     if (!(greatest > 0 && greatest <= std::numeric_limits<double>::max())) return greatest;
-    return detail::length<SumOf>(segments, true, scale_to_1(greatest));
+    return detail::norm<SumOf>(segments, true, scale_to_1(greatest));
 }
 
 }  // namespace gradus::kernels

@@ -100,8 +100,8 @@ void check_many_sizes() {
     for (const Index m : {0, 1, 2, 3, 5, 6, 7, 13, 14, 15, 29})
         for (const Index n : {0, 1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33})
             for (const Index k : {0, 1, 2, 7, 16, 17}) check_sizes<T>(m, n, k);
-    for (const Index k : {399, 400, 401, 799, 801}) check_sizes<T>(7, 17, k);  // around the depth of a pass
-    for (const Index m : {24, 25, 57, 61, 83}) check_sizes<T>(m, 67, 71);      // strips of unequal height
+    for (const Index k : {399, 400, 401, 799, 801}) check_sizes<T>(7, 17, k);  // around KC
+    for (const Index m : {24, 25, 57, 61, 83}) check_sizes<T>(m, 67, 71);  // micro-panels of unequal height
     check_sizes<T>(1, 300, 70);
     check_sizes<T>(300, 1, 70);
     for (const Index n : {4, 15, 16, 17, 130, 500})  // vectors times matrices
@@ -111,14 +111,45 @@ void check_many_sizes() {
         }
     check_sizes<T>(113, 131, 300);
     check_sizes<T>(70, 40, 512);          // rows of a whole number of 2 KB
-    check_sizes<T>(401, 33, 400);         // two blocks of rows
-    for (const Index n : {39, 46, 63}) {  // a last panel of one to two vectors, in one pass and in two
+    check_sizes<T>(401, 33, 400);         // two blocks of A
+    for (const Index n : {39, 46, 63}) {  // a last micro-panel of one to two vectors, in one KC and in two
         check_sizes<T>(5, n, 13);
         check_sizes<T>(83, n, 401);
     }
 }
 
 }  // namespace
+
+TEST_CASE("gemm plan: micro-panels cover every row once, blocks every micro-panel, and KC all of k") {
+    using kernels::detail::GemmPlan;
+    for (const auto& [mr, nr] : {std::pair<Index, Index>{6, 16}, {14, 32}})
+        for (const Index m : {1, 2, 5, 6, 7, 13, 14, 15, 24, 57, 83, 401, 5000})
+            for (const Index k : {1, 399, 400, 401, 512, 513, 801, 8192}) {
+                INFO(m << " rows in tiles of " << mr << ", k " << k);
+                const Index n = m + 3;
+                const GemmPlan<float> plan(m, n, k, {mr, nr});
+                CHECK(plan.first_row(0) == 0);
+                CHECK(plan.first_row(plan.a_panels) == m);
+                Index shorter = 0;
+                for (Index p = 0; p < plan.a_panels; ++p) {
+                    const Index rows = plan.first_row(p + 1) - plan.first_row(p);
+                    CHECK((rows >= 1 && rows <= mr));
+                    if (rows < mr - 1) ++shorter;
+                }
+                CHECK(shorter <= 1);                         // micro-panels of MR or MR - 1 rows,
+                CHECK((shorter == 0 || m < mr * (mr - 1)));  // where that adds up to m
+                CHECK((plan.b_panels - 1) * nr < n);
+                CHECK(plan.b_panels * nr >= n);
+                CHECK(plan.first_panel(0) == 0);
+                CHECK(plan.first_panel(plan.blocks) == plan.a_panels);
+                for (Index b = 0; b < plan.blocks; ++b) CHECK(plan.first_panel(b) < plan.first_panel(b + 1));
+                CHECK((plan.kc >= 1 && plan.kc <= GemmPlan<float>::max_kc));
+                const Index steps = (k + plan.kc - 1) / plan.kc;
+                CHECK(k - (steps - 1) * plan.kc > 0);
+                CHECK((plan.run >= plan.kc && plan.run <= kernels::detail::run_terms));
+                CHECK((plan.run == k || plan.run == plan.kc));
+            }
+}
 
 TEST_CASE("gemm: sizes around the tiles, all transposes, with and without bias, on every instruction set") {
     for (const simd::Isa isa : available_isas()) {

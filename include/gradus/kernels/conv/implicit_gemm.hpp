@@ -220,8 +220,10 @@ struct PackedWeight {
         bias_panels = panels + count * width * k;
         parallel_for(count, std::max<Index>(1, parallel_grain / (k * width)), [&](Index begin, Index end) {
             for (Index p = begin; p < end; ++p)
-                simd::run<PackKernel<T>>(weight + p * width * k, Index{1}, k, k,
-                                         std::min(width, s.out - p * width), panels + p * width * k);
+                simd::run(PackB<T>{.b = {weight + p * width * k, 1, k},
+                                   .k_count = k,
+                                   .columns = std::min(width, s.out - p * width),
+                                   .out = panels + p * width * k});
         });
         std::fill_n(bias_panels, count * width, T(0));
         if (bias) std::copy_n(bias, s.out, bias_panels);

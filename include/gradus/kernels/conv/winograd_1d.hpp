@@ -212,8 +212,10 @@ private:
         Tensor<T> filters = Tensor<T>::uninitialized({panels * rows_of_taps * 8 * width});
         Tensor<T> scratch = Tensor<T>::uninitialized({s.taps() * width});
         for (Index panel = 0; panel < panels; ++panel) {
-            simd::run<PackKernel<T>>(weight + panel * width * s.taps(), Index{1}, s.taps(), s.taps(),
-                                     std::min(width, s.out - panel * width), scratch.mutable_data());
+            simd::run(PackB<T>{.b = {weight + panel * width * s.taps(), 1, s.taps()},
+                               .k_count = s.taps(),
+                               .columns = std::min(width, s.out - panel * width),
+                               .out = scratch.mutable_data()});
             simd::run(WeightsToPoints<T>{scratch.data(), rows_of_taps,
                                          filters.mutable_data() + panel * rows_of_taps * 8 * width});
         }
@@ -223,9 +225,10 @@ private:
     /// The values that rows [first, last) of the output need.
     void read(const T* image, Index first, Index last, T* columns, T* values) const {
         for (Index c = 0; c < s.in; ++c) {
-            simd::run<PackKernel<T>>(image + c * s.padded.area() + first * s.padded.width, Index{1},
-                                     s.padded.width, s.padded.width, last - first + s.kernel.height - 1,
-                                     columns);
+            simd::run(PackB<T>{.b = {image + c * s.padded.area() + first * s.padded.width, 1, s.padded.width},
+                               .k_count = s.padded.width,
+                               .columns = last - first + s.kernel.height - 1,
+                               .out = columns});
             simd::run(ColumnsToPoints<T>{columns, tiles, values + c * tiles * 8 * width});
         }
     }

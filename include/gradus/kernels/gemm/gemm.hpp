@@ -8,351 +8,278 @@
 #include "gradus/core/parallel.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/gemm/bf16_gemm.hpp"
+#include "gradus/kernels/gemm/gemv.hpp"
 #include "gradus/kernels/gemm/microkernel.hpp"
+#include "gradus/kernels/gemm/pack.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
+// C = A · B + bias, C row-major, A and B with any strides. B is cut into micro-panels of NR columns, A into
+// micro-panels of MR rows and these into blocks of MC rows. A task packs KC of k of one micro-panel of B and
+// multiplies all micro-panels of one block of A with it. A micro-panel of A and that part of B pass through
+// the first-level cache; the block, as far as it meets that part, stays in the second. A is read in place if
+// its rows are consecutive. Elements are summed as reduce/pairwise_sum.hpp says: up to run_terms numbers of k
+// are one run, in more each KC is one.
+
 namespace gradus::kernels {
-
-/// A matrix operand as it lies in memory: element (i, j) is data[i * row + j * column]. Swapping the two
-/// strides transposes it at no cost; packing absorbs the difference.
-template <class T>
-struct MatrixRef {
-    const T* data;
-    Index row, column;
-
-    MatrixRef transposed() const { return {data, column, row}; }
-};
-
 namespace detail {
-/// A vector times a matrix: c[j] = bias[j] + sum over i of x[i] · b(i, j), every number of b read once and in
-/// place.
+
+/// How a product of m × n × k numbers is blocked, which depends on the sizes and the instruction set alone.
 template <class T>
-struct VectorArgs {
-    Index depth;
-    const T* x;
-    Index x_step;
-    MatrixRef<T> b;   // row or column is 1
-    const T* bias;    // null: none
-    Index bias_step;  // 0: one number for all
-    T* c;
-    Index run;  // length of the runs that depth is summed in
+struct GemmPlan {
+    static constexpr Index max_kc = 400, max_block_bytes = 576 * 1024;
+    static_assert(max_kc <= run_terms && 2 * max_kc > run_terms);  // more than a run is several KC of >= half
+
+    Index m, n, k, mr, nr;
+    Index a_panels, b_panels;  // micro-panels
+    Index full_a_panels;  // have MR rows, those after them one less if that adds up to m: a short one is slow
+    Index kc;             // of k, packed at once
+    Index run;            // numbers of k that are one run
+    Index blocks;         // of A, each of MC rows or some less
+
+    GemmPlan(Index m_rows, Index n_columns, Index k_terms, const TileSizes& tile = tile_sizes<T>())
+        : m(m_rows), n(n_columns), k(k_terms), mr(tile.rows), nr(tile.columns) {
+        a_panels = ceil_div(m, mr);
+        b_panels = ceil_div(n, nr);
+        const Index missing_rows = a_panels * mr - m;
+        full_a_panels = missing_rows <= a_panels ? a_panels - missing_rows : a_panels;
+        kc = ceil_div(k, ceil_div(k, max_kc));
+        run = k <= run_terms ? k : kc;
+        blocks = std::min(a_panels, ceil_div(m * kc * static_cast<Index>(sizeof(T)), max_block_bytes));
+    }
+
+    /// The first row of a micro-panel of A, or m for the one after the last.
+    Index first_row(Index panel) const {
+        return std::min(m, panel * mr - std::max<Index>(0, panel - full_a_panels));
+    }
+    /// The first micro-panel of a block of A.
+    Index first_panel(Index block) const { return a_panels * block / blocks; }
 };
 
-template <class T>
-struct VectorKernel {
-    /// Columns [begin, end), not less than a vector of them; nor is b less deep if its columns are
-    /// consecutive.
-    template <int Bytes>
-    GRADUS_INLINE static void run(const VectorArgs<T>* args, Index begin, Index end) {
-        constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
-        Index j = begin;
-        if (args->b.column == 1) {
-            for (; j + 8 * lanes <= end; j += 8 * lanes) rows<8, lanes>(*args, j);
-            for (; j < end; j += lanes) rows<1, lanes>(*args, std::min(j, end - lanes));
-        } else {
-            constexpr int half = std::min(lanes, 32 / static_cast<int>(sizeof(T)));
-            for (; j < end; j += 2 * half) {
-                const Index at = std::min(j, std::max(begin, end - 2 * half));
-                columns<half>(*args, at, std::min<Index>(half, end - half - at));
-            }
-        }
-    }
-
-    template <int Lanes>
-    GRADUS_INLINE static void start(const VectorArgs<T>& args, Index j, simd::Vec<T, Lanes>& sum) {
-        using Vec = simd::Vec<T, Lanes>;
-        sum = !args.bias ? Vec(T(0)) : args.bias_step ? Vec::load(args.bias + j) : Vec(*args.bias);
-    }
-
-    template <int Vectors, int Lanes>
-    GRADUS_INLINE static void rows(const VectorArgs<T>& args, Index j) {
-        using Vec = simd::Vec<T, Lanes>;
-        Vec sum[std::size_t{Vectors}];
-#pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) start(args, j + v * Lanes, sum[v]);
-        const T *x = args.x, *b = args.b.data + j;
-        for (Index first = 0; first < args.depth; first += args.run) {
-            const Index last = std::min(args.depth, first + args.run);
-            for (Index k = first; k < last; ++k, x += args.x_step, b += args.b.row) {
-                const Vec factor(*x);
-#pragma GCC unroll 8
-                for (int v = 0; v < Vectors; ++v) sum[v] = fma(factor, Vec::load(b + v * Lanes), sum[v]);
-            }
-#pragma GCC unroll 8
-            for (int v = 0; v < Vectors; ++v) {
-                T* const c = args.c + j + v * Lanes;
-                (first > 0 ? Vec::load(c) + sum[v] : sum[v]).store(c);
-                sum[v] = Vec(T(0));
-            }
-        }
-    }
-
-    /// The columns of two vectors: from j and from j + second on. If that is 0 there is but one.
-    template <int Lanes>
-    GRADUS_INLINE static void columns(const VectorArgs<T>& args, Index j, Index second) {
-        using Vec = simd::Vec<T, Lanes>;
-        const T* const b = args.b.data + j * args.b.column;
-        const Index next = second * args.b.column;
-        Vec sum[2], total[2];
-        start(args, j, sum[0]);
-        start(args, j + second, sum[1]);
-        for (Index first = 0; first < args.depth; first += args.run) {
-            const Index end = std::min(args.depth, first + args.run);
-            Index k = first;
-            for (; k + Lanes <= end; k += Lanes) {
-                const T* const x = args.x + k * args.x_step;
-#pragma GCC unroll 2
-                for (int v = 0; v < 2; ++v) {
-                    if (v == 1 && second == 0) break;
-                    Vec values[std::size_t{Lanes}];
-                    PackKernel<T>::load_transposed(b + v * next + k, args.b.column, Lanes, values);
-#pragma GCC unroll 16
-                    for (int i = 0; i < Lanes; ++i) sum[v] = fma(Vec(x[i * args.x_step]), values[i], sum[v]);
-                }
-            }
-            const Index rest = end - k, last = end - Lanes;
-            for (int v = 0; v < 2; ++v) {  // what is left, compiled once
-                Vec values[std::size_t{Lanes}], part = sum[v];
-                if (rest > 0)
-                    PackKernel<T>::load_transposed(b + v * next + last, args.b.column, Lanes, values);
-                for (Index i = Lanes - rest; i < Lanes; ++i)
-                    part = fma(Vec(args.x[(last + i) * args.x_step]), values[i], part);
-                total[v] = first > 0 ? total[v] + part : part;
-                if (second == 0) break;
-            }
-            sum[0] = sum[1] = Vec(T(0));
-        }
-        for (int v = 0; v < 2; ++v) {
-            total[v].store(args.c + j + v * second);
-            if (second == 0) break;
-        }
-    }
-};
-
-/// A product in tiles. B is cut into panels as wide as a tile, A into strips of rows as high as a tile and
-/// these into blocks. A task copies a part of one panel, so that tiles read consecutive memory, and
-/// multiplies all strips of one block with it. The strip and that part pass through the first-level cache;
-/// the block, as far as it meets that part, stays in the second. A is read in place if its rows are
-/// consecutive. Elements are summed as long_sums.hpp says: up to run_terms numbers of k are one run, in more
-/// each pass is one.
+/// c[m, n] = a · b, for k > 0, plus bias[n]; or plus a bias for each row, row_bias[m, NR]; or plus what is in
+/// c.
 template <class T>
 struct Product {
-    static constexpr Index max_depth = 400;  // of a pass, the part of a panel that is copied at once
-    static_assert(max_depth <= run_terms &&
-                  2 * max_depth > run_terms);  // more than a run is passes of >= half
-    static constexpr Index panel_bytes = 128, block_bytes = 576 * 1024;
-
     Index m, n, k;
     MatrixRef<T> a, b;
-    const T* bias;
+    const T* bias;  // null: none
     T* c;
-    bool add = false;             // c += a · b, and no bias
-    const T* row_bias = nullptr;  // or a bias for each row, tile.columns times
-    TileSizes tile = tile_sizes<T>();
-    Index panels = (n + tile.columns - 1) / tile.columns, strips = (m + tile.rows - 1) / tile.rows;
-    // Strips have tile.rows rows, or one less if that adds up to m: a low strip would be slow.
-    Index missing = strips * tile.rows - m, high_strips = missing <= strips ? strips - missing : strips;
-    Index passes = (k + max_depth - 1) / max_depth, depth = (k + passes - 1) / passes;
-    Index run_depth = k <= run_terms ? k : depth;
-    Index block_size = m * depth * static_cast<Index>(sizeof(T));
-    Index blocks = std::min(strips, (block_size + block_bytes - 1) / block_bytes);
+    bool add = false;             // to c, and no bias
+    const T* row_bias = nullptr;  // null: none
 
-    Index first_row(Index strip) const {
-        return std::min(m, strip * tile.rows - std::max<Index>(0, strip - high_strips));
+    void run() const;
+
+    /// What k in [begin, end) adds, to a matrix of its own. The first of such pieces has the bias.
+    Product piece(Index begin, Index end, T* sums) const {
+        Product part{m, n, end - begin, a.at(0, begin), b.at(begin, 0), nullptr, sums};
+        if (begin == 0) {
+            part.bias = bias;
+            part.add = add;
+            part.row_bias = row_bias;
+        }
+        return part;
     }
+};
+
+/// A product in tiles.
+template <class T>
+struct BlockedGemm {
+    static constexpr Index panel_bytes = 128;  // NR numbers
+
+    const Product<T>& product;
+    const GemmPlan<T>& plan;
 
     void run() const {
-        if (k > piece_terms) return run_pieces();
-        if (!add && !row_bias && vector_times_matrix()) return;
-        if (strips <= 4) return multiply(a, 0, 0, k);  // copying A would not pay
+        const MatrixRef<T>& a = product.a;
+        const Index k = product.k;
+        if (plan.a_panels <= 4) return multiply(a, 0, 0, k);  // copying A would not pay
         // Rows whose distance is a multiple of 2 KB fall into the same few places of the first-level cache.
-        const bool crowded = a.row * static_cast<Index>(sizeof(T)) % 2048 == 0 && panels > 1;
+        const bool row_aliases_l1 = a.row * static_cast<Index>(sizeof(T)) % 2048 == 0 && plan.b_panels > 1;
         if (a.column != 1) {
-            const Index size = tile.rows * k;
-            const Tensor<T> strips_of_a = packed_strips(size);
-            all_passes({strips_of_a.data(), 1, tile.rows}, size);
-        } else if (crowded) {
-            const Index row = k + 64 / static_cast<Index>(sizeof(T));
-            const Tensor<T> spread = spread_rows(row);
-            all_passes({spread.data(), row, 1}, 0);
+            const Index panel_size = plan.mr * k;
+            const Tensor<T> packed = packed_a(panel_size);
+            for_each_kc({packed.data(), 1, plan.mr}, panel_size);
+        } else if (row_aliases_l1) {
+            const Index row = k + line<T>;
+            const Tensor<T> padded = padded_rows(row);
+            for_each_kc({padded.data(), row, 1}, 0);
         } else {
-            all_passes(a, 0);
+            for_each_kc(a, 0);
         }
     }
 
-    void run_pieces() const {
-        add_pieces(Index{0}, k, piece_terms, m * n, c, [this](Index begin, Index end, T* sums) {
-            Product piece{m,
-                          n,
-                          end - begin,
-                          {a.data + begin * a.column, a.row, a.column},
-                          {b.data + begin * b.row, b.row, b.column},
-                          nullptr,
-                          sums};
-            if (begin == 0) {
-                piece.bias = bias;
-                piece.add = add;
-                piece.row_bias = row_bias;
-            }
-            piece.run();
-        });
-    }
-
-    bool vector_times_matrix() const {
-        if (m > 1 && n > 1) return false;
-        const Index size = m * n, lanes = tile.columns / 2;
-        VectorArgs<T> args{k, a.data, a.column, b, bias, 1, c, run_depth};
-        if (m > 1) args = {k, b.data, b.row, a.transposed(), bias, 0, c, run_depth};
-        if (size < lanes || (args.b.column != 1 && (args.b.row != 1 || k < lanes))) return false;
-        const Index parts = std::max<Index>(1, std::min(size / (8 * lanes), size * k / 8 / parallel_grain));
-        parallel_for(parts, 1, [&](Index part, Index) {
-            simd::run<VectorKernel<T>>(static_cast<const VectorArgs<T>*>(&args), size * part / parts,
-                                       size * (part + 1) / parts);
-        });
-        return true;
-    }
-
-    Tensor<T> packed_strips(Index size) const {
-        Tensor<T> memory = Tensor<T>::uninitialized({strips * size});
+private:
+    Tensor<T> packed_a(Index panel_size) const {
+        Tensor<T> memory = Tensor<T>::uninitialized({plan.a_panels * panel_size});
         T* const out = memory.mutable_data();
-        const Index block = even_block(strips, std::max<Index>(1, parallel_grain / size));
-        parallel_for(strips, block, [&](Index begin, Index end) {
-            for (Index s = begin; s < end; ++s) {
-                const Index row = first_row(s), rows = first_row(s + 1) - row;
-                simd::run<PackRowsKernel<T>>(a.data + row * a.row, a.row, a.column, k, rows,
-                                             a.column + rows >= 16, out + s * size);
+        const MatrixRef<T>& a = product.a;
+        const Index block = even_block(plan.a_panels, std::max<Index>(1, parallel_grain / panel_size));
+        parallel_for(plan.a_panels, block, [&](Index begin, Index end) {
+            for (Index p = begin; p < end; ++p) {
+                const Index row = plan.first_row(p), rows = plan.first_row(p + 1) - row;
+                simd::run(PackA<T>{.a = a.at(row, 0),
+                                   .rows = rows,
+                                   .k_count = product.k,
+                                   .whole_vectors = a.column + rows >= 16,
+                                   .out = out + p * panel_size});
             }
         });
         return memory;
     }
 
-    Tensor<T> spread_rows(Index row) const {
+    Tensor<T> padded_rows(Index row) const {
+        const Index m = product.m, k = product.k;
         Tensor<T> memory = Tensor<T>::uninitialized({m * row});
         T* const out = memory.mutable_data();
         parallel_for(m, std::max<Index>(1, parallel_grain / k), [&](Index begin, Index end) {
-            for (Index i = begin; i < end; ++i) std::copy_n(a.data + i * a.row, k, out + i * row);
+            for (Index i = begin; i < end; ++i)
+                std::copy_n(product.a.data + i * product.a.row, k, out + i * row);
         });
         return memory;
     }
 
-    void all_passes(MatrixRef<T> x, Index strip_size) const {
-        for (Index q = 0; q < k; q += depth) multiply(x, strip_size, q, std::min(k, q + depth));
+    void for_each_kc(MatrixRef<T> a, Index panel_size) const {
+        for (Index q = 0; q < product.k; q += plan.kc)
+            multiply(a, panel_size, q, std::min(product.k, q + plan.kc));
     }
 
-    /// What A · B adds to C for k in [from, to). A is x, or x for the first strip and so on every strip_size
-    /// numbers.
-    void multiply(MatrixRef<T> x, Index strip_size, Index from, Index to) const {
-        const Index tasks = panels * blocks;
-        const Index work = std::max<Index>(1, m * (to - from) * tile.columns / 8 / blocks);
-        const Index block = std::max<Index>(1, parallel_grain / work);
+    /// What A · B adds to C for k in [k_begin, k_end). `a` is A, or its first micro-panel, the others
+    /// following every panel_size numbers.
+    void multiply(MatrixRef<T> a, Index panel_size, Index k_begin, Index k_end) const {
+        const Index b_panels = plan.b_panels, tasks = b_panels * plan.blocks;
+        const Index work = std::max<Index>(1, product.m * (k_end - k_begin) * plan.nr / 8 / plan.blocks);
+        const Index grain = std::max<Index>(1, parallel_grain / work);
         // Threads meet in the middle. That task is split in four, so that they end at about the same time.
-        const Index parts = block == 1 && tasks > 1 ? std::min<Index>(4, strips / blocks) : 1;
-        const Index middle = tasks / 2, threads = num_threads(), side = (threads + 1) / 2;
-        parallel_for(tasks - 1 + parts, block, [&](Index begin, Index end) {
+        const Index parts = grain == 1 && tasks > 1 ? std::min<Index>(4, plan.a_panels / plan.blocks) : 1;
+        const Index middle = tasks / 2, threads = num_threads(), ahead = (threads + 1) / 2;
+        parallel_for(tasks - 1 + parts, grain, [&](Index begin, Index end) {
             for (Index t = begin; t < end; ++t) {
                 const Index part = std::clamp<Index>(t - middle, 0, parts - 1), task = t - part;
-                const Index i = task / panels, panel = task % panels;
-                Index first = strips * i / blocks, last = strips * (i + 1) / blocks;
+                const Index block = task / b_panels, b_panel = task % b_panels;
+                Index first = plan.first_panel(block), last = plan.first_panel(block + 1);
                 if (task == middle) {
                     const Index count = last - first;
                     last = first + count * (part + 1) / parts;
                     first += count * part / parts;
                 }
-                const bool upwards = threads == 1 || block > 1 || task < middle;
-                const Index next = upwards ? task + side : task - side;  // probably this thread's
-                panel_times_rows(x, strip_size, panel, first, last, from, to,
-                                 next >= 0 && next < tasks ? next % panels : -1,
-                                 upwards ? panel < side : panel >= panels - side);
+                const bool upwards = threads == 1 || grain > 1 || task < middle;
+                const Index next = upwards ? task + ahead : task - ahead;  // probably this thread's
+                multiply_panel(a, panel_size, b_panel, first, last, k_begin, k_end,
+                               next >= 0 && next < tasks ? next % b_panels : -1,
+                               upwards ? b_panel < ahead : b_panel >= b_panels - ahead);
             }
         });
     }
 
-    /// What tile s of [first, last) fetches for those after it, since operands of some megabytes come from
-    /// memory: the strips of A while they are `cold`, and in the last tiles what the panel `next` (none if
-    /// negative) reads and then what it writes.
-    void look_ahead(TileArgs<T>& args, Index s, Index first, Index last, Index from, bool cold,
-                    Index next) const {
-        constexpr Index both = 2 * line<T>;  // each step of a tile fetches two lines
-        const auto fetch = [&args](const T* at, Index step) {
-            args.ahead = at;
-            args.ahead_step = step;
-        };
-        fetch(nullptr, 0);
-        Index to_go = last - 1 - s;
-        if (cold && to_go > 0) {
-            if (to_go % 2 == 0 || args.depth * both < 2 * tile.rows * args.a_row)
-                return fetch(args.a + args.rows * args.a_row, both);
-            to_go = (to_go + 1) / 2;  // a tile fetches two strips, so every other one is free
-        }
-        if (next < 0) return;
-        // Of rows that cross lines, the first line is the last one of the panel before.
-        const Index column = next * tile.columns, side = column + line<T> - 1;
-        if (b.column == 1) {
-            if (to_go == 0) return fetch(b.data + from * b.row + side, b.row);
-            --to_go;
-        } else if (b.row == 1) {
-            const Index part = args.depth * both, parts = (tile.columns * b.column + part - 1) / part;
-            if (to_go < parts) return fetch(b.data + from + column * b.column + to_go * part, both);
-            to_go -= parts;
-        }
-        const Index row = first_row(first) + to_go * args.depth;
-        if (row < first_row(last)) fetch(c + row * n + side, n);
-    }
-
-    void panel_times_rows(MatrixRef<T> x, Index strip_size, Index panel, Index first, Index last, Index from,
-                          Index to, Index next, bool fresh) const {
-        alignas(64) T packed[static_cast<std::size_t>(max_depth * panel_bytes) / sizeof(T)];
-        alignas(64) T start[panel_bytes / sizeof(T)];
+    /// Micro-panel `b_panel` of B times [first, last) of A. `next` is the micro-panel of B that this thread
+    /// probably takes next, or negative; cold_c says that no task before this one has fetched these tiles of
+    /// C.
+    void multiply_panel(MatrixRef<T> a, Index panel_size, Index b_panel, Index first, Index last,
+                        Index k_begin, Index k_end, Index next, bool cold_c) const {
+        alignas(64) T packed[static_cast<std::size_t>(GemmPlan<T>::max_kc * panel_bytes) / sizeof(T)];
+        alignas(64) T bias[panel_bytes / sizeof(T)];
         static constexpr T zeros[panel_bytes / sizeof(T)] = {};
-        const Index column = panel * tile.columns, width = std::min(tile.columns, n - column);
-        // In a panel of less than two vectors the second begins before the end of the first, and whole rows
-        // are copied, with some columns of the panel before.
-        const Index overlap = width > tile.columns / 2 ? tile.columns - width : 0;
-        const Index before = n >= tile.columns ? overlap : 0, copied = before + width;
-        std::fill(std::copy_n(bias ? bias + column - before : start, bias ? copied : 0, start),
-                  start + tile.columns, T(0));
-        const bool whole_vectors = width >= tile.columns / 2;
-        const bool in_place = strips == 1 && b.column == 1 && whole_vectors;  // copied to be read once
-        const Index step = in_place && to - from <= run_depth ? to - from : depth;
-        for (Index q = from; q < to; q += step) {
-            const T* const rows = b.data + q * b.row + (column - before) * b.column;
-            TileArgs<T> args;
-            args.depth = std::min(step, to - q);
-            if (!in_place) simd::run<PackKernel<T>>(rows, b.row, b.column, args.depth, copied, &packed[0]);
-            args.b = before + (in_place ? rows : packed);
-            args.b_row = in_place ? b.row : tile.columns;
-            args.a_row = x.row;
-            args.a_column = x.column;
-            args.c_row = n;
-            args.columns = width;
-            args.overlap = overlap;
-            const bool new_run = q % run_depth == 0, new_sum = q == 0 && !add;
-            args.add = new_run && !new_sum;
-            args.start = (new_sum ? start : zeros) + before;
-            args.start_row = 0;
-            for (Index s = first; s < last; ++s) {
-                const Index row = first_row(s);
-                if (new_sum && row_bias) {
-                    args.start = row_bias + row * tile.columns;
-                    args.start_row = tile.columns;
+        const MatrixRef<T>& b = product.b;
+        const Index n = product.n, nr = plan.nr, column = b_panel * nr, width = std::min(nr, n - column);
+        // In a micro-panel of less than two vectors the second begins before the end of the first, and whole
+        // rows are copied, with some columns of the micro-panel before.
+        const Index overlap = width > nr / 2 ? nr - width : 0;
+        const Index before = n >= nr ? overlap : 0, copied = before + width;
+        std::fill(std::copy_n(product.bias ? product.bias + column - before : bias, product.bias ? copied : 0,
+                              bias),
+                  bias + nr, T(0));
+        // With one micro-panel of A, a packed B would be read just once.
+        const bool in_place = plan.a_panels == 1 && b.column == 1 && width >= nr / 2;
+        const Index step = in_place && k_end - k_begin <= plan.run ? k_end - k_begin : plan.kc;
+        for (Index q = k_begin; q < k_end; q += step) {
+            const MatrixRef<T> columns = b.at(q, column - before);
+            const Index count = std::min(step, k_end - q);
+            if (!in_place)
+                simd::run(PackB<T>{.b = columns, .k_count = count, .columns = copied, .out = packed});
+            const bool new_run = q % plan.run == 0, new_sum = q == 0 && !product.add;
+            MicroKernel<T> tile{.k = count,
+                                .a = nullptr,
+                                .a_row = a.row,
+                                .a_column = a.column,
+                                .b = before + (in_place ? columns.data : packed),
+                                .b_row = in_place ? b.row : nr,
+                                .c = nullptr,
+                                .c_row = n,
+                                .rows = 0,
+                                .columns = width,
+                                .overlap = overlap,
+                                .init = (new_sum ? bias : zeros) + before,
+                                .init_row = 0,
+                                .add = new_run && !new_sum};
+            for (Index p = first; p < last; ++p) {
+                const Index row = plan.first_row(p);
+                if (new_sum && product.row_bias) {
+                    tile.init = product.row_bias + row * nr;
+                    tile.init_row = nr;
                 }
-                args.a = x.data + (strip_size > 0 ? s * strip_size : row * x.row) + q * x.column;
-                args.c = c + row * n + column;
+                tile.a = a.data + (panel_size > 0 ? p * panel_size : row * a.row) + q * a.column;
+                tile.c = product.c + row * n + column;
                 if (!new_run) {
-                    args.start = args.c;
-                    args.start_row = n;
+                    tile.init = tile.c;
+                    tile.init_row = n;
                 }
-                args.rows = first_row(s + 1) - row;
-                if (fresh)  // the tiles of later panels were fetched meanwhile
-                    for (Index i = 0; i < args.rows; ++i)
+                tile.rows = plan.first_row(p + 1) - row;
+                if (cold_c)
+                    for (Index i = 0; i < tile.rows; ++i)
                         for (const Index j : {Index{0}, width / 2, width - 1})
-                            __builtin_prefetch(args.c + i * n + j, 1);
-                look_ahead(args, s, first, last, from, fresh && strip_size == 0 && x.column == 1, next);
-                simd::run<TileKernel<T>>(&args);
+                            __builtin_prefetch(tile.c + i * n + j, 1);
+                look_ahead(tile, p, first, last, k_begin, cold_c && panel_size == 0 && a.column == 1, next);
+                simd::run(tile);
             }
         }
     }
+
+    /// What the tile of micro-panel p of [first, last) fetches for those after it, since operands of some
+    /// megabytes come from memory: the micro-panels of A while they are `cold`, and in the last tiles what
+    /// the micro-panel `next` of B (none if negative) reads and then what it writes.
+    void look_ahead(MicroKernel<T>& tile, Index p, Index first, Index last, Index k_begin, bool cold,
+                    Index next) const {
+        constexpr Index both = 2 * line<T>;  // each step of a tile fetches two lines
+        const MatrixRef<T>& b = product.b;
+        const auto fetch = [&tile](const T* from, Index step) {
+            tile.ahead = from;
+            tile.ahead_step = step;
+        };
+        fetch(nullptr, 0);
+        Index to_go = last - 1 - p;
+        if (cold && to_go > 0) {
+            if (to_go % 2 == 0 || tile.k * both < 2 * plan.mr * tile.a_row)
+                return fetch(tile.a + tile.rows * tile.a_row, both);
+            to_go = (to_go + 1) / 2;  // a tile fetches two micro-panels, so every other one is free
+        }
+        if (next < 0) return;
+        // Of rows that cross lines, the first line is the last one of the micro-panel before.
+        const Index column = next * plan.nr, last_of_line = column + line<T> - 1;
+        if (b.column == 1) {
+            if (to_go == 0) return fetch(b.data + k_begin * b.row + last_of_line, b.row);
+            --to_go;
+        } else if (b.row == 1) {
+            const Index part = tile.k * both, parts = ceil_div(plan.nr * b.column, part);
+            if (to_go < parts) return fetch(b.data + k_begin + column * b.column + to_go * part, both);
+            to_go -= parts;
+        }
+        const Index row = plan.first_row(first) + to_go * tile.k;
+        if (row < plan.first_row(last)) fetch(product.c + row * product.n + last_of_line, product.n);
+    }
 };
+
+template <class T>
+void Product<T>::run() const {
+    if (k > piece_terms)
+        return add_pieces(Index{0}, k, piece_terms, m * n, c,
+                          [this](Index begin, Index end, T* sums) { piece(begin, end, sums).run(); });
+    const GemmPlan<T> plan(m, n, k);
+    if (!add && !row_bias) {
+        if (m == 1 && gemv(Gemv<T>{k, a.data, a.column, b, bias, 1, c, plan.run}, n)) return;
+        if (m > 1 && n == 1 && gemv(Gemv<T>{k, b.data, b.row, a.transposed(), bias, 0, c, plan.run}, m))
+            return;
+    }
+    BlockedGemm<T>{*this, plan}.run();
+}
 
 /// The same for every other type of number (integers, Dual).
 template <class T>
@@ -378,7 +305,7 @@ void gemm_plain(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, const
 
 /// c[m, n] = a[m, k] · b[k, n] + bias[n] (none if null); c is row-major. Each element starts from its bias
 /// and adds up k in an order that depends on k alone, not on m and n, the order in memory or the thread
-/// count: see long_sums.hpp, also for the error.
+/// count: see reduce/pairwise_sum.hpp, also for the error.
 template <class T>
 void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const T* bias = nullptr) {
     if (m == 0 || n == 0) return;
@@ -398,8 +325,8 @@ void gemm(Index m, Index n, Index k, MatrixRef<T> a, MatrixRef<T> b, T* c, const
         for (Index i = 0; i < m * n; ++i) c[i] = bias ? bias[i % n] : T(0);
     } else {
         detail::add_pieces(Index{0}, k, detail::piece_terms, m * n, c, [&](Index begin, Index end, T* sums) {
-            detail::gemm_plain(m, n, end - begin, {a.data + begin * a.column, a.row, a.column},
-                               {b.data + begin * b.row, b.row, b.column}, begin == 0 ? bias : nullptr, sums);
+            detail::gemm_plain(m, n, end - begin, a.at(0, begin), b.at(begin, 0), begin == 0 ? bias : nullptr,
+                               sums);
         });
     }
 }

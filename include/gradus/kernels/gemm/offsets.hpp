@@ -5,10 +5,24 @@
 
 #include "gradus/core/shape.hpp"
 
-// Where the elements of an implicit operand lie: rows of a matrix, or pixels of images, as a sequence of
-// offsets (the indirection buffer of Dukhan, "The indirect convolution algorithm", 2019).
+// Where the elements of an operand lie: those of a matrix, by two strides; those of an implicit operand, such
+// as the pixels of images, as a sequence of offsets (the indirection buffer of Dukhan, "The indirect
+// convolution algorithm", 2019).
 
-namespace gradus::kernels::detail {
+namespace gradus::kernels {
+
+/// A matrix operand as it lies in memory: element (i, j) is data[i * row + j * column]. Swapping the two
+/// strides transposes it at no cost; packing absorbs the difference.
+template <class T>
+struct MatrixRef {
+    const T* data;
+    Index row, column;
+
+    MatrixRef transposed() const { return {data, column, row}; }
+    MatrixRef at(Index i, Index j) const { return {data + i * row + j * column, row, column}; }
+};
+
+namespace detail {
 
 /// a / b rounded up, for a >= 0 and b > 0.
 constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
@@ -45,4 +59,5 @@ inline OffsetGenerator linear_offsets(Index count, Index step) {
     return {1, std::max<Index>(1, count), 0, 0, 0, step};
 }
 
-}  // namespace gradus::kernels::detail
+}  // namespace detail
+}  // namespace gradus::kernels

@@ -13,7 +13,7 @@
 namespace gradus::kernels {
 namespace detail {
 
-/// The sum of n > 0 neighbours.
+/// The sum of n > 0 neighbors.
 template <class T>
 T sum_of_cells(const T* cells, Index n) {
     T sum = cells[0];
@@ -88,7 +88,7 @@ template <class T>
 struct AvgPoolShares {
     gradus::detail::RecycledVector<T> weights, spaced, sums;
     // Windows lie a stride apart, and only the edges cut them off. They are not far apart either: sums of
-    // neighbours take size · kernel steps, single windows results · kernel.
+    // neighbors take size · kernel steps, single windows results · kernel.
     bool regular;
 
     explicit AvgPoolShares(const PoolAxis& columns)
@@ -118,7 +118,7 @@ GRADUS_INLINE void for_row(Index n, const F& f) {
 }
 
 /// dx of some planes. The shares of a row of windows are written where these begin, with zeros between them;
-/// sums of as many neighbours as a window has columns are what each of its rows of dx gets.
+/// sums of as many neighbors as a window has columns are what each of its rows of dx gets.
 template <class T>
 struct AvgPoolBack {
     const PoolPlan* plan;

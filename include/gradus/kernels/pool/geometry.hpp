@@ -12,8 +12,8 @@
 // channels, height, width]. A result is made of a window of cells. Padding is no memory: every window knows
 // which of its cells are input, and has at least one. Planes are independent, and threads share them out.
 //
-// Windows are cut off at the edges, overlap and lie apart as they like, so neighbouring results have little
-// in common. Neighbouring planes have everything: the same windows. Some rows of 16 planes are transposed to
+// Windows are cut off at the edges, overlap and lie apart as they like, so neighboring results have little
+// in common. Neighboring planes have everything: the same windows. Some rows of 16 planes are transposed to
 // [cell][plane], pooled with one plane per lane, and the results transposed back.
 
 namespace gradus::kernels {

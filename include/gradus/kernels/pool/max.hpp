@@ -211,7 +211,7 @@ private:
         for (Index i = 2 * n; i < width; ++i) dx[i] = dx[width + i] = T(0);
     }
 
-    /// Two neighbouring cells of each window, `first` and the next.
+    /// Two neighboring cells of each window, `first` and the next.
     template <bool Stream, class P, class Positions>
     GRADUS_INLINE static void store_pairs(const P& dy, const Positions& position, int first, T* to) {
         const auto where = [&](int cell) GRADUS_INLINE_LAMBDA {

@@ -9,7 +9,7 @@
 #include "gradus/kernels/reduce/reduce.hpp"
 #include "gradus/kernels/simd/shuffle.hpp"
 
-// Pooling of wide planes by the usual windows, 2 × 2 and 3 × 3: a plane at a time, in lanes of neighbouring
+// Pooling of wide planes by the usual windows, 2 × 2 and 3 × 3: a plane at a time, in lanes of neighboring
 // results. For everything else there is pool_planes.hpp.
 
 namespace gradus::kernels::detail {
@@ -90,7 +90,7 @@ struct SumOfCells {
     }
 };
 
-/// A plane, in lanes of neighbouring results of a row as long as their windows are not cut off. Kernel and
+/// A plane, in lanes of neighboring results of a row as long as their windows are not cut off. Kernel and
 /// stride of the columns are constants, and their dilation is 1. False if `Cells` met a NaN.
 template <class T, template <class, int> class Cells, int Kernel, int Stride>
 struct PoolRows {

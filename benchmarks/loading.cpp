@@ -30,7 +30,7 @@ void time_open(const loading::Arguments& arguments, const char* name, const std:
     sum.add(train.inputs.values(), train.labels.values());
     measure::run(
         arguments.common, name,
-        {.first = sum.images, .later = sum.labelled, .bytes = loading::file_bytes + loading::set_bytes},
+        {.first = sum.images, .later = sum.labeled, .bytes = loading::file_bytes + loading::set_bytes},
         [&] { measure::keep(open(folder).train.inputs.data()); });
 }
 
@@ -41,7 +41,7 @@ void time_epoch(const loading::Arguments& arguments) {
     for (auto& [images, labels] : batches(train, 0)) sum.add(images.values(), labels.values());
     gradus::Index epoch = 0;
     measure::run(arguments.common, "epoch",
-                 {.first = sum.images, .later = sum.labelled, .bytes = 2 * loading::epoch_bytes}, [&] {
+                 {.first = sum.images, .later = sum.labeled, .bytes = 2 * loading::epoch_bytes}, [&] {
                      for (auto& [images, labels] : batches(train, ++epoch)) measure::keep(images.data());
                  });
 }

@@ -1,6 +1,6 @@
 # The public declarations of headers, for the checks that compare them with a list:
 #
-#   awk -f declarations.awk -f check_catalogue.awk FILES
+#   awk -f declarations.awk -f check_catalog.awk FILES
 #
 # For everything declared at the left margin outside `namespace detail` this calls declared(text), which the check
 # defines, with

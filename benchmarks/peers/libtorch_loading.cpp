@@ -63,7 +63,7 @@ void time_open(const loading::Arguments& arguments) {
     add(sum, train.images, train.labels);
     measure::run(
         arguments.common, name,
-        {.first = sum.images, .later = sum.labelled, .bytes = loading::file_bytes + loading::set_bytes},
+        {.first = sum.images, .later = sum.labeled, .bytes = loading::file_bytes + loading::set_bytes},
         [&] { measure::keep(open(arguments.data).images.data_ptr()); });
 }
 
@@ -76,7 +76,7 @@ void time_epoch(const loading::Arguments& arguments, Dataset dataset) {
     loading::Checksum sum;
     for (auto& [images, labels] : *loader) add(sum, images, labels);
     measure::run(arguments.common, "epoch",
-                 {.first = sum.images, .later = sum.labelled, .bytes = 2 * loading::epoch_bytes}, [&] {
+                 {.first = sum.images, .later = sum.labeled, .bytes = 2 * loading::epoch_bytes}, [&] {
                      for (auto& [images, labels] : *loader) measure::keep(images.data_ptr());
                  });
 }

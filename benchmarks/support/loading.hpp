@@ -47,7 +47,7 @@ private:
 
 /// Of all images, and of all images with their labels; in any order.
 struct Checksum {
-    double images = 0, labelled = 0;
+    double images = 0, labeled = 0;
 
     void add(std::span<const float> inputs, std::span<const std::int64_t> labels) {
         const std::size_t size = inputs.size() / labels.size();
@@ -56,7 +56,7 @@ struct Checksum {
             for (const float value : inputs.subspan(i * size, size))
                 sum += std::fabs(static_cast<double>(value));
             images += sum;
-            labelled += sum * static_cast<double>(labels[i]);
+            labeled += sum * static_cast<double>(labels[i]);
         }
     }
 };

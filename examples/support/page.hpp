@@ -13,7 +13,7 @@
 #include "style.hpp"
 #include "svg.hpp"
 
-/// One series of a legend; the shape tells it apart where colours do not.
+/// One series of a legend; the shape tells it apart where colors do not.
 struct Series {
     std::string name;
     std::string color;

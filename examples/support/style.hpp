@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-/// Colours, type and layout of the pages. The palette follows Okabe & Ito, "Color universal design", 2008,
+/// Colors, type and layout of the pages. The palette follows Okabe & Ito, "Color universal design", 2008,
 /// with lightness changed for contrast on light and on dark paper.
 inline constexpr const char* page_style = R"(
 :root{--paper:#fcfbf8;--ink:#1c2330;--soft:#5d6675;--rule:#dfddd6;--basin:#3d5a80;

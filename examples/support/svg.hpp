@@ -68,7 +68,7 @@ inline std::string escape(std::string_view text) {
     return result;
 }
 
-/// A colour is a name that the style sheet gives a value for light and dark pages, "adam" say.
+/// A color is a name that the style sheet gives a value for light and dark pages, "adam" say.
 struct Style {
     std::string color = "ink";
     double width = 2;
@@ -83,7 +83,7 @@ inline std::string attributes(const Style& style) {
     return result;
 }
 
-/// Leaves out points that lie within `tolerance` of the line through their neighbours (Ramer 1972; Douglas &
+/// Leaves out points that lie within `tolerance` of the line through their neighbors (Ramer 1972; Douglas &
 /// Peucker 1973).
 inline void keep_corners(const Points& points, std::size_t first, std::size_t last, double tolerance,
                          std::vector<bool>& keep) {
@@ -137,7 +137,7 @@ inline std::string text(Point at, std::string_view words, const char* anchor = "
            (name.empty() ? "" : " class=\"" + name + "\"") + ">" + escape(words) + "</text>";
 }
 
-/// Shapes that tell series apart without colour, around (0, 0).
+/// Shapes that tell series apart without color, around (0, 0).
 inline std::string marker(int shape, double r) {
     const auto polygon = [&](int corners, double turn, double scale) {
         Points points;

@@ -188,7 +188,7 @@ TEMPLATE_TEST_CASE("uniform numbers fill [low, high) evenly", "[core][random]", 
                WithinAbs(0.25, 5 * 0.4331 / std::sqrt(2e5)));
 }
 
-TEST_CASE("neighbours in a uniform tensor are not correlated", "[core][random]") {
+TEST_CASE("neighbors in a uniform tensor are not correlated", "[core][random]") {
     Generator generator(3);
     const auto x = gradus::rand<double>({200001}, generator);
     for (const Index lag : {1, 2, 3}) {

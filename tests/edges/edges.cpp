@@ -384,8 +384,8 @@ void check_all(const std::string& type) {
     }
 }
 
-/// The names in the first column of the tables of the catalogue.
-std::set<std::string> catalogue() {
+/// The names in the first column of the tables of the catalog.
+std::set<std::string> catalog() {
     std::ifstream page(folder() + "../docs/ops.md");
     std::set<std::string> names;
     for (std::string line; std::getline(page, line);) {
@@ -401,10 +401,10 @@ std::set<std::string> catalogue() {
 TEST_CASE("edges: float", "[edges]") { check_all<float>("float"); }
 TEST_CASE("edges: double", "[edges]") { check_all<double>("double"); }
 
-TEST_CASE("edges: the table has every operation and loss of the catalogue", "[edges]") {
+TEST_CASE("edges: the table has every operation and loss of the catalog", "[edges]") {
     std::set<std::string> covered;
     for (const Case& c : all_cases()) covered.insert(c.name);
-    const std::set<std::string> names = catalogue();
+    const std::set<std::string> names = catalog();
     CHECK(names.size() > 60);
     for (const std::string& name : names) {
         INFO(name);

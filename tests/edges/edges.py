@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Writes edges.txt: what the operations and losses of docs/ops.md have to give at the edges of their numbers and
-# shapes. What is right comes from the formulas of the catalogue in long double (64 bits, exponents to 10^4932: nothing
+# shapes. What is right comes from the formulas of the catalog in long double (64 bits, exponents to 10^4932: nothing
 # in them overflows), erf from mpmath. Where a formula is inf · 0 but the function has a limit, the limit is right.
 # edges.cpp compares.
 #

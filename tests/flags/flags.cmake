@@ -8,14 +8,14 @@ function(add_flags_program name source)
     add_executable(flags_${name} ${source})
     target_link_libraries(flags_${name} PRIVATE gradus_warnings)
     target_compile_options(flags_${name} PRIVATE ${ARGN})
-    add_labelled_test(flags flags_${name} COMMAND flags_${name})
+    add_labeled_test(flags flags_${name} COMMAND flags_${name})
 endfunction()
 
 add_flags_program(fast_math flags/fast_math.cpp -ffast-math -Wno-float-equal)
 target_include_directories(flags_fast_math PRIVATE .)
 target_link_libraries(flags_fast_math PRIVATE gradus::gradus Catch2::Catch2WithMain)
 
-add_labelled_test(flags flags_no_exceptions COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fno-exceptions -fsyntax-only
+add_labeled_test(flags flags_no_exceptions COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fno-exceptions -fsyntax-only
     -I ${PROJECT_SOURCE_DIR}/include ${CMAKE_CURRENT_SOURCE_DIR}/odr_b.cpp)
 set_tests_properties(flags_no_exceptions PROPERTIES PASS_REGULAR_EXPRESSION "error: .*gradus reports errors by exceptions")
 
@@ -44,7 +44,7 @@ target_link_libraries(plugin_compiled PRIVATE gradus::compiled)
 add_executable(flags_plugins flags/plugin_host.cpp)
 target_link_libraries(flags_plugins PRIVATE gradus::gradus gradus_warnings ${CMAKE_DL_LIBS})
 add_dependencies(flags_plugins plugin_header_only plugin_compiled)
-add_labelled_test(flags flags_plugins
+add_labeled_test(flags flags_plugins
     COMMAND flags_plugins $<TARGET_FILE:plugin_header_only> $<TARGET_FILE:plugin_compiled>)
 
 # Every line of the page ends with the name of what tests it, and there is such a test. (The page is read for g++.)

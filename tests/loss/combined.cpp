@@ -132,7 +132,7 @@ TEST_CASE("losses: a segmentation is the sum of its parts, and so is its gradien
     check_sum(segmentation);
 }
 
-TEST_CASE("losses: minimising the sum makes each part smaller") {
+TEST_CASE("losses: minimizing the sum makes each part smaller") {
     check_learns(detection);
     check_learns(segmentation);
 }

@@ -545,7 +545,7 @@ TEST_CASE("model: structures without parameters are left alone") {
     CHECK(names(Fine()) == Names{"fc.weight", "fc.bias"});
 }
 
-TEST_CASE("model: train and eval reach normalisation and dropout inside other layers") {
+TEST_CASE("model: train and eval reach normalization and dropout inside other layers") {
     nn::Sequential net(nn::Residual(nn::Sequential(nn::BatchNorm1d<>(2), nn::Dropout())), nn::Dropout());
     const auto flags = [&] {
         const auto& body = net.get<0>().body;

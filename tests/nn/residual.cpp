@@ -40,7 +40,7 @@ TEST_CASE("Residual: a shortcut of its own, and the names of the parameters") {
     CHECK(&same.shortcut.weight.node() != &block.shortcut.weight.node());
 }
 
-TEST_CASE("Residual: a normalisation at its end, the sum and the relu after it are one step") {
+TEST_CASE("Residual: a normalization at its end, the sum and the relu after it are one step") {
     const nn::Residual block(nn::Sequential(nn::Linear<>(2, 2), nn::BatchNorm1d<>(2)));
     const nn::Sequential net(block, nn::ReLU());
     const Variable<> x = leaf({{1, 1}, {-1, -2}, {0, 3}});

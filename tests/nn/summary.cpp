@@ -189,7 +189,7 @@ TEST_CASE("summary: a shape that does not fit comes out as the layer's error, wi
                                  "[1, 2, 2] and [2, 4]"));
 }
 
-TEST_CASE("summary: normalisation and dropout are not disturbed, and take a batch of one") {
+TEST_CASE("summary: normalization and dropout are not disturbed, and take a batch of one") {
     nn::Sequential net(nn::Linear<>(4, 3), nn::BatchNorm1d<>(3), nn::Residual(nn::Linear<>(3, 3)),
                        nn::Dropout(), nn::Dropout{.p = 0.1, .training = false});
     auto& norm = net.get<1>();

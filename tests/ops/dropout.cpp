@@ -62,16 +62,16 @@ TEST_CASE("dropout: keeps a share of 1 - p, and the mean") {
     const Index n = 200000;
     for (const double p : {0.01, 0.2, 0.5, 0.9}) {
         const Tensor<> y = dropout(Variable<>(ones({n})), p, generator).value();
-        double kept = 0, neighbours = 0, total = 0;
+        double kept = 0, neighbors = 0, total = 0;
         for (Index i = 0; i < n; ++i) {
             kept += y.data()[i] != 0;
-            neighbours += i > 0 && y.data()[i] != 0 && y.data()[i - 1] != 0;
+            neighbors += i > 0 && y.data()[i] != 0 && y.data()[i - 1] != 0;
             total += static_cast<double>(y.data()[i]);
         }
         const double q = 1 - p, count = static_cast<double>(n);
         const double deviation = std::sqrt(p * q / count);  // of the share that is kept
         CHECK(std::abs(kept / count - q) < 5 * deviation);
-        CHECK(std::abs(neighbours / count - q * q) < 10 * deviation);  // neighbours are independent
+        CHECK(std::abs(neighbors / count - q * q) < 10 * deviation);  // neighbors are independent
         CHECK(total / count == Approx(kept / count / q).epsilon(1e-6));
     }
 }

@@ -72,7 +72,7 @@ TEST_CASE("limits: the windows of convolutions") {
                 CHECK_THROWS_AS(conv2d(x, kernel, {.padding = "same", .dilation = size}), ShapeError);
             }
         }
-        // One window fits: it is the first, whatever the distance to the next; and one tap has no neighbours.
+        // One window fits: it is the first, whatever the distance to the next; and one tap has no neighbors.
         CHECK(conv2d(x, kernel, {.stride = n}).value() == full({1, 1, 1, 1}, 9));
         CHECK(conv2d(x, dot, {.stride = n, .dilation = n}).value() == full({1, 1, 1, 1}, 1));
         CHECK(conv2d(x, dot, {.dilation = n}).value() == ones({1, 1, 5, 5}));

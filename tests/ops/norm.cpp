@@ -167,7 +167,7 @@ TEST_CASE("batch_norm: refusals") {
     const Variable<> w(ones({3})), b(zeros({3})), x(ones({2, 3})), one(ones({1, 3, 1, 1}));
     const std::string few =
         "batch_norm: the variance of a batch needs more than one value per channel; use a larger batch, or "
-        "nn::eval(net) to normalise by the running statistics: got ";
+        "nn::eval(net) to normalize by the running statistics: got ";
     CHECK_THROWS_MATCHES(batch_norm(one, w, b), ShapeError, Message(few + "[1, 3, 1, 1]"));
     CHECK(batch_norm(Variable<>(zeros({0, 3}))).shape() == Shape{0, 3});  // nothing to normalize
     CHECK_THROWS_MATCHES(batch_norm(one, b, w, w, b, {.training = true}), ShapeError,

@@ -24,7 +24,7 @@ using Loss = std::function<Variable<double>(const Variable<double>&)>;
 
 /// The weights after so many steps of one optimizer, its lr falling to 0 in a straight line.
 template <class Optimizer>
-Tensor<double> minimise(const Loss& loss, const Tensor<double>& start, typename Optimizer::Options options,
+Tensor<double> minimize(const Loss& loss, const Tensor<double>& start, typename Optimizer::Options options,
                         int steps) {
     const Variable<double> w(start, {.requires_grad = true});
     Optimizer optimizer(std::vector<Variable<double>>{w}, options);
@@ -44,39 +44,39 @@ struct Method {
 };
 
 const Method sgd{"sgd", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                     return minimise<optim::SGD<double>>(f, start, {.lr = lr}, steps);
+                     return minimize<optim::SGD<double>>(f, start, {.lr = lr}, steps);
                  }};
 const Method momentum{"momentum", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                          return minimise<optim::SGD<double>>(f, start, {.lr = lr, .momentum = 0.9}, steps);
+                          return minimize<optim::SGD<double>>(f, start, {.lr = lr, .momentum = 0.9}, steps);
                       }};
 const Method average{"moving average", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                         return minimise<optim::SGD<double>>(
+                         return minimize<optim::SGD<double>>(
                              f, start, {.lr = lr, .momentum = 0.9, .dampening = 0.9}, steps);
                      }};
 const Method nesterov{"nesterov", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                          return minimise<optim::SGD<double>>(
+                          return minimize<optim::SGD<double>>(
                               f, start, {.lr = lr, .momentum = 0.9, .nesterov = true}, steps);
                       }};
 const Method adagrad{"adagrad", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                         return minimise<optim::Adagrad<double>>(f, start, {.lr = lr}, steps);
+                         return minimize<optim::Adagrad<double>>(f, start, {.lr = lr}, steps);
                      }};
 const Method rmsprop{"rmsprop", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                         return minimise<optim::RMSProp<double>>(f, start, {.lr = lr, .alpha = 0.9}, steps);
+                         return minimize<optim::RMSProp<double>>(f, start, {.lr = lr, .alpha = 0.9}, steps);
                      }};
 const Method centered{"centered rmsprop with momentum",
                       [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                          return minimise<optim::RMSProp<double>>(
+                          return minimize<optim::RMSProp<double>>(
                               f, start, {.lr = lr, .momentum = 0.5, .centered = true}, steps);
                       }};
 const Method adam{"adam", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                      return minimise<optim::Adam<double>>(f, start, {.lr = lr}, steps);
+                      return minimize<optim::Adam<double>>(f, start, {.lr = lr}, steps);
                   }};
 const Method amsgrad{"amsgrad", [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                         return minimise<optim::Adam<double>>(f, start, {.lr = lr, .amsgrad = true}, steps);
+                         return minimize<optim::Adam<double>>(f, start, {.lr = lr, .amsgrad = true}, steps);
                      }};
 const Method adamw{"adamw without decay",
                    [](const Loss& f, const Tensor<double>& start, double lr, int steps) {
-                       return minimise<optim::AdamW<double>>(f, start, {.lr = lr, .weight_decay = 0}, steps);
+                       return minimize<optim::AdamW<double>>(f, start, {.lr = lr, .weight_decay = 0}, steps);
                    }};
 
 struct Run {
@@ -224,15 +224,15 @@ TEST_CASE("convergence: l1 makes weights that do not matter vanish, l2 does not"
     };
     const Tensor<double> start = full<double>({4, 1}, 1);
     const int steps = 2000;
-    check("sgd", minimise<optim::SGD<double>>(loss, start, {.lr = 0.05, .l1 = 0.2}, steps),
-          minimise<optim::SGD<double>>(loss, start, {.lr = 0.05, .weight_decay = 0.2}, steps));
-    check("rmsprop", minimise<optim::RMSProp<double>>(loss, start, {.lr = 0.01, .l1 = 0.2}, steps),
-          minimise<optim::RMSProp<double>>(loss, start, {.lr = 0.01, .weight_decay = 0.2}, steps));
-    check("adagrad", minimise<optim::Adagrad<double>>(loss, start, {.lr = 0.5, .l1 = 0.2}, steps),
-          minimise<optim::Adagrad<double>>(loss, start, {.lr = 0.5, .weight_decay = 0.2}, steps));
-    check("adam", minimise<optim::Adam<double>>(loss, start, {.lr = 0.01, .l1 = 0.2}, steps),
-          minimise<optim::Adam<double>>(loss, start, {.lr = 0.01, .weight_decay = 0.2}, steps));
+    check("sgd", minimize<optim::SGD<double>>(loss, start, {.lr = 0.05, .l1 = 0.2}, steps),
+          minimize<optim::SGD<double>>(loss, start, {.lr = 0.05, .weight_decay = 0.2}, steps));
+    check("rmsprop", minimize<optim::RMSProp<double>>(loss, start, {.lr = 0.01, .l1 = 0.2}, steps),
+          minimize<optim::RMSProp<double>>(loss, start, {.lr = 0.01, .weight_decay = 0.2}, steps));
+    check("adagrad", minimize<optim::Adagrad<double>>(loss, start, {.lr = 0.5, .l1 = 0.2}, steps),
+          minimize<optim::Adagrad<double>>(loss, start, {.lr = 0.5, .weight_decay = 0.2}, steps));
+    check("adam", minimize<optim::Adam<double>>(loss, start, {.lr = 0.01, .l1 = 0.2}, steps),
+          minimize<optim::Adam<double>>(loss, start, {.lr = 0.01, .weight_decay = 0.2}, steps));
     check("adamw",
-          minimise<optim::AdamW<double>>(loss, start, {.lr = 0.01, .weight_decay = 0, .l1 = 0.2}, steps),
-          minimise<optim::AdamW<double>>(loss, start, {.lr = 0.01, .weight_decay = 0.2}, steps));
+          minimize<optim::AdamW<double>>(loss, start, {.lr = 0.01, .weight_decay = 0, .l1 = 0.2}, steps),
+          minimize<optim::AdamW<double>>(loss, start, {.lr = 0.01, .weight_decay = 0.2}, steps));
 }

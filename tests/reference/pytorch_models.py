@@ -99,7 +99,7 @@ class ResNet18(nn.Module):
 
 
 def weight_range(name, p):
-    """Powers of two near Kaiming's bound for weights. The last normalisation of a block makes what the block adds
+    """Powers of two near Kaiming's bound for weights. The last normalization of a block makes what the block adds
     small, so that rounding errors do not grow from block to block."""
     if p.dim() == 1 and name.endswith("weight"):
         return (0.125, 0.375) if name.endswith("bn2.weight") else (0.5, 1.5)

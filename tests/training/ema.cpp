@@ -20,7 +20,7 @@ struct Net {
 
 }  // namespace
 
-TEST_CASE("ema: moves towards the model, by hand") {
+TEST_CASE("ema: moves toward the model, by hand") {
     Net<> net;
     Ema ema(net, {.decay = 0.75});
     CHECK(ema.model().weight.value() == Tensor<>{1, 2});

@@ -16,7 +16,7 @@ using svg::Point;
 using svg::Points;
 using Var = gradus::Variable<double>;
 
-/// A function of two numbers to be minimised, made of ordinary operations, and the part of it that is drawn.
+/// A function of two numbers to be minimized, made of ordinary operations, and the part of it that is drawn.
 struct Surface {
     std::string name, formula;
     std::function<Var(const Var& x, const Var& y)> f;
@@ -77,7 +77,7 @@ inline double distance_to_minimum(const Surface& surface, Point p) {
     return std::isfinite(p.x) && std::isfinite(p.y) ? nearest : std::numeric_limits<double>::infinity();
 }
 
-/// An optimizer that takes part, with its colour and marker on the whole page.
+/// An optimizer that takes part, with its color and marker on the whole page.
 struct Racer {
     std::string name, color;
     int shape;

@@ -425,7 +425,7 @@ bool fits_integer(double x) {
 
 }  // namespace detail
 
-/// The same elements converted to another type. From floating point to integers it goes towards zero; NaN and
+/// The same elements converted to another type. From floating point to integers it goes toward zero; NaN and
 /// what is too large for the integers is a ValueError.
 template <class To, class From>
 Tensor<To> cast(const Tensor<From>& x) {

@@ -260,7 +260,7 @@ template <class Source>
 
 /// Reads a whole IDX file of unsigned bytes, the format of MNIST and its relatives: 00 00 08, the number of
 /// axes, their sizes as big-endian 32-bit numbers, the elements in row-major order. The result has the file's
-/// shape. A gzip file is recognised by its contents, whatever its name, and unpacked if the program was built
+/// shape. A gzip file is recognized by its contents, whatever its name, and unpacked if the program was built
 /// with zlib.
 ///
 /// Throws IoError, naming the file, if it is missing, unreadable, no regular file, of another type, empty (a

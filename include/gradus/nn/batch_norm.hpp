@@ -17,7 +17,7 @@ struct BatchNormLayerOptions {
     std::optional<double> momentum = 0.1;  // running = (1 − momentum) · running + momentum · batch;
                                            // nullopt: running is the mean over all batches so far
     bool affine = true;                    // learn a weight and a bias per channel
-    bool track_running_stats = true;       // false: a batch is normalised by its own statistics always
+    bool track_running_stats = true;       // false: a batch is normalized by its own statistics always
 };
 
 namespace detail {
@@ -80,7 +80,7 @@ private:
 
 }  // namespace detail
 
-/// Normalises each channel of x [batch, features] or [batch, features, length] to mean 0 and variance 1, then
+/// Normalizes each channel of x [batch, features] or [batch, features, length] to mean 0 and variance 1, then
 /// scales it by `weight` and adds `bias`. While training by the statistics of the batch, which also update
 /// the running ones (with a variance divided by the count − 1); after nn::eval by the running ones. See
 /// gradus::batch_norm for the formulas. relu(norm(x)) and relu(norm(x) + shortcut) are one step.

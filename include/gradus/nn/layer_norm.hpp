@@ -16,7 +16,7 @@ struct LayerNormOptions {
     bool elementwise_affine = true;  // learn a weight and a bias, each of the normalized shape
 };
 
-/// Normalises the last axes of x, whose sizes are `normalized_shape`, to mean 0 and variance 1, sample by
+/// Normalizes the last axes of x, whose sizes are `normalized_shape`, to mean 0 and variance 1, sample by
 /// sample; then scales by `weight` and adds `bias`. The same while training and after. See
 /// gradus::layer_norm. Throws ShapeError for a normalized shape without axes or elements and for an x that
 /// does not end in it, ValueError for eps < 0.

@@ -506,7 +506,7 @@ void set_training(Model& model, bool training) {
 
 }  // namespace detail
 
-/// Puts every layer that has a `bool training` (dropout, batch normalisation) into training mode, or out of
+/// Puts every layer that has a `bool training` (dropout, batch normalization) into training mode, or out of
 /// it.
 template <class Model>
 void train(Model& model) {

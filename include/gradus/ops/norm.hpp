@@ -15,7 +15,7 @@ namespace gradus {
 struct BatchNormOptions {
     double eps = 1e-5;      // added to the variance
     double momentum = 0.1;  // running = (1 − momentum) · running + momentum · batch
-    bool training = false;  // normalise by the batch's own statistics and update the running ones
+    bool training = false;  // normalize by the batch's own statistics and update the running ones
 };
 
 struct NormOptions {
@@ -24,7 +24,7 @@ struct NormOptions {
 
 namespace detail {
 
-/// What normalises each channel of a batch, and what gave it: pointers may be null.
+/// What normalizes each channel of a batch, and what gave it: pointers may be null.
 template <class T>
 struct BatchNormInputs {
     const Variable<T>*weight, *bias;               // both or neither
@@ -55,7 +55,7 @@ void check_batch_norm(const Shape& x, const BatchNormInputs<T>& in, bool by_batc
         raise<ShapeError>(
             "batch_norm",
             "the variance of a batch needs more than one value per channel; use a larger batch, or "
-            "nn::eval(net) to normalise by the running statistics",
+            "nn::eval(net) to normalize by the running statistics",
             x);
 }
 
@@ -69,7 +69,7 @@ void update_running(const Variable<T>& running, const Tensor<T>& batch, double m
 
 template <class T>
 Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const BatchNormOptions& options) {
-    // Nothing to normalise has no statistics: the running ones stay.
+    // Nothing to normalize has no statistics: the running ones stay.
     const bool by_batch = (options.training || !in.running_mean) && x.numel() > 0;
     check_batch_norm(x.shape(), in, by_batch, options);
     const kernels::ChannelPlan plan(x.shape());
@@ -78,7 +78,7 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
         auto batch = kernels::batch_statistics(x.value(), plan, options.eps);
         if (in.running_mean) {
             const auto n = static_cast<double>(plan.count());
-            update_running(*in.running_mean, batch.norm.centre, options.momentum, 1);
+            update_running(*in.running_mean, batch.norm.center, options.momentum, 1);
             update_running(*in.running_var, batch.var, options.momentum, n / (n - 1));
         }
         norm = std::move(batch.norm);
@@ -92,7 +92,7 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
                              Tensor<T>::uninitialized(x.shape()));
 }
 
-/// How many of the last axes of x are normalised together; their sizes are `normalized_shape`.
+/// How many of the last axes of x are normalized together; their sizes are `normalized_shape`.
 inline Index normalized_size(const Shape& x, const Shape& normalized_shape) {
     const int extra = x.rank() - normalized_shape.rank();
     bool fits = extra >= 0 && normalized_shape.rank() > 0;
@@ -135,7 +135,7 @@ Variable<T> layer_norm(const Variable<T>& x, const Shape& normalized_shape, cons
 
 /// y = (x − mean) / √(var + eps) · weight + bias, where mean and variance are those of each channel of x
 /// [batch, channels, ...] over all other axes. The variance is divided by the count.
-///     dx = weight / √(var + eps) · (dy − mean(dy) − x̂ · mean(dy · x̂)), x̂ the normalised x
+///     dx = weight / √(var + eps) · (dy − mean(dy) − x̂ · mean(dy · x̂)), x̂ the normalized x
 ///     dweight = Σ dy · x̂       dbias = Σ dy
 /// Throws ShapeError below two axes, unless weight and bias are [channels], and for one value per channel.
 /// Source: Ioffe & Szegedy, "Batch normalization: accelerating deep network training by reducing internal
@@ -152,7 +152,7 @@ Variable<T> batch_norm(const Variable<T>& x, NormOptions options = {}) {
     return detail::batch_norm<T>(x, {nullptr, nullptr, nullptr, nullptr}, {.eps = options.eps});
 }
 
-/// The same with running statistics [channels], in PyTorch's order. While training, x is normalised by its
+/// The same with running statistics [channels], in PyTorch's order. While training, x is normalized by its
 /// own statistics, and the running ones (leaves) are updated in place, the variance with the count − 1 as
 /// divisor. Else the running ones stand for mean and var: they are constants, and dx = weight / √(var + eps)
 /// · dy. Throws also ValueError for eps < 0 and a momentum outside [0, 1].
@@ -166,7 +166,7 @@ Variable<T> batch_norm(const Variable<T>& x, const std::type_identity_t<Variable
 
 /// y = (x − mean) / √(var + eps) · weight + bias, where mean and variance are those of the last axes of x, as
 /// many as weight has: [batch, ..., features] with a weight [features], say. weight and bias have one shape.
-///     dx = (g − mean(g) − x̂ · mean(g · x̂)) / √(var + eps), g = dy · weight, x̂ the normalised x
+///     dx = (g − mean(g) − x̂ · mean(g · x̂)) / √(var + eps), g = dy · weight, x̂ the normalized x
 ///     dweight = Σ dy · x̂       dbias = Σ dy
 /// Throws ShapeError unless x ends in the shape of weight and bias, ValueError for eps < 0.
 /// Source: Ba, Kiros & Hinton, "Layer normalization", 2016.

@@ -9,7 +9,7 @@
 
 // + − * / of tensors, with broadcasting and with numbers on either side, which are converted to the type of
 // the elements. Without history: for gradients, use Variables (ops/arithmetic.hpp). Integers as well: sums
-// and products that are too large wrap around, as in PyTorch; quotients are rounded towards zero. Comparisons
+// and products that are too large wrap around, as in PyTorch; quotients are rounded toward zero. Comparisons
 // are in ops/comparison.hpp.
 
 namespace gradus {

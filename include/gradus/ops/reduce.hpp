@@ -85,7 +85,7 @@ Variable<T> sum(const Variable<T>& x, const Axes& over = {}, ReduceOptions optio
 }
 
 /// The mean over the given axes: NaN of no elements.       dx = dy / count, repeated along them
-/// Of integers it is rounded towards zero; ValueError for none of them, or more than their type counts.
+/// Of integers it is rounded toward zero; ValueError for none of them, or more than their type counts.
 template <class T>
 Variable<T> mean(const Variable<T>& x, const Axes& over = {}, ReduceOptions options = {}) {
     const auto axes = over.in("mean", x.shape());
@@ -189,11 +189,11 @@ Variable<T> var(const Variable<T>& x, const Axes& over = {}, VarOptions options 
     const Shape kept = detail::reduced_shape(x.shape(), axes, true);
     const Index count = detail::reduced_count(x.shape(), axes), freedom = count - options.correction;
     const T divisor = freedom > 0 ? T(freedom) : T(std::numeric_limits<double>::quiet_NaN());
-    const Tensor<T> centred = x.value() - kernels::reduce<kernels::SumOf>(x.value(), axes) / T(count);
-    const Tensor<T> y = kernels::reduce<kernels::SumOf>(centred * centred, axes) / divisor;
+    const Tensor<T> centered = x.value() - kernels::reduce<kernels::SumOf>(x.value(), axes) / T(count);
+    const Tensor<T> y = kernels::reduce<kernels::SumOf>(centered * centered, axes) / divisor;
     return record("var", y.reshape(detail::reduced_shape(x.shape(), axes, options.keepdim)),
-                  wrt(x, [centred, kept, divisor](const Tensor<T>& dy) {
-                      return centred * (dy.reshape(kept) * (T(2) / divisor));
+                  wrt(x, [centered, kept, divisor](const Tensor<T>& dy) {
+                      return centered * (dy.reshape(kept) * (T(2) / divisor));
                   }));
 }
 

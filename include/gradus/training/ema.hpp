@@ -53,7 +53,7 @@ public:
     template <std::size_t N>
     Ema(const Model& model, detail::NoSuchOption<N>);
 
-    /// Moves the average towards the model, in one pass. Throws ShapeError if it is no longer the same shape.
+    /// Moves the average toward the model, in one pass. Throws ShapeError if it is no longer the same shape.
     void update(const Model& model) {
         auto& source = const_cast<Model&>(model);  // read only
         const auto from = nn::parameters<T>(source);

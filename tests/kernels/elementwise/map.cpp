@@ -196,7 +196,7 @@ TEST_CASE("map: beyond the caches as within them") {
     }
 }
 
-TEST_CASE("map: functions that are not vectorised, and mixed types") {
+TEST_CASE("map: functions that are not vectorized, and mixed types") {
     const auto pick = [](bool condition, float x, Index y) {
         return condition ? static_cast<double>(x) : static_cast<double>(y);
     };

@@ -45,7 +45,7 @@ kernels::Strides strides(std::initializer_list<Index> values) {
 
 }  // namespace
 
-TEST_CASE("a box merges neighbouring axes that both arrays allow, and leaves out those of size 1") {
+TEST_CASE("a box merges neighboring axes that both arrays allow, and leaves out those of size 1") {
     const Shape shape{2, 3, 1, 4};
     const kernels::Strides contiguous(shape);
     const StridedBox whole(shape, contiguous, contiguous);

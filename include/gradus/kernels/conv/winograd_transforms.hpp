@@ -111,7 +111,7 @@ struct InputTransform {
     }
 };
 
-/// B. What it makes of neighbouring tiles overlaps, and is added up.
+/// B. What it makes of neighboring tiles overlaps, and is added up.
 template <std::size_t Taps>
 struct InputAdjoint {
     using P = InterpolationPoints<Taps>;

@@ -18,7 +18,7 @@
 /// Loops over memory that know nothing of gradients. Shapes are checked by the callers in ops/.
 namespace gradus::kernels {
 
-/// Base of functors that work on simd::Vec as well as on numbers: their loops are vectorised. Their call
+/// Base of functors that work on simd::Vec as well as on numbers: their loops are vectorized. Their call
 /// operator is a GRADUS_INLINE template over the operand type.
 struct Vectorized {};
 

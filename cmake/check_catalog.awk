@@ -1,6 +1,6 @@
-# Compares the functions on Variables with their catalogue:
+# Compares the functions on Variables with their catalog:
 #
-#   awk -f declarations.awk -f check_catalogue.awk include/gradus/ops/*.hpp include/gradus/loss/*.hpp docs/ops.md
+#   awk -f declarations.awk -f check_catalog.awk include/gradus/ops/*.hpp include/gradus/loss/*.hpp docs/ops.md
 #
 # Every public function that returns a Variable must be named in the page, as `name` or `name(...)`; every name in the
 # first column of the page's tables must be a function of these headers.
@@ -28,7 +28,7 @@ FILENAME ~ /\.md$/ && /^\|/ {
 END {
     for (name in place)
         if (!(name in mentioned)) {
-            print place[name] ": " name " is missing from the catalogue"
+            print place[name] ": " name " is missing from the catalog"
             broken = 1
         }
     for (name in listed)

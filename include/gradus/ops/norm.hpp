@@ -78,7 +78,7 @@ Variable<T> batch_norm(const Variable<T>& x, const BatchNormInputs<T>& in, const
         auto batch = kernels::batch_statistics(x.value(), plan, options.eps);
         if (in.running_mean) {
             const auto n = static_cast<double>(plan.count());
-            update_running(*in.running_mean, batch.norm.centre, options.momentum, 1);
+            update_running(*in.running_mean, batch.norm.center, options.momentum, 1);
             update_running(*in.running_var, batch.var, options.momentum, n / (n - 1));
         }
         norm = std::move(batch.norm);

@@ -9,7 +9,7 @@ using namespace norm_reference;
 
 namespace {
 
-/// The sum and the relu after the normalisation, and what they make of its gradient.
+/// The sum and the relu after the normalization, and what they make of its gradient.
 template <class T>
 void check_with_relu(const Exact<T>& x, const Exact<T>& dy, const Reference& plain,
                      const kernels::BatchNorm<T>& norm, const Groups& groups, double tolerance) {
@@ -131,11 +131,11 @@ TEST_CASE("batch_norm kernels: blocks and partial results cover each channel onc
     }
 }
 
-TEST_CASE("batch_norm kernels: the centre and what its rounding left") {
+TEST_CASE("batch_norm kernels: the center and what its rounding left") {
     const float big = 1e4f;
     const Tensor<> x{{big}, {big + 1}, {big + 1}};  // the mean is 10000 + 2/3
     const auto norm = kernels::batch_statistics(x, kernels::ChannelPlan(x.shape()), 0).norm;
-    const double mean = static_cast<double>(norm.centre.item()) -
+    const double mean = static_cast<double>(norm.center.item()) -
                         static_cast<double>(norm.shift.item()) / static_cast<double>(norm.rstd.item());
     CHECK(mean == Approx(10000.0 + 2.0 / 3).epsilon(1e-10));
     CHECK(norm.rstd.item() == Approx(std::sqrt(4.5)).epsilon(1e-6));

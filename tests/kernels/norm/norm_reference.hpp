@@ -6,7 +6,7 @@
 #include "gradus/core/random.hpp"
 #include "support/test.hpp"
 
-/// Normalisation by its definition, in double, for the tests of kernels/norm/batch_norm.hpp and
+/// Normalization by its definition, in double, for the tests of kernels/norm/batch_norm.hpp and
 /// layer_norm.hpp.
 namespace norm_reference {
 

@@ -7,7 +7,7 @@
 #include "gradus/kernels/norm/channel_blocks.hpp"
 #include "gradus/kernels/norm/channel_sums.hpp"
 
-// Normalisation of each channel of [batch, channels, ...], alone or with the sum and the relu after it:
+// Normalization of each channel of [batch, channels, ...], alone or with the sum and the relu after it:
 // y = max(0, xhat · weight + bias + residual). What the relu let pass is kept as a mask of one bit per
 // element.
 
@@ -17,7 +17,7 @@ namespace detail {
 /// What the second pass multiplies and adds.
 template <class T>
 struct Coefficients {
-    const T *centre, *scale, *offset, *dy_scale;  // dy_scale: may be nullptr
+    const T *center, *scale, *offset, *dy_scale;  // dy_scale: may be nullptr
 };
 
 /// The same as vectors. PerColumn: element i of each row has those of column i; else row r has those of its
@@ -26,13 +26,13 @@ template <class P, bool PerColumn>
 struct CoefficientVectors {
     using T = typename P::Value;
     Coefficients<T> from;
-    P centre, scale, offset, dy_scale;
+    P center, scale, offset, dy_scale;
 
     GRADUS_INLINE explicit CoefficientVectors(const Coefficients<T>& c) : from(c) { dy_scale = P(T(0)); }
 
     GRADUS_INLINE void move_to_row(Index r) {
         if constexpr (!PerColumn) {
-            centre = P(from.centre[r]);
+            center = P(from.center[r]);
             scale = P(from.scale[r]);
             offset = P(from.offset[r]);
             if (from.dy_scale) dy_scale = P(from.dy_scale[r]);
@@ -40,7 +40,7 @@ struct CoefficientVectors {
     }
     GRADUS_INLINE void move_to_column(Index i) {
         if constexpr (PerColumn) {
-            centre = P::load(from.centre + i);
+            center = P::load(from.center + i);
             scale = P::load(from.scale + i);
             offset = P::load(from.offset + i);
             if (from.dy_scale) dy_scale = P::load(from.dy_scale + i);
@@ -48,7 +48,7 @@ struct CoefficientVectors {
     }
 };
 
-/// y = (x − centre) · scale + offset; with `residual`, plus that; with `mask`, at least 0, and the bits of
+/// y = (x − center) · scale + offset; with `residual`, plus that; with `mask`, at least 0, and the bits of
 /// what is more are written.
 template <class T>
 struct Normalize {
@@ -89,7 +89,7 @@ struct NormalizeKernel {
                 for (int k = 0; k < vectors; ++k) {
                     const Index i = first + k * P::size;
                     c.move_to_column(i);
-                    P out = fma(P::load(x + i) - c.centre, c.scale, c.offset);
+                    P out = fma(P::load(x + i) - c.center, c.scale, c.offset);
                     if constexpr (Added) out += P::load(residual + i);
                     if constexpr (Masked && std::is_floating_point_v<T>) {
                         out = max(out, P(T(0)));
@@ -104,7 +104,7 @@ struct NormalizeKernel {
     }
 };
 
-/// dx = g · dy_scale + offset + (x − centre) · scale, g being what the mask lets pass of dy, and
+/// dx = g · dy_scale + offset + (x − center) · scale, g being what the mask lets pass of dy, and
 /// dresidual = g. Without x the last term is left out; dx and dresidual may be nullptr.
 template <class T>
 struct Gradient {
@@ -132,8 +132,8 @@ struct GradientKernel {
         for (Index r = 0; r < rows; ++r) {
             c.move_to_row(r);
             const Index at = r * a.in.stride;
-            const SlopeOfRow<P, Masked> slope{a.in.dy + at,
-                                              Masked ? a.in.mask + r * a.in.mask_stride : nullptr};
+            const MaskedGradient<P, Masked> slope{a.in.dy + at,
+                                                  Masked ? a.in.mask + r * a.in.mask_stride : nullptr};
             const T* const x = a.in.x ? a.in.x + at : nullptr;
             T* const dx = a.dx ? a.dx + at : nullptr;
             T* const dresidual = a.dresidual ? a.dresidual + at : nullptr;
@@ -143,7 +143,7 @@ struct GradientKernel {
                 if (dresidual) simd::store(g, dresidual + i, stream);
                 if (!dx) return;
                 P d = fma(g, c.dy_scale, c.offset);
-                if (x) d = fma(P::load(x + i) - c.centre, c.scale, d);
+                if (x) d = fma(P::load(x + i) - c.center, c.scale, d);
                 simd::store(d, dx + i, stream);
             };
             Index i = 0;
@@ -155,7 +155,7 @@ struct GradientKernel {
 
 template <class T>
 Coefficients<T> at_parameter(const Coefficients<T>& c, Index i) {
-    return {c.centre + i, c.scale + i, c.offset + i, c.dy_scale ? c.dy_scale + i : nullptr};
+    return {c.center + i, c.scale + i, c.offset + i, c.dy_scale ? c.dy_scale + i : nullptr};
 }
 
 }  // namespace detail
@@ -197,7 +197,7 @@ BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan,
     BatchStatistics<T> result{
         {Tensor<T>::uninitialized(shape), Tensor<T>::uninitialized(shape), Tensor<T>::uninitialized(shape)},
         Tensor<T>::uninitialized(shape)};
-    T *const centre = result.norm.centre.mutable_data(), *const rstd = result.norm.rstd.mutable_data();
+    T *const center = result.norm.center.mutable_data(), *const rstd = result.norm.rstd.mutable_data();
     T *const shift = result.norm.shift.mutable_data(), *const var = result.var.mutable_data();
     const Wide share = Wide(1) / Wide(static_cast<double>(plan.count()));
     const auto combine = [=, &plan](Index begin, Index end) {
@@ -213,7 +213,7 @@ BatchStatistics<T> batch_statistics(const Tensor<T>& x, const ChannelPlan& plan,
             });
             if (squares < Wide(0)) squares = Wide(0);  // by rounding
             var[c] = static_cast<T>(squares * share);
-            detail::write_statistics<T>(mean, squares * share, eps, centre + c, rstd + c, shift + c);
+            detail::write_statistics<T>(mean, squares * share, eps, center + c, rstd + c, shift + c);
         }
     };
     plan.in_one_pass(moments, combine);
@@ -226,14 +226,14 @@ NormStatistics<T> given_statistics(const Tensor<T>& mean, const Tensor<T>& var, 
     NormStatistics<T> result{mean, Tensor<T>::uninitialized(mean.shape()), zeros<T>(mean.shape())};
     T* const rstd = result.rstd.mutable_data();
     for (Index c = 0; c < mean.numel(); ++c) {
-        T centre, shift;
+        T center, shift;
         detail::write_statistics<T>(detail::Wide<T>(mean.data()[c]), detail::Wide<T>(var.data()[c]), eps,
-                                    &centre, rstd + c, &shift);
+                                    &center, rstd + c, &shift);
     }
     return result;
 }
 
-/// What normalises a batch. weight and bias: both or neither.
+/// What normalizes a batch. weight and bias: both or neither.
 template <class T>
 struct BatchNorm {
     ChannelPlan plan;
@@ -251,13 +251,13 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
     T* const out = numbers.mutable_data();
     const T *const weight = b.weight ? b.weight->data() : nullptr, *const bias =
                                                                        b.bias ? b.bias->data() : nullptr;
-    const T *const centre = b.norm.centre.data(), *const rstd = b.norm.rstd.data(),
+    const T *const center = b.norm.center.data(), *const rstd = b.norm.rstd.data(),
                    *const shift = b.norm.shift.data();
     for (Index c = 0; c < plan.channels; ++c) {
         const T w = weight ? weight[c] : T(1);
-        plan.spread(c, centre[c], out);
-        plan.spread(c, T(rstd[c] * w), out + size);
-        plan.spread(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
+        plan.broadcast_to_columns(c, center[c], out);
+        plan.broadcast_to_columns(c, T(rstd[c] * w), out + size);
+        plan.broadcast_to_columns(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
     }
     const detail::Coefficients<T> all{out, out + size, out + 2 * size, nullptr};
     plan.for_runs([&, in = x.data(),
@@ -306,9 +306,9 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
     Tensor<T> partial = Tensor<T>::uninitialized({2, size}),
               numbers = Tensor<T>::uninitialized({4, parameters});
     T *const s = partial.mutable_data(), *const p = s + size;
-    T *const centre = numbers.mutable_data(), *const scale = centre + parameters,
+    T *const center = numbers.mutable_data(), *const scale = center + parameters,
              *const offset = scale + parameters, *const dy_scale = offset + parameters;
-    for (Index c = 0; c < plan.channels; ++c) plan.spread(c, b.norm.centre.data()[c], centre);
+    for (Index c = 0; c < plan.channels; ++c) plan.broadcast_to_columns(c, b.norm.center.data()[c], center);
 
     const bool sums = by_batch || needs_grad.affine;
     const auto source = [&, g = dy.data(), in = x.data()](const auto& part, Index stride, Index mask_stride) {
@@ -318,13 +318,13 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
     const auto add_up = [&](const ChannelBlock& block) {
         if (!sums) return;
         const detail::GradientSource<T> from = source(block, plan.width(), plan.mask_width());
-        const T* const c = centre + block.parameter;
+        const T* const c = center + block.parameter;
         T *const sum_dy = s + block.partial, *const sum_dy_x = p + block.partial;
         if (plan.columns)
             detail::run_rows<T>(block.n, detail::ColumnSums<T>{.in = from,
                                                                .rows = block.rows,
                                                                .columns = block.n,
-                                                               .centre = c,
+                                                               .center = c,
                                                                .sum_dy = sum_dy,
                                                                .sum_dy_x = sum_dy_x});
         else
@@ -332,7 +332,7 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
                                                               .channels = block.channels,
                                                               .rows = block.rows,
                                                               .n = block.n,
-                                                              .centre = c,
+                                                              .center = c,
                                                               .sum_dy = sum_dy,
                                                               .sum_dy_x = sum_dy_x});
     };
@@ -350,12 +350,12 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
             dbias[c] = static_cast<T>(first);
             dweight[c] = static_cast<T>(second * Wide(rstd) + first * Wide(shift));
             const T a = weight ? T(rstd * weight[c]) : rstd, slope = -(a * dweight[c] * share);
-            plan.spread(c, a, dy_scale);
-            plan.spread(c, by_batch ? T(slope * rstd) : T(0), scale);
-            plan.spread(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
+            plan.broadcast_to_columns(c, a, dy_scale);
+            plan.broadcast_to_columns(c, by_batch ? T(slope * rstd) : T(0), scale);
+            plan.broadcast_to_columns(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
         }
     };
-    const detail::Coefficients<T> all{centre, scale, offset, dy_scale};
+    const detail::Coefficients<T> all{center, scale, offset, dy_scale};
     const auto apply = [&, stream =
                                simd::should_stream<T>(plan.rows(), plan.row_size())](const ChannelRun& run) {
         if (!dx && !dresidual) return;

@@ -62,10 +62,10 @@ struct PlaneMoments {
             store_sums(off, count, m + first);
             for (Index c = 0; c < count; ++c) {
                 const T* const from = x + (first + c) * n;
-                const P centre(m[first + c] = m[first + c] * share);
+                const P center(m[first + c] = m[first + c] * share);
                 P total[4] = {T(0), T(0), T(0), T(0)}, products[4] = {T(0), T(0), T(0), T(0)};
                 for_vectors<P>(rows, n, [&](Index r, Index i, int k, auto whole) GRADUS_INLINE_LAMBDA {
-                    const P deviation = end.fresh(P::load(from + r * stride + i), centre, whole) - centre;
+                    const P deviation = end.fresh(P::load(from + r * stride + i), center, whole) - center;
                     total[k] += deviation;
                     products[k] = fma(deviation, deviation, products[k]);
                 });
@@ -88,7 +88,7 @@ struct GradientSource {
 
 /// dy where the mask, if there is one, lets it pass: of the vectors of one row.
 template <class P, bool Masked>
-struct SlopeOfRow {
+struct MaskedGradient {
     const typename P::Value* dy;
     const simd::MaskWord* mask;
 
@@ -103,12 +103,12 @@ struct SlopeOfRow {
     }
 };
 
-/// Of each channel of a block: Σ dy and Σ dy (x − centre).
+/// Of each channel of a block: Σ dy and Σ dy (x − center).
 template <class T>
 struct PlaneSums {
     GradientSource<T> in;
     Index channels, rows, n;
-    const T* centre;
+    const T* center;
     T *sum_dy, *sum_dy_x;
 
     template <class P>
@@ -126,11 +126,11 @@ struct PlaneSums {
             for (Index k = 0; k < count; ++k) {
                 const T *const dy = in.dy + (first + k) * n, *const x = in.x + (first + k) * n;
                 const simd::MaskWord* const mask = Masked ? in.mask + (first + k) * words : nullptr;
-                const P c(centre[first + k]);
+                const P c(center[first + k]);
                 P total[4] = {zero, zero, zero, zero}, products[4] = {zero, zero, zero, zero};
                 for_vectors<P>(rows, n, [&](Index r, Index i, int part, auto whole) GRADUS_INLINE_LAMBDA {
-                    const SlopeOfRow<P, Masked> slope{dy + r * in.stride,
-                                                      Masked ? mask + r * in.mask_stride : nullptr};
+                    const MaskedGradient<P, Masked> slope{dy + r * in.stride,
+                                                          Masked ? mask + r * in.mask_stride : nullptr};
                     const P g = end.fresh(slope(i, whole), zero, whole);
                     total[part] += g;
                     products[part] = fma(g, P::load(x + r * in.stride + i) - c, products[part]);
@@ -167,21 +167,21 @@ struct ColumnMoments {
         for_strips<P>(columns, [&](Index j, auto count) GRADUS_INLINE_LAMBDA {
             constexpr int vectors = decltype(count)::value;
             const P share(T(1) / T(static_cast<double>(some)));
-            P centre[std::size_t{vectors}], off[std::size_t{vectors}], squares[std::size_t{vectors}];
-            for (int k = 0; k < vectors; ++k) centre[k] = off[k] = squares[k] = P(T(0));
+            P center[std::size_t{vectors}], off[std::size_t{vectors}], squares[std::size_t{vectors}];
+            for (int k = 0; k < vectors; ++k) center[k] = off[k] = squares[k] = P(T(0));
             for (Index r = 0; r < some; ++r)
 #pragma GCC unroll 4
-                for (int k = 0; k < vectors; ++k) centre[k] += P::load(x + r * stride + j + k * P::size);
-            for (int k = 0; k < vectors; ++k) centre[k] = centre[k] * share;
+                for (int k = 0; k < vectors; ++k) center[k] += P::load(x + r * stride + j + k * P::size);
+            for (int k = 0; k < vectors; ++k) center[k] = center[k] * share;
             for (Index r = 0; r < rows; ++r)
 #pragma GCC unroll 4
                 for (int k = 0; k < vectors; ++k) {
-                    const P deviation = P::load(x + r * stride + j + k * P::size) - centre[k];
+                    const P deviation = P::load(x + r * stride + j + k * P::size) - center[k];
                     off[k] += deviation;
                     squares[k] = fma(deviation, deviation, squares[k]);
                 }
             for (int k = 0; k < vectors; ++k) {
-                centre[k].store(m + j + k * P::size);
+                center[k].store(m + j + k * P::size);
                 off[k].store(d + j + k * P::size);
                 squares[k].store(q + j + k * P::size);
             }
@@ -194,7 +194,7 @@ template <class T>
 struct ColumnSums {
     GradientSource<T> in;
     Index rows, columns;
-    const T* centre;
+    const T* center;
     T *sum_dy, *sum_dy_x;
 
     template <class P>
@@ -208,12 +208,12 @@ struct ColumnSums {
             constexpr int vectors = decltype(count)::value;
             P c[std::size_t{vectors}], total[std::size_t{vectors}], products[std::size_t{vectors}];
             for (int k = 0; k < vectors; ++k) {
-                c[k] = P::load(centre + j + k * P::size);
+                c[k] = P::load(center + j + k * P::size);
                 total[k] = products[k] = P(T(0));
             }
             for (Index r = 0; r < rows; ++r) {
-                const SlopeOfRow<P, Masked> slope{in.dy + r * in.stride,
-                                                  Masked ? in.mask + r * in.mask_stride : nullptr};
+                const MaskedGradient<P, Masked> slope{in.dy + r * in.stride,
+                                                      Masked ? in.mask + r * in.mask_stride : nullptr};
 #pragma GCC unroll 4
                 for (int k = 0; k < vectors; ++k) {
                     const Index i = j + k * P::size;

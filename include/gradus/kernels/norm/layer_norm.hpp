@@ -6,7 +6,9 @@
 #include "gradus/core/parallel.hpp"
 #include "gradus/kernels/norm/statistics.hpp"
 
-// Normalisation of each row of [rows, n].
+// Normalization of each row of [rows, n], y = xhat · weight + bias with one weight and bias per column, and its
+// gradients. A row passes through three times while it is in the cache: its mean, its variance, y. Sums over rows
+// are taken in runs whose length depends on n alone.
 
 namespace gradus::kernels {
 namespace detail {
@@ -37,14 +39,14 @@ GRADUS_INLINE auto row_sums(Index n, const F& f) {
 template <class T>
 struct RowNorm {
     const T *x, *weight, *bias;  // weight and bias: both or neither
-    T *y, *centre, *rstd, *shift;
+    T *y, *center, *rstd, *shift;
     double eps;
     Index rows, n;
     bool stream;
 
     template <class P>
     GRADUS_INLINE void body() const {
-        const Index some = n >= 64 ? n / 64 * 16 : n;  // enough for a centre, as in PlaneMoments
+        const Index some = n >= 64 ? n / 64 * 16 : n;  // enough for a center, as in PlaneMoments
         const simd::Tail<P> end(n), some_end(some);
         const Wide<T> share = Wide<T>(1) / Wide<T>(static_cast<double>(n));
         for (Index r = 0; r < rows; ++r) {
@@ -63,8 +65,8 @@ struct RowNorm {
             const Wide<T> off = share * fine.first;
             Wide<T> var = share * fine.second - off * off;
             if (var < Wide<T>(0)) var = Wide<T>(0);  // by rounding
-            write_statistics<T>(Wide<T>(m) + off, var, eps, centre + r, rstd + r, shift + r);
-            apply<P>(x + r * n, P(centre[r]), P(rstd[r]), P(shift[r]), y + r * n);
+            write_statistics<T>(Wide<T>(m) + off, var, eps, center + r, rstd + r, shift + r);
+            apply<P>(x + r * n, P(center[r]), P(rstd[r]), P(shift[r]), y + r * n);
         }
         if (stream) simd::store_fence();
     }
@@ -82,7 +84,7 @@ struct RowNorm {
 
 template <class T>
 struct RowNormBackward {
-    const T *dy, *x, *weight, *centre, *rstd, *shift;  // weight: may be nullptr
+    const T *dy, *x, *weight, *center, *rstd, *shift;  // weight: may be nullptr
     T *dx, *sum_dy_xhat, *sum_dy;                      // each may be nullptr; sums are added to
     Index rows, n;
     bool stream;
@@ -106,11 +108,11 @@ struct RowNormBackwardKernel {
         const Index n = a.n;
         const simd::Tail<P> end(n);
         constexpr std::size_t count{Rows};
-        P centre[count], rstd[count], shift[count], slope[count], offset[count];
+        P center[count], rstd[count], shift[count], slope[count], offset[count];
         for (int k = 0; k < Rows; ++k) {
             P mean(T(0)), mean_product(T(0));
             if (a.dx) means(first + k, end, mean, mean_product);
-            centre[k] = P(a.centre[first + k]);
+            center[k] = P(a.center[first + k]);
             rstd[k] = P(a.rstd[first + k]);
             shift[k] = P(a.shift[first + k]);
             slope[k] = -(rstd[k] * rstd[k] * mean_product);
@@ -125,7 +127,7 @@ struct RowNormBackwardKernel {
             P products(T(0)), sums(T(0));
 #pragma GCC unroll 2
             for (int k = 0; k < Rows; ++k) {
-                const P g = P::load(dy + k * n + i), off = P::load(x + k * n + i) - centre[k];
+                const P g = P::load(dy + k * n + i), off = P::load(x + k * n + i) - center[k];
                 products = fma(g, fma(off, rstd[k], shift[k]), products);
                 sums += g;
                 if (!dx) continue;
@@ -145,12 +147,12 @@ struct RowNormBackwardKernel {
     template <class P>
     GRADUS_INLINE void means(Index r, const simd::Tail<P>& end, P& mean, P& mean_product) const {
         const T *const dy = a.dy + r * a.n, *const x = a.x + r * a.n;
-        const P centre(a.centre[r]), rstd(a.rstd[r]), shift(a.shift[r]);
+        const P center(a.center[r]), rstd(a.rstd[r]), shift(a.shift[r]);
         const auto sums = row_sums<P>(a.n, [&](Index i, auto whole, P& sum, P& product) GRADUS_INLINE_LAMBDA {
             P g = end.fresh(P::load(dy + i), P(T(0)), whole);
             if (a.weight) g = g * P::load(a.weight + i);
             sum += g;
-            product = fma(g, fma(P::load(x + i) - centre, rstd, shift), product);
+            product = fma(g, fma(P::load(x + i) - center, rstd, shift), product);
         });
         const Wide<T> share = Wide<T>(1) / Wide<T>(static_cast<double>(a.n));
         mean = P(static_cast<T>(share * sums.first));
@@ -166,7 +168,7 @@ struct LayerNormResult {
     NormStatistics<T> norm;  // one of each per row
 };
 
-/// Each row of n numbers of x, normalised; then times weight plus bias, of n numbers each (or nullptr).
+/// Each row of n numbers of x, normalized; then times weight plus bias, of n numbers each (or nullptr).
 template <class T>
 LayerNormResult<T> layer_norm(const Tensor<T>& x, Index n, const Tensor<T>* weight, const Tensor<T>* bias,
                               double eps) {
@@ -178,7 +180,7 @@ LayerNormResult<T> layer_norm(const Tensor<T>& x, Index n, const Tensor<T>* weig
                                    weight ? weight->data() : nullptr,
                                    bias ? bias->data() : nullptr,
                                    result.y.mutable_data(),
-                                   result.norm.centre.mutable_data(),
+                                   result.norm.center.mutable_data(),
                                    result.norm.rstd.mutable_data(),
                                    result.norm.shift.mutable_data(),
                                    eps,
@@ -190,7 +192,7 @@ LayerNormResult<T> layer_norm(const Tensor<T>& x, Index n, const Tensor<T>* weig
                      detail::RowNorm<T> part = whole;
                      part.x += begin * n;
                      part.y += begin * n;
-                     part.centre += begin;
+                     part.center += begin;
                      part.rstd += begin;
                      part.shift += begin;
                      part.rows = end - begin;
@@ -209,7 +211,7 @@ template <class T>
 LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& x, Index n,
                                           const NormStatistics<T>& norm, const Tensor<T>* weight,
                                           bool x_needs_grad, bool affine_needs_grad) {
-    const Index rows = norm.centre.numel();
+    const Index rows = norm.center.numel();
     // Rows whose sums are added up one by one; a thread takes several of these runs if rows are short.
     const Index run = std::clamp<Index>(parallel_grain / std::max<Index>(n, 1), 8, 256);
     const Index block = std::max(run, parallel_grain / std::max<Index>(n, 1) / run * run);
@@ -227,7 +229,7 @@ LayerNormGradients<T> layer_norm_backward(const Tensor<T>& dy, const Tensor<T>& 
         const detail::RowNormBackward<T> part{dy.data() + begin * n,
                                               x.data() + begin * n,
                                               weight ? weight->data() : nullptr,
-                                              norm.centre.data() + begin,
+                                              norm.center.data() + begin,
                                               norm.rstd.data() + begin,
                                               norm.shift.data() + begin,
                                               dx ? dx + begin * n : nullptr,

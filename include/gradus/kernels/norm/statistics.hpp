@@ -11,8 +11,8 @@
 #include "gradus/kernels/simd/tail.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 
-// What batch_norm.hpp and layer_norm.hpp share. The result is never stored in its normalised form: the
-// backward pass takes that from x, the centre and the scale again.
+// What batch_norm.hpp and layer_norm.hpp share. The result is never stored in its normalized form: the
+// backward pass takes that from x, the center and the scale again.
 //
 // Statistics are taken block by block, in two passes over a block that fits the cache: first its mean m, then
 // the sum of the deviations from m (what rounding left of them) and of their squares. So a large mean costs
@@ -20,11 +20,11 @@
 
 namespace gradus::kernels {
 
-/// What normalises a channel or a row: xhat = (x − centre) · rstd + shift. The centre is the mean, rounded to
+/// What normalizes a channel or a row: xhat = (x − center) · rstd + shift. The center is the mean, rounded to
 /// T; shift makes up for the rounding, which shows where the mean is large.
 template <class T>
 struct NormStatistics {
-    Tensor<T> centre, rstd, shift;
+    Tensor<T> center, rstd, shift;
 };
 
 namespace detail {
@@ -38,12 +38,12 @@ inline constexpr Index norm_block = 4096;
 
 /// Puts mean and variance into the form that kernels use.
 template <class T>
-void write_statistics(const Wide<T>& mean, const Wide<T>& var, double eps, T* centre, T* rstd, T* shift) {
+void write_statistics(const Wide<T>& mean, const Wide<T>& var, double eps, T* center, T* rstd, T* shift) {
     using std::sqrt;
     const Wide<T> r = Wide<T>(1) / sqrt(var + Wide<T>(eps));
-    *centre = static_cast<T>(mean);
+    *center = static_cast<T>(mean);
     *rstd = static_cast<T>(r);
-    *shift = static_cast<T>((Wide<T>(*centre) - mean) * r);
+    *shift = static_cast<T>((Wide<T>(*center) - mean) * r);
 }
 
 /// Rows of fewer elements are worked on one by one. No vector has more lanes.

@@ -132,8 +132,8 @@ struct GradientKernel {
         for (Index r = 0; r < rows; ++r) {
             c.move_to_row(r);
             const Index at = r * a.in.stride;
-            const SlopeOfRow<P, Masked> slope{a.in.dy + at,
-                                              Masked ? a.in.mask + r * a.in.mask_stride : nullptr};
+            const MaskedGradient<P, Masked> slope{a.in.dy + at,
+                                                  Masked ? a.in.mask + r * a.in.mask_stride : nullptr};
             const T* const x = a.in.x ? a.in.x + at : nullptr;
             T* const dx = a.dx ? a.dx + at : nullptr;
             T* const dresidual = a.dresidual ? a.dresidual + at : nullptr;
@@ -255,9 +255,9 @@ void batch_norm(const BatchNorm<T>& b, const Tensor<T>& x, const T* residual, T*
                    *const shift = b.norm.shift.data();
     for (Index c = 0; c < plan.channels; ++c) {
         const T w = weight ? weight[c] : T(1);
-        plan.spread(c, center[c], out);
-        plan.spread(c, T(rstd[c] * w), out + size);
-        plan.spread(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
+        plan.broadcast_to_columns(c, center[c], out);
+        plan.broadcast_to_columns(c, T(rstd[c] * w), out + size);
+        plan.broadcast_to_columns(c, bias ? T(shift[c] * w + bias[c]) : shift[c], out + 2 * size);
     }
     const detail::Coefficients<T> all{out, out + size, out + 2 * size, nullptr};
     plan.for_runs([&, in = x.data(),
@@ -308,7 +308,7 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
     T *const s = partial.mutable_data(), *const p = s + size;
     T *const center = numbers.mutable_data(), *const scale = center + parameters,
              *const offset = scale + parameters, *const dy_scale = offset + parameters;
-    for (Index c = 0; c < plan.channels; ++c) plan.spread(c, b.norm.center.data()[c], center);
+    for (Index c = 0; c < plan.channels; ++c) plan.broadcast_to_columns(c, b.norm.center.data()[c], center);
 
     const bool sums = by_batch || needs_grad.affine;
     const auto source = [&, g = dy.data(), in = x.data()](const auto& part, Index stride, Index mask_stride) {
@@ -350,9 +350,9 @@ BatchNormGradients<T> batch_norm_backward(const BatchNorm<T>& b, const Tensor<T>
             dbias[c] = static_cast<T>(first);
             dweight[c] = static_cast<T>(second * Wide(rstd) + first * Wide(shift));
             const T a = weight ? T(rstd * weight[c]) : rstd, slope = -(a * dweight[c] * share);
-            plan.spread(c, a, dy_scale);
-            plan.spread(c, by_batch ? T(slope * rstd) : T(0), scale);
-            plan.spread(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
+            plan.broadcast_to_columns(c, a, dy_scale);
+            plan.broadcast_to_columns(c, by_batch ? T(slope * rstd) : T(0), scale);
+            plan.broadcast_to_columns(c, by_batch ? T(slope * shift - a * dbias[c] * share) : T(0), offset);
         }
     };
     const detail::Coefficients<T> all{center, scale, offset, dy_scale};

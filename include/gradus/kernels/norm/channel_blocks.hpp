@@ -7,6 +7,10 @@
 #include "gradus/kernels/norm/statistics.hpp"
 #include "gradus/kernels/simd/bit_mask.hpp"
 
+// How a tensor [batch, channels, ...] is blocked for work per channel: blocks whose partial sums are put together
+// in order, and runs of rows that are worked on one by one. Both depend on the shape alone, so results do not
+// depend on the number of threads.
+
 namespace gradus::kernels {
 
 /// Some rows of n elements, of which one channel or one strip of columns is added up; or, side by side, such
@@ -108,9 +112,9 @@ struct ChannelPlan {
                 visit(j * channels + channel, j);
     }
 
-    /// Writes the number of a channel to its place, or places, among the parameters.
+    /// Writes a number of a channel to its parameter or, where planes are columns, to each of its columns.
     template <class T>
-    void spread(Index channel, const T& value, T* parameters) const {
+    void broadcast_to_columns(Index channel, const T& value, T* parameters) const {
         if (columns)
             std::fill_n(parameters + channel * plane, plane, value);
         else

@@ -88,7 +88,7 @@ struct GradientSource {
 
 /// dy where the mask, if there is one, lets it pass: of the vectors of one row.
 template <class P, bool Masked>
-struct SlopeOfRow {
+struct MaskedGradient {
     const typename P::Value* dy;
     const simd::MaskWord* mask;
 
@@ -129,8 +129,8 @@ struct PlaneSums {
                 const P c(center[first + k]);
                 P total[4] = {zero, zero, zero, zero}, products[4] = {zero, zero, zero, zero};
                 for_vectors<P>(rows, n, [&](Index r, Index i, int part, auto whole) GRADUS_INLINE_LAMBDA {
-                    const SlopeOfRow<P, Masked> slope{dy + r * in.stride,
-                                                      Masked ? mask + r * in.mask_stride : nullptr};
+                    const MaskedGradient<P, Masked> slope{dy + r * in.stride,
+                                                          Masked ? mask + r * in.mask_stride : nullptr};
                     const P g = end.fresh(slope(i, whole), zero, whole);
                     total[part] += g;
                     products[part] = fma(g, P::load(x + r * in.stride + i) - c, products[part]);
@@ -212,8 +212,8 @@ struct ColumnSums {
                 total[k] = products[k] = P(T(0));
             }
             for (Index r = 0; r < rows; ++r) {
-                const SlopeOfRow<P, Masked> slope{in.dy + r * in.stride,
-                                                  Masked ? in.mask + r * in.mask_stride : nullptr};
+                const MaskedGradient<P, Masked> slope{in.dy + r * in.stride,
+                                                      Masked ? in.mask + r * in.mask_stride : nullptr};
 #pragma GCC unroll 4
                 for (int k = 0; k < vectors; ++k) {
                     const Index i = j + k * P::size;

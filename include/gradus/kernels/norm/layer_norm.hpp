@@ -6,7 +6,9 @@
 #include "gradus/core/parallel.hpp"
 #include "gradus/kernels/norm/statistics.hpp"
 
-// Normalization of each row of [rows, n].
+// Normalization of each row of [rows, n], y = xhat · weight + bias with one weight and bias per column, and its
+// gradients. A row passes through three times while it is in the cache: its mean, its variance, y. Sums over rows
+// are taken in runs whose length depends on n alone.
 
 namespace gradus::kernels {
 namespace detail {

@@ -82,8 +82,7 @@ TEST_CASE("sgd: three steps by hand") {
         check_steps({.lr = 0.5, .momentum = 0.5}, {0.5f, -3}, {-1.25f, -1.5f}, {-2.125f, -4.75f});
     }
     SECTION("the first step knows no dampening") {  // v: {1, 2}, {2, -1}, {1, 3.5}
-        check_steps({.lr = 0.5, .momentum = 0.5, .dampening = 0.5}, {0.5f, -3}, {-0.5f, -2.5f},
-                    {-1, -4.25f});
+        check_steps({.lr = 0.5, .momentum = 0.5, .dampening = 0.5}, {0.5f, -3}, {-0.5f, -2.5f}, {-1, -4.25f});
     }
     SECTION("nesterov") {  // g + v / 2: {1.5, 3}, {4.75, -5.5}, {0.875, 11.25}
         check_steps({.lr = 0.5, .momentum = 0.5, .nesterov = true}, {0.25f, -3.5f}, {-2.125f, -0.75f},

@@ -116,9 +116,9 @@ TEST_CASE("pytorch: batch_norm") {
     for_cases("batch_norm", []<class T>(const Case& c, T) {
         const Shape shape = c.shape("x");
         const nn::BatchNormLayerOptions o{.eps = c.number("eps"),
-                                     .momentum = c.number("momentum"),
-                                     .affine = c.flag("affine"),
-                                     .track_running_stats = c.flag("track")};
+                                          .momentum = c.number("momentum"),
+                                          .affine = c.flag("affine"),
+                                          .track_running_stats = c.flag("track")};
         if (shape.rank() == 4)
             check_batch_norm<T>(c, nn::BatchNorm2d<T>(shape[1], o));
         else

@@ -79,8 +79,7 @@ Everything everything(Net& net, const optim::SGD<>& sgd) {
         for (const auto& [name, value] : state.kinds) e.tensors.push_back(value);
     }
     for (const auto& group : sgd.groups())
-        for (const double option : {group.options.lr, group.options.momentum})
-            e.numbers.push_back(option);
+        for (const double option : {group.options.lr, group.options.momentum}) e.numbers.push_back(option);
     e.numbers.push_back(net.noise.training);
     e.numbers.push_back(net.unused.training);
     e.numbers.push_back(static_cast<double>(default_generator().seed()));

@@ -30,8 +30,8 @@ TEST_CASE("activation layers: the functions of the same name") {
 TEST_CASE("activation layers: name themselves to a trace, and have no parameters") {
     const Variable<> x(ones({2, 3}));
     const nn::Trace trace;
-    const std::tuple layers{nn::ReLU(),    nn::LeakyReLU(), nn::ELU(),      nn::GELU(),    nn::SiLU(),
-                            nn::Sigmoid(), nn::Tanh(),      nn::Softplus(), nn::Softmax(), nn::LogSoftmax()};
+    std::tuple layers{nn::ReLU(),    nn::LeakyReLU(), nn::ELU(),      nn::GELU(),    nn::SiLU(),
+                      nn::Sigmoid(), nn::Tanh(),      nn::Softplus(), nn::Softmax(), nn::LogSoftmax()};
     std::apply([&](const auto&... layer) { (static_cast<void>(layer(x)), ...); }, layers);
     std::string types;
     for (const nn::TraceEntry& entry : trace.entries()) {

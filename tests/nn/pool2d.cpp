@@ -55,11 +55,11 @@ TEST_CASE("pooling layers: in a model and in a sequence") {
         nn::MaxPool2d pool{{.kernel_size = 2}};
         nn::GlobalAvgPool2d head;
     };
-    const Model model;
+    Model model;
     CHECK(nn::parameters(model).empty());
     const Variable<> x(ones({2, 3, 4, 4}));
     CHECK(model.head(model.pool(x)).value() == ones({2, 3}));
-    const nn::Sequential net(nn::MaxPool2d({.kernel_size = 2}), nn::AdaptiveAvgPool2d(1));
+    nn::Sequential net(nn::MaxPool2d({.kernel_size = 2}), nn::AdaptiveAvgPool2d(1));
     CHECK(net(x).value() == ones({2, 3, 1, 1}));
     CHECK(nn::parameters(net).empty());
 }

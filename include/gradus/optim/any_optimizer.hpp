@@ -93,6 +93,6 @@ private:
 };
 
 template <class Optimizer>
-AnyOptimizer(const Optimizer&) -> AnyOptimizer<typename Optimizer::value_type>;
+AnyOptimizer(Optimizer) -> AnyOptimizer<typename Optimizer::value_type>;
 
 }  // namespace gradus::optim

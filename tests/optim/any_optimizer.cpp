@@ -43,7 +43,9 @@ TEST_CASE("AnyOptimizer: rate and momentum of every kind") {
     CHECK(any.momentum() == 0);
     CHECK_THROWS_MATCHES(any.set_momentum(0.5), ValueError,
                          Message("set_momentum: this optimizer has no momentum: got 0.5"));
-    static_assert(std::is_same_v<decltype(AnyOptimizer(std::declval<Adam<double>>())), AnyOptimizer<double>>);
+    const AnyOptimizer of_double =
+        Adam(std::vector<Variable<double>>{{Tensor<double>{1}, {.requires_grad = true}}});
+    static_assert(std::is_same_v<decltype(of_double), const AnyOptimizer<double>>);
 }
 
 TEST_CASE("AnyOptimizer: a copy is a snapshot of the state") {

@@ -92,7 +92,7 @@ private:
     std::unique_ptr<Interface> held_;
 };
 
-template <class Optimizer>
+template <detail::CanStep Optimizer>
 AnyOptimizer(Optimizer) -> AnyOptimizer<typename Optimizer::value_type>;
 
 }  // namespace gradus::optim

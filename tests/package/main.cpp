@@ -18,7 +18,7 @@ struct Net {
 };
 
 int main() {
-    const Net net;
+    Net net;
     const gradus::Variable<> x(gradus::randn({4, 8}));
     const gradus::Tensor<gradus::Index> labels{0, 1, 2, 0};
     gradus::optim::SGD<> sgd(gradus::nn::parameters(net), {.lr = 0.1});

@@ -51,9 +51,9 @@ Tensor<Index> sorted_positions(const Tensor<T>& x, int axis, Index k, bool desce
             const Index a = line / inner, j = line % inner;
             for (Index i = 0; i < n; ++i)
                 ranked[static_cast<std::size_t>(i)] = {in[(a * n + i) * inner + j], i};
-            const auto middle = ranked.begin() + static_cast<std::ptrdiff_t>(k);
-            if (k < n) std::nth_element(ranked.begin(), middle, ranked.end(), before);
-            std::sort(ranked.begin(), middle, before);
+            detail::Ranked<T>*const first = ranked.data(), *const middle = first + k;
+            if (k < n) std::nth_element(first, middle, first + n, before);
+            std::sort(first, middle, before);
             for (Index i = 0; i < k; ++i)
                 out[(a * k + i) * inner + j] = ranked[static_cast<std::size_t>(i)].position;
         }

@@ -28,7 +28,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <utility>
@@ -38,6 +37,7 @@
 #include "gradus/autograd/derivatives.hpp"
 #include "gradus/autograd/gradcheck.hpp"
 #include "gradus/core/random.hpp"
+#include "support/same_bits.hpp"
 #include "support/test.hpp"
 
 // Compiled in op_table.cpp.
@@ -75,13 +75,7 @@ struct Functions {
     Function<Dual<double>> dual;
 };
 
-template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-    return a.shape() == b.shape() &&
-           (a.numel() == 0 ||
-            std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0);
-}
-
+using ::same_bits;
 template <class T>
 bool same_bits(const std::vector<Tensor<T>>& a, const std::vector<Tensor<T>>& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(),

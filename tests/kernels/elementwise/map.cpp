@@ -2,12 +2,12 @@
 #include "gradus/kernels/elementwise/map.hpp"
 
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <vector>
 
 #include "gradus/core/random.hpp"
 #include "support/isas.hpp"
+#include "support/same_bits.hpp"
 #include "support/test.hpp"
 #include "support/threads.hpp"
 
@@ -55,13 +55,6 @@ T broadcast_element(const Tensor<T>& x, const Shape& shape, Index i) {
         step *= x.size(own);
     }
     return x.data()[at];
-}
-
-template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-    return a.shape() == b.shape() &&
-           (a.numel() == 0 ||
-            std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0);
 }
 
 template <class T>

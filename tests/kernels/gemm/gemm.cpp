@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "gradus/kernels/gemm/batched.hpp"
 #include "support/isas.hpp"
 #include "support/random.hpp"
+#include "support/same_bits.hpp"
 #include "support/test.hpp"
 #include "support/threads.hpp"
 
@@ -53,12 +53,6 @@ Tensor<T> plain_product(const Tensor<T>& a, const Tensor<T>& b, const T* bias) {
 template <class T>
 std::vector<T> exact_copy(const Tensor<T>& x) {
     return std::vector<T>(x.begin(), x.end());
-}
-
-template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-    return a.shape() == b.shape() &&
-           std::memcmp(a.data(), b.data(), static_cast<std::size_t>(a.numel()) * sizeof(T)) == 0;
 }
 
 /// gemm() with each operand as it is or stored transposed, with and without bias, against the three loops.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/kernels/reduce/softmax.hpp"
 
-#include <cstring>
-
 #include "gradus/core/dual.hpp"
 #include "gradus/core/random.hpp"
 #include "gradus/kernels/layout/permute.hpp"
 #include "support/isas.hpp"
+#include "support/same_bits.hpp"
 #include "support/test.hpp"
 #include "support/threads.hpp"
 
@@ -15,11 +14,6 @@ using namespace gradus;
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-
-template <class T>
-bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
-    return a.shape() == b.shape() && std::memcmp(a.data(), b.data(), a.values().size_bytes()) == 0;
-}
 
 /// Compares the parts, softmax and its gradient with the definition, in double; `axis` is 1.
 template <class T>

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <gradus/training/write_file.hpp>
+#include <gradus/core/write_file.hpp>
 
 #include "style.hpp"
 #include "svg.hpp"
@@ -149,7 +149,7 @@ public:
             contents_ + "</ol></nav>\n<main>" + body_ + "</section></main>\n<footer><p>" +
             svg::escape(footer) + "</p></footer>\n<script>" + std::string(page_script) +
             "</script></body></html>\n";
-        gradus::write_file(path, html, "page");
+        gradus::write_file(path, html, {.operation = "page"});
     }
 
 private:

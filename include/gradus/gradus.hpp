@@ -27,6 +27,7 @@
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/core/version.hpp"
+#include "gradus/core/write_file.hpp"
 
 #include "gradus/kernels/conv/bf16.hpp"
 #include "gradus/kernels/conv/choose.hpp"
@@ -198,7 +199,6 @@
 #include "gradus/training/history.hpp"
 #include "gradus/training/lr_finder.hpp"
 #include "gradus/training/metrics.hpp"
-#include "gradus/training/write_file.hpp"
 
 // With the CMake target gradus::compiled, the common templates for float come from its library.
 #ifdef GRADUS_COMPILED

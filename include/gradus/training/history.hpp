@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "gradus/training/write_file.hpp"
+#include "gradus/core/write_file.hpp"
 
 namespace gradus {
 
@@ -62,7 +62,7 @@ inline void write_history_csv(const std::string& path, const std::vector<EpochRe
             text.append(",").append(detail::csv_number(number));
         text.append(",").append(detail::csv_number(r.seconds, 3)).append("\n");
     }
-    write_file(path, text, "write_history_csv");
+    write_file(path, text, {.operation = "write_history_csv"});
 }
 
 }  // namespace gradus

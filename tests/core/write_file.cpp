@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "gradus/training/write_file.hpp"
+#include "gradus/core/write_file.hpp"
 
 #include <dirent.h>
 #include <sys/resource.h>

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -82,20 +83,54 @@ namespace detail {
 #endif
 }
 
-/// Writes the text to a new file beside the target and returns its name. Throws IoError in the name of
-/// `path`.
+/// Everything in a file that is open for writing reaches the disk: 0, or errno.
+[[gnu::cold]] inline int sync_file(std::FILE* file) {
+#if defined(_WIN32)
+    return ::_commit(::_fileno(file)) == 0 ? 0 : errno;
+#else
+    while (::fsync(::fileno(file)) != 0)
+        if (errno != EINTR) return errno;
+    return 0;
+#endif
+}
+
+/// The names in the folder of `path` reach the disk, so that a file that was put there stays after a loss of
+/// power: 0, or errno. File systems that cannot do this (EINVAL) have nothing to be asked for.
+[[gnu::cold]] inline int sync_folder_of(const std::string& path) {
+#if defined(_WIN32)
+    static_cast<void>(path);  // there, a renamed file is kept by the journal
+    return 0;
+#else
+    const std::size_t slash = path.rfind('/');
+    const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return errno;
+    int error = 0;
+    while ((error = ::fsync(descriptor) == 0 ? 0 : errno) == EINTR) {
+    }
+    ::close(descriptor);
+    return error == EINVAL ? 0 : error;
+#endif
+}
+
+/// Writes the pieces, one after the other, to a new file beside the target and returns its name. Throws
+/// IoError in the name of `path`.
 [[gnu::cold]] inline std::string write_beside(const char* operation, const std::string& path,
-                                              const std::string& target, std::string_view text) {
+                                              const std::string& target,
+                                              std::span<const std::string_view> pieces,
+                                              bool durable = false) {
     std::string name;
     std::FILE* const file = create_beside(target, name);
     if (!file) refuse_write(operation, path, std::strerror(errno));
-    const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-    std::string reason = written ? "" : std::strerror(errno);
-    const bool closed = std::fclose(file) == 0;
-    if (written && closed) return name;
-    if (written) reason = std::strerror(errno);
+    int error = 0;
+    for (const std::string_view piece : pieces)
+        if (error == 0 && std::fwrite(piece.data(), 1, piece.size(), file) != piece.size()) error = errno;
+    if (error == 0 && std::fflush(file) != 0) error = errno;
+    if (error == 0 && durable) error = sync_file(file);
+    if (std::fclose(file) != 0 && error == 0) error = errno;
+    if (error == 0) return name;
     std::remove(name.c_str());
-    refuse_write(operation, path, reason);
+    refuse_write(operation, path, std::strerror(error));
 }
 
 /// Puts one file in the place of another, which other programs see as a whole.
@@ -111,26 +146,44 @@ namespace detail {
 
 }  // namespace detail
 
-/// Writes a file as a whole: a reader sees the old one or the new one, and if there is no room, the old one
-/// stays. Any number of programs may write one path; the last one wins. The text goes to a new file in the
-/// same folder first, <path>.0.tmp or with the next free number. If the path is a symbolic link, the file
-/// that it leads to is replaced; a folder, pipe, socket or device is refused.
+struct WriteOptions {
+    bool durable = false;                  // also survives a loss of power: waits for the disk
+    const char* operation = "write_file";  // in whose name errors are
+};
+
+/// Writes a file as a whole, from pieces that follow each other: a reader sees the old one or the new one, and
+/// if there is no room, the old one stays. Any number of programs may write one path; the last one wins. The
+/// pieces go to a new file in the same folder first, <path>.0.tmp or with the next free number; if they are to
+/// be durable, the old file goes only when the new one has reached the disk. If the path is a symbolic link,
+/// the file that it leads to is replaced; a folder, pipe, socket or device is refused.
 /// Throws IoError, in the name of `operation`, with the path and the reason.
+[[gnu::cold]] inline void write_file(const std::string& path, std::span<const std::string_view> pieces,
+                                     const WriteOptions& options = {}) {
+    const std::string target = detail::replaceable(options.operation, path);
+    const std::string written =
+        detail::write_beside(options.operation, path, target, pieces, options.durable);
+    if (!detail::replace(target, written)) {
+        const int error = errno;
+        std::remove(written.c_str());
+        detail::refuse_write(options.operation, path, std::strerror(error));
+    }
+    if (!options.durable) return;
+    if (const int error = detail::sync_folder_of(target))
+        detail::refuse_write(
+            options.operation, path,
+            gradus::detail::text_of({"its folder cannot be synced: ", std::strerror(error)}));
+}
 [[gnu::cold]] inline void write_file(const std::string& path, std::string_view text,
-                                     const char* operation = "write_file") {
-    const std::string target = detail::replaceable(operation, path);
-    const std::string written = detail::write_beside(operation, path, target, text);
-    if (detail::replace(target, written)) return;
-    const std::string reason = std::strerror(errno);
-    std::remove(written.c_str());
-    detail::refuse_write(operation, path, reason);
+                                     const WriteOptions& options = {}) {
+    write_file(path, {&text, 1}, options);
 }
 
 /// Throws what write_file() would throw: to be asked before hours of work, not after. It writes some bytes
 /// beside the path and takes them away again, so that a full disk is noticed, too.
 [[gnu::cold]] inline void check_writable(const std::string& path, const char* operation = "check_writable") {
     const std::string target = detail::replaceable(operation, path), some(std::size_t{1} << 16, '\n');
-    std::remove(detail::write_beside(operation, path, target, some).c_str());
+    const std::string_view piece = some;
+    std::remove(detail::write_beside(operation, path, target, {&piece, 1}).c_str());
 }
 
 }  // namespace gradus

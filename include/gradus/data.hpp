@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Data: sets that are put together, read from files, and changed at random on the way. Not part of gradus.hpp: a program that uses none
+// of it need not compile it.
+
+#include "gradus/gradus.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
+#include "gradus/core/macros_back.inc"

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Files: tensors and models saved and loaded, in the formats of others. Not part of gradus.hpp: a program that uses none
+// of it need not compile it.
+
+#include "gradus/gradus.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
+#include "gradus/core/macros_back.inc"

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The training kit: what happens around a step. Not part of gradus.hpp: a program that uses none
+// of it need not compile it.
+
+#include "gradus/data.hpp"
+#include "gradus/gradus.hpp"
+#include "gradus/io.hpp"
+
+#include "gradus/core/macros_aside.inc"
+
+#include "gradus/core/macros_back.inc"

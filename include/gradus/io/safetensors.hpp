@@ -151,20 +151,20 @@ private:
 
     void read_text() {
         unsigned char start[8] = {};
-        const std::size_t got = file_.read_at(0, start, sizeof start);
-        if (got < sizeof start) fail({"is no safetensors file: needs at least 8 bytes: got ", got});
+        if (file_.size() < sizeof start)
+            fail({"is no safetensors file: needs at least 8 bytes: got ", file_.size()});
+        file_.read_all_at(0, start, sizeof start);
         std::uint64_t length = 0;
         for (int i = 7; i >= 0; --i) length = length << 8 | start[i];
         if (length > max_header)
             fail({"the header has more than 100000000 bytes: got ", std::to_string(length),
                   other_format(start)});
-        const std::uint64_t rest = std::max<std::uint64_t>(file_.size(), 8) - 8;
+        const std::uint64_t rest = file_.size() - 8;
         if (length > rest)
             fail({"the header is cut short: needs ", length, " bytes: got ", rest,
                   "; copy or download the file again"});
         text_.resize(static_cast<std::size_t>(length));
-        if (file_.read_at(8, text_.data(), text_.size()) < text_.size())
-            fail({"was cut short while it was read"});
+        file_.read_all_at(8, text_.data(), text_.size());
         data = 8 + length;
         const std::size_t valid = utf8_prefix(text_);
         if (valid < text_.size()) fail({"the header is not UTF-8 at byte ", valid});
@@ -366,9 +366,7 @@ public:
         const detail::SafetensorsEntry& entry = get(name);
         auto bytes =
             Tensor<std::uint8_t>::uninitialized({static_cast<Index>(entry.end - entry.begin)}, "safetensors");
-        const std::size_t count = bytes.values().size();
-        if (file_.read_at(data_ + entry.begin, bytes.mutable_data(), count) < count)
-            file_.fail({"was cut short while it was read"});
+        file_.read_all_at(data_ + entry.begin, bytes.mutable_data(), bytes.values().size());
         return AnyTensor(entry.dtype, entry.shape, bytes);
     }
 

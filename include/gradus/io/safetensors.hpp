@@ -171,7 +171,7 @@ private:
         const std::size_t first = text_.find_first_not_of(" \t\n\r");
         if (first == text_.npos || text_[first] != '{')
             fail({"the header does not begin with {: got ",
-                  first == text_.npos ? "nothing" : shown(std::string_view(text_).substr(first, 8))});
+                  first == text_.npos ? "nothing" : excerpt(std::string_view(text_).substr(first, 8))});
     }
 
     void read_json() {
@@ -192,11 +192,11 @@ private:
     void read_metadata(std::string_view value) {
         JsonReader json(value, "");
         if (json.kind() != JsonReader::Kind::object)
-            fail({"__metadata__ is not an object of texts: got ", shown(value)});
+            fail({"__metadata__ is not an object of texts: got ", excerpt(value)});
         json.begin_object();
         for (std::string key; json.next_key(key);) {
             if (json.kind() != JsonReader::Kind::string)
-                fail({"__metadata__: ", shown(key), " is not a text: got ", shown(json.skip())});
+                fail({"__metadata__: ", shown(key), " is not a text: got ", excerpt(json.skip())});
             metadata.emplace_back(std::move(key), json.string());
         }
     }
@@ -205,7 +205,7 @@ private:
         if (const char* problem = name_problem(name)) fail({"the name ", shown(name), " ", problem});
         JsonReader json(value, "");
         if (json.kind() != JsonReader::Kind::object)
-            fail(name, {"is not described by an object: got ", shown(value)});
+            fail(name, {"is not described by an object: got ", excerpt(value)});
         SafetensorsEntry entry;
         entry.name = name;
         Sizes sizes, offsets;
@@ -218,13 +218,13 @@ private:
                 entry.dtype = read_dtype(name, text);
             } else if (key == "shape") {
                 has_shape = read_sizes(text, sizes);
-                if (!has_shape) fail(name, {"shape is not a list of sizes from 0 on: got ", shown(text)});
+                if (!has_shape) fail(name, {"shape is not a list of sizes from 0 on: got ", excerpt(text)});
                 if (sizes.size() > static_cast<std::size_t>(Shape::max_rank))
                     fail(name, {"has ", sizes.size(), " axes; at most 8 are read"});
             } else if (key == "data_offsets") {
                 has_offsets = read_sizes(text, offsets) && offsets.size() == 2;
                 if (!has_offsets)
-                    fail(name, {"data_offsets is not two numbers from 0 on: got ", shown(text)});
+                    fail(name, {"data_offsets is not two numbers from 0 on: got ", excerpt(text)});
                 entry.begin = offsets[0];
                 entry.end = offsets[1];
             } else {
@@ -243,7 +243,7 @@ private:
         const std::string dtype = json.kind() == JsonReader::Kind::string ? json.string() : "";
         for (std::size_t i = 0; i < std::size(dtypes); ++i)
             if (dtypes[i].name == dtype) return static_cast<DType>(i);
-        fail(name, {"unknown dtype: got ", shown(text)});
+        fail(name, {"unknown dtype: got ", excerpt(text)});
     }
 
     /// A list of numbers from 0 to 2^64 - 1. Of a longer one than a rule allows, one more than that.

@@ -57,7 +57,7 @@ concept SavesItself = requires(X& x, StateWriter& to, const StateReader& from) {
 template <class X>
 concept IsOptimizer = requires(X& x) {
     x.step();
-    x.group_options();
+    saved_options(x);
 };
 template <class X>
 inline constexpr bool is_plain =
@@ -157,22 +157,33 @@ void load_model(Model& model, const StateReader& state) {
 
 // Optimizers: the kind, the options of every group, and step count and state of every parameter.
 
+template <class Parameters>
+[[noreturn, gnu::cold]] void refuse_optimizer(const StateReader& tensors,
+                                              const std::vector<std::string>& names,
+                                              const Parameters& parameters) {
+    std::vector<std::string> unexpected;
+    for (const std::string& name : names)
+        if (std::none_of(parameters.begin(), parameters.end(),
+                         [&](const auto& p) { return name.starts_with(p.name + ":"); }))
+            unexpected.push_back(name);
+    tensors.refuse("", "is of parameters that the optimizer does not have: " + some_of(unexpected));
+}
+
 template <class Optimizer>
 void save_optimizer(const Optimizer& optimizer, StateWriter& state) {
-    state.put("kind", optimizer.kind());
-    const std::vector<optim::GroupOptions> groups = optimizer.group_options();
-    state.put("groups", groups.size());
-    for (std::size_t g = 0; g < groups.size(); ++g) {
+    const optim::SavedOptions saved = saved_options(optimizer);
+    state.put("kind", saved.kind);
+    state.put("groups", saved.groups.size());
+    for (std::size_t g = 0; g < saved.groups.size(); ++g) {
         StateWriter group = state.in(gradus::detail::text_of({"groups.", g}));
-        group.put("parameters", Tensor<Index>(groups[g].parameters));
-        for (const auto& option : groups[g].options) group.put("options." + option.name, option.value);
+        group.put("parameters", Tensor<Index>(saved.groups[g].parameters));
+        for (const auto& option : saved.groups[g].options) group.put(option.name, option.value);
     }
-    const auto parameters = optimizer.state();
     std::vector<Index> steps;
-    for (const auto& parameter : parameters) {
+    StateWriter tensors = state.in("state");
+    for (const auto& parameter : optimizer.state()) {
         steps.push_back(parameter.steps);
-        for (const auto& kind : parameter.kinds)
-            state.put("state." + parameter.name + ":" + kind.name, kind.value);
+        for (const auto& kind : parameter.kinds) tensors.put(parameter.name + ":" + kind.name, kind.value);
     }
     state.put("steps", Tensor<Index>(steps));
 }
@@ -180,34 +191,35 @@ void save_optimizer(const Optimizer& optimizer, StateWriter& state) {
 template <class Optimizer>
 void load_optimizer(Optimizer& optimizer, const StateReader& state) {
     using T = typename Optimizer::value_type;
-    if (const std::string kind = state.get<std::string>("kind"); kind != optimizer.kind())
-        state.refuse("kind", gradus::detail::text_of({"the file is of another optimizer: got ", kind,
-                                                      ", and ", optimizer.kind(), " in the program"}));
-    auto groups = optimizer.group_options();
-    if (const Index count = state.get<Index>("groups"); count != static_cast<Index>(groups.size()))
-        state.refuse("groups", gradus::detail::text_of({"must be ", groups.size(), ": got ", count}));
-    for (std::size_t g = 0; g < groups.size(); ++g) {
+    optim::SavedOptions options = saved_options(optimizer);
+    if (const auto kind = state.get<std::string>("kind"); kind != options.kind)
+        state.refuse("kind", gradus::detail::text_of({"must be ", options.kind, ": got ", kind}));
+    if (const auto count = state.get<std::size_t>("groups"); count != options.groups.size())
+        state.refuse("groups", gradus::detail::text_of({"must be ", options.groups.size(), ": got ", count}));
+    for (std::size_t g = 0; g < options.groups.size(); ++g) {
         const StateReader group = state.in(gradus::detail::text_of({"groups.", g}));
-        const Tensor<Index> members = group.get<Tensor<Index>>("parameters");
-        groups[g].parameters.assign(members.begin(), members.end());
-        for (auto& option : groups[g].options) option.value = group.get<double>("options." + option.name);
+        const auto parameters = group.get<Tensor<Index>>("parameters");
+        options.groups[g].parameters.assign(parameters.begin(), parameters.end());
+        for (auto& option : options.groups[g].options) option.value = group.get<double>(option.name);
     }
     auto parameters = optimizer.state();
-    const Tensor<Index> steps = state.get<Index>("steps", {static_cast<Index>(parameters.size())});
-    const std::vector<std::string> names = state.in("state").names();  // in alphabetical order
+    const auto before = parameters;
+    const auto steps = state.template get<Index>("steps", {static_cast<Index>(parameters.size())});
+    const StateReader tensors = state.in("state");
+    const std::vector<std::string> names = tensors.names();
+    std::size_t used = 0;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-        parameters[i].steps = steps(static_cast<Index>(i));
+        parameters[i].steps = steps.data()[i];
         parameters[i].kinds.clear();
         const std::string start = parameters[i].name + ":";
         for (auto at = std::lower_bound(names.begin(), names.end(), start);
-             at != names.end() && at->starts_with(start); ++at)
-            parameters[i].kinds.push_back(
-                {at->substr(start.size()), state.in("state").template get<Tensor<T>>(*at)});
+             at != names.end() && at->starts_with(start); ++at, ++used)
+            parameters[i].kinds.push_back({at->substr(start.size()), tensors.template get<Tensor<T>>(*at)});
     }
-    const auto before = optimizer.state();
+    if (used != names.size()) refuse_optimizer(tensors, names, parameters);
     optimizer.load_state(parameters);
     try {
-        optimizer.load_group_options(groups);
+        load_options(optimizer, options);
     } catch (...) {
         optimizer.load_state(before);
         throw;

@@ -10,6 +10,8 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/checkpoint.hpp"
+#include "gradus/training/checksum.hpp"
 #include "gradus/training/parts.hpp"
 #include "gradus/training/state.hpp"
 

@@ -10,9 +10,12 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/async_checkpoint.hpp"
 #include "gradus/training/checkpoint.hpp"
 #include "gradus/training/checksum.hpp"
 #include "gradus/training/parts.hpp"
+#include "gradus/training/run_folder.hpp"
+#include "gradus/training/signals.hpp"
 #include "gradus/training/state.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -10,7 +10,12 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/accumulate.hpp"
+#include "gradus/training/evaluate.hpp"
+#include "gradus/training/fit.hpp"
 #include "gradus/training/parts.hpp"
+#include "gradus/training/progress.hpp"
+#include "gradus/training/run.hpp"
 #include "gradus/training/state.hpp"
 
 #include "gradus/core/macros_back.inc"

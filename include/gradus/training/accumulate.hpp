@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "gradus/autograd/variable.hpp"
 #include "gradus/kernels/update/multi_tensor.hpp"
+#include "gradus/optim/clip.hpp"
 
 namespace gradus::training {
 namespace detail {
@@ -16,15 +16,6 @@ struct AddGradient {
     template <class V>
     GRADUS_INLINE void operator()(V& sum, const V& g) const {
         sum = sum + g;
-    }
-};
-template <class T>
-struct ScaleGradient {
-    T factor;
-
-    template <class V>
-    GRADUS_INLINE void operator()(V& g, const V&) const {
-        g = g * V(factor);
     }
 };
 
@@ -119,7 +110,7 @@ private:
         kernels::UpdateSegments<T> segments(gradients.size());
         for (Tensor<T>& gradient : gradients)
             if (gradient.numel() > 0) segments.push_back({gradient.numel(), {gradient.mutable_data()}});
-        const detail::ScaleGradient<T> rule{T(factor)};
+        const optim::detail::ScaleRule<T> rule{T(factor)};
         kernels::update<2>(&rule, segments);
     }
 
@@ -130,5 +121,11 @@ private:
 
 template <class T>
 Accumulator(std::vector<Variable<T>>) -> Accumulator<T>;
+
+/// Among the callbacks of fit(): one step for so many batches. At the end of an epoch, for those that are left.
+/// The number is part of a checkpoint, as other sums have other bits.
+struct Accumulate {
+    Index batches = 1;
+};
 
 }  // namespace gradus::training

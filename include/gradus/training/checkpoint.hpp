@@ -107,8 +107,8 @@ void in_name_of(const std::string& where, const Act& act) {
         state.emplace(name, std::move(tensor));
     }
     if (const std::string got = detail::checksum_text(sum); got != expected)
-        raise<IoError>({operation, ": ", path, ": was damaged: its checksum must be ", expected, ": got ", got,
-                        "; take the checkpoint before it"});
+        raise<IoError>({operation, ": ", path, ": was damaged: its checksum must be ", expected, ": got ",
+                        got, "; take the checkpoint before it"});
     return state;
 }
 
@@ -198,7 +198,8 @@ template <class... Parts>
 Position load_checkpoint(const std::string& path, Parts&&... parts) {
     const State state = read_checkpoint(path);
     const std::string where = "load_checkpoint: " + path;
-    const std::string known[] = {"position", detail::generator_name, std::string(detail::as_part(parts).name)...};
+    const std::string known[] = {"position", detail::generator_name,
+                                 std::string(detail::as_part(parts).name)...};
     Position position;
     detail::in_name_of(where, [&] {
         const StateReader reader(state, "", where);

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "gradus/autograd/backward.hpp"
+#include "gradus/training/accumulate.hpp"
+#include "gradus/training/checkpoint.hpp"
 #include "gradus/training/evaluate.hpp"
+#include "gradus/training/hooks.hpp"
 #include "gradus/training/progress.hpp"
 #include "gradus/training/run.hpp"
 
@@ -18,62 +23,21 @@ struct FitOptions {
     Index epochs = 10;                        // in all: a resumed run trains those that are missing
     Progress progress = Progress::automatic;  // what is shown
     std::FILE* output = stdout;               // and where
+    std::string resume = {};                  // a checkpoint to go on from; empty: from the beginning
 };
 
 /// In the place of validation data: there is none.
 struct NoValidation {};
 inline constexpr NoValidation no_validation;
 
-/// Runs f(run) at this moment: a callback from a function.
-///
-///     training::fit(..., training::OnEpochEnd([&](auto& run) { net.dropout.p = 0.1 * run.position().epoch; }));
-template <class F>
-struct OnTrainBegin {
-    F f;
-    explicit OnTrainBegin(F function) : f(std::move(function)) {}
-    void on_train_begin(auto& run) { f(run); }
-};
-template <class F>
-struct OnEpochBegin {
-    F f;
-    explicit OnEpochBegin(F function) : f(std::move(function)) {}
-    void on_epoch_begin(auto& run) { f(run); }
-};
-template <class F>
-struct OnBatchBegin {
-    F f;
-    explicit OnBatchBegin(F function) : f(std::move(function)) {}
-    void on_batch_begin(auto& run) { f(run); }
-};
-template <class F>
-struct OnBackwardEnd {
-    F f;
-    explicit OnBackwardEnd(F function) : f(std::move(function)) {}
-    void on_backward_end(auto& run) { f(run); }
-};
-template <class F>
-struct OnStepEnd {
-    F f;
-    explicit OnStepEnd(F function) : f(std::move(function)) {}
-    void on_step_end(auto& run) { f(run); }
-};
-template <class F>
-struct OnEpochEnd {
-    F f;
-    explicit OnEpochEnd(F function) : f(std::move(function)) {}
-    void on_epoch_end(auto& run) { f(run); }
-};
-template <class F>
-struct OnTrainEnd {
-    F f;
-    explicit OnTrainEnd(F function) : f(std::move(function)) {}
-    void on_train_end(auto& run) { f(run); }
-};
-
 namespace detail {
 
+template <class C>
+inline constexpr bool is_accumulate = std::is_same_v<C, Accumulate>;
+
 template <class C, class R>
-concept IsCallback = is_score<C> || requires(C& c, R& run) {
+concept IsCallback = is_score<std::remove_cv_t<C>> || is_accumulate<std::remove_cv_t<C>> ||
+    requires(C& c, R& run) {
     c.on_train_begin(run);
 } || requires(C& c, R& run) {
     c.on_epoch_begin(run);
@@ -109,16 +73,26 @@ concept IsCallback = is_score<C> || requires(C& c, R& run) {
 template <class Model, class Optimizer, class... Callbacks>
 class RunOf final : public Run {
     using T = typename Optimizer::value_type;
+    static constexpr bool accumulates = (detail::is_accumulate<std::remove_cv_t<Callbacks>> || ...);
 
 public:
     RunOf(Model& net, Optimizer& optimizer_of_it, const FitOptions& options, Callbacks&... callbacks)
         : model(net),
           optimizer(optimizer_of_it),
+          accumulator_(optimizer_of_it.parameters()),
           display_(options.progress, options.output),
           callbacks_(callbacks...) {
         if (options.epochs < 0)
             gradus::detail::raise<ValueError>("fit", "epochs must not be negative", options.epochs);
         epochs_ = options.epochs;
+        each([&](auto& callback) {
+            if constexpr (detail::is_accumulate<std::remove_cvref_t<decltype(callback)>>)
+                micro_batches_ = callback.batches;
+        });
+        if (micro_batches_ < 1)
+            gradus::detail::raise<ValueError>("fit", "Accumulate must be of at least 1 batch",
+                                              micro_batches_);
+        if (!options.resume.empty()) resume(options.resume);
     }
 
     Model& model;
@@ -133,6 +107,9 @@ private:
         const ModeGuard mode(model, true);
         has_validation_ = !std::is_same_v<std::remove_cvref_t<Validation>, NoValidation>;
         GRADUS_CALL(on_train_begin);
+        for (std::size_t i = 0; i < history_.size();
+             ++i)  // of a resumed run: the table is that of all epochs
+            show(history_[i], static_cast<Index>(i) + 1);
         while (!is_stopping_ && position_.epoch < epochs_) {
             auto&& batches = detail::epoch_of(data, position_.epoch);
             begin_epoch(static_cast<Index>(batches.size()));
@@ -141,7 +118,7 @@ private:
             if (is_stopping_) break;
             const Means validated = validate(loss, validation);
             end_epoch(validated, optimizer.lr());
-            display_.line(epoch_line(record(), position_.epoch, epochs_, {has_validation_, has_score_}));
+            show(record(), position_.epoch);
             GRADUS_CALL(on_epoch_end);
             settle();
         }
@@ -154,33 +131,66 @@ private:
     template <class Loss, class Batches>
     void train_on(const Loss& loss, Batches& batches) {
         using Size = decltype(batches.size());
-        while (!is_stopping_ && position_.batch < batches_) {
+        while (position_.batch < batches_ && (!is_stopping_ || gathered() > 0)) {
             GRADUS_CALL(on_batch_begin);
-            if (is_stopping_) return;
+            if (is_stopping_ && gathered() == 0) return;
             const auto batch = batches[static_cast<Size>(position_.batch)];
-            if (!step_on(loss, batch)) return;
+            const bool stepped = train_on_batch(loss, batch);
             if (display_.has_bar()) draw();
+            if (!stepped) continue;
             GRADUS_CALL(on_step_end);
             settle();
         }
     }
 
-    /// Forward, backward and step; false if a callback stopped it before the step.
+    /// Forward, backward, and if it is time the step. Says whether there was one.
     template <class Loss, class Batch>
-    bool step_on(const Loss& loss, const Batch& batch) {
+    bool train_on_batch(const Loss& loss, const Batch& batch) {
+        if (gathered() == 0) step_began_ = {position_.batch, means_};
+        const Index examples = detail::examples_of(batch);
         const auto result = detail::forward(model, loss, batch);
         optimizer.zero_grad();
         result.loss.backward();
         loss_ = static_cast<double>(result.loss.item());
-        GRADUS_CALL(on_backward_end);
-        if (is_stopping_) return false;
-        optimizer.step();
-        ++position_.step;
+        const bool due = step_is_due(examples);
+        if (due) {
+            GRADUS_CALL(on_backward_end);
+            if (is_stopping_) return forget_step();
+            optimizer.step();
+            ++position_.step;
+        }
         const auto score = detail::score_of(score_function(), result.outputs, batch);
         has_score_ = score.known;
-        add_batch(loss_, score.value, detail::examples_of(batch));
+        add_batch(loss_, score.value, examples);
         show_outputs(result.outputs, batch);
+        return due;
+    }
+
+    /// Whether the gradient of a step is complete with this batch: the one place that decides it.
+    bool step_is_due(Index examples) {
+        if constexpr (accumulates) {
+            accumulator_.add(examples);
+            if (accumulator_.count() < micro_batches_ && position_.batch + 1 < batches_) return false;
+            accumulator_.finish();
+        } else {
+            static_cast<void>(examples);
+        }
         return true;
+    }
+
+    /// Batches whose gradients wait for others.
+    Index gathered() const {
+        if constexpr (accumulates)
+            return accumulator_.count();
+        else
+            return 0;
+    }
+
+    /// As if the batches of this step had not been seen.
+    [[gnu::cold]] bool forget_step() {
+        position_.batch = step_began_.batch;
+        means_ = step_began_.means;
+        return false;
     }
 
     template <class Loss, class Validation>
@@ -226,15 +236,78 @@ private:
     void settle() {
         is_settled_ = true;
         GRADUS_CALL(on_save);
-        for (const std::string& path : std::exchange(saves_, {})) save_now(path);
         is_settled_ = false;
+        if (!saves_.empty()) write_saves();
     }
 
-    [[gnu::cold]] void save_now(const std::string&) override {}
+    [[gnu::cold]] void write_saves() {
+        const State state = snapshot();
+        for (const std::string& path : std::exchange(saves_, {})) write_checkpoint(path, state, "save");
+    }
+
+    // What a checkpoint holds: the model, the optimizer, and as a part "fit" how far this is, the history, and
+    // by their names the callbacks that have a state.
+
+    struct Kept {
+        RunOf& run;
+
+        void save(StateWriter& state) const {
+            run.save_progress(state);
+            state.put("accumulate", run.micro_batches_);
+            run.each_kept([&](const std::string& name, auto& callback) {
+                StateWriter own = state.in(name);
+                callback.save(own);
+            });
+        }
+        void load(const StateReader& state) {
+            if (const auto given = state.get<Index>("accumulate"); given != run.micro_batches_)
+                state.refuse("accumulate",
+                             gradus::detail::text_of({"the run adds up the gradients of ", given,
+                                                      " batches for a step: got Accumulate{",
+                                                      run.micro_batches_, "}"}));
+            run.load_progress(state);
+            run.each_kept([&](const std::string& name, auto& callback) { callback.load(state.in(name)); });
+        }
+    };
+
+    /// Calls visit(name, callback) for those that have a state. Second ones of a name are name_2, ...
+    template <class Visit>
+    [[gnu::cold]] void each_kept(const Visit& visit) {
+        std::vector<std::string> names;
+        each([&](auto& callback) {
+            using Callback = std::remove_cvref_t<decltype(callback)>;
+            if constexpr (detail::SavesItself<Callback>) {
+                std::string name = "callback";
+                if constexpr (requires { std::string(Callback::state_name); }) name = Callback::state_name;
+                names.push_back(name);
+                const auto count = std::count(names.begin(), names.end(), name);
+                visit(count == 1 ? name : gradus::detail::text_of({name, "_", count}), callback);
+            }
+        });
+    }
+
+    [[gnu::cold]] State snapshot() const override {
+        Kept kept{const_cast<RunOf&>(*this)};
+        return detail::snapshot(position_, part("model", model), part("optimizer", optimizer),
+                                part("fit", kept));
+    }
+
+    [[gnu::cold]] void resume(const std::string& path) {
+        Kept kept{*this};
+        position_ =
+            load_checkpoint(path, part("model", model), part("optimizer", optimizer), part("fit", kept));
+        if (position_.epoch != static_cast<Index>(history_.size()))
+            gradus::detail::raise<ValueError>({"fit: resume: ", path, ": epoch ", position_.epoch,
+                                               " does not follow a history of ", history_.size(), " epochs"});
+    }
+
+    [[gnu::cold]] void show(const EpochRecord& record, Index epoch) {
+        display_.line(epoch_line(record, epoch, epochs_, {has_validation_, has_score_}));
+    }
 
     [[gnu::cold]] void draw() {
-        display_.draw({position_.epoch + 1, epochs_, position_.batch, batches_, seconds(), position_.batch,
-                       means_.loss});
+        display_.draw({position_.epoch + 1, epochs_, position_.batch, batches_, seconds(),
+                       position_.batch - resumed_at_, means_.loss});
     }
 
     template <class Call>
@@ -242,6 +315,17 @@ private:
         std::apply([&](auto&... callback) { (call(callback), ...); }, callbacks_);
     }
 
+    struct StepBegan {
+        Index batch = 0;
+        Means means;
+    };
+    struct NoAccumulator {
+        explicit NoAccumulator(const std::vector<Variable<T>>&) {}
+    };
+
+    std::conditional_t<accumulates, Accumulator<T>, NoAccumulator> accumulator_;
+    Index micro_batches_ = 1;
+    StepBegan step_began_;
     Display display_;
     std::tuple<Callbacks&...> callbacks_;
 };

@@ -11,8 +11,11 @@
 #include "gradus/core/macros_aside.inc"
 
 #include "gradus/training/accumulate.hpp"
+#include "gradus/training/checkpoint.hpp"
+#include "gradus/training/checksum.hpp"
 #include "gradus/training/evaluate.hpp"
 #include "gradus/training/fit.hpp"
+#include "gradus/training/hooks.hpp"
 #include "gradus/training/parts.hpp"
 #include "gradus/training/progress.hpp"
 #include "gradus/training/run.hpp"

@@ -104,7 +104,10 @@ private:
     [[gnu::cold]] void put_tensor(std::string_view name, io::AnyTensor tensor) {
         std::string full = path(name);
         if (!state_->try_emplace(full, std::move(tensor)).second)
-            detail::refuse_state("state", full, "there is one of this name already");
+            gradus::detail::raise<ValueError>(
+                {full,
+                 ": there is one of this name already; training::part(\"teacher\", x) names a second part "
+                 "of one kind"});
     }
 
     State* state_;

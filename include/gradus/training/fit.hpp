@@ -368,7 +368,7 @@ History fit(Model& model, Optimizer& optimizer, const Loss& loss, Train&& train,
     using Of = RunOf<Model, Optimizer, std::remove_reference_t<Callbacks>...>;
     static_assert(
         (detail::IsCallback<std::remove_reference_t<Callbacks>, Of> && ...),
-        "a callback has at least one of on_train_begin(run), on_epoch_begin(run), "
+        "a callback is not const and has at least one of on_train_begin(run), on_epoch_begin(run), "
         "on_batch_begin(run), on_backward_end(run), on_step_end(run), on_epoch_end(run), on_save(run) "
         "and on_train_end(run); wrap a function in OnEpochEnd(function), say");
     Of run(model, optimizer, options, callbacks...);

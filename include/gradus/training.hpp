@@ -10,12 +10,22 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/accumulate.hpp"
 #include "gradus/training/async_checkpoint.hpp"
+#include "gradus/training/callbacks.hpp"
 #include "gradus/training/checkpoint.hpp"
 #include "gradus/training/checksum.hpp"
+#include "gradus/training/evaluate.hpp"
+#include "gradus/training/fit.hpp"
+#include "gradus/training/history_files.hpp"
+#include "gradus/training/hooks.hpp"
+#include "gradus/training/keep_checkpoints.hpp"
 #include "gradus/training/parts.hpp"
+#include "gradus/training/progress.hpp"
+#include "gradus/training/run.hpp"
 #include "gradus/training/run_folder.hpp"
 #include "gradus/training/signals.hpp"
 #include "gradus/training/state.hpp"
+#include "gradus/training/stopping.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -10,4 +10,12 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/calibration.hpp"
+#include "gradus/training/classification.hpp"
+#include "gradus/training/mean.hpp"
+#include "gradus/training/metric_input.hpp"
+#include "gradus/training/multilabel.hpp"
+#include "gradus/training/ranking.hpp"
+#include "gradus/training/regression.hpp"
+
 #include "gradus/core/macros_back.inc"

@@ -15,7 +15,9 @@
 #include "gradus/training/mean.hpp"
 #include "gradus/training/metric_input.hpp"
 #include "gradus/training/multilabel.hpp"
+#include "gradus/training/parts.hpp"
 #include "gradus/training/ranking.hpp"
 #include "gradus/training/regression.hpp"
+#include "gradus/training/state.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-# Prints the numbers of tests/training/metrics_reference.cpp: scikit-learn's definitions (and Guo's of the calibration
-# error), written out with numpy and loops over pairs and thresholds, on the examples of examples() there.
+# Prints numbers of tests/training/{classification,multilabel,ranking,regression,calibration,mean}.cpp: scikit-learn's
+# definitions (and Guo's of the calibration error), written out with numpy and loops over pairs and thresholds, on the
+# examples of tests/support/metrics.hpp.
 import numpy as np
 
 N, C = 60, 5
 i, c = np.arange(N)[:, None], np.arange(C)[None, :]
 scores = ((i * i * 31 + c * c * 17 + i * c * 7 + i * 13) % 29) / 32  # with ties
 labels = (np.arange(N) ** 2 + 2 * np.arange(N)) % 7 % 4              # class 4 does not occur
-targets = ((i * 5 + c * 3 + i * c) % 3 == 0).astype(int)
+targets = ((i * (c + 3) // 2 + c) % 7 < 1 + c % 3).astype(int)
 predictions = scores.argmax(1)
 
 

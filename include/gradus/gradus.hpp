@@ -14,6 +14,7 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/fork.hpp"
+#include "gradus/core/input_file.hpp"
 #include "gradus/core/limits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"

@@ -11,6 +11,8 @@
 #include "gradus/core/macros_aside.inc"
 
 #include "gradus/training/calibration.hpp"
+#include "gradus/training/checkpoint.hpp"
+#include "gradus/training/checksum.hpp"
 #include "gradus/training/classification.hpp"
 #include "gradus/training/mean.hpp"
 #include "gradus/training/metric_input.hpp"

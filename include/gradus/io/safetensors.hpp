@@ -361,6 +361,14 @@ public:
     DType dtype(std::string_view name) const { return get(name).dtype; }
     const Shape& shape(std::string_view name) const { return get(name).shape; }
 
+    /// The bytes in front of the data: the length of the header, and the header.
+    [[gnu::cold]] std::string head() const {
+        std::string bytes(static_cast<std::size_t>(data_), '\0');
+        if (file_.read_at(0, bytes.data(), bytes.size()) < bytes.size())
+            file_.fail({"was cut short while it was read"});
+        return bytes;
+    }
+
     /// Reads one tensor. Throws IoError if there is none of that name or the file was changed, OutOfMemory.
     [[gnu::cold]] AnyTensor read(std::string_view name) const {
         const detail::SafetensorsEntry& entry = get(name);

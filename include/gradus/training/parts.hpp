@@ -204,7 +204,10 @@ void load_optimizer(Optimizer& optimizer, const StateReader& state) {
     }
     auto parameters = optimizer.state();
     const auto before = parameters;
-    const auto steps = state.template get<Index>("steps", {static_cast<Index>(parameters.size())});
+    const auto steps = state.template get<Tensor<Index>>("steps");
+    if (steps.numel() != static_cast<Index>(parameters.size()))
+        state.refuse("", gradus::detail::text_of({"is of ", steps.numel(), " parameters: got one of ",
+                                                  parameters.size(), " in the program"}));
     const StateReader tensors = state.in("state");
     const std::vector<std::string> names = tensors.names();
     std::size_t used = 0;

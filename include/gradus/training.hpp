@@ -10,6 +10,7 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/anomaly.hpp"
 #include "gradus/training/calibration.hpp"
 #include "gradus/training/checkpoint.hpp"
 #include "gradus/training/checksum.hpp"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "gradus/ops/on_tensors.hpp"
 #include "gradus/training/state.hpp"
 #include "support/numbers.hpp"
 

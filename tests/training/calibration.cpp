@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/training/calibration.hpp"
 
-#include "gradus/ops/activation.hpp"
-#include "gradus/ops/on_tensors.hpp"
 #include "support/metrics.hpp"
 
 using namespace gradus;

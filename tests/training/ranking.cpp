@@ -102,7 +102,7 @@ TEST_CASE("metrics::RocAuc, AveragePrecision: random scores, with ties and witho
         CHECK(of<metrics::AveragePrecision>(scores, targets).value() ==
               Approx(mean_precision(scores, targets)).epsilon(1e-13));
         // the order of the examples does not matter, bit for bit
-        metrics::RocAuc turned = of<metrics::RocAuc>(flip(scores, 0), flip(targets, 0));
+        metrics::RocAuc turned = of<metrics::RocAuc>(flip(scores, {0}), flip(targets, {0}));
         CHECK(turned.value() == roc.value());
         const double area = [&] {
             double sum = 0;

@@ -8,4 +8,10 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/data/compose.hpp"
+#include "gradus/data/sampler.hpp"
+#include "gradus/data/set_loader.hpp"
+#include "gradus/data/split.hpp"
+#include "gradus/data/tensors.hpp"
+
 #include "gradus/core/macros_back.inc"

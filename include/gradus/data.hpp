@@ -8,7 +8,13 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/data/augment.hpp"
+#include "gradus/data/augment_images.hpp"
+#include "gradus/data/augment_values.hpp"
 #include "gradus/data/compose.hpp"
+#include "gradus/data/mix.hpp"
+#include "gradus/data/prefetch.hpp"
+#include "gradus/data/sequences.hpp"
 #include "gradus/data/sampler.hpp"
 #include "gradus/data/set_loader.hpp"
 #include "gradus/data/split.hpp"

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -43,6 +44,25 @@ void for_each_tensor(X& x, Visit&& visit, std::string_view name = "tensor") {
     }
 }
 
+template <class X>
+auto& first_tensor(X& x) {
+    if constexpr (is_tensor<std::remove_const_t<X>>)
+        return x;
+    else if constexpr (gradus::detail::HasFields<std::remove_const_t<X>>)
+        return first_tensor(gradus::detail::as_part_of<X>(
+            std::get<0>(const_cast<std::remove_const_t<X>&>(x).fields()).value));
+    else
+        return first_tensor(std::get<0>(gradus::detail::tie_fields(x)));
+}
+
+/// The tensors of a struct, in the order of for_each_tensor().
+template <class X>
+std::vector<const void*> tensor_pointers(const X& x) {
+    std::vector<const void*> result;
+    for_each_tensor(x, [&](std::string_view, const auto& tensor) { result.push_back(&tensor); });
+    return result;
+}
+
 [[noreturn, gnu::cold]] inline void refuse_field(const char* operation, std::string_view field,
                                                  std::string_view rule, const Shape& shape,
                                                  const Shape& other) {
@@ -72,11 +92,8 @@ inline Shape batch_shape(Index count, const Shape& example) {
 /// How many examples a batch holds: the first size of its first tensor.
 template <class BatchOf>
 Index batch_size(const BatchOf& batch) {
-    Index size = -1;
-    detail::for_each_tensor(batch, [&](std::string_view, const auto& tensor) {
-        if (size < 0) size = tensor.rank() == 0 ? 0 : tensor.size(0);
-    });
-    return std::max<Index>(size, 0);
+    const auto& first = detail::first_tensor(batch);
+    return first.rank() == 0 ? 0 : first.size(0);
 }
 
 /// Examples as a batch: every tensor of them gets an axis in front. Throws ValueError if there are none,
@@ -84,28 +101,23 @@ Index batch_size(const BatchOf& batch) {
 template <class Example>
 Example stack(const std::vector<Example>& examples) {
     if (examples.empty()) gradus::detail::raise<ValueError>("stack", "needs at least one example");
-    std::vector<std::vector<const void*>> tensors;  // by field, by example
-    for (const Example& example : examples) {
-        std::size_t field = 0;
-        detail::for_each_tensor(example, [&](std::string_view, const auto& tensor) {
-            if (field == tensors.size()) tensors.emplace_back();
-            tensors[field++].push_back(&tensor);
-        });
-    }
+    std::vector<std::vector<const void*>> tensors;  // by example, by field
+    for (const Example& example : examples) tensors.push_back(detail::tensor_pointers(example));
     Example batch = examples.front();
     std::size_t field = 0;
     detail::for_each_tensor(batch, [&]<class T>(std::string_view name, Tensor<T>& stacked) {
-        std::vector<const void*>& parts = tensors[field++];
         const Shape shape = stacked.shape();
-        for (const void*& part : parts) {
-            const auto& tensor = *static_cast<const Tensor<T>*>(part);
+        std::vector<const void*> parts;
+        for (const auto& pointers : tensors) {
+            const auto& tensor = *static_cast<const Tensor<T>*>(pointers[field]);
             if (tensor.shape() != shape)
-                detail::refuse_field(
-                    "stack", name,
-                    "the examples of a batch must have one shape (crop them, or pad them with pad_sequences)",
-                    shape, tensor.shape());
-            part = tensor.data();
+                detail::refuse_field("stack", name,
+                                     "the examples of a batch must have one shape (crop them, or collate() "
+                                     "with pad_sequences())",
+                                     shape, tensor.shape());
+            parts.push_back(tensor.data());
         }
+        ++field;
         stacked = Tensor<T>::uninitialized(detail::batch_shape(static_cast<Index>(parts.size()), shape));
         if (stacked.numel() > 0)
             detail::copy_parts(stacked.mutable_data(), parts, shape.numel() * static_cast<Index>(sizeof(T)));

@@ -11,5 +11,6 @@
 #include "gradus/data/bytes.hpp"
 #include "gradus/data/csv.hpp"
 #include "gradus/data/table.hpp"
+#include "gradus/data/table_encoder.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -21,6 +21,7 @@
 #include "gradus/data/set_loader.hpp"
 #include "gradus/data/split.hpp"
 #include "gradus/data/table.hpp"
+#include "gradus/data/table_encoder.hpp"
 #include "gradus/data/tensors.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -3,7 +3,6 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
-#include "gradus/core/input_file.hpp"
 #include "gradus/core/language.hpp"
 
 #include "gradus/core/macros_aside.inc"
@@ -15,6 +14,7 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/fork.hpp"
+#include "gradus/core/input_file.hpp"
 #include "gradus/core/limits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"

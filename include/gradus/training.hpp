@@ -10,4 +10,9 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/checkpoint.hpp"
+#include "gradus/training/checksum.hpp"
+#include "gradus/training/parts.hpp"
+#include "gradus/training/state.hpp"
+
 #include "gradus/core/macros_back.inc"

@@ -3,7 +3,6 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
-#include "gradus/core/input_file.hpp"
 #include "gradus/core/language.hpp"
 
 #include "gradus/core/macros_aside.inc"

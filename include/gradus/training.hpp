@@ -10,4 +10,8 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/page.hpp"
+#include "gradus/training/plot.hpp"
+#include "gradus/training/svg.hpp"
+
 #include "gradus/core/macros_back.inc"

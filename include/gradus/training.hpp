@@ -10,4 +10,7 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/parts.hpp"
+#include "gradus/training/state.hpp"
+
 #include "gradus/core/macros_back.inc"

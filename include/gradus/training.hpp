@@ -10,8 +10,12 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/training/evaluate.hpp"
 #include "gradus/training/page.hpp"
 #include "gradus/training/plot.hpp"
 #include "gradus/training/svg.hpp"
+#include "gradus/training/parts.hpp"
+#include "gradus/training/run.hpp"
+#include "gradus/training/state.hpp"
 
 #include "gradus/core/macros_back.inc"

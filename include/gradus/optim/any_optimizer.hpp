@@ -46,6 +46,10 @@ public:
     std::vector<ParameterState<T>> state() const { return held_->state(); }
     void load_state(const std::vector<ParameterState<T>>& saved) { held_->load_state(saved); }
 
+    const char* kind() const { return held_->kind(); }
+    std::vector<GroupOptions> group_options() const { return held_->group_options(); }
+    void load_group_options(const std::vector<GroupOptions>& saved) { held_->load_group_options(saved); }
+
 private:
     struct Interface {
         virtual ~Interface() = default;
@@ -59,6 +63,9 @@ private:
         virtual const std::vector<Variable<T>>& parameters() const = 0;
         virtual std::vector<ParameterState<T>> state() const = 0;
         virtual void load_state(const std::vector<ParameterState<T>>& saved) = 0;
+        virtual const char* kind() const = 0;
+        virtual std::vector<GroupOptions> group_options() const = 0;
+        virtual void load_group_options(const std::vector<GroupOptions>& saved) = 0;
     };
 
     template <class Optimizer>
@@ -85,6 +92,11 @@ private:
         const std::vector<Variable<T>>& parameters() const override { return optimizer.parameters(); }
         std::vector<ParameterState<T>> state() const override { return optimizer.state(); }
         void load_state(const std::vector<ParameterState<T>>& saved) override { optimizer.load_state(saved); }
+        const char* kind() const override { return optimizer.kind(); }
+        std::vector<GroupOptions> group_options() const override { return optimizer.group_options(); }
+        void load_group_options(const std::vector<GroupOptions>& saved) override {
+            optimizer.load_group_options(saved);
+        }
 
         Optimizer optimizer;
     };

@@ -11,9 +11,20 @@
 
 namespace gradus {
 
-/// What one epoch of training gave: means over the examples, and the time it took.
+/// A number and what it is called.
+struct NamedNumber {
+    std::string name;
+    double value = 0;
+
+    bool operator==(const NamedNumber&) const = default;
+};
+
+/// What one epoch of training gave: means over the examples, and the time it took. NaN stands for what there
+/// is not: a validation, say.
 struct EpochRecord {
     double train_loss = 0, val_loss = 0, train_score = 0, val_score = 0, seconds = 0;
+    double lr = 0;                          // the learning rate of its last step
+    std::vector<NamedNumber> metrics = {};  // further ones
 };
 
 /// One line of a training table; `epoch` counts from 1.

@@ -33,15 +33,16 @@ namespace gradus::training {
     return result;
 }
 
-/// An axis on which all finite ones of these values have a place: logarithmic if they are positive and the
-/// largest is more than 100 times the smallest.
-[[gnu::cold]] inline svg::Axis axis_for(const std::vector<double>& values, std::string label) {
+/// An axis on which all finite ones of these values have a place: logarithmic, if it may be, where they are
+/// positive and the largest is more than 100 times the smallest.
+[[gnu::cold]] inline svg::Axis axis_for(const std::vector<double>& values, std::string label,
+                                        bool may_log = true) {
     double low = HUGE_VAL, high = -HUGE_VAL;
     for (const double x : values)
         if (std::isfinite(x)) low = std::min(low, x), high = std::max(high, x);
     svg::Axis axis{.label = std::move(label)};
     if (low > high) return axis;  // there are none
-    if (low > 0 && high / low > 100) {
+    if (may_log && low > 0 && high / low > 100) {
         axis.log = true;
         axis.low = std::max(low / 1.3, 1e-307), axis.high = std::min(high, 1e307) * 1.3;
         return axis;
@@ -92,6 +93,7 @@ struct ChartOptions {
     std::string mark = {};      // what is written beside the first
     std::string color = "ink";  // of the marks
     double width = 420, height = 270;
+    bool log = true;  // where the values are far apart
 };
 
 /// Curves over each other on axes that fit them.
@@ -107,7 +109,7 @@ struct ChartOptions {
     svg::Plot plot({.width = options.width,
                     .height = options.height,
                     .x = std::move(x),
-                    .y = axis_for(ys, options.y_label),
+                    .y = axis_for(ys, options.y_label, options.log),
                     .description = options.title});
     for (const Curve& curve : curves) {
         plot.line(thinned(curve.points), curve.style);
@@ -123,7 +125,7 @@ struct ChartOptions {
     if (!options.marks.empty()) {
         const svg::Point p = options.marks.front(), at = plot.at(p);
         const bool right = at.x > plot.inner_width() / 2, low = at.y > plot.inner_height() - 30;
-        plot.note(p, options.mark, {right ? -4.0 : 4.0, low ? -11.0 : 19.0}, right ? "end" : "start",
+        plot.note(p, options.mark, {right ? -4.0 : 4.0, low ? -11.0 : 23.0}, right ? "end" : "start",
                   options.color);
     }
     const std::string title =

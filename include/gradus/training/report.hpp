@@ -21,8 +21,9 @@ border:1px solid var(--rule);border-radius:8px;overflow:hidden;margin:36px 0 0}
 .tiles dd{margin:2px 0 0;font-size:1.65rem;line-height:1.25;font-variant-numeric:tabular-nums}
 .tiles small{display:block;font-size:.9rem;color:var(--soft)}
 .grid+.wide,.grid+.narrow{margin-top:28px}
-.note{color:var(--soft)}
-section>p.read{border-left:3px solid var(--orange);padding-left:1em;margin:1.4em 0 0}
+.how{color:var(--soft)}
+section>p.read{border-left:3px solid var(--orange);padding-left:1em;margin:1.4em 0 2em}
+h3{margin-top:26px}.grid h3{margin-top:0}
 details{margin-top:24px}summary{cursor:pointer;color:var(--soft)}
 .bars{list-style:none;margin:24px 0 0;padding:0;columns:2;column-gap:32px;
 font:.92rem/1.4 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums}
@@ -31,11 +32,11 @@ font:.92rem/1.4 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fo
 .bars i{background:var(--faint);height:14px}.bars b{display:block;height:14px;background:var(--blue);min-width:1px}
 .bars em{font-style:normal;color:var(--soft);text-align:right}
 .more{color:var(--soft)}
-.pictures{list-style:none;margin:24px 0 0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(78px,1fr));
+.pictures{list-style:none;margin:24px 0 0;padding:0;display:grid;grid-template-columns:repeat(10,1fr);
 gap:18px 14px;font:.8rem/1.35 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 .pictures img{display:block;width:100%;max-width:128px;image-rendering:pixelated;border-radius:4px;margin-bottom:5px}
 .pictures span{display:block;overflow-wrap:anywhere}
-.mistakes .pictures{grid-template-columns:repeat(auto-fill,minmax(112px,1fr))}
+.mistakes .pictures{grid-template-columns:repeat(6,1fr)}
 .right{color:var(--blue)}.wrong{color:var(--orange)}
 .right::before{content:"is "}.wrong::before{content:"taken for "}
 .right::before,.wrong::before{color:var(--soft)}
@@ -111,7 +112,7 @@ font:.92rem/1.4 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
     const bool some = !words.empty();
     return content.empty()
                ? ""
-               : text_of({"<section><h2>", escape(title), "</h2>\n", some ? "<p class=\"note\">" : "",
+               : text_of({"<section><h2>", escape(title), "</h2>\n", some ? "<p class=\"how\">" : "",
                           escape(words), some ? "</p>\n" : "", content, "</section>\n"});
 }
 

@@ -20,7 +20,7 @@ namespace gradus::training::page {
 
 /// "92.4 %"
 [[gnu::cold]] inline std::string percent(double share) {
-    return std::isfinite(share) ? text_of({svg::number(100 * share), " %"}) : "–";
+    return std::isfinite(share) ? text_of({gradus::detail::csv_number(100 * share, 1), " %"}) : "–";
 }
 
 /// A number in a table; "–" where there is none.
@@ -143,7 +143,8 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
         return chart({{points, {"purple", 2.2}}}, {.title = "Learning rate",
                                                    .x_label = steps ? "step" : "epoch",
                                                    .width = width,
-                                                   .height = width > 500 ? 200.0 : 220.0});
+                                                   .height = width > 500 ? 200.0 : 220.0,
+                                                   .log = false});
     });
 }
 
@@ -182,7 +183,7 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
     std::string more;
     if (counts.size() > shown)
         more = text_of({"<p class=\"more\">… and ", counts.size() - shown, " more classes</p>"});
-    return text_of({"<ul class=\"bars\">", bars, "</ul>", more, "\n"});
+    return text_of({"<h3>Examples of each class</h3><ul class=\"bars\">", bars, "</ul>", more, "\n"});
 }
 
 /// Pictures with what they are below them, and, if it differs, what they were taken for.

@@ -59,10 +59,10 @@ public:
     Index batches() const { return batches_; }  // of this epoch
     Index batch_size() const { return size_; }  // examples of the last batch
 
-    double loss() const { return loss_; }                           // of the last batch
-    const Means& means() const { return means_; }                   // over this epoch so far
-    bool has_validation() const { return has_validation_; }         // whether val_loss will be a number
-    bool is_validating() const { return is_validating_; }           // in on_outputs
+    double loss() const { return loss_; }                                 // of the last batch
+    const Means& means() const { return means_; }                         // over this epoch so far
+    bool has_validation() const { return has_validation_; }               // whether val_loss will be a number
+    bool is_validating() const { return is_validating_; }                 // in on_outputs
     const std::vector<EpochRecord>& history() const { return history_; }  // of the epochs that ended
 
     /// Of the epoch that ended last. Further metrics may be added to it until on_epoch_end.
@@ -139,8 +139,7 @@ protected:
 
     /// How long this epoch has taken, parts of it before a resume too.
     double seconds() const {
-        return seconds_ +
-               std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+        return seconds_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
     }
 
     [[gnu::cold]] void end_epoch(const Means& validation, double lr) {

@@ -8,4 +8,10 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/io/any_tensor.hpp"
+#include "gradus/io/dtype.hpp"
+#include "gradus/io/half.hpp"
+#include "gradus/io/json.hpp"
+#include "gradus/io/safetensors.hpp"
+
 #include "gradus/core/macros_back.inc"

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <new>
 #include <string>
 
@@ -16,6 +10,7 @@
 #include <zlib.h>
 #endif
 
+#include "gradus/core/input_file.hpp"
 #include "gradus/core/tensor.hpp"
 
 namespace gradus::data {
@@ -26,85 +21,7 @@ struct IdxOptions {
 
 namespace detail {
 
-using gradus::detail::text_of, gradus::detail::TextPart;
-
-/// A regular file, read from its beginning. Every refusal is an IoError that names the file.
-class InputFile {
-public:
-    [[gnu::cold]] InputFile(const char* operation, const std::string& path)
-        : operation_(operation), path_(path) {
-        Status status;
-        if (get_status(path.c_str(), &status) != 0) refuse_open();
-        if (S_ISDIR(status.st_mode)) fail({"is a directory; name a file inside it"});
-        if (!S_ISREG(status.st_mode))
-            fail({"is a pipe, socket or device; copy what it holds into a file first"});
-        descriptor_ = ::open(path.c_str(), how_to_open);
-        if (descriptor_ < 0) refuse_open();
-        if (get_status(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
-    }
-    InputFile(const InputFile&) = delete;
-    InputFile& operator=(const InputFile&) = delete;
-    ~InputFile() { ::close(descriptor_); }
-
-    /// Up to `count` bytes; fewer only at the end of the file.
-    std::size_t read(void* to, std::size_t count) {
-        std::size_t done = 0;
-        while (done < count) {
-            const std::size_t part = std::min(count - done, std::size_t{1} << 30);  // Linux stops at 2 GiB
-            const auto got = ::read(descriptor_, static_cast<char*>(to) + done, static_cast<Count>(part));
-            if (got == 0) break;
-            if (got > 0)
-                done += static_cast<std::size_t>(got);
-            else if (errno != EINTR)
-                fail({"cannot be read: ", std::strerror(errno)});
-        }
-        return done;
-    }
-
-    std::uint64_t most_bytes() const { return size_; }  // that read() can deliver in all
-
-    /// To be asked before anything is read.
-    bool is_gzip() {
-        unsigned char start[2] = {0, 0};
-        const std::size_t count = read(start, sizeof start);
-        if (::lseek(descriptor_, 0, SEEK_SET) != 0) fail({"cannot be read twice: ", std::strerror(errno)});
-        return count == 2 && start[0] == 0x1f && start[1] == 0x8b;
-    }
-
-    [[noreturn]] void fail(std::initializer_list<TextPart> problem) const {
-        gradus::detail::raise<IoError>({operation_, ": ", path_, ": ", text_of(problem)});
-    }
-
-private:
-#if defined(_WIN32)
-    static constexpr int how_to_open = O_RDONLY | O_BINARY | O_NOINHERIT;
-    using Count = unsigned;
-    using Status = struct _stat64;  // the other one cannot tell the size of a file of 2 GiB
-    static int get_status(const char* path, Status* status) { return ::_stat64(path, status); }
-    static int get_status(int descriptor, Status* status) { return ::_fstat64(descriptor, status); }
-#else
-    // Not blocking: if a pipe took the file's place since, opening it must not wait for a writer.
-    static constexpr int how_to_open = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
-    using Count = std::size_t;
-    using Status = struct stat;
-    static int get_status(const char* path, Status* status) { return ::stat(path, status); }
-    static int get_status(int descriptor, Status* status) { return ::fstat(descriptor, status); }
-#endif
-
-    [[noreturn]] void refuse_open() const {
-        const int reason = errno;
-        const char* fix = reason == ENOENT || reason == ENOTDIR ? "; check the path"
-                          : reason == EACCES ? "; check the permissions of the file and its folders"
-                          : reason == ELOOP  ? "; a symbolic link leads back to itself"
-                                             : "";
-        fail({"cannot be opened: ", std::strerror(reason), fix});
-    }
-
-    const char* operation_;
-    std::string path_;
-    int descriptor_ = -1;
-    std::uint64_t size_ = 0;
-};
+using gradus::detail::InputFile, gradus::detail::text_of, gradus::detail::TextPart;
 
 #ifdef GRADUS_WITH_ZLIB
 

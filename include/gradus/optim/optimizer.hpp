@@ -12,7 +12,6 @@
 
 #include "gradus/autograd/no_grad.hpp"
 #include "gradus/autograd/parameter.hpp"
-#include "gradus/core/reflect.hpp"
 #include "gradus/core/remedy.hpp"
 #include "gradus/kernels/update/multi_tensor.hpp"
 #include "gradus/optim/rule.hpp"
@@ -32,16 +31,6 @@ struct ParameterState {
     std::vector<Kind> kinds;
 };
 
-/// The options of a group of parameters as numbers by name, to be saved: a schedule may have changed some.
-struct GroupOptions {
-    struct Option {
-        std::string name;
-        double value;  // a flag is 0 or 1, an enumerator its number
-    };
-    std::vector<Option> options;
-    std::vector<Index> parameters;  // as in Group
-};
-
 namespace detail {
 
 /// True if `pattern`, in which * stands for any text, is the path or a leading part of it that ends at a dot.
@@ -53,19 +42,6 @@ namespace detail {
         return false;
     }
     return !path.empty() && pattern.front() == path.front() && matches(pattern.substr(1), path.substr(1));
-}
-
-/// Calls visit(name, option) for every option that is a number, flag or enumerator; for lr alone if the fields
-/// cannot be seen.
-template <class Options, class Visit>
-void for_each_number(Options& options, const Visit& visit) {
-    if constexpr (is_reflectable<Options>)
-        for_each_field(options, [&](std::string_view name, auto& option) {
-            using Option = std::remove_cvref_t<decltype(option)>;
-            if constexpr (std::is_arithmetic_v<Option> || std::is_enum_v<Option>) visit(name, option);
-        });
-    else
-        visit(std::string_view("lr"), options.lr);
 }
 
 template <class X>
@@ -245,44 +221,6 @@ public:
         set_all([momentum](Options& o) { o.*R::momentum = momentum; });
     }
 
-    /// What the rule is called: "sgd", "adam", ...
-    static const char* kind() { return Rule::name; }
-
-    /// The options of every group that are numbers, flags or enumerators; the others belong to the program.
-    [[gnu::cold]] std::vector<GroupOptions> group_options() const {
-        std::vector<GroupOptions> all;
-        for (const Group& group : groups_) {
-            GroupOptions& saved = all.emplace_back();
-            saved.parameters.assign(group.parameters.begin(), group.parameters.end());
-            detail::for_each_number(group.options, [&](std::string_view name, const auto& option) {
-                saved.options.push_back({std::string(name), static_cast<double>(option)});
-            });
-        }
-        return all;
-    }
-
-    /// Takes the options that group_options() gave. Throws ValueError, and changes nothing, unless they are
-    /// options of the same groups of parameters.
-    [[gnu::cold]] void load_group_options(const std::vector<GroupOptions>& saved) {
-        std::vector<Group> groups = groups_;
-        if (saved.size() != groups.size())
-            gradus::detail::raise<ValueError>(Rule::name, "load_group_options needs one entry for each group",
-                                              saved.size(), groups.size());
-        for (std::size_t g = 0; g < groups.size(); ++g) {
-            if (!std::equal(saved[g].parameters.begin(), saved[g].parameters.end(),
-                            groups[g].parameters.begin(), groups[g].parameters.end(),
-                            [](Index a, std::size_t b) { return a == static_cast<Index>(b); }))
-                gradus::detail::raise<ValueError>({Rule::name, ": load_group_options: group ", g,
-                                                   " holds other parameters: configure() the optimizer the "
-                                                   "same way before"});
-            detail::for_each_number(groups[g].options, [&](std::string_view name, auto& option) {
-                option = static_cast<std::remove_cvref_t<decltype(option)>>(saved_option(saved[g], name));
-            });
-            Rule::validate(groups[g].options);
-        }
-        groups_ = std::move(groups);
-    }
-
     /// Step counts and state of every parameter, in the order in which they were added; copies, which later
     /// steps leave alone. A parameter that was never updated has none. Options are not part of it.
     [[gnu::cold]] std::vector<ParameterState<T>> state() const {
@@ -352,13 +290,6 @@ private:
                 {Rule::name, ": step: none of the ", parameters_.size(),
                  " parameters has a gradient (or all are frozen): call backward() first, on a loss that "
                  "depends on them"});
-    }
-
-    [[gnu::cold]] static double saved_option(const GroupOptions& saved, std::string_view name) {
-        for (const GroupOptions::Option& option : saved.options)
-            if (option.name == name) return option.value;
-        gradus::detail::raise<ValueError>(
-            {Rule::name, ": load_group_options: the option ", name, " is missing"});
     }
 
     [[noreturn, gnu::cold]] void refuse_abandoned(std::size_t i) const {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -57,7 +59,7 @@ concept SavesItself = requires(X& x, StateWriter& to, const StateReader& from) {
 template <class X>
 concept IsOptimizer = requires(X& x) {
     x.step();
-    x.group_options();
+    saved_options(x);
 };
 template <class X>
 inline constexpr bool is_plain =
@@ -157,22 +159,33 @@ void load_model(Model& model, const StateReader& state) {
 
 // Optimizers: the kind, the options of every group, and step count and state of every parameter.
 
+template <class Parameters>
+[[noreturn, gnu::cold]] void refuse_optimizer(const StateReader& tensors,
+                                              const std::vector<std::string>& names,
+                                              const Parameters& parameters) {
+    std::vector<std::string> unexpected;
+    for (const std::string& name : names)
+        if (std::none_of(parameters.begin(), parameters.end(),
+                         [&](const auto& p) { return name.starts_with(p.name + ":"); }))
+            unexpected.push_back(name);
+    tensors.refuse("", "is of parameters that the optimizer does not have: " + some_of(unexpected));
+}
+
 template <class Optimizer>
 void save_optimizer(const Optimizer& optimizer, StateWriter& state) {
-    state.put("kind", optimizer.kind());
-    const std::vector<optim::GroupOptions> groups = optimizer.group_options();
-    state.put("groups", groups.size());
-    for (std::size_t g = 0; g < groups.size(); ++g) {
+    const optim::SavedOptions saved = saved_options(optimizer);
+    state.put("kind", saved.kind);
+    state.put("groups", saved.groups.size());
+    for (std::size_t g = 0; g < saved.groups.size(); ++g) {
         StateWriter group = state.in(gradus::detail::text_of({"groups.", g}));
-        group.put("parameters", Tensor<Index>(groups[g].parameters));
-        for (const auto& option : groups[g].options) group.put("options." + option.name, option.value);
+        group.put("parameters", Tensor<Index>(saved.groups[g].parameters));
+        for (const auto& option : saved.groups[g].options) group.put(option.name, option.value);
     }
-    const auto parameters = optimizer.state();
     std::vector<Index> steps;
-    for (const auto& parameter : parameters) {
+    StateWriter tensors = state.in("state");
+    for (const auto& parameter : optimizer.state()) {
         steps.push_back(parameter.steps);
-        for (const auto& kind : parameter.kinds)
-            state.put("state." + parameter.name + ":" + kind.name, kind.value);
+        for (const auto& kind : parameter.kinds) tensors.put(parameter.name + ":" + kind.name, kind.value);
     }
     state.put("steps", Tensor<Index>(steps));
 }
@@ -180,56 +193,92 @@ void save_optimizer(const Optimizer& optimizer, StateWriter& state) {
 template <class Optimizer>
 void load_optimizer(Optimizer& optimizer, const StateReader& state) {
     using T = typename Optimizer::value_type;
-    if (const std::string kind = state.get<std::string>("kind"); kind != optimizer.kind())
-        state.refuse("kind", gradus::detail::text_of({"the file is of another optimizer: got ", kind,
-                                                      ", and ", optimizer.kind(), " in the program"}));
-    auto groups = optimizer.group_options();
-    if (const Index count = state.get<Index>("groups"); count != static_cast<Index>(groups.size()))
-        state.refuse("groups", gradus::detail::text_of({"must be ", groups.size(), ": got ", count}));
-    for (std::size_t g = 0; g < groups.size(); ++g) {
+    optim::SavedOptions options = saved_options(optimizer);
+    if (const auto kind = state.get<std::string>("kind"); kind != options.kind)
+        state.refuse("kind", gradus::detail::text_of({"must be ", options.kind, ": got ", kind}));
+    if (const auto count = state.get<std::size_t>("groups"); count != options.groups.size())
+        state.refuse("groups", gradus::detail::text_of({"must be ", options.groups.size(), ": got ", count}));
+    for (std::size_t g = 0; g < options.groups.size(); ++g) {
         const StateReader group = state.in(gradus::detail::text_of({"groups.", g}));
-        const Tensor<Index> members = group.get<Tensor<Index>>("parameters");
-        groups[g].parameters.assign(members.begin(), members.end());
-        for (auto& option : groups[g].options) option.value = group.get<double>("options." + option.name);
+        const auto parameters = group.get<Tensor<Index>>("parameters");
+        options.groups[g].parameters.assign(parameters.begin(), parameters.end());
+        for (auto& option : options.groups[g].options) option.value = group.get<double>(option.name);
     }
     auto parameters = optimizer.state();
-    const Tensor<Index> steps = state.get<Index>("steps", {static_cast<Index>(parameters.size())});
-    const std::vector<std::string> names = state.in("state").names();  // in alphabetical order
+    const auto before = parameters;
+    const auto steps = state.template get<Tensor<Index>>("steps");
+    if (steps.numel() != static_cast<Index>(parameters.size()))
+        state.refuse("", gradus::detail::text_of({"is of ", steps.numel(), " parameters: got one of ",
+                                                  parameters.size(), " in the program"}));
+    const StateReader tensors = state.in("state");
+    const std::vector<std::string> names = tensors.names();
+    std::size_t used = 0;
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-        parameters[i].steps = steps(static_cast<Index>(i));
+        parameters[i].steps = steps.data()[i];
         parameters[i].kinds.clear();
         const std::string start = parameters[i].name + ":";
         for (auto at = std::lower_bound(names.begin(), names.end(), start);
-             at != names.end() && at->starts_with(start); ++at)
-            parameters[i].kinds.push_back(
-                {at->substr(start.size()), state.in("state").template get<Tensor<T>>(*at)});
+             at != names.end() && at->starts_with(start); ++at, ++used)
+            parameters[i].kinds.push_back({at->substr(start.size()), tensors.template get<Tensor<T>>(*at)});
     }
-    const auto before = optimizer.state();
+    if (used != names.size()) refuse_optimizer(tensors, names, parameters);
     optimizer.load_state(parameters);
     try {
-        optimizer.load_group_options(groups);
+        load_options(optimizer, options);
     } catch (...) {
         optimizer.load_state(before);
         throw;
     }
 }
 
-inline void save_history(const std::vector<EpochRecord>& history, StateWriter& state) {
-    Tensor<double> table = zeros<double>({static_cast<Index>(history.size()), 5});
+/// The numbers of a record in the order in which they are kept; further metrics are kept beside them.
+template <class Record>
+auto numbers_of(Record& r) {
+    return std::array{&r.train_loss, &r.val_loss, &r.train_score, &r.val_score, &r.seconds, &r.lr};
+}
+
+[[gnu::cold]] inline void save_history(const std::vector<EpochRecord>& history, StateWriter& state) {
+    Tensor<double> table = zeros<double>({static_cast<Index>(history.size()), 6});
     double* out = table.mutable_data();
-    for (const EpochRecord& r : history)
-        for (const double number : {r.train_loss, r.val_loss, r.train_score, r.val_score, r.seconds})
-            *out++ = number;
+    for (const EpochRecord& record : history)
+        for (const double* const number : numbers_of(record)) *out++ = *number;
     state.put("table", table);
+    std::vector<std::pair<std::string, std::vector<double>>>
+        metrics;  // of each name: epoch, value, epoch, ...
+    for (std::size_t i = 0; i < history.size(); ++i)
+        for (const NamedNumber& metric : history[i].metrics) {
+            std::size_t m = 0;
+            while (m < metrics.size() && metrics[m].first != metric.name) ++m;
+            if (m == metrics.size()) metrics.push_back({metric.name, {}});
+            metrics[m].second.insert(metrics[m].second.end(), {static_cast<double>(i), metric.value});
+        }
+    for (std::size_t m = 0; m < metrics.size(); ++m)  // numbered, so that their order stays
+        state.put(gradus::detail::text_of({"metrics.", m, ".", metrics[m].first}),
+                  Tensor<double>(metrics[m].second));
 }
 
 [[gnu::cold]] inline void load_history(std::vector<EpochRecord>& history, const StateReader& state) {
     const auto table = state.get<Tensor<double>>("table");
-    if (table.rank() != 2 || table.size(1) != 5)
-        state.refuse("table", "must have shape [epochs, 5]: got " + to_string(table.shape()));
-    std::vector<EpochRecord> loaded;
-    for (Index i = 0; i < table.size(0); ++i)
-        loaded.push_back({table(i, 0), table(i, 1), table(i, 2), table(i, 3), table(i, 4)});
+    if (table.rank() != 2 || table.size(1) != 6)
+        state.refuse("table", "must have shape [epochs, 6]: got " + to_string(table.shape()));
+    std::vector<EpochRecord> loaded(static_cast<std::size_t>(table.size(0)));
+    const double* from = table.data();
+    for (EpochRecord& record : loaded)
+        for (double* const number : numbers_of(record)) *number = *from++;
+    const StateReader metrics = state.in("metrics");
+    const std::vector<std::string> names = metrics.names();  // "0.f1", "1.recall"
+    for (std::size_t m = 0; m < names.size(); ++m)
+        for (const std::string& name : names) {
+            if (!name.starts_with(gradus::detail::text_of({m, "."}))) continue;
+            const auto values = metrics.get<Tensor<double>>(name);
+            for (Index i = 0; i + 1 < values.numel(); i += 2) {
+                const double epoch = values.data()[i];
+                if (!(epoch >= 0 && epoch < static_cast<double>(loaded.size())))
+                    metrics.refuse(name, "is of an epoch that is not in the table");
+                loaded[static_cast<std::size_t>(epoch)].metrics.push_back(
+                    {name.substr(name.find('.') + 1), values.data()[i + 1]});
+            }
+        }
     history = std::move(loaded);
 }
 

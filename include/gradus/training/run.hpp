@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gradus/core/error.hpp"
+#include "gradus/training/checkpoint.hpp"
 #include "gradus/training/evaluate.hpp"
 #include "gradus/training/history.hpp"
 #include "gradus/training/state.hpp"
@@ -106,15 +107,44 @@ public:
     /// the hook from which it is called, as what they do there is part of it; in on_save at once.
     void save(std::string path) {
         if (is_settled_)
-            save_now(path);
+            write_checkpoint(path, snapshot());
         else
             saves_.push_back(std::move(path));
     }
 
+    /// What save() writes, for a write_checkpoint() later or in the background: it is a copy that the training
+    /// leaves alone, and costs nothing until that writes. For on_save.
+    virtual State snapshot() const = 0;
+
 protected:
     Run() = default;
     ~Run() = default;
-    virtual void save_now(const std::string& path) = 0;
+
+    /// What a run knows beside the parts that it was given.
+    [[gnu::cold]] void save_progress(StateWriter& state) const {
+        state.put("loss", means_.loss);
+        state.put("score", means_.score);
+        state.put("examples", means_.examples);
+        state.put("has_score", has_score_);
+        state.put("seconds", position_.batch == 0 ? 0 : seconds());
+        state.put("finished", is_finished_ ? stopped_ : "");
+        save_part(state, history_);
+    }
+
+    [[gnu::cold]] void load_progress(const StateReader& state) {
+        const Means means{state.get<double>("loss"), state.get<double>("score"),
+                          state.get<Index>("examples")};
+        gradus::detail::check_count("fit", "examples", means.examples);
+        const auto has_score = state.get<bool>("has_score");
+        const auto seconds = state.get<double>("seconds");
+        auto finished = state.get<std::string>("finished");
+        load_part(state, history_);
+        means_ = means;
+        has_score_ = has_score;
+        seconds_ = seconds;
+        is_finished_ = is_stopping_ = !finished.empty();
+        stopped_ = std::move(finished);
+    }
 
     [[gnu::cold]] void begin_epoch(Index batches) {
         batches_ = batches;
@@ -123,10 +153,15 @@ protected:
                 "fit",
                 "the training data has no batches; is the dataset empty, or smaller than the one batch that "
                 "drop_last leaves out?");
+        if (position_.batch > batches)
+            gradus::detail::raise<ValueError>({"fit: resume: the checkpoint stands before batch ",
+                                               position_.batch, " of an epoch of ", batches,
+                                               ": is the data or its batch size another one?"});
         if (position_.batch == 0) {
             means_ = {};
             seconds_ = 0;
         }
+        resumed_at_ = position_.batch;
         started_ = std::chrono::steady_clock::now();
     }
 
@@ -163,7 +198,7 @@ protected:
     }
 
     Position position_;
-    Index epochs_ = 0, batches_ = 0, size_ = 0;
+    Index epochs_ = 0, batches_ = 0, size_ = 0, resumed_at_ = 0;
     double loss_ = 0, seconds_ = 0;
     Means means_;
     bool has_validation_ = false, has_score_ = false, is_validating_ = false;

@@ -104,7 +104,10 @@ private:
     [[gnu::cold]] void put_tensor(std::string_view name, io::AnyTensor tensor) {
         std::string full = path(name);
         if (!state_->try_emplace(full, std::move(tensor)).second)
-            detail::refuse_state("state", full, "there is one of this name already");
+            gradus::detail::raise<ValueError>(
+                {full,
+                 ": there is one of this name already; training::part(\"teacher\", x) names a second part "
+                 "of one kind"});
     }
 
     State* state_;
@@ -157,10 +160,10 @@ public:
     template <class T>
     std::string difference(std::string_view name, const Shape& shape) const {
         const io::AnyTensor& kept = any(name);
-        const io::DType wanted = io::AnyTensor(Tensor<T>()).dtype();
+        const io::DType wanted = io::dtype_of<T>;
         if (kept.dtype() == wanted && kept.shape() == shape) return "";
-        return gradus::detail::text_of({to_string(kept.dtype()), " ", to_string(kept.shape()), " and not ",
-                                        to_string(wanted), " ", to_string(shape)});
+        return gradus::detail::text_of({io::name(kept.dtype()), " ", to_string(kept.shape()), " and not ",
+                                        io::name(wanted), " ", to_string(shape)});
     }
 
     StateReader in(std::string_view name) const { return StateReader(*state_, path(name), where_); }
@@ -195,10 +198,10 @@ private:
     template <class T>
     Tensor<T> tensor(std::string_view name) const {
         const io::AnyTensor& kept = any(name);
-        const io::DType wanted = io::AnyTensor(Tensor<T>()).dtype();
+        const io::DType wanted = io::dtype_of<T>;
         if (kept.dtype() != wanted)
-            refuse(name, gradus::detail::text_of(
-                             {"must be ", to_string(wanted), ": got ", to_string(kept.dtype())}));
+            refuse(name,
+                   gradus::detail::text_of({"must be ", io::name(wanted), ": got ", io::name(kept.dtype())}));
         return kept.template as<T>();
     }
 

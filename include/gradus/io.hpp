@@ -12,6 +12,8 @@
 #include "gradus/io/dtype.hpp"
 #include "gradus/io/half.hpp"
 #include "gradus/io/json.hpp"
+#include "gradus/io/load.hpp"
 #include "gradus/io/safetensors.hpp"
+#include "gradus/io/save.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -8,4 +8,8 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/data/bytes.hpp"
+#include "gradus/data/csv.hpp"
+#include "gradus/data/table.hpp"
+
 #include "gradus/core/macros_back.inc"

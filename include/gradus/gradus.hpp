@@ -3,6 +3,7 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
+#include "gradus/core/input_file.hpp"
 #include "gradus/core/language.hpp"
 
 #include "gradus/core/macros_aside.inc"
@@ -11,6 +12,7 @@
 #include "gradus/core/bits.hpp"
 #include "gradus/core/build_info.hpp"
 #include "gradus/core/contention.hpp"
+#include "gradus/core/decimal.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/fork.hpp"

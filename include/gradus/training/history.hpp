@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "gradus/core/decimal.hpp"
 #include "gradus/core/write_file.hpp"
 
 namespace gradus {
@@ -38,29 +37,6 @@ inline std::string to_string(const EpochRecord& record, int epoch, int epochs) {
         record.seconds);
     return text;
 }
-
-namespace detail {
-
-/// As many digits as a reader needs to get the same number (or as many decimals as asked for), in every
-/// locale.
-inline std::string csv_number(double x, int decimals = -1) {
-    char text[400];
-#if defined(_LIBCPP_VERSION) && _LIBCPP_VERSION < 14000  // has no std::to_chars for this (Emscripten 3.1.6)
-    if (decimals >= 0) std::snprintf(text, sizeof text, "%.*f", decimals, x);
-    for (int digits = 15; decimals < 0 && digits <= 17; ++digits) {
-        std::snprintf(text, sizeof text, "%.*g", digits, x);
-        if (std::strtod(text, nullptr) == x) break;
-    }
-    return text;
-#else
-    const std::to_chars_result end =
-        decimals < 0 ? std::to_chars(text, text + sizeof text, x)
-                     : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
-    return {text, end.ptr};
-#endif
-}
-
-}  // namespace detail
 
 /// Writes epoch,train_loss,val_loss,train_score,val_score,seconds, one line per epoch, with all digits. The
 /// file is replaced as a whole, as by write_file(). Throws IoError naming the path and the reason.

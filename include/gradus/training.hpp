@@ -13,6 +13,7 @@
 #include "gradus/training/accumulate.hpp"
 #include "gradus/training/checkpoint.hpp"
 #include "gradus/training/checksum.hpp"
+#include "gradus/training/compare.hpp"
 #include "gradus/training/curves.hpp"
 #include "gradus/training/evaluate.hpp"
 #include "gradus/training/fit.hpp"
@@ -26,6 +27,7 @@
 #include "gradus/training/report_data.hpp"
 #include "gradus/training/report_sections.hpp"
 #include "gradus/training/run.hpp"
+#include "gradus/training/run_files.hpp"
 #include "gradus/training/state.hpp"
 #include "gradus/training/svg.hpp"
 

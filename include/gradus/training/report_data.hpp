@@ -100,14 +100,15 @@ namespace detail {
             "report", "needs images [batch, ...], scores [batch, classes], labels [batch]", images.shape(),
             scores.shape(), labels.shape());
     const Index classes = scores.size(1);
+    for (const Index label : labels)
+        if (label < 0 || label >= classes)
+            gradus::detail::raise<ValueError>("report", "labels are 0 to the number of classes − 1", label);
     if (report.confusion.numel() == 0) report.confusion = zeros<Index>({classes, classes});
     if (report.confusion.size(0) != classes)
         gradus::detail::raise<ShapeError>("report", "the number of classes differs from that before", classes,
                                           report.confusion.size(0));
     for (Index i = 0; i < labels.numel(); ++i) {
         const Index label = labels(i);
-        if (label < 0 || label >= classes)
-            gradus::detail::raise<ValueError>("report", "labels are 0 to the number of classes − 1", label);
         const float* row = scores.data() + i * classes;
         const Index predicted = kernels::argmax_of(row, classes);
         ++report.confusion.mutable_at(label, predicted);

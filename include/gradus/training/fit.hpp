@@ -105,6 +105,7 @@ private:
     template <class Loss, class Train, class Validation>
     History train(const Loss& loss, Train& data, Validation& validation) {
         const ModeGuard mode(model, true);
+        const bool was_running = !is_stopping_;
         has_validation_ = !std::is_same_v<std::remove_cvref_t<Validation>, NoValidation>;
         GRADUS_CALL(on_train_begin);
         for (std::size_t i = 0; i < history_.size();
@@ -117,11 +118,14 @@ private:
             train_on(loss, batches);
             if (is_stopping_) break;
             const Means validated = validate(loss, validation);
+            GRADUS_CALL(on_record);
             end_epoch(validated, optimizer.lr());
             show(record(), position_.epoch);
             GRADUS_CALL(on_epoch_end);
             settle();
         }
+        if (!stopped_.empty() && was_running) note("stopped: " + stopped_);
+        settle();  // what follows may change the model, to the best one, say
         GRADUS_CALL(on_train_end);
         settle();
         if (!display_.error().empty()) fail("fit: the table could not be written: " + display_.error());
@@ -301,6 +305,8 @@ private:
                                                " does not follow a history of ", history_.size(), " epochs"});
     }
 
+    [[gnu::cold]] void note(const std::string& text) override { display_.line(text); }
+
     [[gnu::cold]] void show(const EpochRecord& record, Index epoch) {
         display_.line(epoch_line(record, epoch, epochs_, {has_validation_, has_score_}));
     }
@@ -349,8 +355,8 @@ private:
 ///           given. Those that are lvalues are used where they are, and can be asked afterwards.
 ///
 ///     on_train_begin  on_epoch_begin  on_batch_begin  on_backward_end (before the step)  on_step_end
-///     on_validation_begin  on_validation_end  on_outputs(run, outputs, targets)  on_epoch_end
-///     on_save (everything is consistent: after all on_step_end, on_epoch_end, on_train_end)  on_train_end
+///     on_outputs(run, outputs, targets)  on_validation_begin  on_validation_end  on_record (add_metric)
+///     on_epoch_end  on_save (all is consistent: after each step, each epoch and at the end)  on_train_end
 ///
 /// Each step does what a loop by hand does, in the same order and to the same bits: forward, zero_grad(),
 /// backward(), step(). Means are over examples, in double. During it the model is in training mode; afterwards
@@ -362,7 +368,7 @@ History fit(Model& model, Optimizer& optimizer, const Loss& loss, Train&& train,
     using Of = RunOf<Model, Optimizer, std::remove_reference_t<Callbacks>...>;
     static_assert(
         (detail::IsCallback<std::remove_reference_t<Callbacks>, Of> && ...),
-        "a callback has at least one of on_train_begin(run), on_epoch_begin(run), "
+        "a callback is not const and has at least one of on_train_begin(run), on_epoch_begin(run), "
         "on_batch_begin(run), on_backward_end(run), on_step_end(run), on_epoch_end(run), on_save(run) "
         "and on_train_end(run); wrap a function in OnEpochEnd(function), say");
     Of run(model, optimizer, options, callbacks...);

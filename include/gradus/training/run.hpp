@@ -4,6 +4,7 @@
 #include <chrono>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,24 +28,38 @@ struct History {
     int exit_code() const { return signal != 0 ? 128 + signal : failures.empty() ? 0 : 1; }
 };
 
-/// A number of a record by its name in history.csv, or that of a further metric. Throws ValueError, in the
-/// name of `operation`, if there is none.
+namespace detail {
+
+/// The number of this name, or nullptr, and then the names that there are in `known`.
+[[gnu::cold]] inline const double* find_metric(const EpochRecord& record, std::string_view name,
+                                               std::string* known = nullptr) {
+    struct Own {
+        const char* name;
+        const double& value;
+    };
+    const Own numbers[] = {{"train_loss", record.train_loss},   {"val_loss", record.val_loss},
+                           {"train_score", record.train_score}, {"val_score", record.val_score},
+                           {"seconds", record.seconds},         {"lr", record.lr}};
+    const auto look = [&](std::string_view own_name, const double& value) -> const double* {
+        if (known) known->append(known->empty() ? "" : ", ").append(own_name);
+        return own_name == name ? &value : nullptr;
+    };
+    for (const Own& number : numbers)
+        if (const double* const found = look(number.name, number.value)) return found;
+    for (const NamedNumber& number : record.metrics)
+        if (const double* const found = look(number.name, number.value)) return found;
+    return nullptr;
+}
+
+}  // namespace detail
+
+/// A number of a record by its name in history.csv: "val_loss", or that of a further metric. Throws ValueError,
+/// in the name of `operation`, if there is none.
 [[gnu::cold]] inline double metric_of(const EpochRecord& record, std::string_view name,
                                       const char* operation = "metric_of") {
-    const NamedNumber own[] = {{"train_loss", record.train_loss},   {"val_loss", record.val_loss},
-                               {"train_score", record.train_score}, {"val_score", record.val_score},
-                               {"seconds", record.seconds},         {"lr", record.lr}};
     std::string known;
-    for (const NamedNumber& number : own) {
-        if (number.name == name) return number.value;
-        known.append(known.empty() ? "" : ", ").append(number.name);
-    }
-    for (const NamedNumber& number : record.metrics) {
-        if (number.name == name) return number.value;
-        known.append(", ").append(number.name);
-    }
-    gradus::detail::raise<ValueError>(
-        {operation, ": there is no metric ", name, " in a record; there are ", known});
+    if (const double* const found = detail::find_metric(record, name, &known)) return *found;
+    gradus::detail::raise<ValueError>({operation, ": there is no metric ", name, "; there are ", known});
 }
 
 /// What fit() shows its callbacks of itself. RunOf adds the model and the optimizer.
@@ -99,8 +114,27 @@ public:
     }
     bool is_stopping() const { return is_stopping_; }
 
-    /// Remembers that something went wrong, and goes on: History::failures.
-    void fail(std::string what) { failures_.push_back(std::move(what)); }
+    /// True if there is nothing left to train: stop() was called, or all epochs are done.
+    bool is_finished() const { return is_finished_ || position_.epoch >= epochs_; }
+
+    /// Says that something went wrong, remembers it in History::failures, and goes on.
+    [[gnu::cold]] void fail(std::string what) {
+        note(what);
+        failures_.push_back(std::move(what));
+    }
+
+    /// A line below the table, where the table is.
+    virtual void note(const std::string& text) = 0;
+
+    /// Adds a metric to the record of the epoch: in on_record. Throws ValueError if there is one of this name.
+    [[gnu::cold]] void add_metric(std::string name, double value) {
+        EpochRecord known;
+        known.metrics = metrics_;
+        if (name.empty() || detail::find_metric(known, name))
+            gradus::detail::raise<ValueError>(
+                {"run: add_metric: the record needs another name for each metric: got ", name});
+        metrics_.push_back({std::move(name), value});
+    }
 
     /// Keeps everything in a file, from which fit() goes on bit for bit: model, optimizer, the state of all
     /// callbacks, the history and the sums of this epoch. It is written when all callbacks had their turn at

@@ -32,6 +32,8 @@
 #include "gradus/training/report_sections.hpp"
 #include "gradus/training/run.hpp"
 #include "gradus/training/run_files.hpp"
+#include "gradus/training/run_folder.hpp"
+#include "gradus/training/signals.hpp"
 #include "gradus/training/state.hpp"
 #include "gradus/training/stopping.hpp"
 #include "gradus/training/svg.hpp"

@@ -21,6 +21,8 @@
 #include "gradus/training/compare.hpp"
 #include "gradus/training/curves.hpp"
 #include "gradus/training/evaluate.hpp"
+#include "gradus/training/examine.hpp"
+#include "gradus/training/finding.hpp"
 #include "gradus/training/fit.hpp"
 #include "gradus/training/history_files.hpp"
 #include "gradus/training/hooks.hpp"

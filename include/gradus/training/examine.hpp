@@ -156,7 +156,7 @@ template <class T>
 }
 
 /// Follows the first forward pass: the first number that is not finite, what was put on top of what, dead units.
-class ForwardWatch : public AnomalyWatch {
+class ForwardWatch final : public AnomalyWatch {
 public:
     ForwardWatch(Diagnosis& d, std::vector<nn::NamedLayer> layers,
                  std::vector<std::pair<const void*, std::string>> parameters)
@@ -298,7 +298,7 @@ private:
             for (Index b = 0; all && b < batch; ++b)
                 for (Index i = 0; all && i < inner; ++i) {
                     const Index at = (b * units + u) * inner + i;
-                    all = test(x.is_float ? double{static_cast<const float*>(x.numbers)[at]}
+                    all = test(x.is_float ? static_cast<double>(static_cast<const float*>(x.numbers)[at])
                                           : static_cast<const double*>(x.numbers)[at]);
                 }
             count += all;

@@ -123,7 +123,7 @@ private:
             std::size_t at = begin;
             const Index step = number_at(text, at, "{\"step\":"), epoch = number_at(text, at, ",\"epoch\":");
             if (step < 0 || epoch < 0 || step > position.step || text[end - 1] != '}') break;
-            const bool is_end = text.compare(at, 14, ",\"event\":\"epoch") == 0;
+            const bool is_end = std::string_view(text).substr(at).starts_with(",\"event\":\"epoch\"");
             if (is_end && epoch > position.epoch) break;
         }
         return text.substr(0, begin);

@@ -2,12 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "gradus/core/decimal.hpp"
 #include "gradus/core/write_file.hpp"
 
 namespace gradus {
@@ -41,25 +40,6 @@ inline std::string to_string(const EpochRecord& record, int epoch, int epochs) {
 }
 
 namespace detail {
-
-/// As many digits as a reader needs to get the same number (or as many decimals as asked for), in every
-/// locale.
-inline std::string csv_number(double x, int decimals = -1) {
-    char text[400];
-#if defined(_LIBCPP_VERSION) && _LIBCPP_VERSION < 14000  // has no std::to_chars for this (Emscripten 3.1.6)
-    if (decimals >= 0) std::snprintf(text, sizeof text, "%.*f", decimals, x);
-    for (int digits = 15; decimals < 0 && digits <= 17; ++digits) {
-        std::snprintf(text, sizeof text, "%.*g", digits, x);
-        if (std::strtod(text, nullptr) == x) break;
-    }
-    return text;
-#else
-    const std::to_chars_result end =
-        decimals < 0 ? std::to_chars(text, text + sizeof text, x)
-                     : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
-    return {text, end.ptr};
-#endif
-}
 
 /// A field of CSV: in quotes where it has to be.
 [[gnu::cold]] inline std::string csv_field(const std::string& text) {

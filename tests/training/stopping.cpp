@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/training/stopping.hpp"
 
+#include <csignal>
 #include <limits>
 #include <vector>
 
 #include "data/files.hpp"
 #include "gradus/training/hooks.hpp"
+#include "gradus/training/keep_checkpoints.hpp"
 #include "support/test.hpp"
 #include "training/small_run.hpp"
 
@@ -156,4 +158,24 @@ TEST_CASE("time limit: ends with a step, and a resumed run goes on") {
     CHECK(history.position == training::Position{0, 1, 1});
     CHECK(go(1000, folder / "last").position == training::Position{2, 0, 10});
     CHECK_THROWS_WITH(training::TimeLimit({.seconds = 0}), "time_limit: seconds must be > 0: got 0");
+}
+
+TEST_CASE("stop on signal: finishes the step, and the exit code is the shell's") {
+    for (const int number : {SIGINT, SIGTERM}) {
+        const TemporaryFolder folder;
+        SmallNet net;
+        optim::SGD sgd(nn::parameters(net), {.lr = 0.1});
+        const data::Loader batches(small_data(23), {.batch_size = 5});
+        const training::SignalGuard signals;
+        const auto history = training::fit(
+            net, sgd, small_loss, batches, batches, {.epochs = 2, .progress = training::Progress::none},
+            training::OnBatchBegin([&](auto& run) {
+                if (run.position().step == 6) std::raise(number);
+            }),
+            training::StopOnSignal(signals), training::KeepCheckpoints({.folder = folder.path()}));
+        CHECK(history.position == training::Position{1, 2, 7});
+        CHECK(history.stopped == (number == SIGINT ? "by SIGINT" : "by SIGTERM"));
+        CHECK(history.exit_code() == 128 + number);
+        CHECK(training::load_parts(folder / "last.safetensors", net) == history.position);
+    }
 }

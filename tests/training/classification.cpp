@@ -69,7 +69,7 @@ TEST_CASE("metrics::Accuracy: refusals leave it as it was") {
     CHECK_THROWS_MATCHES(accuracy.update(zeros({2, 2}), {0, 1}), ValueError,
                          Message("accuracy: top_k is more than there are classes: got 3 and 2"));
     CHECK_THROWS_MATCHES(accuracy.update(zeros({2, 3}), {0, 3}), ValueError,
-                         Message("accuracy: label 3 at position [1] is out of range for 3 classes"));
+                         Message("accuracy: label 3 at position 1 is out of range for 3 classes"));
     CHECK_THROWS_MATCHES(accuracy.update(zeros({2, 3}), {{0}, {1}}), ShapeError,
                          Message("accuracy: needs scores [batch, classes, ...] and labels [batch, ...]; "
                                  "squeeze(labels, -1) first: got [2, 3] and [2, 1]"));
@@ -152,10 +152,10 @@ TEST_CASE("metrics::ConfusionMatrix: refusals") {
         Message("confusion_matrix: the number of classes differs from that before: got 2 and 3"));
     CHECK_THROWS_MATCHES(
         confusion.update(Tensor<Index>{3}, Tensor<Index>{0}), ValueError,
-        Message("confusion_matrix: prediction: label 3 at position [0] is out of range for 3 "
+        Message("confusion_matrix: prediction: label 3 at position 0 is out of range for 3 "
                 "classes"));
     CHECK_THROWS_MATCHES(confusion.update(zeros({1, 3}), {7}), ValueError,
-                         Message("confusion_matrix: label 7 at position [0] is out of range for 3 classes"));
+                         Message("confusion_matrix: label 7 at position 0 is out of range for 3 classes"));
     CHECK_THROWS_MATCHES(confusion.f1(3), ValueError,
                          Message("confusion_matrix: there is no class 3 among 3"));
     CHECK_THROWS_MATCHES(metrics::ConfusionMatrix({.classes = -1}), ValueError,

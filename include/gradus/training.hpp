@@ -16,6 +16,7 @@
 #include "gradus/training/checksum.hpp"
 #include "gradus/training/classification.hpp"
 #include "gradus/training/diagnose.hpp"
+#include "gradus/training/diagnose_step.hpp"
 #include "gradus/training/examine.hpp"
 #include "gradus/training/finding.hpp"
 #include "gradus/training/mean.hpp"

@@ -69,6 +69,17 @@ TEST_CASE("metrics::Regression: stable where squares and plain sums are not") {
     CHECK(errors.mae() == Approx(1e-3).epsilon(1e-4));  // 1e8 has 1.5e-8 between its neighbors
 }
 
+TEST_CASE("metrics::Rmse, Mae, R2: one of the errors as value()") {
+    const auto value = [](auto metric) {
+        metric.update(Tensor<double>{2.5, 0, 2, 8}, Tensor<double>{3, -0.5, 2, 7});
+        metric += decltype(metric)();
+        return saved_and_loaded(metric).value();
+    };
+    CHECK(value(metrics::Rmse()) == Approx(0.612372435695794).epsilon(1e-14));
+    CHECK(value(metrics::Mae()) == 0.5);
+    CHECK(value(metrics::R2()) == Approx(0.948608137044968).epsilon(1e-14));
+}
+
 TEST_CASE("metrics::Regression: constant targets, one example, none, NaN") {
     CHECK(of({1, 1}, {1, 1}).r2() == 1);
     CHECK(of({1, 2}, {1, 1}).r2() == 0);

@@ -70,7 +70,7 @@ private:
 };
 
 /// Collects the shapes and the work of a forward pass.
-class ShapeWatch : public Watch {
+class ShapeWatch final : public Watch {
 public:
     ShapeWatch(std::vector<NamedLayer> layers, Index number_bytes)
         : Watch(std::move(layers)), number_bytes_(number_bytes) {}

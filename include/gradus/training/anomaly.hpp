@@ -213,7 +213,7 @@ std::vector<std::pair<const void*, std::string>> parameter_nodes(const Model& mo
 ///
 /// A number is reported where it appears first: a layer that was given NaN is not to blame. The model must stay where it
 /// is meanwhile.
-class Anomaly : public detail::AnomalyWatch {
+class Anomaly final : public detail::AnomalyWatch {
 public:
     template <class Model>
     [[nodiscard]] explicit Anomaly(const Model& model, const AnomalyOptions& options = {})

@@ -10,6 +10,12 @@
 
 #include "gradus/data/bytes.hpp"
 #include "gradus/data/csv.hpp"
+#include "gradus/data/image_folder.hpp"
+#include "gradus/data/images.hpp"
+#include "gradus/data/pixels.hpp"
+#include "gradus/data/png.hpp"
+#include "gradus/data/pnm.hpp"
+#include "gradus/data/resize.hpp"
 #include "gradus/data/table.hpp"
 #include "gradus/data/table_encoder.hpp"
 

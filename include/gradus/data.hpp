@@ -9,6 +9,7 @@
 #include "gradus/core/macros_aside.inc"
 
 #include "gradus/data/bytes.hpp"
+#include "gradus/data/cifar10.hpp"
 #include "gradus/data/csv.hpp"
 #include "gradus/data/image_folder.hpp"
 #include "gradus/data/images.hpp"

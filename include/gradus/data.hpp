@@ -13,11 +13,13 @@
 #include "gradus/data/csv.hpp"
 #include "gradus/data/image_folder.hpp"
 #include "gradus/data/images.hpp"
+#include "gradus/data/mapped_file.hpp"
 #include "gradus/data/pixels.hpp"
 #include "gradus/data/png.hpp"
 #include "gradus/data/pnm.hpp"
 #include "gradus/data/resize.hpp"
 #include "gradus/data/table.hpp"
 #include "gradus/data/table_encoder.hpp"
+#include "gradus/data/tokens.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -3,7 +3,6 @@
 
 // The whole library, in the order of its layers: each uses only those above it.
 
-#include "gradus/core/input_file.hpp"
 #include "gradus/core/language.hpp"
 
 #include "gradus/core/macros_aside.inc"
@@ -16,6 +15,7 @@
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/fork.hpp"
+#include "gradus/core/input_file.hpp"
 #include "gradus/core/limits.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
@@ -107,6 +107,7 @@
 #include "gradus/autograd/gradcheck.hpp"
 #include "gradus/autograd/no_grad.hpp"
 #include "gradus/autograd/node.hpp"
+#include "gradus/autograd/observe.hpp"
 #include "gradus/autograd/parameter.hpp"
 #include "gradus/autograd/record.hpp"
 #include "gradus/autograd/variable.hpp"
@@ -156,6 +157,7 @@
 #include "gradus/nn/sequential.hpp"
 #include "gradus/nn/summary.hpp"
 #include "gradus/nn/trace.hpp"
+#include "gradus/nn/watch.hpp"
 
 #include "gradus/loss/bce.hpp"
 #include "gradus/loss/bce_with_logits.hpp"
@@ -185,6 +187,7 @@
 #include "gradus/optim/plateau.hpp"
 #include "gradus/optim/remedies.hpp"
 #include "gradus/optim/rmsprop.hpp"
+#include "gradus/optim/saved_options.hpp"
 #include "gradus/optim/rule.hpp"
 #include "gradus/optim/schedule.hpp"
 #include "gradus/optim/sgd.hpp"

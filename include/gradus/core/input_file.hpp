@@ -4,7 +4,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+#if defined(_WIN32)
+#include <io.h>
+#else
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <cerrno>
@@ -17,7 +22,7 @@
 
 namespace gradus::detail {
 
-/// A regular file, read from its beginning or at any place. Every refusal is an IoError that names the file.
+/// A regular file of any size that is read. Every refusal is an IoError that names the operation and the file.
 class InputFile {
 public:
     [[gnu::cold]] InputFile(const char* operation, const std::string& path)
@@ -35,35 +40,37 @@ public:
     InputFile& operator=(const InputFile&) = delete;
     ~InputFile() { ::close(descriptor_); }
 
-    /// Up to `count` bytes; fewer only at the end of the file.
+    /// Up to `count` of the bytes that follow; fewer only at the end of the file.
     std::size_t read(void* to, std::size_t count) {
-        std::size_t done = 0;
-        while (done < count) {
-            const std::size_t part = std::min(count - done, std::size_t{1} << 30);  // Linux stops at 2 GiB
-            const auto got = ::read(descriptor_, static_cast<char*>(to) + done, static_cast<Count>(part));
-            if (got == 0) break;
-            if (got > 0)
-                done += static_cast<std::size_t>(got);
-            else if (errno != EINTR)
-                fail({"cannot be read: ", std::strerror(errno)});
-        }
-        return done;
+        return read_parts(to, count, [this](char* out, std::size_t part, std::uint64_t) {
+            return ::read(descriptor_, out, static_cast<Count>(part));
+        });
     }
 
-    /// Exactly `count` bytes from `offset` on, which the caller has compared with size(). Later read()s follow.
-    void read_at(std::uint64_t offset, void* to, std::size_t count) {
-        if (!seek(offset)) fail({"cannot be read at byte ", offset, ": ", std::strerror(errno)});
-        if (read(to, count) != count) fail({"got shorter while it was read; is a program writing it?"});
+    /// Up to `count` bytes from `offset` on; fewer only at the end of the file. (Threads may do this at the
+    /// same time, but on Windows.)
+    [[nodiscard]] std::size_t read_at(std::uint64_t offset, void* to, std::size_t count) const {
+        return read_parts(to, count, [this, offset](char* out, std::size_t part, std::uint64_t done) {
+            return read_part(offset + done, out, part);
+        });
     }
 
-    std::uint64_t size() const { return size_; }        // as it was when the file was opened
     std::uint64_t most_bytes() const { return size_; }  // that read() can deliver in all
+    std::uint64_t size() const { return size_; }        // when it was opened
+    /// Exactly `count` bytes from `offset` on, which the caller has compared with size().
+    void read_all_at(std::uint64_t offset, void* to, std::size_t count) const {
+        if (read_at(offset, to, count) < count)
+            fail({"got shorter while it was read; is a program writing it?"});
+    }
+
+    const char* operation() const { return operation_; }
+    const std::string& path() const { return path_; }
 
     /// To be asked before anything is read.
     bool is_gzip() {
         unsigned char start[2] = {0, 0};
         const std::size_t count = read(start, sizeof start);
-        if (!seek(0)) fail({"cannot be read twice: ", std::strerror(errno)});
+        if (::lseek(descriptor_, 0, SEEK_SET) != 0) fail({"cannot be read twice: ", std::strerror(errno)});
         return count == 2 && start[0] == 0x1f && start[1] == 0x8b;
     }
 
@@ -72,26 +79,53 @@ public:
     }
 
 private:
+    // Sizes and offsets have 64 bits everywhere.
 #if defined(_WIN32)
     static constexpr int how_to_open = O_RDONLY | O_BINARY | O_NOINHERIT;
     using Count = unsigned;
-    using Status = struct _stat64;  // the other one cannot tell the size of a file of 2 GiB
+    using Status = struct _stat64;
     static int get_status(const char* path, Status* status) { return ::_stat64(path, status); }
     static int get_status(int descriptor, Status* status) { return ::_fstat64(descriptor, status); }
-    bool seek(std::uint64_t offset) {
-        return ::_lseeki64(descriptor_, static_cast<long long>(offset), SEEK_SET) >= 0;
+    int read_part(std::uint64_t offset, char* to, std::size_t count) const {
+        if (::_lseeki64(descriptor_, static_cast<std::int64_t>(offset), SEEK_SET) < 0) return -1;
+        return ::_read(descriptor_, to, static_cast<Count>(count));
     }
 #else
     // Not blocking: if a pipe took the file's place since, opening it must not wait for a writer.
-    static constexpr int how_to_open = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
     using Count = std::size_t;
+#if defined(__GLIBC__) && !defined(__LP64__)
+    static constexpr int how_to_open = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_LARGEFILE;
+    using Status = struct stat64;
+    static int get_status(const char* path, Status* status) { return ::stat64(path, status); }
+    static int get_status(int descriptor, Status* status) { return ::fstat64(descriptor, status); }
+    ssize_t read_part(std::uint64_t offset, char* to, std::size_t count) const {
+        return ::pread64(descriptor_, to, count, static_cast<off64_t>(offset));
+    }
+#else
+    static constexpr int how_to_open = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
     using Status = struct stat;
     static int get_status(const char* path, Status* status) { return ::stat(path, status); }
     static int get_status(int descriptor, Status* status) { return ::fstat(descriptor, status); }
-    bool seek(std::uint64_t offset) {
-        return ::lseek(descriptor_, static_cast<::off_t>(offset), SEEK_SET) >= 0;
+    ssize_t read_part(std::uint64_t offset, char* to, std::size_t count) const {
+        return ::pread(descriptor_, to, count, static_cast<off_t>(offset));
     }
 #endif
+#endif
+
+    template <class ReadPart>
+    std::size_t read_parts(void* to, std::size_t count, const ReadPart& read_some) const {
+        std::size_t done = 0;
+        while (done < count) {
+            const std::size_t part = std::min(count - done, std::size_t{1} << 30);  // Linux stops at 2 GiB
+            const auto got = read_some(static_cast<char*>(to) + done, part, done);
+            if (got == 0) break;
+            if (got > 0)
+                done += static_cast<std::size_t>(got);
+            else if (errno != EINTR)
+                fail({"cannot be read: ", std::strerror(errno)});
+        }
+        return done;
+    }
 
     [[noreturn]] void refuse_open() const {
         const int reason = errno;

@@ -51,6 +51,8 @@ struct RandomStream {
 class Generator {
 public:
     explicit Generator(std::uint64_t seed = 0) : next_{seed, 0} {}
+    /// One that hands out `next` next: to go on where another stood, Generator({other.seed(), other.position()}).
+    explicit Generator(const RandomStream& next) : next_(next) {}
     Generator(const Generator& other) : next_(other.peek()) {}
     Generator& operator=(const Generator& other) {
         const RandomStream next = other.peek();

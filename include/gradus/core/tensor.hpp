@@ -20,6 +20,10 @@
 #include "gradus/core/shape.hpp"
 
 namespace gradus {
+
+template <class T>
+class Tensor;
+
 namespace detail {
 
 [[noreturn, gnu::cold]] inline void refuse_memory(const char* operation, const Shape& shape,
@@ -129,6 +133,10 @@ struct Elements {
     }
 };
 
+/// The memory of a tensor as elements of another type, in another shape; shares it. Expects as many bytes.
+template <class To, class From>
+Tensor<To> reinterpret(const Tensor<From>& x, const Shape& shape);
+
 template <class Tensor, class T>
 using ReadElements = Elements<Tensor, T, "x.mutable_at(0, 1) = 5 writes">;
 
@@ -145,6 +153,8 @@ using ReadElements = Elements<Tensor, T, "x.mutable_at(0, 1) = 5 writes">;
 template <class T = float>
 class Tensor : public detail::ReadElements<Tensor<T>, T> {
     friend detail::ReadElements<Tensor<T>, T>;
+    template <class To, class From>
+    friend Tensor<To> detail::reinterpret(const Tensor<From>&, const Shape&);
     static_assert(std::is_trivially_copyable_v<T> && !std::is_const_v<T>, "a tensor holds plain numbers");
 
 public:
@@ -359,6 +369,17 @@ private:
     T* data_ = nullptr;
     Shape shape_;
 };
+
+namespace detail {
+
+template <class To, class From>
+Tensor<To> reinterpret(const Tensor<From>& x, const Shape& shape) {
+    Tensor<To> result(shape, x.storage_);
+    result.data_ = static_cast<To*>(static_cast<void*>(x.data_));
+    return result;
+}
+
+}  // namespace detail
 
 template <detail::NumberList Numbers>
 Tensor(const Numbers&) -> Tensor<detail::ItemOf<Numbers>>;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gradus/optim/optimizer.hpp"
+#include "gradus/optim/saved_options.hpp"
 
 namespace gradus::optim {
 
@@ -46,6 +47,13 @@ public:
     std::vector<ParameterState<T>> state() const { return held_->state(); }
     void load_state(const std::vector<ParameterState<T>>& saved) { held_->load_state(saved); }
 
+    friend SavedOptions saved_options(const AnyOptimizer& optimizer) {
+        return optimizer.held_->saved_options();
+    }
+    friend void load_options(AnyOptimizer& optimizer, const SavedOptions& saved) {
+        optimizer.held_->load_options(saved);
+    }
+
 private:
     struct Interface {
         virtual ~Interface() = default;
@@ -59,7 +67,19 @@ private:
         virtual const std::vector<Variable<T>>& parameters() const = 0;
         virtual std::vector<ParameterState<T>> state() const = 0;
         virtual void load_state(const std::vector<ParameterState<T>>& saved) = 0;
+        virtual SavedOptions saved_options() const = 0;
+        virtual void load_options(const SavedOptions& saved) = 0;
     };
+
+    // Outside of Held, whose own names would hide the functions.
+    template <class Optimizer>
+    static SavedOptions options_of(const Optimizer& optimizer) {
+        return saved_options(optimizer);
+    }
+    template <class Optimizer>
+    static void give_options(Optimizer& optimizer, const SavedOptions& saved) {
+        load_options(optimizer, saved);
+    }
 
     template <class Optimizer>
     struct Held final : Interface {
@@ -85,6 +105,8 @@ private:
         const std::vector<Variable<T>>& parameters() const override { return optimizer.parameters(); }
         std::vector<ParameterState<T>> state() const override { return optimizer.state(); }
         void load_state(const std::vector<ParameterState<T>>& saved) override { optimizer.load_state(saved); }
+        SavedOptions saved_options() const override { return options_of(optimizer); }
+        void load_options(const SavedOptions& saved) override { give_options(optimizer, saved); }
 
         Optimizer optimizer;
     };

@@ -87,6 +87,12 @@ public:
     const Model& model() const { return model_; }
 
     Index updates() const { return updates_; }
+    /// Goes on as if there had been so many: after the weights of model() were loaded. Throws ValueError for
+    /// what cannot be a count.
+    [[gnu::cold]] void set_updates(Index updates) {
+        detail::check_count("ema", "updates", updates);
+        updates_ = updates;
+    }
 
 private:
     /// What the model's weights contribute: (1 − d) / (1 − dᵗ) is the same as dividing by 1 − dᵗ at the end.

@@ -8,8 +8,20 @@
 
 #include "gradus/core/macros_aside.inc"
 
+#include "gradus/data/augment.hpp"
+#include "gradus/data/augment_images.hpp"
+#include "gradus/data/augment_values.hpp"
 #include "gradus/data/bytes.hpp"
+#include "gradus/data/compose.hpp"
 #include "gradus/data/csv.hpp"
+#include "gradus/data/mix.hpp"
+#include "gradus/data/prefetch.hpp"
+#include "gradus/data/sampler.hpp"
+#include "gradus/data/sequences.hpp"
+#include "gradus/data/set_loader.hpp"
+#include "gradus/data/split.hpp"
 #include "gradus/data/table.hpp"
+#include "gradus/data/table_encoder.hpp"
+#include "gradus/data/tensors.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -107,6 +107,7 @@
 #include "gradus/autograd/gradcheck.hpp"
 #include "gradus/autograd/no_grad.hpp"
 #include "gradus/autograd/node.hpp"
+#include "gradus/autograd/observe.hpp"
 #include "gradus/autograd/parameter.hpp"
 #include "gradus/autograd/record.hpp"
 #include "gradus/autograd/variable.hpp"
@@ -156,6 +157,7 @@
 #include "gradus/nn/sequential.hpp"
 #include "gradus/nn/summary.hpp"
 #include "gradus/nn/trace.hpp"
+#include "gradus/nn/watch.hpp"
 
 #include "gradus/loss/bce.hpp"
 #include "gradus/loss/bce_with_logits.hpp"

@@ -20,7 +20,7 @@ namespace detail {
 template <class T>
 class BackwardWalk {
 public:
-    explicit BackwardWalk(bool retain_graph) : retain_graph_(retain_graph) {}
+    explicit BackwardWalk(bool retain_graph) : retain_graph_(retain_graph), observer_(tape_observer()) {}
 
     void run(Node<T>& root, Tensor<T> gradient) {
         if (!needs_sum(root)) return accumulate(root, std::move(gradient));
@@ -51,6 +51,8 @@ public:
     void deliver(Node<T>& input, Tensor<T>&& gradient) {
         const Shape& shape = input.value.shape();
         if (gradient.shape() != shape) gradient = fitted(gradient, input, current_->name);
+        if (observer_) [[unlikely]]
+            report_gradient(*observer_, *current_, input, gradient);
         receive(input, std::move(gradient));
         if (is_counted(input)) count_down(input);
     }
@@ -60,10 +62,14 @@ public:
     void deliver_by(Node<T>& input, const Add& add) {
         if (is_counted(input)) {
             add(begun(input.incoming, input));
+            if (observer_) [[unlikely]]
+                report_gradient(*observer_, *current_, input, *input.incoming);
             count_down(input);
         } else if (input.requires_grad) {
             const SpinLock lock(input.busy);
             add(begun(input.grad, input));
+            if (observer_) [[unlikely]]
+                report_gradient(*observer_, *current_, input, *input.grad);
         }
     }
 
@@ -183,6 +189,7 @@ private:
     Node<T>* ready_ = nullptr;                   // gradient complete, rule not yet called
     const Node<T>* current_ = nullptr;
     bool retain_graph_;
+    TapeObserver* const observer_;
 };
 
 }  // namespace detail

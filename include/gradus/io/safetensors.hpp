@@ -364,8 +364,7 @@ public:
     /// The bytes in front of the data: the length of the header, and the header.
     [[gnu::cold]] std::string head() const {
         std::string bytes(static_cast<std::size_t>(data_), '\0');
-        if (file_.read_at(0, bytes.data(), bytes.size()) < bytes.size())
-            file_.fail({"was cut short while it was read"});
+        file_.read_all_at(0, bytes.data(), bytes.size());
         return bytes;
     }
 

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #ifdef GRADUS_WITH_ZLIB
@@ -24,7 +25,7 @@ inline std::string content(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A folder that exists as long as this object. Holds files only, no folders.
+/// A folder that exists, with all that is in it, as long as this object.
 class TemporaryFolder {
 public:
     TemporaryFolder() {
@@ -33,19 +34,18 @@ public:
     TemporaryFolder(const TemporaryFolder&) = delete;
     TemporaryFolder& operator=(const TemporaryFolder&) = delete;
     ~TemporaryFolder() {
-        if (DIR* folder = ::opendir(path_.c_str())) {
-            while (const dirent* entry = ::readdir(folder)) ::unlink((path_ + "/" + entry->d_name).c_str());
-            ::closedir(folder);
-        }
-        ::rmdir(path_.c_str());
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
     }
 
     const std::string& path() const { return path_; }
     std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-    /// Writes a file and returns its path.
+    /// Writes a file, in folders that are made if its name has some, and returns its path.
     std::string write(const std::string& name, const std::string& bytes) const {
         const std::string path = *this / name;
+        if (name.find('/') != std::string::npos)
+            std::filesystem::create_directories(std::filesystem::path(path).parent_path());
         std::FILE* file = std::fopen(path.c_str(), "wb");
         if (!file || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size() ||
             std::fclose(file) != 0)

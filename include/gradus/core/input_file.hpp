@@ -17,6 +17,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "gradus/core/error.hpp"
 
@@ -36,9 +37,15 @@ public:
         if (descriptor_ < 0) refuse_open();
         if (get_status(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
     }
-    InputFile(const InputFile&) = delete;
-    InputFile& operator=(const InputFile&) = delete;
-    ~InputFile() { ::close(descriptor_); }
+    InputFile(InputFile&& other) noexcept
+        : operation_(other.operation_),
+          path_(std::move(other.path_)),
+          descriptor_(std::exchange(other.descriptor_, -1)),
+          size_(other.size_) {}
+    InputFile& operator=(InputFile&&) = delete;
+    ~InputFile() {
+        if (descriptor_ >= 0) ::close(descriptor_);
+    }
 
     /// Up to `count` of the bytes that follow; fewer only at the end of the file.
     std::size_t read(void* to, std::size_t count) {

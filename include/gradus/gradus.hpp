@@ -11,6 +11,7 @@
 #include "gradus/core/bits.hpp"
 #include "gradus/core/build_info.hpp"
 #include "gradus/core/contention.hpp"
+#include "gradus/core/decimal.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/fork.hpp"
@@ -106,6 +107,7 @@
 #include "gradus/autograd/gradcheck.hpp"
 #include "gradus/autograd/no_grad.hpp"
 #include "gradus/autograd/node.hpp"
+#include "gradus/autograd/observe.hpp"
 #include "gradus/autograd/parameter.hpp"
 #include "gradus/autograd/record.hpp"
 #include "gradus/autograd/variable.hpp"
@@ -141,6 +143,7 @@
 
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/batch_norm.hpp"
+#include "gradus/nn/check.hpp"
 #include "gradus/nn/conv2d.hpp"
 #include "gradus/nn/copy_values.hpp"
 #include "gradus/nn/dropout.hpp"
@@ -155,6 +158,7 @@
 #include "gradus/nn/sequential.hpp"
 #include "gradus/nn/summary.hpp"
 #include "gradus/nn/trace.hpp"
+#include "gradus/nn/watch.hpp"
 
 #include "gradus/loss/bce.hpp"
 #include "gradus/loss/bce_with_logits.hpp"

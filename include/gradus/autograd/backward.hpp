@@ -20,7 +20,7 @@ namespace detail {
 template <class T>
 class BackwardWalk {
 public:
-    explicit BackwardWalk(bool retain_graph) : retain_graph_(retain_graph) {}
+    explicit BackwardWalk(bool retain_graph) : retain_graph_(retain_graph), observer_(tape_observer()) {}
 
     void run(Node<T>& root, Tensor<T> gradient) {
         if (!needs_sum(root)) return accumulate(root, std::move(gradient));
@@ -50,7 +50,8 @@ public:
     /// Takes a rule's contribution to the gradient of `input`.
     void deliver(Node<T>& input, Tensor<T>&& gradient) {
         const Shape& shape = input.value.shape();
-        if (gradient.shape() != shape) gradient = fitted(gradient, input, current_->name);
+        if (gradient.shape() != shape || observer_) [[unlikely]]
+            gradient = inspected(gradient, input);
         receive(input, std::move(gradient));
         if (is_counted(input)) count_down(input);
     }
@@ -60,10 +61,14 @@ public:
     void deliver_by(Node<T>& input, const Add& add) {
         if (is_counted(input)) {
             add(begun(input.incoming, input));
+            if (observer_) [[unlikely]]
+                report_gradient(*observer_, *current_, input, *input.incoming);
             count_down(input);
         } else if (input.requires_grad) {
             const SpinLock lock(input.busy);
             add(begun(input.grad, input));
+            if (observer_) [[unlikely]]
+                report_gradient(*observer_, *current_, input, *input.grad);
         }
     }
 
@@ -169,6 +174,14 @@ private:
              "graph of its own that starts from detach()ed values"});
     }
 
+    /// The gradient in the shape of the value, shown to the observer.
+    [[gnu::noinline]] Tensor<T> inspected(const Tensor<T>& gradient, const Node<T>& input) const {
+        Tensor<T> result =
+            gradient.shape() != input.value.shape() ? fitted(gradient, input, current_->name) : gradient;
+        if (observer_) report_gradient(*observer_, *current_, input, result);
+        return result;
+    }
+
     /// Sums a gradient over the axes along which the value was broadcast.
     [[gnu::noinline]] static Tensor<T> fitted(const Tensor<T>& gradient, const Node<T>& node,
                                               const char* operation) {
@@ -183,6 +196,7 @@ private:
     Node<T>* ready_ = nullptr;                   // gradient complete, rule not yet called
     const Node<T>* current_ = nullptr;
     bool retain_graph_;
+    TapeObserver* const observer_;
 };
 
 }  // namespace detail

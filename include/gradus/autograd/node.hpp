@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "gradus/autograd/observe.hpp"
 #include "gradus/core/memory.hpp"
 #include "gradus/core/ref_count.hpp"
 #include "gradus/core/tensor.hpp"
@@ -94,6 +95,8 @@ struct Node {
         work->compute(value.mutable_data());
         deferred.store(nullptr, std::memory_order_release);
         delete work;
+        if (tape_observer()) [[unlikely]]
+            report_computed(*this);
     }
 
     /// After the last reader, a graph needs no more of the value than its shape.

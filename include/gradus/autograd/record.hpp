@@ -214,16 +214,36 @@ auto wrt_jointly(const std::array<Variable<T>, N>& inputs, Rule&& rule) {
         inputs, std::forward<Rule>(rule)};
 }
 
+namespace detail {
+
+/// Always inline: as it stands between an operation and its node, a call would cost more than all it does.
+template <bool is_deferred, class T, class... Parts>
+[[gnu::always_inline]] inline Variable<T> record(const char* operation, Tensor<T>&& value, Parts&&... parts) {
+    using Node = Recorded<T, typename Parts::part...>;
+    Variable<T> y =
+        is_grad_enabled() && (need_grad(parts.inputs) || ...)
+            ? Variable<T>(ReaderRef<T>(make_node<Node>(operation, std::move(value), std::move(parts)...)))
+            : Variable<T>(std::move(value));
+    if (tape_flags() & TapeFlags::observed) [[unlikely]]
+        report_result(operation, y.node(), is_deferred, {InputsOfPart::of(parts.inputs)...});
+    return y;
+}
+
+}  // namespace detail
+
 /// The result of an operation: its value, and for each input the rule that takes the gradient back. When no
 /// input needs a gradient, or a NoGrad lives, the rules are dropped at once with all that they captured.
 ///
 ///     return record("tanh", y, wrt(x, [y](const Tensor<T>& dy) { return dy * (T(1) - y * y); }));
 template <class T, class... Parts>
-Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
-    if (!is_grad_enabled() || !(detail::need_grad(parts.inputs) || ...)) return Variable<T>(std::move(value));
-    using Node = detail::Recorded<T, typename Parts::part...>;
-    return Variable<T>(
-        detail::ReaderRef<T>(detail::make_node<Node>(operation, std::move(value), std::move(parts)...)));
+[[gnu::always_inline]] inline Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
+    return detail::record<false>(operation, std::move(value), std::move(parts)...);
+}
+
+/// The same for a result whose value defer() computes (autograd/fusion.hpp): `memory` is for it, and holds nothing yet.
+template <class T, class... Parts>
+Variable<T> record_deferred(const char* operation, Tensor<T> memory, Parts... parts) {
+    return detail::record<true>(operation, std::move(memory), std::move(parts)...);
 }
 
 }  // namespace gradus

@@ -27,9 +27,10 @@ struct NamedLayer {
 
 namespace detail {
 
-/// Observer of layer outputs, and of errors in a layer. Function pointers, so that only programs that observe
-/// compile the list.
+/// Observer of layers: of calls, outputs and errors. Function pointers, so that only programs that observe compile the
+/// list.
 struct TraceObserver {
+    void (*on_call)(TraceObserver& observer, const void* layer, const char* type);
     void (*on_output)(TraceObserver& observer, const TraceEntry& entry);
     void (*on_error)(TraceObserver& observer, const void* layer, const char* type);  // while it is handled
 };
@@ -37,6 +38,11 @@ struct TraceObserver {
 inline TraceObserver*& active_trace() {
     static thread_local TraceObserver* trace = nullptr;
     return trace;
+}
+
+[[gnu::cold, gnu::noinline]] inline void report_call(const void* layer, const char* type) {
+    TraceObserver* const trace = active_trace();
+    trace->on_call(*trace, layer, type);
 }
 
 [[gnu::cold, gnu::noinline]] inline void report_output(const void* layer, const char* type,
@@ -66,6 +72,8 @@ Variable<T> traced(const Layer* layer, Variable<T> output) {
 template <class Layer, class Compute>
 requires std::is_invocable_v<Compute&>
 auto traced(const Layer* layer, Compute&& compute) {
+    if (detail::active_trace()) [[unlikely]]
+        detail::report_call(layer, Layer::type);
     try {
         return traced(layer, compute());
     } catch (const Error&) {
@@ -80,7 +88,9 @@ auto traced(const Layer* layer, Compute&& compute) {
 class Trace : detail::TraceObserver {
 public:
     [[nodiscard]] explicit Trace(std::vector<NamedLayer> layers = {})
-        : TraceObserver{&append, &add_path}, layers_(std::move(layers)), before_(detail::active_trace()) {
+        : TraceObserver{&pass, &append, &add_path},
+          layers_(std::move(layers)),
+          before_(detail::active_trace()) {
         detail::active_trace() = this;
     }
     ~Trace() { detail::active_trace() = before_; }
@@ -97,6 +107,7 @@ public:
     }
 
 private:
+    static void pass(TraceObserver&, const void*, const char*) {}
     static void append(TraceObserver& observer, const TraceEntry& entry) {
         static_cast<Trace&>(observer).entries_.push_back(entry);
     }

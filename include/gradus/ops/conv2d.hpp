@@ -94,11 +94,11 @@ Variable<T> conv2d(const Variable<T>& x, const Variable<T>& weight, const Variab
                    const Conv2dOptions& options, Rest... rest) {
     const kernels::ConvPlan<T> s(conv2d_geometry(x.shape(), weight.shape(), options));
     const Tensor<T> X = kernels::pad_images(s, x.value()), W = weight.value();
-    Variable<T> y =
-        record("conv2d", Tensor<T>::uninitialized(s.y_shape(), "conv2d"),
-               wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_backward_input(s, dy, W); }),
-               wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_backward_weight(s, X, dy); }),
-               std::move(rest)...);
+    Variable<T> y = record_deferred(
+        "conv2d", Tensor<T>::uninitialized(s.y_shape(), "conv2d"),
+        wrt(x, [s, W](const Tensor<T>& dy) { return kernels::conv2d_backward_input(s, dy, W); }),
+        wrt(weight, [s, X](const Tensor<T>& dy) { return kernels::conv2d_backward_weight(s, X, dy); }),
+        std::move(rest)...);
     defer<DeferredConv2d<T>>(y, s, x, weight, bias, X);  // ops/fused_conv2d.hpp
     return y;
 }

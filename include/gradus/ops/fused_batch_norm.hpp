@@ -99,17 +99,17 @@ Variable<T> record_batch_norm(BatchNormStep<T> s, Tensor<T> memory_of_y) {
     MaskWord* const mask_out = s.relu ? memory.mutable_data() : nullptr;
     const Tensor<MaskWord> mask = std::move(memory);
     const std::array<Variable<T>, 4> inputs{s.x, s.weight, s.bias, s.residual};
-    Variable<T> y =
-        record(s.name(), std::move(memory_of_y),
-               wrt_jointly(inputs, [X = s.X, W = s.W, norm = s.norm, plan = s.plan, affine = s.affine,
-                                    by_batch = s.by_batch, relu = s.relu,
-                                    mask](const Tensor<T>& dy, const std::array<bool, 4>& needs_grad) {
-                   auto gradients = kernels::batch_norm_backward<T>(
-                       {plan, norm, affine ? &W : nullptr, nullptr}, dy, X, relu ? mask.data() : nullptr,
-                       by_batch, {needs_grad[0], needs_grad[1] || needs_grad[2], needs_grad[3] && relu});
-                   return std::array<Tensor<T>, 4>{gradients.dx, gradients.dweight, gradients.dbias,
-                                                   relu ? gradients.dresidual : dy};
-               }));
+    Variable<T> y = record_deferred(
+        s.name(), std::move(memory_of_y),
+        wrt_jointly(inputs,
+                    [X = s.X, W = s.W, norm = s.norm, plan = s.plan, affine = s.affine, by_batch = s.by_batch,
+                     relu = s.relu, mask](const Tensor<T>& dy, const std::array<bool, 4>& needs_grad) {
+                        auto gradients = kernels::batch_norm_backward<T>(
+                            {plan, norm, affine ? &W : nullptr, nullptr}, dy, X, relu ? mask.data() : nullptr,
+                            by_batch, {needs_grad[0], needs_grad[1] || needs_grad[2], needs_grad[3] && relu});
+                        return std::array<Tensor<T>, 4>{gradients.dx, gradients.dweight, gradients.dbias,
+                                                        relu ? gradients.dresidual : dy};
+                    }));
     defer<DeferredBatchNorm<T>>(y, std::move(s), &y.node(), mask, mask_out);
     return y;
 }

@@ -80,7 +80,7 @@ Variable<T> record_conv_pool(const DeferredConv2d<T>& conv, const Size2& window,
     const Tensor<std::uint8_t> argmax = std::move(memory);
     const char* const name = relu ? "conv2d + max_pool2d + relu" : "conv2d + max_pool2d";
     const std::array<Variable<T>, 2> parameters{conv.weight, conv.bias};
-    Variable<T> y = record(
+    Variable<T> y = record_deferred(
         name, Tensor<T>::uninitialized(s.y_shape()),
         wrt(conv.x, [s, argmax, w = conv.weights](
                         const Tensor<T>& dy) { return kernels::conv_pool_backward_input(s, dy, argmax, w); }),

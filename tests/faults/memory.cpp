@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "data/files.hpp"
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
+#include "gradus/training/async_checkpoint.hpp"
+#include "gradus/training/run_folder.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;

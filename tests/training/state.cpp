@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
 #include "support/same_bits.hpp"
 #include "support/test.hpp"
 

@@ -13,7 +13,9 @@
 #include <random>
 
 #include "data/files.hpp"
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
+#include "gradus/training/async_checkpoint.hpp"
+#include "gradus/training/run_folder.hpp"
 #include "support/test.hpp"
 #include "trainer.hpp"
 

@@ -12,7 +12,10 @@
 #include <cstdlib>
 #include <optional>
 
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
+#include "gradus/training/async_checkpoint.hpp"
+#include "gradus/training/run_folder.hpp"
+#include "gradus/training/signals.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;

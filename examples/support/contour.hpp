@@ -7,9 +7,7 @@
 
 #include <gradus/core/tensor.hpp>
 
-#include "svg.hpp"
-
-namespace svg {
+#include "page.hpp"
 
 /// The outlines of the places where a function on a grid lies below a level, by marching squares (Lorensen &
 /// Cline 1987 in two dimensions). values [rows, columns]; the result is in units of the grid, column 0 and
@@ -20,14 +18,14 @@ public:
     explicit Contours(const gradus::Tensor<double>& values)
         : values_(values), rows_(values.size(0)), columns_(values.size(1)) {}
 
-    std::vector<Points> below(double level) const {
+    std::vector<svg::Points> below(double level) const {
         // Every crossed edge ends one segment and starts another, with the low side on the left of both.
         std::map<gradus::Index, gradus::Index> next;
         for (gradus::Index row = -1; row < rows_; ++row)
             for (gradus::Index column = -1; column < columns_; ++column) add_cell(row, column, level, next);
-        std::vector<Points> outlines;
+        std::vector<svg::Points> outlines;
         while (!next.empty()) {
-            Points outline;
+            svg::Points outline;
             for (auto edge = next.begin(); edge != next.end();) {
                 outline.push_back(crossing(edge->first, level));
                 const gradus::Index following = edge->second;
@@ -50,13 +48,13 @@ private:
         return 2 * ((row + 1) * (columns_ + 2) + column + 1) + down;
     }
 
-    Point crossing(gradus::Index edge, double level) const {
+    svg::Point crossing(gradus::Index edge, double level) const {
         const bool down = edge % 2 != 0;
         const gradus::Index row = edge / 2 / (columns_ + 2) - 1, column = edge / 2 % (columns_ + 2) - 1;
         const double a = value(row, column), b = value(row + down, column + !down);
         const double share = std::clamp((level - a) / (b - a), 0.0, 1.0);
         const auto x = static_cast<double>(column), y = static_cast<double>(row);
-        return down ? Point{x, y + share} : Point{x + share, y};
+        return down ? svg::Point{x, y + share} : svg::Point{x + share, y};
     }
 
     /// The corners clockwise from the upper left, and the side that follows each of them.
@@ -84,5 +82,3 @@ private:
     gradus::Tensor<double> values_;
     gradus::Index rows_, columns_;
 };
-
-}  // namespace svg

@@ -11,6 +11,7 @@
 #include "gradus/core/bits.hpp"
 #include "gradus/core/build_info.hpp"
 #include "gradus/core/contention.hpp"
+#include "gradus/core/decimal.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
 #include "gradus/core/fork.hpp"

@@ -10,7 +10,6 @@
 #include <gradus/gradus.hpp>
 
 #include "../page.hpp"
-#include "../plot.hpp"
 
 using svg::Point;
 using svg::Points;

@@ -7,7 +7,6 @@
 
 #include "../contour.hpp"
 #include "../page.hpp"
-#include "../plot.hpp"
 #include "surfaces.hpp"
 
 /// The share of an animation's time in which the paths are drawn; then they stay for a moment.
@@ -53,7 +52,7 @@ inline std::string contours(const Surface& surface, const svg::Plot& plot) {
     const auto y = gradus::linspace<double>(surface.to.y + step_y, surface.from.y - step_y, rows);
     const gradus::NoGrad guard;
     const Var z = surface.f(Var(x.reshape({1, columns})), Var(y.reshape({rows, 1})));
-    const svg::Contours outlines(z.value());
+    const Contours outlines(z.value());
     std::string shapes;
     for (int level = 0; level < 12; ++level) {
         std::string d;

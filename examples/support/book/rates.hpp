@@ -35,8 +35,8 @@ inline std::string step_lengths(int steps, std::uint64_t seed) {
                     .y = {0, 8, "length of the step (learning rates)"},
                     .description = "Length of Adam's steps with and without bias correction"});
     plot.horizontal(1);
-    plot.line(adam_steps(false, steps, seed), {"adam", 2, "6 4"});
-    plot.line(adam_steps(true, steps, seed), {"adam", 2.6});
+    plot.line(adam_steps(false, steps, seed), {"orange", 2, "6 4"});
+    plot.line(adam_steps(true, steps, seed), {"orange", 2.6});
     return plot.str();
 }
 
@@ -54,8 +54,8 @@ inline std::string first_steps(const Surface& surface, double lr, int steps) {
             return gradus::optim::Adam<double>(std::move(parameters),
                                                {.lr = rate, .bias_correction = corrected});
         });
-        plot.line(path, {"adam", corrected ? 2.4 : 1.8, corrected ? "" : "6 4"});
-        plot.dots(path, {"adam", corrected ? 3.5 : 2.5});
+        plot.line(path, {"orange", corrected ? 2.4 : 1.8, corrected ? "" : "6 4"});
+        plot.dots(path, {"orange", corrected ? 3.5 : 2.5});
     }
     return plot.str();
 }
@@ -64,7 +64,7 @@ inline void add_bias_correction(Page& page, const Surface& surface, double lr, s
     const Points raw = adam_steps(false, 3000, seed);
     double longest = 0;
     for (const Point& p : raw) longest = std::max(longest, p.y);
-    page.figure(legend({{"corrected", "adam"}, {"not corrected", "adam", -1, "6 4"}}) +
+    page.figure(legend({{"corrected", "orange"}, {"not corrected", "orange", -1, "6 4"}}) +
                     grid({step_lengths(3000, seed), first_steps(surface, lr, 30)}),
                 "Left: gradients of 1 with some noise. With correction each step is about one learning rate "
                 "long; without, the first is " +
@@ -134,7 +134,7 @@ inline void add_one_cycle(Page& page, double max_lr) {
             {.max_lr = max_lr, .total_steps = 1000, .anneal_strategy = anneal, .three_phase = three_phase});
         return policy(name + ": lr", cycle, "two", 999, "0", max_lr) +
                policy(
-                   "momentum", [&](int step) { return cycle.momentum(step); }, "momentum", 999, "0.85", 0.95,
+                   "momentum", [&](int step) { return cycle.momentum(step); }, "blue", 999, "0.85", 0.95,
                    0.85);
     };
     page.figure(grid({both("Cosine", Anneal::cos, false), both("Linear", Anneal::linear, false),

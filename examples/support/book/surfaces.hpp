@@ -10,7 +10,7 @@
 
 #include <gradus/gradus.hpp>
 
-#include "../svg.hpp"
+#include "../page.hpp"
 
 using svg::Point;
 using svg::Points;
@@ -111,22 +111,22 @@ inline std::vector<Racer> racers() {
     namespace optim = gradus::optim;
     using Parameters = std::vector<Var>;
     return {
-        racer("SGD", "sgd", 0,
+        racer("SGD", "gray", 0,
               [](Parameters p, double lr) { return optim::SGD<double>(std::move(p), {.lr = lr}); }),
-        racer("Momentum", "momentum", 1,
+        racer("Momentum", "blue", 1,
               [](Parameters p, double lr) {
                   return optim::SGD<double>(std::move(p), {.lr = lr, .momentum = 0.9});
               }),
-        racer("Nesterov", "nesterov", 2,
+        racer("Nesterov", "sky", 2,
               [](Parameters p, double lr) {
                   return optim::SGD<double>(std::move(p), {.lr = lr, .momentum = 0.9, .nesterov = true});
               }),
 
-        racer("RMSProp", "rmsprop", 3,
+        racer("RMSProp", "green", 3,
               [](Parameters p, double lr) {
                   return optim::RMSProp<double>(std::move(p), {.lr = lr, .alpha = 0.9});
               }),
-        racer("Adam", "adam", 4,
+        racer("Adam", "orange", 4,
               [](Parameters p, double lr) { return optim::Adam<double>(std::move(p), {.lr = lr}); }),
     };
 }

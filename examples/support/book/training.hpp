@@ -14,7 +14,6 @@
 
 #include "../flags.hpp"
 #include "../page.hpp"
-#include "../plot.hpp"
 #include "../report.hpp"
 
 using svg::Point;
@@ -105,9 +104,9 @@ inline void add_lr_finder(Page& page, const gradus::data::Dataset<>& train, cons
     const auto adam = [](auto parameters, double lr) {
         return gradus::optim::Adam<>(std::move(parameters), {.lr = lr});
     };
-    page.figure(legend({{"raw loss", "noise"}, {"smoothed, SGD", "sgd"}, {"smoothed, Adam", "adam"}}) +
-                    grid({lr_curve("SGD", "sgd", train, flags, sgd, 1e-4, 10),
-                          lr_curve("Adam", "adam", train, flags, adam, 1e-6, 1)}),
+    page.figure(legend({{"raw loss", "noise"}, {"smoothed, SGD", "gray"}, {"smoothed, Adam", "orange"}}) +
+                    grid({lr_curve("SGD", "gray", train, flags, sgd, 1e-4, 10),
+                          lr_curve("Adam", "orange", train, flags, adam, 1e-6, 1)}),
                 "Up to 200 mini-batches of " + std::to_string(flags.batch) +
                     " images, smoothed by a corrected average with β = 0.9. The dashed lines are the two "
                     "proposals: where the smoothed loss falls fastest, and half way down its longest fall. "
@@ -187,9 +186,9 @@ inline void add_training(Page& page, const gradus::data::Split<>& data, const Fl
         return optim::Adam<>(std::move(parameters), {.lr = lr});
     };
     const std::vector<History> histories = {
-        trained("SGD", "sgd", 0, flags.lr, data, flags, sgd),
-        trained("Momentum", "momentum", 1, flags.lr, data, flags, momentum_average),
-        trained("Adam", "adam", 4, optimizer_choice("adam").usual_lr, data, flags, adam)};
+        trained("SGD", "gray", 0, flags.lr, data, flags, sgd),
+        trained("Momentum", "blue", 1, flags.lr, data, flags, momentum_average),
+        trained("Adam", "orange", 4, optimizer_choice("adam").usual_lr, data, flags, adam)};
     std::vector<Series> series;
     std::vector<std::string> colors;
     std::vector<std::vector<std::string>> rows;

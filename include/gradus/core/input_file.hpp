@@ -49,7 +49,7 @@ public:
 
     /// Up to `count` bytes from `offset` on; fewer only at the end of the file. (Threads may do this at the
     /// same time, but on Windows.)
-    std::size_t read_at(std::uint64_t offset, void* to, std::size_t count) const {
+    [[nodiscard]] std::size_t read_at(std::uint64_t offset, void* to, std::size_t count) const {
         return read_parts(to, count, [this, offset](char* out, std::size_t part, std::uint64_t done) {
             return read_part(offset + done, out, part);
         });
@@ -57,6 +57,12 @@ public:
 
     std::uint64_t most_bytes() const { return size_; }  // that read() can deliver in all
     std::uint64_t size() const { return size_; }        // when it was opened
+    /// Exactly `count` bytes from `offset` on, which the caller has compared with size().
+    void read_all_at(std::uint64_t offset, void* to, std::size_t count) const {
+        if (read_at(offset, to, count) < count)
+            fail({"got shorter while it was read; is a program writing it?"});
+    }
+
     const char* operation() const { return operation_; }
     const std::string& path() const { return path_; }
 

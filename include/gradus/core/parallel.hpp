@@ -30,6 +30,13 @@ inline std::atomic<bool>& team_lost() {
     return lost;
 }
 
+/// Set on a thread that works in the background: its loops run on it alone, and leave the other processors to
+/// the team of the thread that computes.
+inline bool& in_background() {
+    static thread_local bool background = false;
+    return background;
+}
+
 }  // namespace detail
 
 /// How many threads gradus uses at most. The default is OpenMP's (OMP_NUM_THREADS, else the processors), up
@@ -116,7 +123,7 @@ namespace detail {
 #ifdef _OPENMP
     // Every loop asks for the same number of threads, though some then idle: OpenMP runtimes end and restart
     // threads when the number changes, which costs far more.
-    if (num_threads() > 1 && !omp_in_parallel() && !Contention::here().serial())
+    if (num_threads() > 1 && !in_background() && !omp_in_parallel() && !Contention::here().serial())
         return run_on_team(
             num_threads(), blocks, [](const void* f, Index i) { (*static_cast<const decltype(run)*>(f))(i); },
             &run);

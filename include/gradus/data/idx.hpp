@@ -3,15 +3,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <new>
 #include <string>
-
-#ifdef GRADUS_WITH_ZLIB
-#include <zlib.h>
-#endif
 
 #include "gradus/core/input_file.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/data/bytes.hpp"
 
 namespace gradus::data {
 
@@ -20,86 +16,6 @@ struct IdxOptions {
 };
 
 namespace detail {
-
-using gradus::detail::InputFile, gradus::detail::text_of, gradus::detail::TextPart;
-
-#ifdef GRADUS_WITH_ZLIB
-
-/// What a gzip file holds. Several members in a row are one stream, as RFC 1952 says; anything else after the
-/// first is refused. A member's checksum and length are verified when read() reaches its end.
-class GzipFile {
-public:
-    explicit GzipFile(InputFile& file) : file_(file) {
-        constexpr int gzip_only = 15 + 16;  // largest window, gzip header and trailer expected
-        if (inflateInit2(&stream_, gzip_only) != Z_OK) refuse_memory();
-    }
-    GzipFile(const GzipFile&) = delete;
-    GzipFile& operator=(const GzipFile&) = delete;
-    ~GzipFile() { inflateEnd(&stream_); }
-
-    /// Up to `count` bytes; fewer only at the end of the last member.
-    std::size_t read(void* to, std::size_t count) {
-        std::size_t done = 0;
-        while (done < count && !finished_) {
-            const auto part = static_cast<uInt>(std::min(count - done, std::size_t{1} << 30));
-            stream_.next_out = static_cast<Bytef*>(to) + done;
-            stream_.avail_out = part;
-            inflate_some();
-            done += part - stream_.avail_out;
-        }
-        return done;
-    }
-
-    /// Deflate spends at least two bits on 258 bytes, so a small file cannot promise much.
-    std::uint64_t most_bytes() const { return file_.most_bytes() * 1032; }
-
-    [[noreturn]] void fail(std::initializer_list<TextPart> problem) const { file_.fail(problem); }
-
-private:
-    [[noreturn]] static void refuse_memory() {
-        gradus::detail::raise<OutOfMemory>({"zlib: out of memory: unpacking a gzip file needs about 40 KiB"});
-    }
-
-    void inflate_some() {
-        if (stream_.avail_in == 0) {
-            stream_.next_in = input_;
-            stream_.avail_in = static_cast<uInt>(file_.read(input_, sizeof input_));
-        }
-        if (!in_member_) {
-            finished_ = stream_.avail_in == 0;
-            if (finished_) return;
-            if (*stream_.next_in != 0x1f)
-                fail({"bytes follow the end of the gzip stream; copy or download the file again"});
-            inflateReset(&stream_);
-            in_member_ = true;
-        }
-        if (stream_.avail_in == 0) fail({"the gzip stream is cut short; copy or download the file again"});
-        switch (inflate(&stream_, Z_NO_FLUSH)) {
-            case Z_OK:
-                return;
-            case Z_STREAM_END:
-                in_member_ = false;
-                return;
-            case Z_MEM_ERROR:
-                refuse_memory();
-            default:
-                fail({"the gzip stream is damaged: ", stream_.msg ? stream_.msg : "no progress",
-                      "; copy or download the file again"});
-        }
-    }
-
-    InputFile& file_;
-    z_stream stream_{};
-    bool in_member_ = true;
-    bool finished_ = false;
-    unsigned char input_[65536];
-};
-
-#endif
-
-[[gnu::cold]] inline std::string hex(unsigned char byte) {
-    return {"0123456789abcdef"[byte >> 4], "0123456789abcdef"[byte & 15]};
-}
 
 /// Checks the first four bytes (00 00, type, number of axes) and returns the number of axes.
 [[gnu::cold]] inline int idx_rank(const auto& source, const unsigned char (&magic)[4]) {
@@ -186,15 +102,7 @@ template <class Source>
 /// Source: LeCun, Cortes & Burges, "The MNIST database of handwritten digits"; gzip: RFC 1952.
 [[gnu::cold]] inline Tensor<std::uint8_t> read_idx(const std::string& path, const IdxOptions& options = {}) {
     detail::InputFile file("read_idx", path);
-    if (!file.is_gzip()) return detail::parse_idx(file, options);
-#ifdef GRADUS_WITH_ZLIB
-    detail::GzipFile unpacked(file);
-    return detail::parse_idx(unpacked, options);
-#else
-    file.fail(
-        {"is compressed, and this program was built without zlib: gunzip the file, or link the CMake target "
-         "gradus::gradus with zlib installed, or compile with -DGRADUS_WITH_ZLIB and -lz"});
-#endif
+    return detail::read_plain_or_gzip(file, [&](auto& source) { return detail::parse_idx(source, options); });
 }
 
 }  // namespace gradus::data

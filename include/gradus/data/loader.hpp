@@ -13,13 +13,6 @@
 
 namespace gradus::data {
 
-/// Some examples of a dataset: inputs [batch, ...] and their labels [batch].
-template <class T = float, class Label = Index>
-struct Batch {
-    Tensor<T> inputs;
-    Tensor<Label> labels;
-};
-
 struct LoaderOptions {
     Index batch_size = 32;   // examples per step; the last batch may be smaller
     bool shuffle = false;    // in an order that depends on seed and epoch alone
@@ -51,13 +44,20 @@ public:
 
     /// Batch number i, 0 <= i < size(). Throws ValueError if there is none.
     Batch<T, Label> operator[](Index i) const {
-        if (i < 0 || i >= batches_)
-            gradus::detail::raise<ValueError>({"loader: the batches are 0 to ", batches_ - 1, ": got ", i});
-        const Index first = i * batch_size_, last = std::min(first + batch_size_, dataset_.size());
+        const Index first = first_of(i), last = std::min(first + batch_size_, dataset_.size());
         if (order_.numel() == 0)
             return {dataset_.inputs.rows(first, last), dataset_.labels.rows(first, last)};
         return {detail::gather_rows(dataset_.inputs, order_.data() + first, last - first),
                 detail::gather_rows(dataset_.labels, order_.data() + first, last - first)};
+    }
+
+    /// Numbers in the dataset of the examples in batch i: [batch]. Throws ValueError if there is none.
+    Tensor<Index> rows(Index i) const {
+        const Index first = first_of(i), last = std::min(first + batch_size_, dataset_.size());
+        if (order_.numel() > 0) return order_.rows(first, last);
+        Tensor<Index> result = arange<Index>(last - first);
+        for (Index& row : result.mutable_values()) row += first;
+        return result;
     }
 
     /// Goes through the batches once. It owns the batch it stands on and must not outlive the epoch.
@@ -101,6 +101,12 @@ private:
             gradus::detail::raise<ValueError>("loader", "batch_size must be at least 1", batch_size_);
         const Index count = dataset_.size();
         batches_ = count / batch_size_ + (!options.drop_last && count % batch_size_ != 0);
+    }
+
+    Index first_of(Index i) const {
+        if (i < 0 || i >= batches_)
+            gradus::detail::raise<ValueError>({"loader: the batches are 0 to ", batches_ - 1, ": got ", i});
+        return i * batch_size_;
     }
 
     [[noreturn, gnu::cold]] void refuse_empty() const {

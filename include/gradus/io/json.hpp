@@ -62,6 +62,16 @@ using gradus::detail::raise, gradus::detail::text_of, gradus::detail::TextPart;
     return json_string(name.substr(0, utf8_prefix(name.substr(0, most)))) + "...";
 }
 
+/// A value from a file in a message, as it stands there, and not longer than a line.
+[[gnu::cold]] inline std::string excerpt(std::string_view json) {
+    constexpr std::size_t most = 80;
+    const bool fits = json.size() <= most;
+    std::string text(json.substr(0, fits ? json.size() : utf8_prefix(json.substr(0, most))));
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+    return fits ? text : text + "...";
+}
+
 /// Reads JSON (RFC 8259) part by part, strictly: the caller asks for what has to be there.
 ///
 ///     json.begin_object();

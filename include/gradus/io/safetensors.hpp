@@ -101,7 +101,8 @@ struct SafetensorsLayout {
         raise<ValueError>({operation, ": ", path, ": too much for one file: ", tensors.size(),
                            " tensors with a header of ", json.size(),
                            " bytes; at most 1000000 and 100000000"});
-    for (int shift = 0; shift < 64; shift += 8) layout.head += static_cast<char>(json.size() >> shift & 255);
+    const std::uint64_t length = json.size();
+    for (int shift = 0; shift < 64; shift += 8) layout.head += static_cast<char>(length >> shift & 255);
     layout.head += json;
     return layout;
 }
@@ -151,27 +152,27 @@ private:
 
     void read_text() {
         unsigned char start[8] = {};
-        const std::size_t got = file_.read_at(0, start, sizeof start);
-        if (got < sizeof start) fail({"is no safetensors file: needs at least 8 bytes: got ", got});
+        if (file_.size() < sizeof start)
+            fail({"is no safetensors file: needs at least 8 bytes: got ", file_.size()});
+        file_.read_all_at(0, start, sizeof start);
         std::uint64_t length = 0;
         for (int i = 7; i >= 0; --i) length = length << 8 | start[i];
         if (length > max_header)
             fail({"the header has more than 100000000 bytes: got ", std::to_string(length),
                   other_format(start)});
-        const std::uint64_t rest = std::max<std::uint64_t>(file_.size(), 8) - 8;
+        const std::uint64_t rest = file_.size() - 8;
         if (length > rest)
             fail({"the header is cut short: needs ", length, " bytes: got ", rest,
                   "; copy or download the file again"});
         text_.resize(static_cast<std::size_t>(length));
-        if (file_.read_at(8, text_.data(), text_.size()) < text_.size())
-            fail({"was cut short while it was read"});
+        file_.read_all_at(8, text_.data(), text_.size());
         data = 8 + length;
         const std::size_t valid = utf8_prefix(text_);
         if (valid < text_.size()) fail({"the header is not UTF-8 at byte ", valid});
         const std::size_t first = text_.find_first_not_of(" \t\n\r");
         if (first == text_.npos || text_[first] != '{')
             fail({"the header does not begin with {: got ",
-                  first == text_.npos ? "nothing" : shown(std::string_view(text_).substr(first, 8))});
+                  first == text_.npos ? "nothing" : excerpt(std::string_view(text_).substr(first, 8))});
     }
 
     void read_json() {
@@ -192,11 +193,11 @@ private:
     void read_metadata(std::string_view value) {
         JsonReader json(value, "");
         if (json.kind() != JsonReader::Kind::object)
-            fail({"__metadata__ is not an object of texts: got ", shown(value)});
+            fail({"__metadata__ is not an object of texts: got ", excerpt(value)});
         json.begin_object();
         for (std::string key; json.next_key(key);) {
             if (json.kind() != JsonReader::Kind::string)
-                fail({"__metadata__: ", shown(key), " is not a text: got ", shown(json.skip())});
+                fail({"__metadata__: ", shown(key), " is not a text: got ", excerpt(json.skip())});
             metadata.emplace_back(std::move(key), json.string());
         }
     }
@@ -205,7 +206,7 @@ private:
         if (const char* problem = name_problem(name)) fail({"the name ", shown(name), " ", problem});
         JsonReader json(value, "");
         if (json.kind() != JsonReader::Kind::object)
-            fail(name, {"is not described by an object: got ", shown(value)});
+            fail(name, {"is not described by an object: got ", excerpt(value)});
         SafetensorsEntry entry;
         entry.name = name;
         Sizes sizes, offsets;
@@ -218,13 +219,13 @@ private:
                 entry.dtype = read_dtype(name, text);
             } else if (key == "shape") {
                 has_shape = read_sizes(text, sizes);
-                if (!has_shape) fail(name, {"shape is not a list of sizes from 0 on: got ", shown(text)});
+                if (!has_shape) fail(name, {"shape is not a list of sizes from 0 on: got ", excerpt(text)});
                 if (sizes.size() > static_cast<std::size_t>(Shape::max_rank))
                     fail(name, {"has ", sizes.size(), " axes; at most 8 are read"});
             } else if (key == "data_offsets") {
                 has_offsets = read_sizes(text, offsets) && offsets.size() == 2;
                 if (!has_offsets)
-                    fail(name, {"data_offsets is not two numbers from 0 on: got ", shown(text)});
+                    fail(name, {"data_offsets is not two numbers from 0 on: got ", excerpt(text)});
                 entry.begin = offsets[0];
                 entry.end = offsets[1];
             } else {
@@ -243,7 +244,7 @@ private:
         const std::string dtype = json.kind() == JsonReader::Kind::string ? json.string() : "";
         for (std::size_t i = 0; i < std::size(dtypes); ++i)
             if (dtypes[i].name == dtype) return static_cast<DType>(i);
-        fail(name, {"unknown dtype: got ", shown(text)});
+        fail(name, {"unknown dtype: got ", excerpt(text)});
     }
 
     /// A list of numbers from 0 to 2^64 - 1. Of a longer one than a rule allows, one more than that.
@@ -364,8 +365,7 @@ public:
     /// The bytes in front of the data: the length of the header, and the header.
     [[gnu::cold]] std::string head() const {
         std::string bytes(static_cast<std::size_t>(data_), '\0');
-        if (file_.read_at(0, bytes.data(), bytes.size()) < bytes.size())
-            file_.fail({"was cut short while it was read"});
+        file_.read_all_at(0, bytes.data(), bytes.size());
         return bytes;
     }
 
@@ -374,9 +374,7 @@ public:
         const detail::SafetensorsEntry& entry = get(name);
         auto bytes =
             Tensor<std::uint8_t>::uninitialized({static_cast<Index>(entry.end - entry.begin)}, "safetensors");
-        const std::size_t count = bytes.values().size();
-        if (file_.read_at(data_ + entry.begin, bytes.mutable_data(), count) < count)
-            file_.fail({"was cut short while it was read"});
+        file_.read_all_at(data_ + entry.begin, bytes.mutable_data(), bytes.values().size());
         return AnyTensor(entry.dtype, entry.shape, bytes);
     }
 

@@ -28,7 +28,7 @@ struct BatchNorm {
     std::optional<Parameter<T>> weight, bias;  // [features], from 1 and 0
     // What a call changes while training, also of a const layer: models are called as what they compute.
     mutable std::optional<Buffer<T>> running_mean, running_var;  // [features], from 0 and 1
-    mutable std::optional<Buffer<T>> num_batches_tracked;  // one number, from 0; only without a momentum
+    mutable std::optional<Buffer<Index>> num_batches_tracked;    // one number, from 0
     double eps;
     std::optional<double> momentum;
     bool training = true;
@@ -46,7 +46,7 @@ struct BatchNorm {
         if (options.track_running_stats) {
             running_mean.emplace(gradus::zeros<T>(shape));
             running_var.emplace(gradus::ones<T>(shape));
-            if (!momentum) num_batches_tracked.emplace(gradus::zeros<T>({}));
+            num_batches_tracked.emplace(gradus::zeros<Index>({}));
         }
         features_ = features;
     }
@@ -70,7 +70,7 @@ protected:
         Variable<T> y = gradus::detail::batch_norm<T>(
             x, {address(weight), address(bias), address(running_mean), address(running_var)},
             {.eps = eps, .momentum = momentum.value_or(1 / batches), .training = training});
-        if (counts) num_batches_tracked->set_value(gradus::full<T>({}, static_cast<T>(batches)));
+        if (counts) ++*num_batches_tracked->mutable_value().mutable_data();
         return y;
     }
 

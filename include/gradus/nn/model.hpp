@@ -461,7 +461,8 @@ struct NamedBuffer {
 };
 
 /// Every buffer of a model (running statistics) with its path, in order of declaration. The variables refer
-/// to the model's own: set_value() changes the model.
+/// to the model's own: set_value() changes the model. Those of another number type are left out: how many
+/// batches a BatchNorm has seen is one of named_buffers<Index>(model).
 template <class T = float, class Model>
 std::vector<NamedBuffer<T>> named_buffers(Model& model) {
     GRADUS_CHECK_MODEL(Model);

@@ -62,6 +62,7 @@ public:
     const std::optional<AnomalyFound>& found() const { return found_; }
 
 protected:
+    ~AnomalyWatch() = default;
     AnomalyWatch(std::vector<nn::NamedLayer> layers,
                  std::vector<std::pair<const void*, std::string>> parameters, const AnomalyOptions& options)
         : Watch(std::move(layers)), parameters_(std::move(parameters)), options_(options) {}

@@ -92,6 +92,11 @@ public:
         put_tensor(name, detail::tensor_of(value));
     }
 
+    /// Keeps everything of a state of its own.
+    [[gnu::cold]] void put_all(const State& state) {
+        for (const auto& [name, tensor] : state) put_tensor(name, tensor);
+    }
+
     /// The same place, one name deeper: of a part of this part.
     StateWriter in(std::string_view name) const { return StateWriter(*state_, path(name)); }
 
@@ -164,6 +169,13 @@ public:
         if (kept.dtype() == wanted && kept.shape() == shape) return "";
         return gradus::detail::text_of({io::name(kept.dtype()), " ", to_string(kept.shape()), " and not ",
                                         io::name(wanted), " ", to_string(shape)});
+    }
+
+    /// Everything that is here, as a state of its own.
+    [[gnu::cold]] State get_all() const {
+        State all;
+        for (const std::string& name : names()) all.emplace(name, any(name));
+        return all;
     }
 
     StateReader in(std::string_view name) const { return StateReader(*state_, path(name), where_); }

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "svg.hpp"
+#include "gradus/training/svg.hpp"
 
-namespace svg {
+namespace gradus::training::svg {
 
 /// One axis of a plot. A label carries its unit: "temperature (°C)".
 struct Axis {
@@ -21,14 +22,14 @@ struct Axis {
 };
 
 /// 1, 2 or 5 times a power of ten, so that at most `most` of them fit.
-inline double nice_step(double span, int most) {
+[[gnu::cold]] inline double nice_step(double span, int most) {
     double step = std::pow(10.0, std::floor(std::log10(span / most)));
     for (const double factor : {1.0, 2.0, 5.0, 10.0})
         if (span / (factor * step) <= most) return factor * step;
     return 10 * step;
 }
 
-inline std::vector<double> ticks_of(const Axis& axis) {
+[[gnu::cold]] inline std::vector<double> ticks_of(const Axis& axis) {
     if (!axis.ticks.empty()) return axis.ticks;
     std::vector<double> ticks;
     if (axis.log) {
@@ -43,7 +44,7 @@ inline std::vector<double> ticks_of(const Axis& axis) {
     return ticks;
 }
 
-inline std::string tick_name(const Axis& axis, std::size_t i, double value) {
+[[gnu::cold]] inline std::string tick_name(const Axis& axis, std::size_t i, double value) {
     if (i < axis.names.size()) return axis.names[i];
     const double exponent = std::log10(std::abs(value));
     if (axis.log && (exponent < -2.5 || exponent > 3.5) && std::abs(exponent - std::round(exponent)) < 1e-9)
@@ -63,7 +64,7 @@ struct PlotOptions {
 /// Axes, and what is drawn between them in the units of the data.
 class Plot {
 public:
-    explicit Plot(PlotOptions options) : o_(std::move(options)) {
+    [[gnu::cold]] explicit Plot(PlotOptions options) : o_(std::move(options)) {
         std::size_t longest = 1;
         const std::vector<double> ticks = ticks_of(o_.y);
         for (std::size_t i = 0; i < ticks.size(); ++i)
@@ -83,14 +84,14 @@ public:
     Point at(Point p) const {
         return {inner_width() * share(o_.x, p.x), inner_height() * (1 - share(o_.y, p.y))};
     }
-    Points at(const Points& points) const {
+    [[gnu::cold]] Points at(const Points& points) const {
         Points result;
         for (const Point& p : points) result.push_back(at(p));
         return result;
     }
 
     /// A line through the data, broken where a value is not finite (or not positive on a logarithmic axis).
-    void line(const Points& points, const Style& style = {}) {
+    [[gnu::cold]] void line(const Points& points, const Style& style = {}) {
         Points run;
         for (const Point& p : points) {
             const Point q = at(p);
@@ -105,44 +106,45 @@ public:
     }
 
     /// The area between the data and a horizontal line.
-    void area(const Points& points, double base, const Style& style) {
+    [[gnu::cold]] void area(const Points& points, double base, const Style& style) {
         Points outline = at(points);
         outline.push_back(at({points.back().x, base}));
         outline.push_back(at({points.front().x, base}));
-        inside_ += "<path d=\"" + through(simplified(outline)) + "Z\" class=\"fill c-" + style.color +
-                   "\" opacity=\"" + number(style.opacity, 2) + "\"/>";
+        inside_ += text_of({"<path d=\"", through(simplified(outline)), "Z\" class=\"fill c-", style.color,
+                            "\" opacity=\"", number(style.opacity, 2), "\"/>"});
     }
 
-    void dots(const Points& points, const Style& style, int shape = 0) {
+    [[gnu::cold]] void dots(const Points& points, const Style& style, int shape = 0) {
         std::string all;
         for (const Point& p : points)
             if (const Point q = at(p); std::isfinite(q.x) && std::isfinite(q.y))
-                all += "<g transform=\"translate(" + number(q.x) + " " + number(q.y) + ")\">" +
-                       marker(shape, style.width) + "</g>";
-        over_ += "<g class=\"mark c-" + style.color + "\" opacity=\"" + number(style.opacity, 2) + "\">" +
-                 all + "</g>";
+                all += text_of({"<g transform=\"translate(", number(q.x), " ", number(q.y), ")\">",
+                                marker(shape, style.width), "</g>"});
+        over_ += text_of({"<g class=\"mark c-", style.color, "\" opacity=\"", number(style.opacity, 2), "\">",
+                          all, "</g>"});
     }
 
     /// A cloud of equal dots: one path, since there may be many.
-    void cloud(const Points& points, const Style& style) {
+    [[gnu::cold]] void cloud(const Points& points, const Style& style) {
         std::string d;
-        for (const Point& p : points) d += "M" + number(at(p).x) + " " + number(at(p).y) + "h0";
-        inside_ += "<path fill=\"none\" stroke-linecap=\"round\" d=\"" + d + "\" " + attributes(style) + "/>";
+        for (const Point& p : points) d += text_of({"M", number(at(p).x), " ", number(at(p).y), "h0"});
+        inside_ +=
+            text_of({"<path fill=\"none\" stroke-linecap=\"round\" d=\"", d, "\" ", attributes(style), "/>"});
     }
 
-    void vertical(double x, const Style& style = {"soft", 1, "3 3"}) {
+    [[gnu::cold]] void vertical(double x, const Style& style = {"soft", 1, "3 3"}) {
         inside_ += segment({at({x, o_.y.low}).x, 0}, {at({x, o_.y.low}).x, inner_height()}, style);
     }
-    void horizontal(double y, const Style& style = {"soft", 1, "3 3"}) {
+    [[gnu::cold]] void horizontal(double y, const Style& style = {"soft", 1, "3 3"}) {
         const double height = at({o_.x.low, y}).y;
         inside_ += segment({0, height}, {inner_width(), height}, style);
     }
 
     /// Words beside a point of the data, shifted by `by` user units.
-    void note(Point p, const std::string& words, Point by = {0, 0}, const char* anchor = "start",
-              const std::string& color = "ink") {
+    [[gnu::cold]] void note(Point p, const std::string& words, Point by = {0, 0},
+                            const char* anchor = "start", const std::string& color = "ink") {
         const Point q = at(p);
-        over_ += text({q.x + by.x, q.y + by.y}, words, anchor, "note c-" + color);
+        over_ += text({q.x + by.x, q.y + by.y}, words, anchor, text_of({"note c-", color}));
     }
 
     /// Shapes in the frame's own user units, cut off at its border.
@@ -150,13 +152,13 @@ public:
     /// The same, not cut off.
     void over(const std::string& shapes) { over_ += shapes; }
 
-    std::string str() const {
+    [[gnu::cold]] std::string str() const {
         const std::string width = number(inner_width()), height = number(inner_height());
         return drawing(o_.width, o_.height, o_.description,
-                       grid() + "<svg class=\"inside\" x=\"" + number(left_) + "\" y=\"" + number(top_) +
-                           "\" width=\"" + width + "\" height=\"" + height + "\">" + inside_ +
-                           "</svg><g transform=\"translate(" + number(left_) + " " + number(top_) + ")\">" +
-                           over_ + "</g>",
+                       text_of({grid(), "<svg class=\"inside\" x=\"", number(left_), "\" y=\"", number(top_),
+                                "\" width=\"", width, "\" height=\"", height, "\">", inside_,
+                                "</svg><g transform=\"translate(", number(left_), " ", number(top_), ")\">",
+                                over_, "</g>"}),
                        o_.name);
     }
 
@@ -171,25 +173,25 @@ private:
             std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
     }
 
-    std::string grid() const {
+    [[gnu::cold]] std::string grid() const {
         std::string lines, words;
         const double bottom = top_ + inner_height(), right = left_ + inner_width();
         const std::vector<double> xs = ticks_of(o_.x), ys = ticks_of(o_.y);
         for (std::size_t i = 0; i < ys.size(); ++i) {
             const double y = top_ + at({o_.x.low, ys[i]}).y;
-            lines += "M" + number(left_) + " " + number(y) + "H" + number(right);
+            lines += text_of({"M", number(left_), " ", number(y), "H", number(right)});
             words += text({left_ - 6, y + 0.35 * o_.font}, tick_name(o_.y, i, ys[i]), "end");
         }
         for (std::size_t i = 0; i < xs.size(); ++i) {
             const double x = left_ + at({xs[i], o_.y.low}).x;
-            lines += "M" + number(x) + " " + number(bottom) + "v4";
+            lines += text_of({"M", number(x), " ", number(bottom), "v4"});
             words += text({x, bottom + 1.4 * o_.font}, tick_name(o_.x, i, xs[i]),
                           x > o_.width - 1.2 * o_.font ? "end" : "middle");
         }
         words += text({left_ - 6, 0.95 * o_.font}, o_.y.label, "start", "label");
         words += text({right, o_.height - 0.35 * o_.font}, o_.x.label, "end", "label");
-        return "<path class=\"grid\" d=\"" + lines + "\"/><path class=\"axis\" d=\"M" + number(left_) + " " +
-               number(bottom) + "H" + number(right) + "\"/>" + words;
+        return text_of({"<path class=\"grid\" d=\"", lines, "\"/><path class=\"axis\" d=\"M", number(left_),
+                        " ", number(bottom), "H", number(right), "\"/>", words});
     }
 
     PlotOptions o_;
@@ -197,4 +199,4 @@ private:
     std::string inside_, over_;
 };
 
-}  // namespace svg
+}  // namespace gradus::training::svg

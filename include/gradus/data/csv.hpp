@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "gradus/core/decimal.hpp"
+#include "gradus/core/tensor.hpp"
+#include "gradus/data/bytes.hpp"
+#include "gradus/data/table.hpp"
+
+namespace gradus::data {
+
+enum class Missing {
+    refuse,  // an error that names the place
+    keep     // NaN, or code -1: see Table::without_missing() and TableEncoderOptions
+};
+
+struct CsvOptions {
+    char separator = ',';
+    bool header = true;                                          // the first row names the columns
+    std::vector<std::string> names = {};                         // of the columns, where there is no header
+    std::vector<std::pair<std::string, ColumnType>> types = {};  // given; those of other columns are decided
+    Missing missing = Missing::refuse;
+    std::vector<std::string> missing_words = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"};
+    bool trim = false;                                 // take away spaces around cells
+    std::uint64_t max_bytes = std::uint64_t{4} << 30;  // of the file, unpacked
+};
+
+namespace detail {
+
+/// Text in pieces that a message can hold: what could break its line is left out, and it is cut where long.
+[[gnu::cold]] inline std::string quoted_cell(std::string_view cell) {
+    std::string text = "\"";
+    for (const char c : cell.substr(0, 40)) text += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+    return text += cell.size() > 40 ? "...\"" : "\"";
+}
+
+/// The byte at which text is no longer UTF-8; its size if it is.
+[[gnu::cold]] inline std::size_t end_of_utf8(std::string_view text) {
+    std::size_t at = 0;
+    while (at < text.size()) {
+        const auto byte = [&](std::size_t i) {
+            return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
+        };
+        const unsigned first = byte(at);
+        const std::size_t length = first < 0x80   ? 1
+                                   : first < 0xc2 ? 0
+                                   : first < 0xe0 ? 2
+                                   : first < 0xf0 ? 3
+                                   : first < 0xf5 ? 4
+                                                  : 0;
+        if (length == 0) return at;
+        for (std::size_t i = 1; i < length; ++i)
+            if ((byte(at + i) & 0xc0) != 0x80) return at;
+        // Not what a shorter form has, nor halves of UTF-16 pairs, nor beyond the last code point.
+        const unsigned second = byte(at + 1);
+        if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+            (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
+            return at;
+        at += length;
+    }
+    return at;
+}
+
+/// The cells of a text, one after the other, as RFC 4180 has them.
+class CsvCells {
+public:
+    CsvCells(const char* operation, const std::string& path, std::string_view text, const CsvOptions& options)
+        : operation_(operation),
+          path_(path),
+          at_(text.data()),
+          end_(at_ + text.size()),
+          separator_(options.separator),
+          trim_(options.trim) {
+        for (const char c : {separator_, '\n', '\r', '"', '\0'})
+            special_[static_cast<unsigned char>(c)] = true;
+        if (text.starts_with("\xef\xbb\xbf")) at_ += 3;  // a byte order mark
+        if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
+            fail_file({"is UTF-16; save it as UTF-8"});
+    }
+
+    bool done() const { return at_ == end_; }      // to be asked at the beginning of a row
+    bool row_ended() const { return row_ended_; }  // with the last cell
+    bool quoted() const { return quoted_; }        // was the last cell
+    Index line() const { return line_; }           // on which the current row begins, from 1
+
+    /// The next cell; valid until the one after it is asked for.
+    std::string_view next() {
+        if (row_ended_) line_ += lines_, lines_ = 0, row_ended_ = false;
+        quoted_ = at_ != end_ && *at_ == '"';
+        if (quoted_) return next_quoted();
+        const char* const begin = at_;
+        for (; at_ != end_; ++at_) {
+            if (!special_[static_cast<unsigned char>(*at_)]) [[likely]]
+                continue;
+            if (*at_ == separator_ || *at_ == '\n') break;
+            if (*at_ == '\r' && at_ + 1 != end_ && at_[1] == '\n') break;
+            if (*at_ == '"' && trim_ && trimmed({begin, at_}).empty()) {
+                quoted_ = true;
+                return next_quoted();
+            }
+            refuse_byte(*at_);
+        }
+        std::string_view cell(begin, static_cast<std::size_t>(at_ - begin));
+        end_cell();
+        return trim_ ? trimmed(cell) : cell;
+    }
+
+    [[noreturn, gnu::cold]] void fail_file(std::initializer_list<TextPart> problem) const {
+        gradus::detail::raise<IoError>({operation_, ": ", path_, ": ", text_of(problem)});
+    }
+
+private:
+    static constexpr std::size_t npos = std::string_view::npos;
+
+    static std::string_view trimmed(std::string_view cell) {
+        const std::size_t first = cell.find_first_not_of(" \t");
+        return first == npos ? std::string_view()
+                             : cell.substr(first, cell.find_last_not_of(" \t") + 1 - first);
+    }
+
+    std::string_view next_quoted() {
+        unquoted_.clear();
+        const char* begin = ++at_;
+        for (;;) {
+            const void* found = std::memchr(at_, '"', static_cast<std::size_t>(end_ - at_));
+            if (!found) fail_line({"a quoted cell begins there and does not end"});
+            const char* const quote = static_cast<const char*>(found);
+            for (; at_ != quote; ++at_) {
+                if (*at_ == '\n') ++lines_;
+                if (*at_ == '\0') refuse_byte('\0');
+            }
+            ++at_;
+            if (at_ == end_ || *at_ != '"') {
+                std::string_view cell(begin, static_cast<std::size_t>(quote - begin));
+                if (!unquoted_.empty()) cell = unquoted_.append(cell);
+                while (trim_ && at_ != end_ && (*at_ == ' ' || *at_ == '\t')) ++at_;
+                end_cell();
+                return cell;
+            }
+            unquoted_.append(begin, at_);  // with one of the two quotes
+            begin = ++at_;
+        }
+    }
+
+    /// Past what ends a cell: a separator, the end of the line or of the text.
+    void end_cell() {
+        if (at_ != end_ && *at_ == separator_) {
+            ++at_;
+            // A separator at the very end is followed by one more, empty cell.
+            return;
+        }
+        row_ended_ = true;
+        if (at_ != end_) {
+            if (*at_ == '\r' && at_ + 1 != end_ && at_[1] == '\n') ++at_;
+            if (*at_ != '\n')
+                fail_line({"text follows a quoted cell; write \"a \"\"word\"\"\" to have quotes in one"});
+            ++at_;
+        }
+        ++lines_;
+    }
+
+    [[noreturn, gnu::cold]] void refuse_byte(char c) const {
+        if (c == '\0') fail_line({"has a zero byte; is it a text file?"});
+        if (c == '\r')
+            fail_line({"has a carriage return without a line feed; save it with line ends of Unix or DOS"});
+        fail_line({"has a quote inside a cell that does not begin with one; write \"a \"\"word\"\"\""});
+    }
+    [[noreturn, gnu::cold]] void fail_line(std::initializer_list<TextPart> problem) const {
+        fail_file({"line ", line_ + lines_, ": ", text_of(problem)});
+    }
+
+    const char* operation_;
+    const std::string& path_;
+    const char *at_, *end_;
+    char separator_;
+    bool special_[256] = {};  // bytes that end a cell, or do not belong into one
+    bool trim_, quoted_ = false, row_ended_ = false;
+    Index line_ = 1, lines_ = 0;  // lines that ended since the row began
+    std::string unquoted_;
+};
+
+/// Puts the cells of one column together.
+struct ColumnBuilder {
+    std::string name;
+    bool decided = false;
+    ColumnType type = ColumnType::number;
+    std::vector<double> numbers = {};
+    std::vector<Index> codes = {};
+    std::map<std::string, Index, std::less<>> categories = {};  // in order of their bytes
+    const std::pair<const std::string, Index>* last = nullptr;  // categories come in runs
+
+    void add_missing() {
+        if (!decided || type == ColumnType::number)
+            numbers.push_back(std::numeric_limits<double>::quiet_NaN());
+        if (!decided || type == ColumnType::category) codes.push_back(-1);
+    }
+
+    /// The type of a column is that of its first value.
+    void decide(ColumnType as) {
+        decided = true;
+        type = as;
+        if (type == ColumnType::number)
+            codes = {};
+        else
+            numbers = {};
+    }
+
+    /// The category's position in the order in which they came; new ones are given to check().
+    void add_category(std::string_view cell, const auto& check) {
+        if (!last || last->first != cell) {
+            auto at = categories.find(cell);
+            if (at == categories.end()) {
+                check();
+                at = categories.emplace(cell, static_cast<Index>(categories.size())).first;
+            }
+            last = &*at;
+        }
+        codes.push_back(last->second);
+    }
+
+    Column finish() {
+        Column column{name, type};
+        if (type == ColumnType::number) {
+            column.numbers = Tensor<double>(numbers);
+            return column;
+        }
+        std::vector<Index> sorted(categories.size());
+        for (const auto& [category, code] : categories) {
+            sorted[static_cast<std::size_t>(code)] = static_cast<Index>(column.categories.size());
+            column.categories.push_back(category);
+        }
+        for (Index& code : codes)
+            if (code >= 0) code = sorted[static_cast<std::size_t>(code)];
+        column.codes = Tensor<Index>(codes);
+        return column;
+    }
+};
+
+/// Reads a table, row by row.
+class CsvReader {
+public:
+    CsvReader(const char* operation, const std::string& path, std::string_view text,
+              const CsvOptions& options)
+        : options_(options), cells_(operation, path, text, options) {
+        if (options.separator == '"' || options.separator == '\n' || options.separator == '\r')
+            gradus::detail::raise<ValueError>(operation,
+                                              "the separator cannot be a quote or the end of a line");
+        if (options.header && !options.names.empty())
+            gradus::detail::raise<ValueError>(operation,
+                                              "names are for files without a header: set .header = false");
+        double number;
+        for (const std::string& word : options.missing_words)  // as in -999
+            if (gradus::detail::read_decimal(word, number) == gradus::detail::Decimal::number)
+                words_are_numbers_ = words_are_numbers_ || std::isfinite(number);
+        if (cells_.done()) cells_.fail_file({"is empty; was it written whole?"});
+        if (options.header) read_header();
+    }
+
+    Table read() {
+        while (!cells_.done()) read_row();
+        check_types();
+        std::vector<Column> result;
+        for (ColumnBuilder& column : columns_) result.push_back(column.finish());
+        return Table(std::move(result));
+    }
+
+private:
+    void add_column(std::string_view name) {
+        columns_.push_back({std::string(name)});
+        for (const auto& [given, type] : options_.types)
+            if (given == name) columns_.back().decide(type);
+    }
+
+    [[gnu::cold]] void read_header() {
+        do {
+            const std::string_view name = cells_.next();
+            if (const std::size_t at = end_of_utf8(name); at != name.size())
+                cells_.fail_file({"the header is no UTF-8 text: byte ",
+                                  hex(static_cast<unsigned char>(name[at])), " in column ",
+                                  columns_.size() + 1, "; save the file as UTF-8"});
+            add_column(name);
+        } while (!cells_.row_ended());
+        if (const std::string* twice = repeated_name(columns_))
+            cells_.fail_file({"two columns are called ", quoted_cell(*twice)});
+        if (columns_.size() > 1 || cells_.quoted()) return;
+        for (const char other : {';', '\t', '|', ','})
+            if (other != options_.separator && columns_[0].name.find(other) != std::string::npos)
+                cells_.fail_file({"the header is one column, ", quoted_cell(columns_[0].name),
+                                  "; set .separator = '", other == '\t' ? "\\t" : std::string(1, other),
+                                  "'"});
+    }
+
+    /// The columns of a file without a header, when its first row is known to have `count` of them.
+    [[gnu::cold]] void name_columns(std::size_t count) {
+        if (!options_.names.empty() && options_.names.size() != count)
+            cells_.fail_file({"has ", count, " columns, and ", options_.names.size(), " names were given"});
+        for (std::size_t i = 0; i < count; ++i)
+            add_column(options_.names.empty() ? text_of({i + 1}) : options_.names[i]);
+    }
+
+    void read_row() {
+        if (columns_.empty()) {
+            CsvCells ahead = cells_;
+            std::size_t count = 0;
+            do {
+                ahead.next();
+                ++count;
+            } while (!ahead.row_ended());
+            name_columns(count);
+        }
+        ++row_;
+        column_ = 0;
+        do {
+            const std::string_view cell = cells_.next();
+            if (column_ == columns_.size()) refuse_length(true);
+            if (column_ == 0 && cells_.row_ended() && cell.empty() && columns_.size() > 1)
+                return skip_empty();
+            add(columns_[column_], cell);
+            ++column_;
+        } while (!cells_.row_ended());
+        if (column_ < columns_.size()) refuse_length(false);
+    }
+
+    void add(ColumnBuilder& column, std::string_view cell) {
+        if (words_are_numbers_ && is_missing(cell)) return add_missing(column, cell);
+        if (!column.decided || column.type == ColumnType::number) {
+            double number;
+            const auto read = gradus::detail::read_decimal(cell, number);
+            if (read == gradus::detail::Decimal::number && std::isfinite(number)) [[likely]] {
+                if (!column.decided) column.decide(ColumnType::number);
+                column.numbers.push_back(number);
+                return;
+            }
+            if (is_missing(cell)) return add_missing(column, cell);
+            if (column.decided || read != gradus::detail::Decimal::none) refuse_number(column, cell, read);
+            column.decide(ColumnType::category);
+        } else if (is_missing(cell))
+            return add_missing(column, cell);
+        column.add_category(cell, [&] {
+            if (const std::size_t at = end_of_utf8(cell); at != cell.size())
+                fail({"is no UTF-8 text: got byte ", hex(static_cast<unsigned char>(cell[at])),
+                      "; save the file as UTF-8"});
+        });
+    }
+
+    /// A word in quotes is the word itself: a country may be "NA".
+    bool is_missing(std::string_view cell) const {
+        if (cells_.quoted() && !cell.empty()) return false;
+        for (const std::string& word : options_.missing_words)
+            if (word == cell) return true;
+        return false;
+    }
+
+    void add_missing(ColumnBuilder& column, std::string_view word) {
+        if (options_.missing == Missing::refuse)
+            fail({"has no value", word.empty() ? "" : ": got ", word.empty() ? "" : quoted_cell(word),
+                  "; set .missing = data::Missing::keep to read such files"});
+        column.add_missing();
+    }
+
+    [[noreturn, gnu::cold]] void refuse_number(const ColumnBuilder& column, std::string_view cell,
+                                               gradus::detail::Decimal read) const {
+        const std::string got = quoted_cell(cell);
+        if (read == gradus::detail::Decimal::too_large) fail({"is too large a number: got ", got});
+        if (read == gradus::detail::Decimal::number)
+            fail({"is no finite number: got ", got,
+                  "; if it stands for a missing value, add it to .missing_words"});
+        if (cell.find_first_of(" \t") != std::string_view::npos) {
+            double number;
+            std::string bare;
+            for (const char c : cell)
+                if (c != ' ' && c != '\t') bare += c;
+            if (gradus::detail::read_decimal(bare, number) == gradus::detail::Decimal::number)
+                fail({"has spaces around a number: got ", got, "; set .trim = true"});
+        }
+        for (const auto& [name, type] : options_.types)
+            if (name == column.name) fail({"is no number, and the column is to be of numbers: got ", got});
+        fail({"is no number, as those before it in the column are: got ", got,
+              "; if the column holds categories, set .types = {{\"", column.name,
+              "\", data::ColumnType::category}}"});
+    }
+
+    /// Empty lines are allowed at the end only, where editors leave them.
+    [[gnu::cold]] void skip_empty() {
+        const Index line = cells_.line();
+        while (!cells_.done())
+            if (!cells_.next().empty() || !cells_.row_ended())
+                cells_.fail_file({"line ", line, " is empty, and rows follow it"});
+    }
+
+    [[noreturn, gnu::cold]] void refuse_length(bool more) const {
+        cells_.fail_file({"row ", row_, " (line ", cells_.line(), ") has ", more ? "more than " : "", column_,
+                          column_ == 1 ? " cell" : " cells", ", and there are ", columns_.size(),
+                          " columns"});
+    }
+
+    [[noreturn, gnu::cold]] void fail(std::initializer_list<TextPart> problem) const {
+        cells_.fail_file({"row ", row_, " (line ", cells_.line(), "), column ", column_ + 1, " (",
+                          columns_[column_].name, "): ", text_of(problem)});
+    }
+
+    [[gnu::cold]] void check_types() const {
+        for (const auto& [name, type] : options_.types) {
+            std::string names;
+            bool found = false;
+            for (const ColumnBuilder& column : columns_) {
+                found = found || column.name == name;
+                names = text_of({names, names.empty() ? "" : ", ", column.name});
+            }
+            if (!found) cells_.fail_file({"no column ", quoted_cell(name), "; there are: ", names});
+        }
+    }
+
+    const CsvOptions& options_;
+    CsvCells cells_;
+    std::vector<ColumnBuilder> columns_;
+    bool words_are_numbers_ = false;
+    Index row_ = 0;           // of data, from 1
+    std::size_t column_ = 0;  // from 0
+};
+
+}  // namespace detail
+
+/// Reads a table from a file of comma-separated values, plain or compressed by gzip.
+///
+///     const data::Table cars = data::read_csv("cars.csv", {.missing = data::Missing::keep});
+///
+/// The format is RFC 4180: cells may be in quotes and then hold separators, line ends and, doubled, quotes; lines end
+/// with LF or CRLF, also the last one if it likes; a byte order mark is passed over; text is UTF-8. All rows have
+/// equally many cells. The first value of a column decides whether it is of numbers or of categories, unless
+/// `types` does. Numbers are decimal, with a point in every locale, and finite. A cell is missing if it is one of
+/// `missing_words`, and not in quotes unless it is empty.
+///
+/// Throws IoError, with the file, the row (counted from 1, without the header), the line and the column, at anything
+/// else: nothing is skipped or guessed.
+///
+/// Source: Shafranovich, "Common Format and MIME Type for Comma-Separated Values", RFC 4180, 2005.
+[[gnu::cold]] inline Table read_csv(const std::string& path, const CsvOptions& options = {}) {
+    const std::string text = detail::read_bytes("read_csv", path, options.max_bytes, "CsvOptions::max_bytes");
+    return detail::CsvReader("read_csv", path, text, options).read();
+}
+
+}  // namespace gradus::data

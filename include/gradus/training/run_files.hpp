@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "gradus/core/decimal.hpp"
+#include "gradus/core/input_file.hpp"
+#include "gradus/core/write_file.hpp"
+#include "gradus/io/json.hpp"
+#include "gradus/training/history.hpp"
+
+namespace gradus::training {
+
+/// Names and values, in an order of their own: what a training was started with.
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+/// The value of a setting, or `otherwise` if there is none of this name.
+[[gnu::cold]] inline std::string setting(const Settings& settings, std::string_view name,
+                                         std::string_view otherwise = "") {
+    for (const auto& [key, value] : settings)
+        if (key == name) return value;
+    return std::string(otherwise);
+}
+
+/// Settings as a JSON object of strings, one in a line.
+[[gnu::cold]] inline std::string to_json(const Settings& settings) {
+    std::string text = "{";
+    for (const auto& [name, value] : settings)
+        text += gradus::detail::text_of({text.size() > 1 ? "," : "", "\n  ", io::detail::json_string(name),
+                                         ": ", io::detail::json_string(value)});
+    return text + "\n}\n";
+}
+
+namespace detail {
+
+[[gnu::cold]] inline std::string text_of_file(const char* operation, const std::string& path) {
+    gradus::detail::InputFile file(operation, path);
+    if (file.size() > std::uint64_t{1} << 28)
+        gradus::detail::raise<IoError>({operation, ": ", path, ": too large: ", file.size(), " bytes"});
+    std::string text(static_cast<std::size_t>(file.size()), '\0');
+    text.resize(file.read(text.data(), text.size()));
+    return text;
+}
+
+/// The fields of one line, which ends where `text` goes on afterwards.
+[[gnu::cold]] inline std::vector<std::string> next_line(std::string_view& text) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == text.npos ? text.size() : end + 1);
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    std::vector<std::string> fields(1);
+    for (const char c : line)
+        if (c == ',')
+            fields.emplace_back();
+        else
+            fields.back() += c;
+    return fields;
+}
+
+}  // namespace detail
+
+/// Reads a JSON object whose values are strings, numbers or words; what else there is, as its text. Throws
+/// IoError, in the name of `operation`, if the file cannot be read or is none.
+[[gnu::cold]] inline Settings read_settings(const std::string& path,
+                                            const char* operation = "read_settings") {
+    const std::string text = detail::text_of_file(operation, path);
+    const std::string where = gradus::detail::text_of({operation, ": ", path});
+    io::detail::JsonReader json(text, where);
+    Settings settings;
+    json.begin_object();
+    for (std::string key; json.next_key(key);)
+        settings.emplace_back(key, json.kind() == io::detail::JsonReader::Kind::string
+                                       ? json.string()
+                                       : std::string(json.skip()));
+    json.end();
+    return settings;
+}
+
+/// Reads what write_history_csv() wrote: columns by their names in the first line; those that a record does
+/// not have become its metrics. Throws IoError, in the name of `operation`, with the path, the line and what
+/// is wrong there.
+[[gnu::cold]] inline std::vector<EpochRecord> read_history_csv(const std::string& path,
+                                                               const char* operation = "read_history_csv") {
+    const std::string file = detail::text_of_file(operation, path);
+    std::string_view text = file;
+    const std::vector<std::string> names = detail::next_line(text);
+    if (names.empty() || names[0] != "epoch")
+        gradus::detail::raise<IoError>({operation, ": ", path,
+                                        ": line 1: a history begins with the column epoch: got ",
+                                        io::detail::shown(names[0])});
+    std::vector<EpochRecord> history;
+    for (Index line = 2; !text.empty(); ++line) {
+        const std::vector<std::string> fields = detail::next_line(text);
+        if (fields.size() != names.size())
+            gradus::detail::raise<IoError>({operation, ": ", path, ": line ", line,
+                                            ": as many fields as names: got ", fields.size(), " and ",
+                                            names.size()});
+        EpochRecord record;
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            double value = std::nan("");
+            if (!fields[i].empty() &&
+                gradus::detail::read_decimal(fields[i], value) != gradus::detail::Decimal::number)
+                gradus::detail::raise<IoError>({operation, ": ", path, ": line ", line, ", ", names[i],
+                                                ": must be a number: got ", io::detail::shown(fields[i])});
+            const std::string& name = names[i];
+            if (name == "epoch") continue;
+            if (name == "train_loss")
+                record.train_loss = value;
+            else if (name == "val_loss")
+                record.val_loss = value;
+            else if (name == "train_score")
+                record.train_score = value;
+            else if (name == "val_score")
+                record.val_score = value;
+            else if (name == "seconds")
+                record.seconds = value;
+            else if (name == "lr")
+                record.lr = value;
+            else
+                record.metrics.push_back({name, value});
+        }
+        history.push_back(std::move(record));
+    }
+    return history;
+}
+
+}  // namespace gradus::training

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -36,11 +37,13 @@ inline constexpr bool has_threads = true;
 /// Makes batches of a range on one thread, in order, a few ahead of the one that is asked for.
 ///
 /// That thread must not slow down those that compute: its loops run on it alone, and where the system has such a
-/// thing it gets a processor only when no other thread wants one. When a batch is asked for that it has not begun,
-/// who asks makes it himself, with all threads.
+/// thing it gets a processor only when no other thread wants one. So that nobody waits for a thread that gets none, a
+/// batch that is asked for is made by who asks for it, with all threads, if the other one has not begun it, or does not
+/// bring it in the time that this took before. Which of them made it cannot be seen: a batch is a pure function.
 template <class Range>
 class Prefetcher {
     using Made = BatchIn<Range>;
+    using Clock = std::chrono::steady_clock;
 
 public:
     Prefetcher(Range range, Index ahead) : range_(std::move(range)), size_(range_.size()), ahead_(ahead) {}
@@ -68,15 +71,16 @@ public:
             next_ = i;
         }
         expected_ = i + 1;
-        if (made_.empty() && making_ != i) {
+        const auto made = [&] { return !made_.empty(); };
+        if (!made() && !(making_ == i && ready_.wait_for(lock, patience_, made))) {
+            ++course_;
             next_ = i + 1;
             start();
             lock.unlock();
             turn.unlock();
             work_.notify_one();
-            return range_[i];
+            return make_here(i);
         }
-        ready_.wait(lock, [&] { return !made_.empty(); });
         Slot slot = std::move(made_.front());
         made_.pop_front();
         lock.unlock();
@@ -90,6 +94,14 @@ private:
         std::optional<Made> batch;
         std::exception_ptr failure;
     };
+
+    Made make_here(Index i) {
+        const auto start = Clock::now();
+        Made batch = range_[i];
+        const std::lock_guard lock(mutex_);
+        patience_ = Clock::now() - start + std::chrono::milliseconds(1);
+        return batch;
+    }
 
     void start() {
         if (worker_.joinable() || ahead_ == 0 || next_ >= size_) return;
@@ -138,7 +150,8 @@ private:
     Index expected_ = -1;    // the one after that which was asked for last
     Index next_ = 0;         // to be made by the thread
     Index making_ = -1;      // what the thread is at
-    Index course_ = 0;       // changes when batches are asked for out of order
+    Index course_ = 0;       // changes when what the thread is at is not wanted any more
+    Clock::duration patience_ = std::chrono::milliseconds(1);
     bool stop_ = false;
     std::thread worker_;
 };

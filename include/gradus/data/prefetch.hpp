@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -14,7 +15,7 @@
 #include <utility>
 
 #if defined(__linux__)
-#include <sched.h>
+#include <sys/resource.h>
 #endif
 
 #include "gradus/core/parallel.hpp"
@@ -36,9 +37,8 @@ inline constexpr bool has_threads = true;
 
 /// Makes batches of a range on one thread, in order, a few ahead of the one that is asked for.
 ///
-/// That thread must not slow down those that compute: its loops run on it alone, and where the system has such a
-/// thing it gets a processor only when no other thread wants one. So that nobody waits for a thread that gets none, a
-/// batch that is asked for is made by who asks for it, with all threads, if the other one has not begun it, or does not
+/// That thread must not slow down those that compute: its loops run on it alone, and (on Linux) its priority is lower. So
+/// that nobody waits for a thread that gets no processor, a batch that is asked for is made by who asks for it, with all threads, if the other one has not begun it, or does not
 /// bring it in the time that this took before. Which of them made it cannot be seen: a batch is a pure function.
 template <class Range>
 class Prefetcher {
@@ -114,9 +114,10 @@ private:
 
     void run() {
         gradus::detail::in_background() = true;
-#if defined(__linux__) && defined(SCHED_IDLE)
-        const sched_param none{};
-        static_cast<void>(sched_setscheduler(0, SCHED_IDLE, &none));  // of this thread
+#if defined(__linux__)
+        // Of this thread alone. Enough to begin reading while all processors compute, as SCHED_IDLE is not, and to
+        // take a tenth of one at most.
+        static_cast<void>(setpriority(PRIO_PROCESS, 0, std::min(getpriority(PRIO_PROCESS, 0) + 10, 19)));
 #endif
         std::unique_lock lock(mutex_);
         for (;;) {
@@ -206,7 +207,7 @@ private:
 ///     for (auto& [images, labels] : batches.epoch(epoch)) ...
 ///
 /// Each epoch has one thread, from the first batch that is asked for to the end of the range; it is not counted by
-/// num_threads() and takes no time from the threads that compute. What it throws arrives where the batch is
+/// num_threads(), runs loops on itself alone and, on Linux, yields to the threads that compute. What it throws arrives where the batch is
 /// asked for. Random access works as before: going on from epoch(e)[i] makes batch i and those behind it, and none
 /// before. What the loader calls (a set, a function given to map()) runs on that thread, one call at a time;
 /// after a jump and at the first batch, possibly beside another one on the thread that asks.

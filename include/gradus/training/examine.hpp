@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -69,6 +70,7 @@ template <class T>
             gradus::detail::text_of({"all ", examples,
                                      " examples are the same: is the buffer overwritten while they are "
                                      "collected, or one row broadcast?"}));
+    if constexpr (!std::is_floating_point_v<T>) return;  // class numbers, for an embedding
     if (std::abs(mean) > 10 || deviation > 10 || deviation < 1e-3)
         d.add(Severity::warning, "unnormalized_inputs", "",
               "the inputs have mean " + digits(mean) + " and standard deviation " + digits(deviation) +

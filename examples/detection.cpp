@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gradus/gradus.hpp>
+#include <gradus/training/multilabel.hpp>
 
 #include "support/choices.hpp"
 #include "support/flags.hpp"
@@ -91,7 +92,9 @@ void train(const Flags& flags) {
         const gradus::NoGrad guard;
         const auto found = find(test.images), parts = losses(found, test);
         const Tensor<double> value{parts[0].item(), parts[1].item(), parts[2].item()};
-        const double f1 = multilabel_scores(found[2], test.masks, 0).f1;  // of cells; IoU is f1 / (2 - f1)
+        gradus::metrics::MultiLabel masks({.threshold = 0});
+        masks.update(found[2], test.masks);
+        const double f1 = masks.value();  // of cells; IoU is f1 / (2 - f1)
         const double iou = box_iou(found[0], test.boxes);
         std::printf("epoch %d: box %.4f, class %.3f, mask %.3f; box IoU %.3f, accuracy %.3f, mask IoU %.3f\n",
                     static_cast<int>(epoch) + 1, value(0), value(1), value(2), iou,

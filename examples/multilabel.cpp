@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include <gradus/gradus.hpp>
+#include <gradus/training/multilabel.hpp>
 
 #include "support/choices.hpp"
 #include "support/flags.hpp"
@@ -11,6 +12,7 @@
 #include "support/resnet.hpp"
 
 namespace data = gradus::data;
+namespace metrics = gradus::metrics;
 namespace nn = gradus::nn;
 using gradus::Index, gradus::Tensor, gradus::Variable;
 
@@ -60,7 +62,12 @@ void train(const MultilabelFlags& flags) {
     const auto loss_of = [&](const Variable<>& logits, const Tensor<>& labels) {
         return flags.loss == "bce" ? bce(sigmoid(logits), labels) : bce_with_logits(logits, labels);
     };
-    const auto nothing = gradus::multilabel_scores(gradus::zeros(test_set.labels.shape()), test_set.labels);
+    const auto scores_of = [&](const Tensor<>& predictions) {
+        metrics::MultiLabel result({.threshold = 0});  // probability > 0.5 means logit > 0
+        result.update(predictions, test_set.labels);
+        return result;
+    };
+    const auto nothing = scores_of(gradus::zeros(test_set.labels.shape()));
     const data::Loader batches(train_set, flags.shuffled());
     Report report(flags);
     for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
@@ -75,13 +82,13 @@ void train(const MultilabelFlags& flags) {
         }
         const gradus::NoGrad guard;
         nn::eval(net);
-        const Variable<> logits = net(test_set.inputs);  // probability > 0.5 means logit > 0
+        const Variable<> logits = net(test_set.inputs);
         nn::train(net);
-        const auto tested = gradus::multilabel_scores(logits, test_set.labels, 0);
-        test_scores.add(loss_of(logits, test_set.labels).item(), tested.accuracy, test_set.size());
+        const auto tested = scores_of(logits.value());
+        test_scores.add(loss_of(logits, test_set.labels).item(), tested.accuracy(), test_set.size());
         report.epoch(scores, test_scores);
-        std::printf("F1 %.3f; without any label: score %.3f, F1 %.3f\n", tested.f1, nothing.accuracy,
-                    nothing.f1);
+        std::printf("F1 %.3f; without any label: score %.3f, F1 %.3f\n", tested.value(), nothing.accuracy(),
+                    nothing.value());
     }
 }
 

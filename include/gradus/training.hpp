@@ -20,6 +20,8 @@
 #include "gradus/training/classification.hpp"
 #include "gradus/training/compare.hpp"
 #include "gradus/training/curves.hpp"
+#include "gradus/training/diagnose.hpp"
+#include "gradus/training/diagnose_step.hpp"
 #include "gradus/training/evaluate.hpp"
 #include "gradus/training/event_writer.hpp"
 #include "gradus/training/examine.hpp"

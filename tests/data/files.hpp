@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -55,6 +56,24 @@ public:
 
 private:
     std::string path_ = "/tmp/gradus_test_XXXXXX";
+};
+
+/// Sets, or with nullptr removes, an environment variable as long as this object exists.
+class Environment {
+public:
+    Environment(const char* name, const char* value) : name_(name) {
+        if (const char* old = ::getenv(name)) before_ = old;
+        set(value);
+    }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+    ~Environment() { set(before_ ? before_->c_str() : nullptr); }
+
+private:
+    void set(const char* value) { value ? ::setenv(name_, value, 1) : ::unsetenv(name_); }
+
+    const char* name_;
+    std::optional<std::string> before_;
 };
 
 /// The header of an IDX file of unsigned bytes.

@@ -12,7 +12,7 @@
 /// The members of an archive, unpacked; none if it is damaged.
 inline std::vector<TestMember> members_of(const std::string& input) {
     std::vector<TestMember> members;
-    const InputAsFile file(input);
+    const MemoryFile file(input);
     accepted([&] {
         gradus::io::detail::ZipFile archive("zip", file.path());
         for (const auto& member : archive.members())

@@ -6,7 +6,7 @@
 using namespace gradus;
 
 void fuzz(std::string_view input) {
-    const InputAsFile file(input);
+    const MemoryFile file(input);
     for (const bool header : {true, false})
         accepted([&] { data::read_csv(file.path(), {.header = header, .missing = data::Missing::keep}); });
 }

@@ -27,6 +27,7 @@ echo "==> building"
 case $example in
 linear_regression) ;;
 mnist) bash "$root/examples/get_data.sh" mnist ;;
+tabular*) bash "$root/examples/get_data.sh" diamonds ;;
 *) bash "$root/examples/get_data.sh" fashion-mnist ;;
 esac
 

@@ -9,7 +9,7 @@ using namespace gradus;
 // What was read can be encoded, and the encoder written and read again. The first byte says with which options.
 void fuzz(std::string_view input) {
     const unsigned how = input.empty() ? 0 : static_cast<unsigned char>(input[0]);
-    const InputAsFile file(input);
+    const MemoryFile file(input);
     for (const bool header : {true, false})
         accepted([&] {
             const data::Table table =

@@ -8,7 +8,7 @@ using namespace gradus;
 // All tokens of a file that was opened can be read, and all batches of its windows.
 void fuzz(std::string_view input) {
     const unsigned how = input.empty() ? 0 : static_cast<unsigned char>(input.back());
-    const InputAsFile file(input);
+    const MemoryFile file(input);
     accepted([&] {
         const data::TokenFile tokens(file.path(),
                                      {.type = how & 1 ? data::TokenType::u32 : data::TokenType::u16,

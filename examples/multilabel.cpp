@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT
 // Trains a ResNet-18 to name all the clothes in a picture: four images of Fashion-MNIST, two by two.
 
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <string>
 
 #include <gradus/gradus.hpp>
+#include <gradus/training/callbacks.hpp>
+#include <gradus/training/multilabel.hpp>
 
 #include "support/choices.hpp"
 #include "support/flags.hpp"
-#include "support/report.hpp"
 #include "support/resnet.hpp"
+#include "support/run.hpp"
 
 namespace data = gradus::data;
 namespace nn = gradus::nn;
+namespace training = gradus::training;
 using gradus::Index, gradus::Tensor, gradus::Variable;
 
 struct MultilabelFlags : Flags {
@@ -36,17 +42,19 @@ data::Dataset<float, float> mosaics(const data::Dataset<>& images, Index count) 
     return {permute(tiles, {0, 1, 3, 2, 4}).value().reshape({count, 1, 56, 56}), labels};
 }
 
-void run_forward() {
+int run_forward() {
     ResNet18<> net{.classes = 19, .dropout = 0.1};
     nn::eval(net);
     const gradus::NoGrad guard;
-    const Stopwatch watch;
+    const auto start = std::chrono::steady_clock::now();
     const Variable<> probabilities = sigmoid(net(gradus::randn({5, 3, 512, 512})));
     const std::string shape = to_string(probabilities.shape());
-    std::printf("[5, 3, 512, 512] -> %s in %.2f s\n", shape.c_str(), watch.seconds());
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    std::printf("[5, 3, 512, 512] -> %s in %.2f s\n", shape.c_str(), time.count());
+    return 0;
 }
 
-void train(const MultilabelFlags& flags) {
+int train(const MultilabelFlags& flags) {
     gradus::manual_seed(flags.seed);
     if (flags.notebook_shape) return run_forward();
     const auto [train_images, test_images] = data::fashion_mnist(flags.data);
@@ -56,33 +64,31 @@ void train(const MultilabelFlags& flags) {
 
     ResNet18<> net{.classes = 10, .dropout = 0.1, .channels = 1};
     auto optimizer = make_optimizer(flags, nn::parameters(net));
-    const auto schedule = make_schedule(flags, train_set.size());
     const auto loss_of = [&](const Variable<>& logits, const Tensor<>& labels) {
         return flags.loss == "bce" ? bce(sigmoid(logits), labels) : bce_with_logits(logits, labels);
     };
     const auto nothing = gradus::multilabel_scores(gradus::zeros(test_set.labels.shape()), test_set.labels);
-    const data::Loader batches(train_set, flags.shuffled());
-    Report report(flags);
-    for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
-        Scores scores, test_scores;
-        for (auto& [pictures, labels] : batches.epoch(epoch)) {
-            const Variable<> logits = net(pictures), loss = loss_of(logits, labels);
-            gradus::optim::schedule::apply(optimizer, schedule, step++);
-            optimizer.zero_grad();
-            loss.backward();
-            optimizer.step();
-            scores.add(loss.item(), gradus::multilabel_accuracy(logits, labels, 0), labels.size(0));
-        }
-        const gradus::NoGrad guard;
-        nn::eval(net);
-        const Variable<> logits = net(test_set.inputs);  // probability > 0.5 means logit > 0
-        nn::train(net);
-        const auto tested = gradus::multilabel_scores(logits, test_set.labels, 0);
-        test_scores.add(loss_of(logits, test_set.labels).item(), tested.accuracy, test_set.size());
-        report.epoch(scores, test_scores);
-        std::printf("F1 %.3f; without any label: score %.3f, F1 %.3f\n", tested.f1, nothing.accuracy,
-                    nothing.f1);
+    print_choices(flags);
+    std::printf("without any label: score %.3f, F1 %.3f\n", nothing.accuracy, nothing.f1);
+    const auto accuracy = [](const auto& logits, const auto& labels) {
+        return gradus::multilabel_accuracy(logits, labels, 0);  // probability > 0.5 means logit > 0
+    };
+    const data::Loader tests(test_set, {.batch_size = 500});
+    Run run(flags);
+    const training::History history = training::fit(
+        net, optimizer, loss_of, data::Loader(train_set, flags.shuffled()), tests, run.options(),
+        training::LearningRate(make_schedule(flags, train_set.size())), training::Score(accuracy),
+        training::Metric("F1", gradus::metrics::MultiLabel({.threshold = 0})), run);
+    if (!flags.out.empty() && history.signal == 0) {
+        training::ReportData report{.score_name = "accuracy of labels", .classes = clothes};
+        report.labels = gradus::multilabel_counts(training::predict(net, tests), test_set.labels, 0).labels;
+        for (Index i = 0; i < std::min<Index>(12, test_set.size()); ++i)
+            report.samples.push_back(
+                {test_set.inputs.rows(i, i + 1), names_of(test_set.labels.rows(i, i + 1))});
+        report.summary = nn::summary(net, {1, 1, 56, 56});
+        write_report(flags, history, report);
     }
+    return finish(flags, history);
 }
 
 int main(int argc, char** argv) {

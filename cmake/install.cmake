@@ -28,6 +28,7 @@ if(NOT IS_ABSOLUTE ${CMAKE_INSTALL_INCLUDEDIR})
 endif()
 set(pkgconfig_openmp "$<$<BOOL:${OpenMP_CXX_FOUND}>:-fopenmp>")  # g++ and clang know it, whatever compiles this
 set(pkgconfig_zlib $<BOOL:${ZLIB_FOUND}>)
+set(pkgconfig_png $<BOOL:${PNG_FOUND}>)
 configure_file(cmake/gradus.pc.in ${PROJECT_BINARY_DIR}/gradus.pc.in @ONLY)
 file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/gradus.pc INPUT ${PROJECT_BINARY_DIR}/gradus.pc.in)
 install(FILES ${PROJECT_BINARY_DIR}/gradus.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)

@@ -71,7 +71,6 @@ int train(const Flags& flags) {
         const gradus::NoGrad guard;
         const auto found = find(test.images), parts = losses(found, test);
         const Tensor<double> value{parts[0].item(), parts[1].item(), parts[2].item()};
-        const double f1 = multilabel_scores(found[2], test.masks, 0).f1;  // of cells; IoU is f1 / (2 - f1)
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
         history.epochs.push_back({means.loss,
                                   value(0) + value(1) + value(2),
@@ -83,7 +82,7 @@ int train(const Flags& flags) {
                                    {"val_class", value(1)},
                                    {"val_mask", value(2)},
                                    {"val_accuracy", accuracy(found[1], test.labels)},
-                                   {"val_mask_iou", f1 / (2 - f1)}}});
+                                   {"val_mask_iou", mask_iou(found[2].value(), test.masks)}}});
         print_line(flags, history.epochs, at.epoch);
         at = {at.epoch + 1, 0, at.step}, means = {};
         if (folder) save(), write_history_csv(folder->history(), history.epochs);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Trains a ResNet-18 to name all the clothes in a picture: four images of Fashion-MNIST, two by two.
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <string>
 
 #include <gradus/gradus.hpp>
 #include <gradus/training/callbacks.hpp>
@@ -16,6 +14,7 @@
 #include "support/run.hpp"
 
 namespace data = gradus::data;
+namespace metrics = gradus::metrics;
 namespace nn = gradus::nn;
 namespace training = gradus::training;
 using gradus::Index, gradus::Tensor, gradus::Variable;
@@ -67,24 +66,25 @@ int train(const MultilabelFlags& flags) {
     const auto loss_of = [&](const Variable<>& logits, const Tensor<>& labels) {
         return flags.loss == "bce" ? bce(sigmoid(logits), labels) : bce_with_logits(logits, labels);
     };
-    const auto nothing = gradus::multilabel_scores(gradus::zeros(test_set.labels.shape()), test_set.labels);
+    metrics::MultiLabel found({.threshold = 0});  // probability > 0.5 means logit > 0
+    found.update(gradus::zeros(test_set.labels.shape()), test_set.labels);
     print_choices(flags);
-    std::printf("without any label: score %.3f, F1 %.3f\n", nothing.accuracy, nothing.f1);
+    std::printf("without any label: score %.3f, F1 %.3f\n", found.accuracy(), found.value());
     const auto accuracy = [](const auto& logits, const auto& labels) {
-        return gradus::multilabel_accuracy(logits, labels, 0);  // probability > 0.5 means logit > 0
+        return gradus::multilabel_accuracy(logits, labels, 0);
     };
     const data::Loader tests(test_set, {.batch_size = 500});
     Run run(flags);
     const training::History history = training::fit(
         net, optimizer, loss_of, data::Loader(train_set, flags.shuffled()), tests, run.options(),
         training::LearningRate(make_schedule(flags, train_set.size())), training::Score(accuracy),
-        training::Metric("F1", gradus::metrics::MultiLabel({.threshold = 0})), run);
+        training::Metric("F1", metrics::MultiLabel({.threshold = 0})), run);
     if (!flags.out.empty() && history.signal == 0) {
         training::ReportData report{.score_name = "accuracy of labels", .classes = clothes};
-        report.labels = gradus::multilabel_counts(training::predict(net, tests), test_set.labels, 0).labels;
-        for (Index i = 0; i < std::min<Index>(12, test_set.size()); ++i)
-            report.samples.push_back(
-                {test_set.inputs.rows(i, i + 1), names_of(test_set.labels.rows(i, i + 1))});
+        found.reset();
+        found.update(training::predict(net, tests), test_set.labels);
+        report.labels = found.labels();
+        report.samples = labeled_pictures(test_set, 12);
         report.summary = nn::summary(net, {1, 1, 56, 56});
         write_report(flags, history, report);
     }

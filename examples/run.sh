@@ -21,7 +21,7 @@ if [[ ! -f $root/examples/$example.cpp ]]; then
 fi
 
 # catch2 because this shares its build directory with the tests, which are configured (not built) along with it.
-bash "$root/cmake/install_packages.sh" g++ cmake ninja-build zlib1g-dev libeigen3-dev libcli11-dev catch2
+bash "$root/cmake/install_packages.sh" g++ cmake ninja-build zlib1g-dev libpng-dev libeigen3-dev libcli11-dev catch2
 
 echo "==> building"
 (cd "$root" && cmake --preset release >/dev/null &&

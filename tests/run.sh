@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash cmake/install_packages.sh g++ cmake ninja-build zlib1g-dev libeigen3-dev libcli11-dev catch2
+bash cmake/install_packages.sh g++ cmake ninja-build zlib1g-dev libpng-dev libeigen3-dev libcli11-dev catch2
 bash examples/get_data.sh fashion-mnist mnist
 
 echo "==> building"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <csignal>
 #include <optional>
 #include <string>
@@ -95,6 +96,15 @@ inline std::string names_of(const gradus::Tensor<>& labels) {
     for (std::size_t c = 0; c < clothes.size(); ++c)
         if (labels.data()[c] > 0.5f) names += (names.empty() ? "" : ", ") + clothes[c];
     return names;
+}
+
+/// The first ones of pictures that show several clothes each.
+inline std::vector<gradus::training::Picture> labeled_pictures(const gradus::data::Dataset<float, float>& set,
+                                                               gradus::Index most) {
+    std::vector<gradus::training::Picture> pictures;
+    for (gradus::Index i = 0; i < std::min(most, set.size()); ++i)
+        pictures.push_back({set.inputs.rows(i, i + 1), names_of(set.labels.rows(i, i + 1))});
+    return pictures;
 }
 
 /// The report of a model that gives logits: about the images `seen` in training, as people see them, and the

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <gradus/gradus.hpp>
+#include <gradus/training/multilabel.hpp>
 #include <gradus/training/run.hpp>
 
 #include "run.hpp"
@@ -55,6 +56,13 @@ inline double box_iou(const gradus::Variable<>& a, const gradus::Variable<>& b) 
     const auto p = split(a, 2, 1), q = split(b, 2, 1);  // the lower and the upper corner
     const Variable<> both = area(maximum(p[0], q[0]), minimum(p[1], q[1]));
     return static_cast<double>(mean(both / (area(p[0], p[1]) + area(q[0], q[1]) - both)).item());
+}
+
+/// Of all cells together, by logits.
+inline double mask_iou(const gradus::Tensor<>& found, const gradus::Tensor<>& masks) {
+    gradus::metrics::MultiLabel cells({.threshold = 0});
+    cells.update(found, masks);
+    return cells.value() / (2 - cells.value());  // of F1
 }
 
 /// Of box, class and mask; training takes their sum.

@@ -143,6 +143,7 @@
 
 #include "gradus/nn/activations.hpp"
 #include "gradus/nn/batch_norm.hpp"
+#include "gradus/nn/check.hpp"
 #include "gradus/nn/conv2d.hpp"
 #include "gradus/nn/copy_values.hpp"
 #include "gradus/nn/dropout.hpp"

@@ -20,7 +20,10 @@
 #include "gradus/training/classification.hpp"
 #include "gradus/training/compare.hpp"
 #include "gradus/training/curves.hpp"
+#include "gradus/training/diagnose.hpp"
+#include "gradus/training/diagnose_step.hpp"
 #include "gradus/training/evaluate.hpp"
+#include "gradus/training/event_writer.hpp"
 #include "gradus/training/examine.hpp"
 #include "gradus/training/finding.hpp"
 #include "gradus/training/fit.hpp"
@@ -47,5 +50,6 @@
 #include "gradus/training/state.hpp"
 #include "gradus/training/stopping.hpp"
 #include "gradus/training/svg.hpp"
+#include "gradus/training/tensorboard.hpp"
 
 #include "gradus/core/macros_back.inc"

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #ifdef GRADUS_WITH_ZLIB
@@ -24,7 +26,7 @@ inline std::string content(const std::string& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// A folder that exists as long as this object. Holds files only, no folders.
+/// A folder that exists, with all that is in it, as long as this object.
 class TemporaryFolder {
 public:
     TemporaryFolder() {
@@ -33,19 +35,18 @@ public:
     TemporaryFolder(const TemporaryFolder&) = delete;
     TemporaryFolder& operator=(const TemporaryFolder&) = delete;
     ~TemporaryFolder() {
-        if (DIR* folder = ::opendir(path_.c_str())) {
-            while (const dirent* entry = ::readdir(folder)) ::unlink((path_ + "/" + entry->d_name).c_str());
-            ::closedir(folder);
-        }
-        ::rmdir(path_.c_str());
+        std::error_code ignored;
+        std::filesystem::remove_all(path_, ignored);
     }
 
     const std::string& path() const { return path_; }
     std::string operator/(const std::string& name) const { return path_ + "/" + name; }
 
-    /// Writes a file and returns its path.
+    /// Writes a file, in folders that are made if its name has some, and returns its path.
     std::string write(const std::string& name, const std::string& bytes) const {
         const std::string path = *this / name;
+        if (name.find('/') != std::string::npos)
+            std::filesystem::create_directories(std::filesystem::path(path).parent_path());
         std::FILE* file = std::fopen(path.c_str(), "wb");
         if (!file || std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size() ||
             std::fclose(file) != 0)
@@ -55,6 +56,24 @@ public:
 
 private:
     std::string path_ = "/tmp/gradus_test_XXXXXX";
+};
+
+/// Sets, or with nullptr removes, an environment variable as long as this object exists.
+class Environment {
+public:
+    Environment(const char* name, const char* value) : name_(name) {
+        if (const char* old = ::getenv(name)) before_ = old;
+        set(value);
+    }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+    ~Environment() { set(before_ ? before_->c_str() : nullptr); }
+
+private:
+    void set(const char* value) { value ? ::setenv(name_, value, 1) : ::unsetenv(name_); }
+
+    const char* name_;
+    std::optional<std::string> before_;
 };
 
 /// The header of an IDX file of unsigned bytes.

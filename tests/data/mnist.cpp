@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/data/mnist.hpp"
 
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <numeric>
-#include <optional>
 
 #include "files.hpp"
 #include "gradus/data/loader.hpp"
@@ -14,24 +12,6 @@
 using namespace gradus;
 
 namespace {
-
-/// Sets, or with nullptr removes, an environment variable as long as this object exists.
-class Environment {
-public:
-    Environment(const char* name, const char* value) : name_(name) {
-        if (const char* old = ::getenv(name)) before_ = old;
-        set(value);
-    }
-    Environment(const Environment&) = delete;
-    Environment& operator=(const Environment&) = delete;
-    ~Environment() { set(before_ ? before_->c_str() : nullptr); }
-
-private:
-    void set(const char* value) { value ? ::setenv(name_, value, 1) : ::unsetenv(name_); }
-
-    const char* name_;
-    std::optional<std::string> before_;
-};
 
 std::string images(std::uint32_t count) {
     std::string bytes = idx_header({count, 28, 28});

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <gradus/data/images.hpp>
 #include <gradus/gradus.hpp>
 #if WITH_EIGEN
 #include <gradus/interop/eigen.hpp>
@@ -26,5 +27,9 @@ int main() {
     loss.backward();
     sgd.step();
     if (doubled({1, 2}) != gradus::Tensor<>{2, 4}) return 2;
+#ifdef GRADUS_WITH_PNG
+    const gradus::Tensor<std::uint8_t> image{{{0, 100, 255}}};
+    if (gradus::data::decode_image(gradus::data::encode_png(image)) != image) return 3;
+#endif
     return cross_entropy(net(x), labels).item() < loss.item() ? 0 : 1;
 }

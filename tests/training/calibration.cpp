@@ -65,7 +65,7 @@ TEST_CASE("metrics::Calibration: refusals leave it as it was") {
         Message("calibration: the probabilities of an example must add up to 1; softmax(logits, 1) "
                 "first: got 0.75"));
     CHECK_THROWS_MATCHES(calibration.update(Tensor<>{0.25f}, {2}), ValueError,
-                         Message("calibration: label 2 at position [0] is out of range for 2 classes"));
+                         Message("calibration: label 2 at position 0 is out of range for 2 classes"));
     CHECK_THROWS_MATCHES(metrics::Calibration({.bins = 0}), ValueError,
                          Message("calibration: needs 1 to 1,000,000 bins: got 0"));
     CHECK_THROWS_MATCHES(calibration += metrics::Calibration({.bins = 3}), ValueError,

@@ -69,7 +69,7 @@ TEST_CASE("metrics::Accuracy: refusals leave it as it was") {
     CHECK_THROWS_MATCHES(accuracy.update(zeros({2, 2}), {0, 1}), ValueError,
                          Message("accuracy: top_k is more than there are classes: got 3 and 2"));
     CHECK_THROWS_MATCHES(accuracy.update(zeros({2, 3}), {0, 3}), ValueError,
-                         Message("accuracy: label 3 at position [1] is out of range for 3 classes"));
+                         Message("accuracy: label 3 at position 1 is out of range for 3 classes"));
     CHECK_THROWS_MATCHES(accuracy.update(zeros({2, 3}), {{0}, {1}}), ShapeError,
                          Message("accuracy: needs scores [batch, classes, ...] and labels [batch, ...]; "
                                  "squeeze(labels, -1) first: got [2, 3] and [2, 1]"));
@@ -124,6 +124,24 @@ TEST_CASE("metrics::ConfusionMatrix: sums, checkpoint, predictions of classes") 
     CHECK(all.classes() == 5);
 }
 
+TEST_CASE("metrics::F1: an F1 score as value()") {
+    const MetricExamples e;
+    metrics::F1 macro, weighted(Average::weighted);
+    update_in_batches(macro, e.scores, e.labels, 3);
+    update_in_batches(weighted, e.scores, e.labels, 4);
+    CHECK(macro.value() == Approx(0.178981937602627).epsilon(1e-12));
+    CHECK(weighted.value() == Approx(0.241652983032293).epsilon(1e-12));
+    weighted.reset();
+    CHECK(std::isnan(weighted.value()));
+    weighted.load(training::StateReader([&]() -> const training::State& {
+        static training::State state;
+        training::StateWriter writer(state);
+        macro.save(writer);
+        return state;
+    }()));
+    CHECK(weighted.value() == Approx(0.241652983032293).epsilon(1e-12));
+}
+
 TEST_CASE("metrics::ConfusionMatrix: table") {
     metrics::ConfusionMatrix confusion({.classes = 2});
     confusion.update(Tensor<Index>{0, 0, 1, 1}, Tensor<Index>{0, 0, 0, 1});
@@ -150,12 +168,11 @@ TEST_CASE("metrics::ConfusionMatrix: refusals") {
     CHECK_THROWS_MATCHES(
         confusion.update(zeros({1, 2}), {0}), ShapeError,
         Message("confusion_matrix: the number of classes differs from that before: got 2 and 3"));
-    CHECK_THROWS_MATCHES(
-        confusion.update(Tensor<Index>{3}, Tensor<Index>{0}), ValueError,
-        Message("confusion_matrix: prediction: label 3 at position [0] is out of range for 3 "
-                "classes"));
+    CHECK_THROWS_MATCHES(confusion.update(Tensor<Index>{3}, Tensor<Index>{0}), ValueError,
+                         Message("confusion_matrix: prediction: label 3 at position 0 is out of range for 3 "
+                                 "classes"));
     CHECK_THROWS_MATCHES(confusion.update(zeros({1, 3}), {7}), ValueError,
-                         Message("confusion_matrix: label 7 at position [0] is out of range for 3 classes"));
+                         Message("confusion_matrix: label 7 at position 0 is out of range for 3 classes"));
     CHECK_THROWS_MATCHES(confusion.f1(3), ValueError,
                          Message("confusion_matrix: there is no class 3 among 3"));
     CHECK_THROWS_MATCHES(metrics::ConfusionMatrix({.classes = -1}), ValueError,

@@ -60,58 +60,8 @@ TEST_CASE("metrics: multilabel accuracy by hand") {
     CHECK(multilabel_accuracy(zeros({0, 3}), zeros({0, 3})) == 0);
 }
 
-TEST_CASE("metrics: multilabel counts by hand") {
-    const MultilabelCounts counts = multilabel_counts(predictions, targets);
-    REQUIRE(counts.labels.size() == 3);
-    CHECK(counts.labels[0] == LabelCounts{2, 1, 1, 0});
-    CHECK(counts.labels[1] == LabelCounts{2, 0, 1, 1});
-    CHECK(counts.labels[2] == LabelCounts{0, 0, 0, 4});
-}
-
-// From sklearn's definitions: f1 = 2 tp / (2 tp + fp + fn).
-TEST_CASE("metrics: multilabel scores by hand") {
-    const MultilabelScores scores = multilabel_scores(predictions, targets);
-    CHECK(scores.accuracy == 9.0 / 12);
-    CHECK(scores.precision == 4.0 / 5);
-    CHECK(scores.recall == 4.0 / 6);
-    CHECK(scores.f1 == Approx(8.0 / 11));
-    CHECK(scores.macro_precision == Approx((2.0 / 3 + 1 + 0) / 3));
-    CHECK(scores.macro_recall == Approx((2.0 / 3 + 2.0 / 3 + 0) / 3));
-    CHECK(scores.macro_f1 == Approx((2.0 / 3 + 4.0 / 5 + 0) / 3));
-    CHECK(multilabel_scores(leaf(targets), targets).f1 == 1);
-    CHECK(multilabel_scores(predictions - 0.5f, targets, 0).f1 == scores.f1);
-}
-
-TEST_CASE("metrics: predicting nothing is accurate where labels are rare, and has no f1") {
-    const MultilabelScores scores =
-        multilabel_scores(zeros({4, 3}), Tensor<>{{1, 0, 0}, {0, 0, 0}, {0, 0, 0}, {0, 0, 1}});
-    CHECK(scores.accuracy == Approx(10.0 / 12));
-    CHECK(scores.precision == 0);
-    CHECK(scores.recall == 0);
-    CHECK(scores.f1 == 0);
-    CHECK(scores.macro_f1 == 0);
-}
-
-TEST_CASE("metrics: multilabel counts of batches add up") {
-    MultilabelCounts sum;
-    CHECK(multilabel_scores(sum).f1 == 0);
-    sum += multilabel_counts(predictions.rows(0, 1), targets.rows(0, 1));
-    sum += multilabel_counts(predictions.rows(1, 4), targets.rows(1, 4));
-    sum += MultilabelCounts();
-    CHECK(sum.labels == multilabel_counts(predictions, targets).labels);
-    CHECK(multilabel_scores(sum).macro_f1 == multilabel_scores(predictions, targets).macro_f1);
-    CHECK_THROWS_MATCHES(sum += multilabel_counts(zeros({1, 2}), zeros({1, 2})), ShapeError,
-                         Message("multilabel_counts: numbers of labels differ: got 3 and 2"));
-}
-
 TEST_CASE("metrics: multilabel refusals") {
     CHECK_THROWS_MATCHES(
         multilabel_accuracy(zeros({2, 3}), zeros({3})), ShapeError,
         Message("multilabel_accuracy: needs predictions and targets of one shape: got [2, 3] and [3]"));
-    const auto shapes = [](const std::string& given) {
-        return Message("multilabel_counts: needs predictions and targets [batch, labels]: got " + given);
-    };
-    CHECK_THROWS_MATCHES(multilabel_counts(zeros({3}), zeros({3})), ShapeError, shapes("[3] and [3]"));
-    CHECK_THROWS_MATCHES(multilabel_scores(zeros({2, 3}), zeros({2, 4})), ShapeError,
-                         shapes("[2, 3] and [2, 4]"));
 }

@@ -138,7 +138,7 @@ TEST_CASE("metrics::RocAuc: refusals leave it as it was") {
     CHECK_THROWS_MATCHES(roc.update(Tensor<>{{0, NaN, 1}}, Tensor<Index>{0}), ValueError,
                          Message("roc_auc: the score at [0, 1] is NaN: it cannot be ranked"));
     CHECK_THROWS_MATCHES(roc.update(zeros({2, 3}), Tensor<Index>{0, 3}), ValueError,
-                         Message("roc_auc: the target at [1] must be from 0 to 2: got 3"));
+                         Message("roc_auc: the target at 1 must be from 0 to 2: got 3"));
     CHECK_THROWS_MATCHES(roc.update(Tensor<>{{1, 2}}, Tensor<>{{0, 0.5f}}), ValueError,
                          Message("roc_auc: the target at [0, 1] must be from 0 to 1: got 0.5"));
     CHECK_THROWS_MATCHES(

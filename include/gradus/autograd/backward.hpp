@@ -50,9 +50,8 @@ public:
     /// Takes a rule's contribution to the gradient of `input`.
     void deliver(Node<T>& input, Tensor<T>&& gradient) {
         const Shape& shape = input.value.shape();
-        if (gradient.shape() != shape) gradient = fitted(gradient, input, current_->name);
-        if (observer_) [[unlikely]]
-            report_gradient(*observer_, *current_, input, gradient);
+        if (gradient.shape() != shape || observer_) [[unlikely]]
+            gradient = inspected(gradient, input);
         receive(input, std::move(gradient));
         if (is_counted(input)) count_down(input);
     }
@@ -173,6 +172,14 @@ private:
              " is still being computed by another backward(), whose hook or rule called this one "
              "or which runs on another thread; call this one after that has returned, or on a "
              "graph of its own that starts from detach()ed values"});
+    }
+
+    /// The gradient in the shape of the value, shown to the observer.
+    [[gnu::noinline]] Tensor<T> inspected(const Tensor<T>& gradient, const Node<T>& input) const {
+        Tensor<T> result =
+            gradient.shape() != input.value.shape() ? fitted(gradient, input, current_->name) : gradient;
+        if (observer_) report_gradient(*observer_, *current_, input, result);
+        return result;
     }
 
     /// Sums a gradient over the axes along which the value was broadcast.

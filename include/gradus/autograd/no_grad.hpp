@@ -4,28 +4,45 @@
 namespace gradus {
 namespace detail {
 
-inline bool& grad_enabled_flag() {
-    static thread_local bool enabled = true;
-    return enabled;
+/// What an operation has to mind on this thread; 0 most of the time, so that it asks a single question.
+struct TapeFlags {
+    static constexpr unsigned char no_grad = 1;   // a NoGrad lives
+    static constexpr unsigned char observed = 2;  // somebody wants to see results: autograd/observe.hpp
+};
+
+inline unsigned char& tape_flags() {
+    static thread_local unsigned char flags = 0;
+    return flags;
 }
+
+/// Sets or clears a flag while it lives.
+class TapeFlagGuard {
+public:
+    [[nodiscard]] TapeFlagGuard(unsigned char flag, bool on) : before_(tape_flags()) {
+        tape_flags() = static_cast<unsigned char>(on ? before_ | flag : before_ & ~flag);
+    }
+    ~TapeFlagGuard() { tape_flags() = before_; }
+    TapeFlagGuard(const TapeFlagGuard&) = delete;
+    TapeFlagGuard& operator=(const TapeFlagGuard&) = delete;
+
+private:
+    unsigned char before_;
+};
 
 }  // namespace detail
 
 /// True unless a NoGrad lives on this thread.
-inline bool is_grad_enabled() { return detail::grad_enabled_flag(); }
+inline bool is_grad_enabled() { return (detail::tape_flags() & detail::TapeFlags::no_grad) == 0; }
 
 /// While one lives, operations on this thread record no history: results need no memory beyond their value.
 ///
 ///     { gradus::NoGrad guard;  accuracy = score(net(images), labels); }
 class [[nodiscard]] NoGrad {
 public:
-    [[nodiscard]] NoGrad() : before_(detail::grad_enabled_flag()) { detail::grad_enabled_flag() = false; }
-    ~NoGrad() { detail::grad_enabled_flag() = before_; }
-    NoGrad(const NoGrad&) = delete;
-    NoGrad& operator=(const NoGrad&) = delete;
+    [[nodiscard]] NoGrad() : flag_(detail::TapeFlags::no_grad, true) {}
 
 private:
-    bool before_;
+    detail::TapeFlagGuard flag_;
 };
 
 }  // namespace gradus

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "gradus/autograd/no_grad.hpp"
 #include "gradus/core/tensor.hpp"
 
 // Who wants to see every operation of a thread and every gradient, whatever their number type: nn::check, nn::summary
@@ -95,7 +96,8 @@ template <class Node, class T>
 /// Makes an observer the active one of this thread while it lives.
 class Observing {
 public:
-    [[nodiscard]] explicit Observing(TapeObserver& observer) : before_(tape_observer()) {
+    [[nodiscard]] explicit Observing(TapeObserver& observer)
+        : before_(tape_observer()), flag_(TapeFlags::observed, true) {
         tape_observer() = &observer;
     }
     ~Observing() { tape_observer() = before_; }
@@ -104,6 +106,7 @@ public:
 
 private:
     TapeObserver* before_;
+    TapeFlagGuard flag_;
 };
 
 }  // namespace gradus::detail

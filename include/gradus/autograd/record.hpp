@@ -216,14 +216,15 @@ auto wrt_jointly(const std::array<Variable<T>, N>& inputs, Rule&& rule) {
 
 namespace detail {
 
+/// Always inline: as it stands between an operation and its node, a call would cost more than all it does.
 template <bool is_deferred, class T, class... Parts>
-Variable<T> record(const char* operation, Tensor<T>&& value, Parts&&... parts) {
+[[gnu::always_inline]] inline Variable<T> record(const char* operation, Tensor<T>&& value, Parts&&... parts) {
     using Node = Recorded<T, typename Parts::part...>;
     Variable<T> y =
         is_grad_enabled() && (need_grad(parts.inputs) || ...)
             ? Variable<T>(ReaderRef<T>(make_node<Node>(operation, std::move(value), std::move(parts)...)))
             : Variable<T>(std::move(value));
-    if (tape_observer()) [[unlikely]]
+    if (tape_flags() & TapeFlags::observed) [[unlikely]]
         report_result(operation, y.node(), is_deferred, {InputsOfPart::of(parts.inputs)...});
     return y;
 }
@@ -235,7 +236,7 @@ Variable<T> record(const char* operation, Tensor<T>&& value, Parts&&... parts) {
 ///
 ///     return record("tanh", y, wrt(x, [y](const Tensor<T>& dy) { return dy * (T(1) - y * y); }));
 template <class T, class... Parts>
-Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
+[[gnu::always_inline]] inline Variable<T> record(const char* operation, Tensor<T> value, Parts... parts) {
     return detail::record<false>(operation, std::move(value), std::move(parts)...);
 }
 

@@ -63,6 +63,9 @@ namespace detail {
 #if defined(O_CLOEXEC)
     flags |= O_CLOEXEC;
 #endif
+#if defined(O_LARGEFILE)
+    flags |= O_LARGEFILE;  // more than 2 GiB, on systems of 32 bits
+#endif
     int descriptor = -1;
     for (int number = 0; descriptor < 0 && number < 10000; ++number) {
         name = text_of({target, ".", number, ".tmp"});

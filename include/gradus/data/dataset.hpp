@@ -234,7 +234,7 @@ template <class Row>
                     permutation(static_cast<Row>(parts.size()), RandomStream{options.seed, stream + 1}),
                     wanted, options.test, marks);
     std::vector<Row> sides[2];
-    for (const Row row : order) sides[marks[static_cast<std::size_t>(row)]].push_back(row);
+    for (const Row row : order) sides[marks[static_cast<std::size_t>(row)] != 0].push_back(row);
     return {Tensor<Row>(sides[0]), Tensor<Row>(sides[1])};
 }
 

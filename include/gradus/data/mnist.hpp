@@ -45,7 +45,7 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
 }
 
 /// The folder that the caller names, or where a set may be if that is none.
-[[gnu::cold]] inline std::vector<std::string> mnist_places(std::string_view name, const std::string& folder) {
+[[gnu::cold]] inline std::vector<std::string> usual_places(std::string_view name, const std::string& folder) {
     std::vector<std::string> places;
     if (!folder.empty()) {
         places.push_back(text_of({folder}));
@@ -64,12 +64,12 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
     return places;
 }
 
-/// Pixels [count, 28, 28] of 0 ... 255 as numbers [count, 1, 28, 28] of 0 ... 1.
+/// Pixels of 0 ... 255 as numbers of 0 ... 1, in another shape of as many.
 template <class T>
-Tensor<T> unit_images(const Tensor<std::uint8_t>& pixels) {
+Tensor<T> unit_images(const Tensor<std::uint8_t>& pixels, const Shape& shape) {
     T shades[256];
     for (int pixel = 0; pixel < 256; ++pixel) shades[pixel] = static_cast<T>(pixel) / T(255);
-    Tensor<T> images = Tensor<T>::uninitialized({pixels.size(0), 1, 28, 28});
+    Tensor<T> images = Tensor<T>::uninitialized(shape);
     T* out = images.mutable_data();
     parallel_for(pixels.numel(), parallel_grain, [&, in = pixels.data()](Index begin, Index end) {
         for (Index i = begin; i < end; ++i) out[i] = shades[in[i]];
@@ -98,14 +98,14 @@ template <class T>
         if (classes.data()[i] > 9)
             gradus::detail::raise<IoError>(
                 {operation, ": ", labels, ": labels are 0 to 9: got ", classes.data()[i], " at index ", i});
-    return {unit_images<T>(pixels), cast<Index>(classes)};
+    return {unit_images<T>(pixels, {pixels.size(0), 1, 28, 28}), cast<Index>(classes)};
 }
 
 template <class T>
 [[gnu::cold]] Split<T> find_mnist(const char* operation, const char* name, const std::string& folder,
                                   const char* fix) {
     std::string tried;
-    for (const std::string& place : mnist_places(name, folder)) {
+    for (const std::string& place : usual_places(name, folder)) {
         const std::string missing = missing_files(place);
         if (missing.empty()) {
             const auto path = [&](int i) { return find_idx(place, mnist_files[i]); };

@@ -45,7 +45,12 @@ Tensor<T> pad_parts(std::string_view name, const std::vector<const Tensor<T>*>& 
     if (first.rank() == 0) {  // one number for each example: a label
         Tensor<T> result = Tensor<T>::uninitialized({static_cast<Index>(parts.size())});
         T* out = result.mutable_data();
-        for (const Tensor<T>* part : parts) *out++ = part->item();
+        for (const Tensor<T>* part : parts) {
+            if (part->rank() != 0)
+                refuse_field("pad_sequences", name, "the examples of a batch must have one shape", first,
+                             part->shape());
+            *out++ = part->item();
+        }
         return result;
     }
     Index longest = 0;

@@ -84,8 +84,9 @@ public:
     [[gnu::cold]] std::vector<NamedTensor> read_all() {
         std::vector<std::size_t> order(entries_.size());
         for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-        std::stable_sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
-            return entries_[a].storage < entries_[b].storage;  // each storage is read once
+        std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+            return std::pair(entries_[a].storage, a) <
+                   std::pair(entries_[b].storage, b);  // each is read once
         });
         std::vector<NamedTensor> tensors(entries_.size());
         for (const std::size_t i : order) tensors[i] = {entries_[i].name, read(check_readable(entries_[i]))};

@@ -101,7 +101,8 @@ struct SafetensorsLayout {
         raise<ValueError>({operation, ": ", path, ": too much for one file: ", tensors.size(),
                            " tensors with a header of ", json.size(),
                            " bytes; at most 1000000 and 100000000"});
-    for (int shift = 0; shift < 64; shift += 8) layout.head += static_cast<char>(json.size() >> shift & 255);
+    const std::uint64_t length = json.size();
+    for (int shift = 0; shift < 64; shift += 8) layout.head += static_cast<char>(length >> shift & 255);
     layout.head += json;
     return layout;
 }

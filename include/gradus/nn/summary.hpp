@@ -2,13 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdio>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "gradus/autograd/no_grad.hpp"
-#include "gradus/nn/model.hpp"
-#include "gradus/nn/trace.hpp"
+#include "gradus/nn/check.hpp"
 
 namespace gradus::nn {
 namespace detail {
@@ -40,79 +39,48 @@ inline std::string with_thousands(Index number) {
 
 }  // namespace detail
 
-/// Every layer of a model (what has a `type`) with its path, in order of declaration: what a Trace takes.
-/// They are known by their addresses: the model must stay where it is.
-template <class Model>
-std::vector<NamedLayer> named_layers(const Model& model) {
-    GRADUS_CHECK_MODEL(Model);
-    std::vector<NamedLayer> layers;
-    detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
-        using Part = std::remove_cvref_t<decltype(part)>;
-        if constexpr (requires { Part::type; }) layers.push_back({&part, Part::type, path});
-    });
-    return layers;
-}
-
 namespace detail {
 
-/// Puts a model into evaluation mode while it lives; then every layer is as it was.
-class Evaluating {
-public:
-    template <class Model>
-    [[nodiscard]] explicit Evaluating(Model& model) {
-        walk_model(model, [&](const std::string&, auto& part) {
-            if constexpr (HasTrainingFlag<std::remove_cvref_t<decltype(part)>>) {
-                flags_.emplace_back(&part.training, part.training);
-                part.training = false;
-            }
-        });
-    }
-    Evaluating(const Evaluating&) = delete;
-    Evaluating& operator=(const Evaluating&) = delete;
-    ~Evaluating() {
-        for (const auto& [flag, before] : flags_) *flag = before;
-    }
-
-private:
-    std::vector<std::pair<bool*, bool>> flags_;
-};
+/// 1100000 as "1.1 MB".
+inline std::string with_bytes(Index bytes) {
+    char text[32];
+    double size = static_cast<double>(bytes);
+    const char* unit = "B";
+    for (const char* const larger : {"kB", "MB", "GB", "TB"})
+        if (size >= 1000) size /= 1000, unit = larger;
+    std::snprintf(text, sizeof text, "%.3g %s", size, unit);
+    return text;
+}
 
 }  // namespace detail
 
-/// A table of the layers that a forward pass on zeros of shape `input` calls, in that order: path, type,
-/// output shape and parameters. The pass runs as after nn::eval: it draws no random numbers, changes no
-/// running statistics and takes a batch of one; then the model is as it was. A const model is copied for it.
-/// What the model throws for that shape comes out of here, with the path of the layer in front.
+/// What check() found as a table: the layers in the order of their calls with path, type, output shape, parameters and
+/// multiply-adds, then the memory for it: a training step needs parameters and gradients (and what the optimizer keeps)
+/// and the results of all operations, inference the parameters and the largest operation.
+[[gnu::cold]] inline std::string to_string(const ModelShapes& shapes) {
+    std::vector<std::vector<std::string>> rows{{"layer", "type", "output", "parameters", "multiply-adds"}};
+    for (const LayerShape& layer : shapes.layers)
+        rows.push_back({layer.path, layer.type, to_string(layer.output),
+                        detail::with_thousands(layer.parameters),
+                        detail::with_thousands(layer.multiply_adds)});
+    rows.push_back({"total", "", "", detail::with_thousands(shapes.parameters),
+                    detail::with_thousands(shapes.multiply_adds)});
+    return gradus::detail::text_of(
+        {detail::table(rows), "memory: inference ",
+         detail::with_bytes(shapes.parameter_bytes + shapes.forward_bytes), ", training ",
+         detail::with_bytes(2 * shapes.parameter_bytes + shapes.activation_bytes), "\n"});
+}
+
+/// A table of what check(model, input) finds: see there for how the model is run and what is thrown.
 ///
-///     layer  type      output  parameters
-///     fc1    Linear  [1, 100]      78,500
-///     total                        78,500
+///     layer  type      output  parameters  multiply-adds
+///     fc1    Linear  [1, 100]      78,500         78,400
+///     total                        78,500         78,400
+///     memory: inference 632 kB, training 628 kB
 template <class T = float, class Model>
 requires(!std::is_const_v<Model>) std::string summary(Model& model, const Shape& input) {
     GRADUS_CHECK_MODEL(Model);
-    const detail::Evaluating mode(model);
-    const NoGrad guard;
-    const Trace trace(named_layers(model));
-    static_cast<void>(std::as_const(model)(Variable<T>(gradus::zeros<T>(input))));
-
-    const auto named = named_parameters<T>(model);
-    const auto count = [&](const std::string& path) {  // of the parameters at the path and below
-        Index sum = 0;
-        for (const auto& [name, parameter] : named)
-            if (path.empty() || (name.starts_with(path) && name[path.size()] == '.'))
-                sum += parameter.numel();
-        return detail::with_thousands(sum);
-    };
-    std::vector<std::vector<std::string>> rows{{"layer", "type", "output", "parameters"}};
-    for (const TraceEntry& entry : trace.entries()) {
-        const std::string* const path = trace.name_of(entry.layer, entry.type);
-        rows.push_back({!path           ? "?"
-                        : path->empty() ? "(model)"
-                                        : *path,
-                        entry.type, to_string(entry.output), path ? count(*path) : "0"});
-    }
-    rows.push_back({"total", "", "", count("")});
-    return detail::table(rows);
+    return to_string(check<T>(model, input));
 }
 
 template <class T = float, class Model>

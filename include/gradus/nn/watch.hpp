@@ -36,8 +36,10 @@ protected:
     }
     ~Watch() { active_trace() = before_; }
 
-    /// A layer gave its output; `path` is null for one that belongs to nobody.
-    virtual void on_layer(const TraceEntry&, const std::string* /*path*/) {}
+    /// A layer begins.
+    virtual void on_call() {}
+    /// A layer gave its output; `path` is null for one that belongs to nobody. `was_called`: on_call told that it began.
+    virtual void on_layer(const TraceEntry&, const std::string* /*path*/, bool /*was_called*/) {}
     /// An exception leaves a layer, the innermost first.
     virtual void on_layer_error(const std::string& /*name*/) {}
 
@@ -61,21 +63,25 @@ private:
     }
 
     static void call(TraceObserver& observer, const void* layer, const char* type) {
-        static_cast<Watch&>(observer).running_.emplace_back(layer, type);
+        auto& watch = static_cast<Watch&>(observer);
+        watch.running_.emplace_back(layer, type);
+        watch.on_call();
     }
     static void output(TraceObserver& observer, const TraceEntry& entry) {
         auto& watch = static_cast<Watch&>(observer);
         watch.last_ = {entry.layer, entry.type};
-        watch.leave(watch.last_);
-        watch.on_layer(entry, watch.path_of(watch.last_));
+        const bool was_called = watch.leave(watch.last_);
+        watch.on_layer(entry, watch.path_of(watch.last_), was_called);
     }
     static void error(TraceObserver& observer, const void* layer, const char* type) {
         auto& watch = static_cast<Watch&>(observer);
         watch.on_layer_error(watch.name_of({layer, type}));
         watch.leave({layer, type});
     }
-    void leave(const Layer& layer) {
-        if (!running_.empty() && running_.back() == layer) running_.pop_back();
+    bool leave(const Layer& layer) {
+        if (running_.empty() || running_.back() != layer) return false;
+        running_.pop_back();
+        return true;
     }
 
     std::vector<NamedLayer> layers_;

@@ -62,6 +62,7 @@ public:
     const std::optional<AnomalyFound>& found() const { return found_; }
 
 protected:
+    ~AnomalyWatch() = default;
     AnomalyWatch(std::vector<nn::NamedLayer> layers,
                  std::vector<std::pair<const void*, std::string>> parameters, const AnomalyOptions& options)
         : Watch(std::move(layers)), parameters_(std::move(parameters)), options_(options) {}
@@ -213,7 +214,7 @@ std::vector<std::pair<const void*, std::string>> parameter_nodes(const Model& mo
 ///
 /// A number is reported where it appears first: a layer that was given NaN is not to blame. The model must stay where it
 /// is meanwhile.
-class Anomaly : public detail::AnomalyWatch {
+class Anomaly final : public detail::AnomalyWatch {
 public:
     template <class Model>
     [[nodiscard]] explicit Anomaly(const Model& model, const AnomalyOptions& options = {})

@@ -262,6 +262,18 @@ private:
     std::vector<Index> counts_;  // [label, predicted]
 };
 
+/// The same whose value() is an F1 score, for a column of a table: training::Metric("f1", metrics::F1()).
+class F1 : public ConfusionMatrix {
+public:
+    explicit F1(Average average = Average::macro, const ConfusionOptions& options = {})
+        : ConfusionMatrix(options), average_(average) {}
+
+    double value() const { return f1(average_); }
+
+private:
+    Average average_;
+};
+
 /// A table of all classes, by these names or by their numbers; then of the averages. Throws ValueError unless there is
 /// a name for each class, or none.
 ///

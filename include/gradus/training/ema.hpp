@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -80,6 +81,10 @@ public:
         const detail::EmaRule<T> rule{T(share())};
         kernels::update<2>(&rule, segments);
         for (std::size_t i = 0; i < copies.size(); ++i) copies[i].set_value(statistics[i].value());
+        const auto counts = nn::buffers<Index>(source);
+        auto counted = nn::buffers<Index>(model_);
+        for (std::size_t i = 0; i < std::min(counts.size(), counted.size()); ++i)
+            counted[i].set_value(counts[i].value());
     }
 
     /// The averaged model, in evaluation mode.

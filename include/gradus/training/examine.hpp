@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -69,6 +70,7 @@ template <class T>
             gradus::detail::text_of({"all ", examples,
                                      " examples are the same: is the buffer overwritten while they are "
                                      "collected, or one row broadcast?"}));
+    if constexpr (!std::is_floating_point_v<T>) return;  // class numbers, for an embedding
     if (std::abs(mean) > 10 || deviation > 10 || deviation < 1e-3)
         d.add(Severity::warning, "unnormalized_inputs", "",
               "the inputs have mean " + digits(mean) + " and standard deviation " + digits(deviation) +
@@ -156,7 +158,7 @@ template <class T>
 }
 
 /// Follows the first forward pass: the first number that is not finite, what was put on top of what, dead units.
-class ForwardWatch : public AnomalyWatch {
+class ForwardWatch final : public AnomalyWatch {
 public:
     ForwardWatch(Diagnosis& d, std::vector<nn::NamedLayer> layers,
                  std::vector<std::pair<const void*, std::string>> parameters)
@@ -298,7 +300,7 @@ private:
             for (Index b = 0; all && b < batch; ++b)
                 for (Index i = 0; all && i < inner; ++i) {
                     const Index at = (b * units + u) * inner + i;
-                    all = test(x.is_float ? double{static_cast<const float*>(x.numbers)[at]}
+                    all = test(x.is_float ? static_cast<double>(static_cast<const float*>(x.numbers)[at])
                                           : static_cast<const double*>(x.numbers)[at]);
                 }
             count += all;

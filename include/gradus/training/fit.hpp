@@ -158,8 +158,9 @@ private:
         loss_ = static_cast<double>(result.loss.item());
         const bool due = step_is_due(examples);
         if (due) {
+            was_asked_ = false;
             GRADUS_CALL(on_backward_end);
-            if (is_stopping_) return forget_step();
+            if (was_asked_) return forget_step();
             optimizer.step();
             ++position_.step;
         }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "gradus/core/write_file.hpp"
+#include "gradus/io/json.hpp"
 #include "gradus/training/history.hpp"
 #include "gradus/training/run.hpp"
 
@@ -75,22 +76,6 @@ public:
     /// A number as JSON has it: null for NaN and infinities.
     static std::string number(double x) { return std::isfinite(x) ? gradus::detail::csv_number(x) : "null"; }
 
-    /// A text as JSON has it, with its quotes.
-    [[gnu::cold]] static std::string text(std::string_view words) {
-        std::string quoted = "\"";
-        for (const char c : words) {
-            char escaped[8];
-            if (static_cast<unsigned char>(c) < 0x20) {
-                std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
-                quoted += escaped;
-                continue;
-            }
-            if (c == '"' || c == '\\') quoted += '\\';
-            quoted += c;
-        }
-        return quoted + "\"";
-    }
-
 private:
     [[noreturn, gnu::cold]] void refuse(const char* reason) const {
         gradus::detail::raise<IoError>({"json_lines: ", path_, ": cannot write: ", reason});
@@ -123,7 +108,7 @@ private:
             std::size_t at = begin;
             const Index step = number_at(text, at, "{\"step\":"), epoch = number_at(text, at, ",\"epoch\":");
             if (step < 0 || epoch < 0 || step > position.step || text[end - 1] != '}') break;
-            const bool is_end = text.compare(at, 14, ",\"event\":\"epoch") == 0;
+            const bool is_end = std::string_view(text).substr(at).starts_with(",\"event\":\"epoch\"");
             if (is_end && epoch > position.epoch) break;
         }
         return text.substr(0, begin);
@@ -169,7 +154,10 @@ public:
         const EpochRecord& r = run.record();
         std::string object = "\"event\":\"epoch\"";
         const auto put = [&](const std::string& name, double value) {
-            object.append(",").append(JsonLines::text(name)).append(":").append(JsonLines::number(value));
+            object.append(",")
+                .append(io::detail::json_string(name))
+                .append(":")
+                .append(JsonLines::number(value));
         };
         put("train_loss", r.train_loss);
         put("val_loss", r.val_loss);

@@ -118,13 +118,13 @@ private:
 template <class Model, class Optimizer, class T>
 class TrainingGuard {
 public:
-    [[nodiscard]] TrainingGuard(Model& net, Optimizer& optimizer)
+    [[nodiscard]] TrainingGuard(Model& net, Optimizer& optimizer, const char* operation = "find_lr")
         : net_(net),
           optimizer_(optimizer),
           net_before_(net),
           optimizer_before_(optimizer),
           generator_before_(default_generator()) {
-        nn::detail::check_apart("find_lr", net, net_before_);
+        nn::detail::check_apart(operation, net, net_before_);
         for (const Variable<T>& leaf : nn::parameters<T>(net)) keep(leaf);
         for (const Variable<T>& leaf : optimizer.parameters())
             keep(leaf);  // also what is no part of the model

@@ -153,7 +153,18 @@ private:
     double largest_ = 0;
 };
 
-/// "rmse 0.52, mae 0.38, r2 0.81 (1,000 examples)" in four digits each.
+/// The same with another value(), for a column of a table: training::Metric("r2", metrics::R2()).
+struct Rmse : Regression {
+    double value() const { return rmse(); }
+};
+struct Mae : Regression {
+    double value() const { return mae(); }
+};
+struct R2 : Regression {
+    double value() const { return r2(); }
+};
+
+/// "rmse 0.52, mae 0.38, r2 0.81, max error 1.7"
 [[gnu::cold]] inline std::string to_string(const Regression& errors) {
     char text[160];
     std::snprintf(text, sizeof text, "rmse %.4g, mae %.4g, r2 %.4g, max error %.4g", errors.rmse(),

@@ -12,7 +12,7 @@
 #include "gradus/data/dataset.hpp"
 #include "gradus/kernels/reduce/argmax.hpp"
 #include "gradus/training/history.hpp"
-#include "gradus/training/metrics.hpp"
+#include "gradus/training/multilabel.hpp"
 
 namespace gradus::training {
 
@@ -37,9 +37,9 @@ struct ReportData {
     std::vector<Index> label_counts = {};   // how many examples of each class there are
     std::vector<Picture> samples = {};
 
-    Tensor<Index> confusion = {};          // [label, prediction]: how often
-    std::vector<LabelCounts> labels = {};  // of each label, where an example can have many
-    std::vector<Picture> mistakes = {};    // the worst first
+    Tensor<Index> confusion = {};                   // [label, prediction]: how often
+    std::vector<metrics::LabelCounts> labels = {};  // of each label, where an example can have many
+    std::vector<Picture> mistakes = {};             // the worst first
 
     std::string summary = {};  // of the model, as from nn::summary()
     std::vector<std::pair<std::string, std::string>> settings = {};

@@ -255,8 +255,8 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
 }
 
 /// How often each label was found, missed and so on: as given, or from the confusion matrix.
-[[gnu::cold]] inline std::vector<LabelCounts> counts_of(const ReportData& report) {
-    std::vector<LabelCounts> result = report.labels;
+[[gnu::cold]] inline std::vector<metrics::LabelCounts> counts_of(const ReportData& report) {
+    std::vector<metrics::LabelCounts> result = report.labels;
     const Tensor<Index>& confusion = report.confusion;
     if (!result.empty() || confusion.numel() == 0) return result;
     const Index classes = confusion.size(0);
@@ -274,7 +274,7 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
 
 /// Precision, recall and F1 of each class; of more than 60 those with the lowest F1.
 [[gnu::cold]] inline std::string per_class(const ReportData& report) {
-    const std::vector<LabelCounts> counts = counts_of(report);
+    const std::vector<metrics::LabelCounts> counts = counts_of(report);
     if (counts.empty()) return "";
     std::vector<std::size_t> order;
     for (std::size_t c = 0; c < counts.size(); ++c) order.push_back(c);
@@ -286,7 +286,7 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
     }
     std::vector<std::vector<std::string>> rows;
     for (const std::size_t c : order) {
-        const LabelCounts& n = counts[c];
+        const metrics::LabelCounts& n = counts[c];
         rows.push_back({class_name(report, static_cast<Index>(c)), percent(n.precision()),
                         percent(n.recall()), percent(n.f1()),
                         std::to_string(n.true_positive + n.false_negative)});

@@ -106,7 +106,7 @@ public:
     /// The same, but a resumed run goes on from here.
     void interrupt(std::string reason) {
         if (stopped_.empty()) stopped_ = std::move(reason);
-        is_stopping_ = true;
+        is_stopping_ = was_asked_ = true;
     }
     void interrupt(int signal, std::string reason) {
         signal_ = signal;
@@ -236,7 +236,7 @@ protected:
     double loss_ = 0, seconds_ = 0;
     Means means_;
     bool has_validation_ = false, has_score_ = false, is_validating_ = false;
-    bool is_finished_ = false, is_stopping_ = false, is_settled_ = false;
+    bool is_finished_ = false, is_stopping_ = false, was_asked_ = false, is_settled_ = false;
     int signal_ = 0;
     std::vector<EpochRecord> history_;
     std::vector<NamedNumber> metrics_;  // of the epoch that ends

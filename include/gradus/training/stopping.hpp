@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -12,9 +13,10 @@
 #include "gradus/optim/clip.hpp"
 #include "gradus/training/early_stopping.hpp"
 #include "gradus/training/run.hpp"
+#include "gradus/training/signals.hpp"
 
 // Callbacks of fit() that end a training: when it does not get better, when its numbers are broken, when the
-// time is over.
+// time is over, when the program is told to stop.
 
 namespace gradus::training {
 
@@ -149,6 +151,25 @@ public:
 private:
     double seconds_;
     std::chrono::steady_clock::time_point begin_;
+};
+
+/// Ends the training with the step in which a SignalGuard, which stays the caller's, took SIGINT (Ctrl-C) or
+/// SIGTERM. A resumed run goes on. History::exit_code() is then 130 or 143.
+///
+///     const training::SignalGuard signals;
+///     const auto history = training::fit(..., training::StopOnSignal(signals), training::KeepCheckpoints(...));
+///     return history.exit_code();
+class StopOnSignal {
+public:
+    explicit StopOnSignal(const SignalGuard& signals) : signals_(signals) {}
+
+    void on_step_end(Run& run) {
+        if (!signals_.stopped()) return;
+        run.interrupt(signals_.signal(), signals_.signal() == SIGINT ? "by SIGINT" : "by SIGTERM");
+    }
+
+private:
+    const SignalGuard& signals_;
 };
 
 }  // namespace gradus::training

@@ -29,9 +29,9 @@
 
 #include "gradus/core/bits.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/data/encode_png.hpp"
 #include "gradus/io/crc.hpp"
 #include "gradus/io/json.hpp"
-#include "gradus/training/picture.hpp"
 
 namespace gradus::training {
 namespace detail {
@@ -317,13 +317,13 @@ private:
                 "event_writer", "a picture is [height, width], [1, height, width] or [3, height, width]",
                 shape);
         const Index height = shape[-2], width = shape[-1], area = height * width;
-        std::string pixels;
-        for (Index i = 0; i < area; ++i)
-            for (Index c = 0; c < channels; ++c) pixels += static_cast<char>(shade(c * area + i));
+        Tensor<std::uint8_t> pixels = Tensor<std::uint8_t>::uninitialized({channels, height, width});
+        std::uint8_t* const shades = pixels.mutable_data();
+        for (Index i = 0; i < channels * area; ++i) shades[i] = static_cast<std::uint8_t>(shade(i));
         detail::ProtoMessage image, entry = tagged(tag);
         unsigned field = 0;
         for (const Index number : {height, width, channels}) image.put_integer(++field, number);
-        image.put_bytes(4, encode_png(pixels, width, height, channels));
+        image.put_bytes(4, data::encode_png(pixels));
         constexpr unsigned image_field = 4;
         entry.put_bytes(image_field, image.bytes());
         append_summary(entry, step);

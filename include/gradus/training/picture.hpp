@@ -9,73 +9,9 @@
 #include <string_view>
 
 #include "gradus/core/tensor.hpp"
+#include "gradus/data/encode_png.hpp"
 
 namespace gradus::training {
-namespace detail {
-
-/// Image files and their text form are bytes; std::string holds both.
-[[gnu::cold]] inline void append_big_endian(std::string& to, std::uint32_t number) {
-    for (int shift = 24; shift >= 0; shift -= 8) to += static_cast<char>(number >> shift & 0xFF);
-}
-
-/// A chunk of a PNG file: length, name and data, CRC-32 of name and data.
-[[gnu::cold]] inline void append_chunk(std::string& png, std::string_view name, std::string_view data) {
-    append_big_endian(png, static_cast<std::uint32_t>(data.size()));
-    const std::size_t checked = png.size();
-    png.append(name).append(data);
-    std::uint32_t crc = 0xFFFFFFFF;
-    for (std::size_t i = checked; i < png.size(); ++i) {
-        crc ^= static_cast<unsigned char>(png[i]);
-        for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
-    }
-    append_big_endian(png, ~crc);
-}
-
-/// A zlib stream of blocks that are stored, not compressed: pictures of a page are small.
-[[gnu::cold]] inline std::string stored(std::string_view data) {
-    constexpr std::size_t most = 65535;
-    std::string stream = "\x78\x01";
-    std::uint32_t a = 1, b = 0;  // Adler-32
-    for (const char c : data) {
-        a = (a + static_cast<unsigned char>(c)) % 65521;
-        b = (b + a) % 65521;
-    }
-    do {
-        const std::string_view block = data.substr(0, most);
-        data.remove_prefix(block.size());
-        const auto size = static_cast<unsigned>(block.size());
-        stream += data.empty() ? '\1' : '\0';
-        for (const unsigned number : {size, ~size})
-            for (const int shift : {0, 8}) stream += static_cast<char>(number >> shift & 0xFF);
-        stream += block;
-    } while (!data.empty());
-    append_big_endian(stream, b << 16 | a);
-    return stream;
-}
-
-}  // namespace detail
-
-/// A PNG file of 8 bits per channel from rows of pixels, one channel (gray) or three (red, green, blue) for
-/// each pixel. It is not compressed. Source: W3C, "Portable Network Graphics (PNG) Specification", 2003.
-[[gnu::cold]] inline std::string encode_png(std::string_view pixels, Index width, Index height,
-                                            Index channels) {
-    std::string header, rows, png = "\x89PNG\r\n\x1a\n";
-    detail::append_big_endian(header, static_cast<std::uint32_t>(width));
-    detail::append_big_endian(header, static_cast<std::uint32_t>(height));
-    header += '\x08';
-    header += channels == 3 ? '\x02' : '\0';
-    header.append(3, '\0');  // deflate, filters per row, not interlaced
-    const auto row = static_cast<std::size_t>(width * channels);
-    for (std::size_t y = 0; y < static_cast<std::size_t>(height); ++y) {
-        rows += '\0';  // no filter
-        rows += pixels.substr(y * row, row);
-    }
-    detail::append_chunk(png, "IHDR", header);
-    detail::append_chunk(png, "IDAT", detail::stored(rows));
-    detail::append_chunk(png, "IEND", "");
-    return png;
-}
-
 /// Base64 with padding. Source: RFC 4648.
 [[gnu::cold]] inline std::string base64(std::string_view bytes) {
     static constexpr const char* digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -117,7 +53,8 @@ namespace detail {
     const Index height = image.size(rank - 2), width = image.size(rank - 1);
     const Index square = (std::max(height, width) + most - 1) / most;
     const Index rows = (height + square - 1) / square, columns = (width + square - 1) / square;
-    std::string pixels;
+    Tensor<std::uint8_t> pixels = Tensor<std::uint8_t>::uninitialized({channels, rows, columns});
+    std::uint8_t* const shades = pixels.mutable_data();
     for (Index y = 0; y < rows; ++y)
         for (Index x = 0; x < columns; ++x)
             for (Index c = 0; c < channels; ++c) {
@@ -129,9 +66,9 @@ namespace detail {
                         sum += std::isnan(shade) ? 0 : std::clamp(shade, 0.0, 255.0);
                         ++count;
                     }
-                pixels += static_cast<char>(static_cast<unsigned char>(std::lround(sum / count)));
+                shades[(c * rows + y) * columns + x] = static_cast<std::uint8_t>(std::lround(sum / count));
             }
-    return "data:image/png;base64," + base64(encode_png(pixels, columns, rows, channels));
+    return "data:image/png;base64," + base64(data::encode_png(pixels));
 }
 
 }  // namespace gradus::training

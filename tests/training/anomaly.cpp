@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/training/anomaly.hpp"
 
+#include <memory>
+
 #include "../../examples/support/resnet.hpp"
 #include "gradus/gradus.hpp"
 #include "support/numbers.hpp"
@@ -158,6 +160,21 @@ TEST_CASE("anomaly: a ResNet in training mode") {
         break;
     }
     CHECK_THROWS_WITH(net(images * 1e3f), ContainsSubstring("is not finite"));
+}
+
+TEST_CASE("anomaly: with a NoGrad, whichever ends first") {
+    const Mlp net;
+    auto anomaly = std::make_unique<Anomaly>(net);
+    {
+        const NoGrad guard;
+        anomaly.reset();
+        CHECK_FALSE(is_grad_enabled());
+        CHECK(detail::tape_observer() == nullptr);
+        anomaly = std::make_unique<Anomaly>(net);
+        CHECK_THROWS_AS(log(net(x) - 100), AnomalyError);
+    }
+    CHECK(is_grad_enabled());
+    CHECK_THROWS_AS(log(net(x) - 100), AnomalyError);
 }
 
 TEST_CASE("anomaly: doubles") {

@@ -15,18 +15,19 @@ inline unsigned char& tape_flags() {
     return flags;
 }
 
-/// Sets or clears a flag while it lives.
+/// Sets or clears a flag while it lives. It leaves the other flag alone, so the guards of the two may end in any order.
 class TapeFlagGuard {
 public:
-    [[nodiscard]] TapeFlagGuard(unsigned char flag, bool on) : before_(tape_flags()) {
-        tape_flags() = static_cast<unsigned char>(on ? before_ | flag : before_ & ~flag);
+    [[nodiscard]] TapeFlagGuard(unsigned char flag, bool on)
+        : flag_(flag), before_(static_cast<unsigned char>(tape_flags() & flag)) {
+        tape_flags() = static_cast<unsigned char>(on ? tape_flags() | flag : tape_flags() & ~flag);
     }
-    ~TapeFlagGuard() { tape_flags() = before_; }
+    ~TapeFlagGuard() { tape_flags() = static_cast<unsigned char>((tape_flags() & ~flag_) | before_); }
     TapeFlagGuard(const TapeFlagGuard&) = delete;
     TapeFlagGuard& operator=(const TapeFlagGuard&) = delete;
 
 private:
-    unsigned char before_;
+    unsigned char flag_, before_;
 };
 
 }  // namespace detail

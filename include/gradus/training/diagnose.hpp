@@ -324,7 +324,10 @@ private:
                         return loss.numel() == 1 ? static_cast<double>(loss.item()) : 0.0;
                     };
                     const Index half = n / 2;
-                    examine_reduction(d_, part(0, 2 * half), part(0, half), part(half, 2 * half));
+                    try {
+                        examine_reduction(d_, part(0, 2 * half), part(0, half), part(half, 2 * half));
+                    } catch (const Error&) {  // a loss of this one batch: it cannot be halved
+                    }
                 }
         }
     }

@@ -17,6 +17,8 @@ namespace gradus::training {
 
 /// Means of loss and score over examples, in double, from means over batches of any sizes.
 struct Means {
+    static constexpr const char* state_name = "means";
+
     double loss = 0, score = 0;
     Index examples = 0;
 
@@ -26,6 +28,18 @@ struct Means {
         if (batch == 0) return;
         loss += (batch_loss - loss) * size / all;
         score += (batch_score - score) * size / all;
+    }
+
+    void save(auto& state) const {
+        state.put("loss", loss);
+        state.put("score", score);
+        state.put("examples", examples);
+    }
+    void load(const auto& state) {
+        const Means loaded{state.template get<double>("loss"), state.template get<double>("score"),
+                           state.template get<Index>("examples")};
+        gradus::detail::check_count("means", "examples", loaded.examples);
+        *this = loaded;
     }
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/training/history_files.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <sstream>
 #include <string>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/training/keep_checkpoints.hpp"
 
+#include <dirent.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "gradus/training/progress.hpp"
 
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <limits>
 #include <optional>
 #include <string>
 #include <thread>
-
-#if __has_include(<pty.h>)
-#include <pty.h>
-#define HAS_TERMINALS 1
-#endif
 
 #include "support/test.hpp"
 #include "training/small_run.hpp"
@@ -161,17 +161,18 @@ TEST_CASE("progress: the width of what is no terminal") {
     }
 }
 
-#ifdef HAS_TERMINALS
 namespace {
 
 /// What fit() shows on a terminal.
 std::string shown_on_terminal(const char* term, const char* no_color) {
     const Environment type("TERM", term), color("NO_COLOR", no_color), all("LC_ALL", "C.UTF-8");
-    int master = -1, slave = -1;
+    const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0) return "no terminal";
+    const int slave = ::open(::ptsname(master), O_RDWR | O_NOCTTY);
+    if (slave < 0) return "no terminal";
     winsize size{};
     size.ws_col = 100;
-    size.ws_row = 24;
-    if (::openpty(&master, &slave, nullptr, nullptr, &size) != 0) return "no terminal";
+    ::ioctl(slave, TIOCSWINSZ, &size);
     std::FILE* const terminal = ::fdopen(slave, "w");
     std::string text;
     std::thread reader([&] {  // until the other side is closed
@@ -210,4 +211,3 @@ TEST_CASE("progress: on a terminal there is a bar, unless it is a dumb one") {
     CHECK(dumb.starts_with("Epoch    1 /    1: | Train Loss: "));
     CHECK(dumb.find('\033') == dumb.npos);
 }
-#endif

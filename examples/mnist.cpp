@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Trains a convolutional network to read handwritten digits, with or without means against overfitting.
 
-#include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include <gradus/gradus.hpp>
+#include <gradus/training/callbacks.hpp>
+#include <gradus/training/stopping.hpp>
 
 #include "support/choices.hpp"
 #include "support/flags.hpp"
-#include "support/report.hpp"
+#include "support/run.hpp"
 
 namespace data = gradus::data;
 namespace nn = gradus::nn;
+namespace training = gradus::training;
 using gradus::Variable;
 
 struct Net {
@@ -40,12 +43,24 @@ struct MnistFlags : Flags {
     }
 };
 
-void train(const MnistFlags& flags) {
+/// The sum of the losses of an epoch's batches, as a column of the table.
+struct SumOfLosses {
+    static constexpr const char* state_name = "sum_of_losses";
+    double sum = 0;
+
+    void on_step_end(auto& run) { sum += run.loss(); }
+    void on_record(auto& run) { run.add_metric("sum of losses", std::exchange(sum, 0)); }
+    void save(training::StateWriter& state) const { state.put("sum", sum); }
+    void load(const training::StateReader& state) { sum = state.get<double>("sum"); }
+};
+
+int train(const MnistFlags& flags) {
     gradus::manual_seed(flags.seed);
-    auto [train_set, test_set] = data::mnist(flags.data);
-    const auto standardize = data::Standardize::global(train_set.inputs);  // one mean and std for all pixels
-    train_set = flags.limited(standardize(train_set));
-    test_set = flags.limited(standardize(test_set));
+    auto [images, test_images] = data::mnist(flags.data);
+    const auto standardize = data::Standardize::global(images.inputs);  // one mean and std for all pixels
+    images = flags.limited(images), test_images = flags.limited(test_images);
+    auto train_set = standardize(images);
+    const auto test_set = standardize(test_images);
     const gradus::Index cut = flags.early_stopping ? train_set.size() / 10 * 9 : train_set.size();
     const data::Dataset<> held_back = train_set.take(cut, train_set.size());
     train_set = train_set.take(0, cut);
@@ -54,40 +69,27 @@ void train(const MnistFlags& flags) {
     auto optimizer =
         optimizer_choice(flags.optimizer)
             .make({.parameters = nn::parameters(net), .lr = flags.lr, .l1 = flags.l1, .l2 = flags.l2});
+    const auto loss = [&](const Variable<>& logits, const gradus::Tensor<gradus::Index>& labels) {
+        return flags.loss == "nll" ? nll(log_softmax(logits), labels) : cross_entropy(logits, labels);
+    };
     const data::Loader batches(train_set, {.batch_size = flags.batch});
-    const auto schedule = make_schedule(flags, train_set.size());
-    HistoryFile history(flags);
-    gradus::EarlyStopping stop({.patience = 2});
-    Net best = net;
-    gradus::Index step = 0;
-    for (int epoch = 1; epoch <= flags.epochs; ++epoch) {
-        double sum = 0;
-        Scores scores;
-        for (auto& [images, labels] : batches) {
-            const Variable<> logits = net(images);
-            const Variable<> loss =
-                flags.loss == "nll" ? nll(log_softmax(logits), labels) : cross_entropy(logits, labels);
-            gradus::optim::schedule::apply(optimizer, schedule, step++);
-            optimizer.zero_grad();
-            loss.backward();
-            optimizer.step();
-            sum += static_cast<double>(loss.item());
-            scores.add(loss.item(), gradus::accuracy(logits, labels), labels.numel());
-        }
-        std::printf("epoch %d: sum of losses %.4f\n", epoch, sum);
-        flush_output();
-        const Scores held =
-            flags.early_stopping ? evaluate(net, held_back) : Scores{std::nan(""), std::nan("")};
-        history.add(scores, held);
-        if (flags.early_stopping) {
-            std::printf("         held back: loss %.4f, accuracy %.4f\n", held.loss, held.score);
-            const bool enough = stop(held.loss);
-            if (stop.improved()) best = net;
-            if (enough) break;
-        }
-    }
-    if (flags.early_stopping) net = best;
-    std::printf("test accuracy %.4f\n", evaluate(net, test_set).score);
+    training::LearningRate rate(make_schedule(flags, train_set.size()));
+    Run run(flags, flags.early_stopping ? "val_loss" : "");
+    SumOfLosses sum;
+    training::History history;
+    if (flags.early_stopping)
+        history = training::fit(net, optimizer, loss, batches, data::Loader(held_back, {.batch_size = 500}),
+                                run.options(), rate, sum, run,
+                                training::StopEarly({.patience = 2, .restore_best = true}));
+    else
+        history = training::fit(net, optimizer, loss, batches, training::no_validation, run.options(), rate,
+                                sum, run);
+    if (history.signal == 0)
+        std::printf("test accuracy %.4f\n",
+                    training::evaluate(net, loss, data::Loader(test_set, {.batch_size = 500})).score);
+    if (!flags.out.empty() && history.signal == 0)
+        write_report(flags, history, classifier_report(net, images, test_images, test_set.inputs));
+    return finish(flags, history);
 }
 
 int main(int argc, char** argv) {

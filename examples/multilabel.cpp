@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT
 // Trains a ResNet-18 to name all the clothes in a picture: four images of Fashion-MNIST, two by two.
 
+#include <chrono>
 #include <cstdio>
 
 #include <gradus/gradus.hpp>
+#include <gradus/training/callbacks.hpp>
 #include <gradus/training/multilabel.hpp>
 
 #include "support/choices.hpp"
 #include "support/flags.hpp"
-#include "support/report.hpp"
 #include "support/resnet.hpp"
+#include "support/run.hpp"
 
 namespace data = gradus::data;
 namespace metrics = gradus::metrics;
 namespace nn = gradus::nn;
+namespace training = gradus::training;
 using gradus::Index, gradus::Tensor, gradus::Variable;
 
 struct MultilabelFlags : Flags {
@@ -38,17 +41,19 @@ data::Dataset<float, float> mosaics(const data::Dataset<>& images, Index count) 
     return {permute(tiles, {0, 1, 3, 2, 4}).value().reshape({count, 1, 56, 56}), labels};
 }
 
-void run_forward() {
+int run_forward() {
     ResNet18<> net{.classes = 19, .dropout = 0.1};
     nn::eval(net);
     const gradus::NoGrad guard;
-    const Stopwatch watch;
+    const auto start = std::chrono::steady_clock::now();
     const Variable<> probabilities = sigmoid(net(gradus::randn({5, 3, 512, 512})));
     const std::string shape = to_string(probabilities.shape());
-    std::printf("[5, 3, 512, 512] -> %s in %.2f s\n", shape.c_str(), watch.seconds());
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    std::printf("[5, 3, 512, 512] -> %s in %.2f s\n", shape.c_str(), time.count());
+    return 0;
 }
 
-void train(const MultilabelFlags& flags) {
+int train(const MultilabelFlags& flags) {
     gradus::manual_seed(flags.seed);
     if (flags.notebook_shape) return run_forward();
     const auto [train_images, test_images] = data::fashion_mnist(flags.data);
@@ -58,38 +63,32 @@ void train(const MultilabelFlags& flags) {
 
     ResNet18<> net{.classes = 10, .dropout = 0.1, .channels = 1};
     auto optimizer = make_optimizer(flags, nn::parameters(net));
-    const auto schedule = make_schedule(flags, train_set.size());
     const auto loss_of = [&](const Variable<>& logits, const Tensor<>& labels) {
         return flags.loss == "bce" ? bce(sigmoid(logits), labels) : bce_with_logits(logits, labels);
     };
-    const auto scores_of = [&](const Tensor<>& predictions) {
-        metrics::MultiLabel result({.threshold = 0});  // probability > 0.5 means logit > 0
-        result.update(predictions, test_set.labels);
-        return result;
+    metrics::MultiLabel found({.threshold = 0});  // probability > 0.5 means logit > 0
+    found.update(gradus::zeros(test_set.labels.shape()), test_set.labels);
+    print_choices(flags);
+    std::printf("without any label: score %.3f, F1 %.3f\n", found.accuracy(), found.value());
+    const auto accuracy = [](const auto& logits, const auto& labels) {
+        return gradus::multilabel_accuracy(logits, labels, 0);
     };
-    const auto nothing = scores_of(gradus::zeros(test_set.labels.shape()));
-    const data::Loader batches(train_set, flags.shuffled());
-    Report report(flags);
-    for (Index epoch = 0, step = 0; epoch < flags.epochs; ++epoch) {
-        Scores scores, test_scores;
-        for (auto& [pictures, labels] : batches.epoch(epoch)) {
-            const Variable<> logits = net(pictures), loss = loss_of(logits, labels);
-            gradus::optim::schedule::apply(optimizer, schedule, step++);
-            optimizer.zero_grad();
-            loss.backward();
-            optimizer.step();
-            scores.add(loss.item(), gradus::multilabel_accuracy(logits, labels, 0), labels.size(0));
-        }
-        const gradus::NoGrad guard;
-        nn::eval(net);
-        const Variable<> logits = net(test_set.inputs);
-        nn::train(net);
-        const auto tested = scores_of(logits.value());
-        test_scores.add(loss_of(logits, test_set.labels).item(), tested.accuracy(), test_set.size());
-        report.epoch(scores, test_scores);
-        std::printf("F1 %.3f; without any label: score %.3f, F1 %.3f\n", tested.value(), nothing.accuracy(),
-                    nothing.value());
+    const data::Loader tests(test_set, {.batch_size = 500});
+    Run run(flags);
+    const training::History history = training::fit(
+        net, optimizer, loss_of, data::Loader(train_set, flags.shuffled()), tests, run.options(),
+        training::LearningRate(make_schedule(flags, train_set.size())), training::Score(accuracy),
+        training::Metric("F1", metrics::MultiLabel({.threshold = 0})), run);
+    if (!flags.out.empty() && history.signal == 0) {
+        training::ReportData report{.score_name = "accuracy of labels", .classes = clothes};
+        found.reset();
+        found.update(training::predict(net, tests), test_set.labels);
+        report.labels = found.labels();
+        report.samples = labeled_pictures(test_set, 12);
+        report.summary = nn::summary(net, {1, 1, 56, 56});
+        write_report(flags, history, report);
     }
+    return finish(flags, history);
 }
 
 int main(int argc, char** argv) {

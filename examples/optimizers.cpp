@@ -11,8 +11,7 @@
 #include "support/page.hpp"
 
 void write_book(const BookFlags& flags) {
-    const std::string path = flags.out + "/optimizers.html";
-    gradus::check_writable(path, "page");
+    const std::string path = book_path(flags);
     auto [train_set, val_set] = gradus::data::fashion_mnist(flags.data);
     const auto standardize = gradus::data::Standardize::per_feature(train_set.inputs);
     train_set = flags.limited(standardize(train_set));

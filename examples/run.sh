@@ -4,6 +4,8 @@
 #   examples/run.sh                     trains on Fashion-MNIST (the example fashion_mnist)
 #   examples/run.sh mnist --epochs 2
 #   examples/run.sh multilabel --help
+#   examples/run.sh fashion_mnist --optimizer adam --out runs/adam    keeps checkpoints, history and a report there
+#   examples/run.sh compare runs/sgd runs/adam                        lays runs side by side: compare.html
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -25,10 +27,26 @@ echo "==> building"
 (cd "$root" && cmake --preset release >/dev/null &&
     cmake --build --preset release --target "$example")
 case $example in
-linear_regression) ;;
+linear_regression | compare) ;;
 mnist) bash "$root/examples/get_data.sh" mnist ;;
+tabular*) bash "$root/examples/get_data.sh" diamonds ;;
 *) bash "$root/examples/get_data.sh" fashion-mnist ;;
 esac
 
 echo "==> running $example $*"
-exec "$root/build/release/examples/$example" "$@"
+# A training leaves its report somewhere even if nobody said where.
+case "$example $*" in
+linear_regression* | compare* | optimizers* | *--help* | *" -h"* | *--out* | *--notebook-shape*) out= ;;
+*)
+    for ((n = 1; ; ++n)); do
+        out=$root/build/runs/$example-$n
+        [[ -e $out ]] || break
+    done
+    set -- "$@" --out "$out"
+    ;;
+esac
+
+code=0
+"$root/build/release/examples/$example" "$@" || code=$?
+[[ ! -f $out/report.html ]] || echo "==> the report: ${out#"$root/"}/report.html"
+exit $code

@@ -33,28 +33,48 @@ CommandLine::~CommandLine() = default;
 
 void CommandLine::text(const char* name, std::string& value, const char* meaning) {
     app_->add_option(name, value, meaning);
+    remember(name, [&value] { return value; });
+}
+
+void CommandLine::texts(const char* name, std::vector<std::string>& values, const char* meaning) {
+    app_->add_option(name, values, meaning)->required();
 }
 
 void CommandLine::choice(const char* name, std::string& value, const std::vector<std::string>& choices,
                          const char* meaning) {
     app_->add_option(name, value, meaning)->check(CLI::IsMember(choices))->capture_default_str();
+    remember(name, [&value] { return value; });
 }
 
 void CommandLine::number(const char* name, int& value, int low, int high, const char* meaning) {
     add_number(*app_, name, value, low, high, meaning);
+    remember(name, [&value] { return CLI::detail::to_string(value); });
 }
 
 void CommandLine::number(const char* name, double& value, double low, double high, const char* meaning) {
     add_number(*app_, name, value, low, high, meaning);
+    remember(name, [&value] { return CLI::detail::to_string(value); });
 }
 
 void CommandLine::number(const char* name, std::uint64_t& value, std::uint64_t low, std::uint64_t high,
                          const char* meaning) {
     add_number(*app_, name, value, low, high, meaning);
+    remember(name, [&value] { return CLI::detail::to_string(value); });
 }
 
 void CommandLine::flag(const char* name, bool& value, const char* meaning) {
     app_->add_flag(name, value, meaning);
+    remember(name, [&value] { return value ? "yes" : "no"; });
+}
+
+void CommandLine::remember(const char* name, std::function<std::string()> value) {
+    values_.emplace_back(name + 2, std::move(value));
+}
+
+std::vector<std::pair<std::string, std::string>> CommandLine::settings() const {
+    std::vector<std::pair<std::string, std::string>> all;
+    for (const auto& [name, value] : values_) all.emplace_back(name, value());
+    return all;
 }
 
 bool CommandLine::given(const char* name) const { return app_->count(name) > 0; }

@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
+#include <exception>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <gradus/gradus.hpp>
@@ -25,6 +27,13 @@ struct Flags {
     int threads = 0;
     int limit = 0;
     std::string out = {};
+    bool resume = false, overwrite = false;
+    int checkpoint_every = 0;
+    std::string progress = "auto";
+    std::string precision = "highest";
+
+    std::vector<std::string> command = {};                           // the words of the command line
+    std::vector<std::pair<std::string, std::string>> settings = {};  // all flags and their values
 
     void declare(CommandLine& line) {
         line.text("--data", data, "folder of the four IDX files (default: found by itself)");
@@ -42,7 +51,15 @@ struct Flags {
         line.number("--seed", seed, std::uint64_t{0}, std::uint64_t{1} << 32, "of weights and shuffling");
         line.number("--threads", threads, 0, 1024, "at most (0: all)");
         line.number("--limit", limit, 0, 60000, "use only so many examples to train and to test (0: all)");
-        line.text("--out", out, "folder for history.csv");
+        line.choice("--precision", precision, {"highest", "high", "medium"},
+                    "of float products: medium lets processors with bfloat16 units round to that");
+        line.choice("--progress", progress, {"auto", "bar", "plain", "none"},
+                    "what is shown: auto is the bar on a terminal, and lines elsewhere");
+        line.text("--out", out, "folder of the run: settings, history, checkpoints, report");
+        line.flag("--resume", resume, "go on with the run in --out");
+        line.flag("--overwrite", overwrite, "remove the run in --out and begin anew");
+        line.number("--checkpoint-every", checkpoint_every, 0, 1000000,
+                    "save after so many steps, besides after each epoch (0: after epochs only)");
     }
 
     /// Of a loader whose order is another one in every epoch.
@@ -63,24 +80,35 @@ inline void flush_output() {
         throw gradus::IoError("output: cannot be written: is it closed, or its disk full?");
 }
 
-/// Reads the flags, calls train(flags) and returns the exit code: 0, 1 if training fails or its output does
-/// not arrive, 2 for a wrong command line.
+/// Reads the flags, calls train(flags) and returns the exit code that this gives, 0 if it gives none: 0, 1 if training fails or its
+/// output does not arrive, 128 + the signal that ended it; 2 for a wrong command line.
 template <class F, class Train>
 int run_with_flags(int argc, char** argv, const char* what, F flags, const Train& train) {
     CommandLine line(what);
     const std::string own_optimizer = flags.optimizer;
     flags.declare(line);
     if (const int code = line.parse(argc, argv); code >= 0) return code;
+    if (flags.out.empty() && (flags.resume || flags.overwrite || flags.checkpoint_every > 0)) {
+        std::fprintf(stderr,
+                     "--resume, --overwrite and --checkpoint-every need --out, the folder of the run\n");
+        return 2;
+    }
     if (!line.given("--lr")) {
         if (flags.optimizer != own_optimizer) flags.lr = optimizer_choice(flags.optimizer).usual_lr;
         if (flags.schedule == "one_cycle") flags.lr *= 3;  // reached for a moment only
     }
+    flags.command.assign(argv, argv + argc);
+    flags.settings = line.settings();
     try {
         if (flags.threads > 0) gradus::set_num_threads(flags.threads);
-        if (!flags.out.empty()) std::filesystem::create_directories(flags.out);
-        train(flags);
+        gradus::set_float32_matmul_precision(flags.precision);
+        int code = 0;
+        if constexpr (std::is_void_v<decltype(train(flags))>)
+            train(flags);
+        else
+            code = train(flags);
         flush_output();
-        return 0;
+        return code;
     } catch (const std::exception& error) {
         std::fprintf(stderr, "%s\n", error.what());
         return 1;

@@ -197,6 +197,7 @@
 #include "gradus/data/idx.hpp"
 #include "gradus/data/loader.hpp"
 #include "gradus/data/mnist.hpp"
+#include "gradus/data/places.hpp"
 #include "gradus/data/remedies.hpp"
 #include "gradus/data/transform.hpp"
 

@@ -110,19 +110,23 @@ TEST_CASE("read_idx refuses what is no readable file, and does not wait for a pi
     CHECK(refusal("") == "cannot be opened: No such file or directory; check the path");
     CHECK(refusal(folder.write("file", six) + "/below") ==
           "cannot be opened: Not a directory; check the path");
-    CHECK_THAT(refusal(std::string(5000, 'x')), ContainsSubstring("cannot be opened: "));
+    CHECK(refusal(std::string(5000, 'x')) == "cannot be opened: File name too long");
     CHECK(refusal(folder.path()) == "is a directory; name a file inside it");
     REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
     CHECK(refusal(folder / "pipe") == "is a pipe, socket or device; copy what it holds into a file first");
     CHECK(refusal("/dev/null") == "is a pipe, socket or device; copy what it holds into a file first");
     REQUIRE(::symlink("circle", (folder / "circle").c_str()) == 0);
-    CHECK_THAT(refusal(folder / "circle"), ContainsSubstring("; a symbolic link leads back to itself"));
+    CHECK(refusal(folder / "circle") ==
+          "cannot be opened: Too many levels of symbolic links; a symbolic link leads back to itself");
     REQUIRE(::symlink("file", (folder / "link").c_str()) == 0);
     check_six(read_idx(folder / "link"));
-    if (::geteuid() != 0) {  // root may read everything
-        ::chmod(folder.write("closed", six).c_str(), 0);
+    ::chmod(folder.write("closed", six).c_str(), 0);
+    const bool root = ::geteuid() == 0;  // who may read everything
+    constexpr ::uid_t nobody = 65534;
+    if (!root || ::seteuid(nobody) == 0) {
         CHECK(refusal(folder / "closed") ==
               "cannot be opened: Permission denied; check the permissions of the file and its folders");
+        if (root) REQUIRE(::seteuid(0) == 0);
     }
 }
 

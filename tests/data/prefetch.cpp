@@ -22,7 +22,7 @@ namespace {
 /// Counts what is read, and by which threads; example `broken` throws.
 struct Watched {
     struct Log {
-        std::atomic<Index> reads{0}, in_background{0}, largest{-1};
+        std::atomic<Index> reads{0}, in_background{0}, smallest{1000};
     };
     Index count = 20, broken = -1;
     std::shared_ptr<Log> log = std::make_shared<Log>();
@@ -31,7 +31,7 @@ struct Watched {
     Tensor<Index> operator[](Index i) const {
         ++log->reads;
         if (gradus::detail::in_background()) ++log->in_background;
-        if (i > log->largest) log->largest = i;
+        if (i < log->smallest) log->smallest = i;
         if (i == broken) throw std::runtime_error("example " + std::to_string(i) + " is broken");
         return full<Index>({}, i);
     }
@@ -102,7 +102,23 @@ TEST_CASE("the background works ahead, as far as it is told and no further") {
     const auto resumed = data::prefetch(Loader(fresh, {.batch_size = 4}), {.ahead = 1}).epoch(0);
     CHECK(resumed[8] == Tensor<Index>{32, 33, 34, 35});
     CHECK(resumed[9] == Tensor<Index>{36, 37, 38, 39});
-    CHECK(fresh.log->reads == 8);
+    CHECK(fresh.log->smallest == 32);
+}
+
+TEST_CASE("nobody waits for a background that gets nowhere") {
+    if (!data::detail::has_threads) return;
+    const auto stuck = std::make_shared<std::atomic<bool>>(true);
+    const auto loader = data::prefetch(
+        data::map(Loader(Watched{.count = 12}, {.batch_size = 2}), [=](const Tensor<Index>& batch) {
+            while (gradus::detail::in_background() && *stuck) std::this_thread::yield();
+            return batch;
+        }));
+    const auto epoch = loader.epoch(0);
+    for (Index i = 0; i < 6; ++i) {
+        if (i == 4) *stuck = false;
+        CHECK(epoch[i] == Tensor<Index>{2 * i, 2 * i + 1});
+    }
+    CHECK(all_of(epoch).size() == 12);
 }
 
 TEST_CASE("an exception of the background arrives at its batch") {

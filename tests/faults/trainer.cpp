@@ -12,7 +12,10 @@
 #include <cstdlib>
 #include <optional>
 
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
+#include "gradus/training/async_checkpoint.hpp"
+#include "gradus/training/run_folder.hpp"
+#include "gradus/training/signals.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -103,7 +106,7 @@ int train() {
         if (adam) optim::schedule::apply(optimizer, lr, at.step);
         optimizer.step();
         ema.update(net);
-        loss_sum += loss.item();
+        loss_sum += static_cast<double>(loss.item());
         ++at.step;
         if (++at.batch == loader.size()) at = {at.epoch + 1, 0, at.step};
         if (at.step % every != 0) continue;

@@ -16,6 +16,7 @@ target_link_libraries(gradus_fuzz INTERFACE gradus::gradus gradus_warnings)
 target_include_directories(gradus_fuzz INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_definitions(gradus_fuzz INTERFACE GRADUS_NO_BUILD_NOTES)
 
+add_custom_target(fuzz_replays)  # all of them, to be built with sanitizers
 set(fuzz_npy ${CMAKE_CURRENT_SOURCE_DIR}/io/references/*.npy)
 set(fuzz_npz ${CMAKE_CURRENT_SOURCE_DIR}/io/references/*.npz)
 set(fuzz_pytorch ${CMAKE_CURRENT_SOURCE_DIR}/io/references/*.pt)
@@ -27,6 +28,7 @@ foreach(source IN LISTS fuzz_targets)
     if(name STREQUAL parser)  # what is structured about the others is for the fuzzer
         add_executable(replay_${name} ${source} ${fuzz_dir}/replay.cpp)
         target_link_libraries(replay_${name} PRIVATE gradus_fuzz)
+        add_dependencies(fuzz_replays replay_${name})
         add_labeled_test(fuzz replay_${name} COMMAND replay_${name} ${seeds})
     endif()
     if(GRADUS_HAS_FUZZER)

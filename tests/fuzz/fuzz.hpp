@@ -9,48 +9,11 @@
 #include <string_view>
 
 #include "gradus/core/error.hpp"
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-#include <unistd.h>
+#include "support/memory_file.hpp"
 
 // What the fuzz targets share. A target is one file of targets/, which gives a parser the input; it may be refused
 // with a gradus::Error or for want of memory, and nothing else may happen. It says what must hold of what was read
 // with require().
-
-/// A file that holds the input, in memory where the system can do that.
-class InputAsFile {
-public:
-    explicit InputAsFile(std::string_view bytes) {
-        static const int descriptor = open_file();
-        if (::ftruncate(descriptor, 0) != 0 || ::lseek(descriptor, 0, SEEK_SET) != 0) std::abort();
-        while (!bytes.empty()) {
-            const auto part = ::write(descriptor, bytes.data(), bytes.size());
-            if (part <= 0) std::abort();
-            bytes.remove_prefix(static_cast<std::size_t>(part));
-        }
-    }
-
-    const std::string& path() const { return name(); }
-
-private:
-    static std::string& name() {
-        static std::string path;
-        return path;
-    }
-    static int open_file() {
-#if defined(__linux__)
-        const int descriptor = ::memfd_create("input", 0);
-        name() = "/proc/self/fd/" + std::to_string(descriptor);
-#else
-        name() = "/tmp/gradus_fuzz_XXXXXX";
-        const int descriptor = ::mkstemp(name().data());
-#endif
-        if (descriptor < 0) std::abort();
-        return descriptor;
-    }
-};
 
 /// Ends the program, so that the fuzzer keeps the input, unless something holds.
 inline void require(bool holds) {

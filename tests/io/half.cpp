@@ -19,7 +19,7 @@ std::uint16_t bits_of(half x) {
 
 half half_of(std::uint16_t bits) {
     half x;
-    std::memcpy(&x, &bits, sizeof x);
+    std::memcpy(static_cast<void*>(&x), &bits, sizeof x);
     return x;
 }
 

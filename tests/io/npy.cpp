@@ -3,6 +3,7 @@
 
 #include "archives.hpp"
 #include "references.hpp"
+#include "support/memory_file.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -23,8 +24,7 @@ std::string shaped(const std::string& shape, const std::string& data) {
 }
 
 std::string refusal_of(const std::string& bytes) {
-    const TemporaryFolder folder;
-    const std::string path = folder.write("file", bytes);
+    const std::string path = MemoryFile(bytes).path();
     return refusal_without("read_npy: " + path + ": ", [&] { io::read_npy(path); });
 }
 io::AnyTensor parsed(const std::string& bytes) {

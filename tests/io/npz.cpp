@@ -3,6 +3,7 @@
 
 #include "archives.hpp"
 #include "references.hpp"
+#include "support/memory_file.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;

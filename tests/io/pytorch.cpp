@@ -9,6 +9,7 @@
 #include "gradus/nn/batch_norm.hpp"
 #include "gradus/nn/linear.hpp"
 #include "references.hpp"
+#include "support/memory_file.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -75,8 +76,7 @@ std::string refusal(const std::string& path, const io::UnpackOptions& options = 
     return refusal_without("read_pytorch: " + path + ": ", [&] { io::read_pytorch(path, options); });
 }
 std::string refusal_of(const std::string& bytes, const io::UnpackOptions& options = {}) {
-    const TemporaryFolder folder;
-    return refusal(folder.write("file", bytes), options);
+    return refusal(MemoryFile(bytes).path(), options);
 }
 std::string tensor_refusal(const TestTensor& tensor) { return refusal_of(file_of(tensor)); }
 /// The same for what is wrong with a pickle.
@@ -367,11 +367,10 @@ TEST_CASE("PytorchFile: calls that make no tensor are refused") {
 }
 
 TEST_CASE("PytorchFile: no file, flipped or cut anywhere, gives other values") {
-    const TemporaryFolder folder;
     const std::string good = file_of(TestTensor{});
     const auto read = [&](const std::string& bytes) -> std::string {
         try {
-            const auto all = io::read_pytorch(folder.write("file", bytes));
+            const auto all = io::read_pytorch(MemoryFile(bytes).path());
             return all.size() == 1 && all[0].name == "w" && all[0].tensor.as<float>() == Tensor<>{0, 1}
                        ? "right"
                        : "wrong";

@@ -136,6 +136,20 @@ TEST_CASE("safetensors: names that a file cannot have are not written") {
     CHECK(refusal({{"a", x}}, {{"k", "\xff"}}) == "the metadata at \"k\" is not UTF-8");
 }
 
+TEST_CASE("safetensors: open files can be kept in a list") {
+    const TemporaryFolder folder;
+    std::vector<io::SafetensorsFile> files;
+    for (const char* name : {"a", "b", "c"}) {
+        io::write_safetensors(folder / name, std::vector<NamedTensor>{{name, Tensor<>{1, 2}}});
+        files.emplace_back(folder / name);
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+        const std::string name(1, static_cast<char>('a' + i));
+        CHECK(files[i].read(name).as<float>() == Tensor<>{1, 2});
+        CHECK(files[i].path() == folder / name);
+    }
+}
+
 TEST_CASE("safetensors: a file that shrinks while it is open") {
     const TemporaryFolder folder;
     const std::string path = folder / "x";

@@ -4,6 +4,7 @@
 #include "archives.hpp"
 #include "gradus/io/zip_source.hpp"
 #include "gradus/io/zip_writer.hpp"
+#include "support/memory_file.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -20,8 +21,7 @@ std::string read_member(ZipFile& archive, const std::string& name, const io::Unp
 
 /// Opens an archive and reads all members; the text of the error, or "accepted".
 std::string refusal_of(const std::string& bytes, const io::UnpackOptions& options = {}) {
-    const TemporaryFolder folder;
-    const std::string path = folder.write("file", bytes);
+    const std::string path = MemoryFile(bytes).path();
     return refusal_without("zip: " + path + ": ", [&] {
         ZipFile archive("zip", path);
         for (const auto& member : archive.members()) ZipSource(archive, member, options).read_all();
@@ -154,11 +154,10 @@ TEST_CASE("zip: damaged bytes and local headers are refused") {
 }
 
 TEST_CASE("zip: no archive, flipped or cut anywhere, gives other bytes") {
-    const TemporaryFolder folder;
     const std::string good = TestArchive{.members = {a, {.name = "b", .bytes = "second"}}}.bytes();
     const auto content_of = [&](const std::string& bytes) -> std::string {
         try {
-            ZipFile file("zip", folder.write("file", bytes));
+            ZipFile file("zip", MemoryFile(bytes).path());
             std::string all;
             for (const auto& member : file.members())
                 all += member.name + "=" + ZipSource(file, member, {}).read_all() + ";";

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "gradus/gradus.hpp"
+#include "gradus/io/safetensors.hpp"
 
 using namespace gradus;
 
@@ -158,7 +159,21 @@ void files() {
     check("files: history.csv, all digits", read && numbers[0] == 0.1 && numbers[1] == 2 &&
                                                 numbers[2] == 1.0 / 3 && numbers[3] == 1e-20 &&
                                                 numbers[4] == 2.5);
-    for (const char* name : {"gradus_smoke_idx", "gradus_smoke_csv"})
+
+    const char* const tensors = "gradus_smoke_safetensors";
+    const Tensor<Index> integers{13, 10, 26, -1};  // \r, \n and what ends a text for some
+    io::write_safetensors(tensors, std::vector<io::NamedTensor>{{"integers", integers}});
+    io::write_safetensors(tensors, std::vector<io::NamedTensor>{
+                                       {"integers", integers},
+                                       {"half", io::AnyTensor(Tensor<>{0.1f, 1e-7f, 1e6f}).as<half>()}});
+    {
+        const io::SafetensorsFile file(tensors);
+        const Tensor<> halves = file.read("half").as<float>();
+        check("files: safetensors", file.read("integers").as<Index>() == integers &&
+                                        halves(0) == 0x1.998p-4f && halves(1) == 0x1p-23f &&
+                                        halves(2) > 1e30f);
+    }
+    for (const char* name : {"gradus_smoke_idx", "gradus_smoke_csv", tensors})
         check("files: they can be removed", std::remove(name) == 0);  // so nobody holds them open
 }
 

@@ -7,7 +7,7 @@
 #include <csignal>
 
 #include "data/files.hpp"
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
 #include "support/same_bits.hpp"
 #include "support/test.hpp"
 

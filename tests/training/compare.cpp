@@ -62,6 +62,11 @@ TEST_CASE("compare: a history comes back as it was written") {
     CHECK(read[1].train_loss == inf);
     CHECK(read[1].val_loss == -inf);
 
+    const std::vector<NamedNumber> odd{{"a, \"b\"\nc", 0.25}, {"d", 1}};
+    write_history_csv(folder / "odd.csv", {{.lr = 0.5, .metrics = odd}});
+    CHECK(read_history_csv(folder / "odd.csv")[0].metrics == odd);
+    CHECK(read_history_csv(folder / "odd.csv")[0].lr == 0.5);
+
     const auto more =
         read_history_csv(folder.write("more.csv", "epoch,train_loss,lr,f1\r\n1,2,0.5,0.25\r\n2,1,0.25,\r\n"));
     REQUIRE(more.size() == 2);

@@ -542,6 +542,31 @@ TEST_CASE("fit: a checkpoint of another run is refused, and nothing is changed")
     CHECK(go(path, 5, 1).position.step == 10);
 }
 
+TEST_CASE("fit: a save that fails leaves the training running") {
+    SmallNet net;
+    optim::SGD sgd(nn::parameters(net), {.lr = 0.1});
+    const data::Loader batches(small_data(23), shuffled);
+    const Printed out;
+    const auto history = training::fit(net, sgd, small_loss, batches, no_validation,
+                                       {.epochs = 1, .output = out}, OnStepEnd([](auto& run) {
+                                           if (run.position().step == 2) run.save("/no/such/folder/x");
+                                       }));
+    const std::string text = "save_checkpoint: /no/such/folder/x: cannot write: No such file or directory";
+    CHECK(history.failures == std::vector<std::string>{text});
+    CHECK(history.position.step == 5);
+    CHECK(out.text().starts_with(text + "\nEpoch"));
+}
+
+TEST_CASE("fit: a batch that is a tensor") {
+    nn::Linear<> net(2, 2);
+    optim::SGD sgd(nn::parameters(net), {.lr = 0.001});
+    const std::vector<Tensor<>> batches{Tensor<>{{1, 2}, {3, 4}}, Tensor<>{{5, 6}}};
+    const auto loss = [](nn::Linear<>& model, const Tensor<>& x) { return mse(model(x), x); };
+    const auto history = training::fit(net, sgd, loss, batches, batches, quiet(2));
+    CHECK(history.epochs[1].val_loss < history.epochs[0].val_loss);
+    CHECK(training::evaluate(net, loss, batches).examples == 3);
+}
+
 TEST_CASE("fit: the output that cannot be written is a failure at the end") {
     std::FILE* const full = std::fopen("/dev/full", "w");
     if (!full) {

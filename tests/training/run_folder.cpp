@@ -8,7 +8,7 @@
 #include <csignal>
 
 #include "data/files.hpp"
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;

@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "gradus/training.hpp"
+#include "gradus/gradus.hpp"
 #include "support/test.hpp"
 
 using gradus::ValueError;

@@ -50,11 +50,11 @@ void report(const std::string& what, bool right) {
 /// The largest difference, as a share of the largest number.
 template <class T>
 double difference(const Tensor<T>& got, const Tensor<T>& expected) {
-    if (got.shape() != expected.shape()) return INFINITY;
+    if (got.shape() != expected.shape()) return HUGE_VAL;
     double worst = 0, largest = 0;
     for (Index i = 0; i < got.numel(); ++i) {
         const double a = static_cast<double>(got.data()[i]), b = static_cast<double>(expected.data()[i]);
-        worst = std::isnan(a) ? INFINITY : std::max(worst, std::abs(a - b));
+        worst = std::isnan(a) ? HUGE_VAL : std::max(worst, std::abs(a - b));
         largest = std::max(largest, std::abs(b));
     }
     return worst / largest;

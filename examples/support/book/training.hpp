@@ -5,16 +5,17 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <gradus/gradus.hpp>
+#include <gradus/training/fit.hpp>
 #include <gradus/training/lr_finder.hpp>
 
 #include "../flags.hpp"
 #include "../page.hpp"
-#include "../report.hpp"
 
 using svg::Point;
 using svg::Points;
@@ -33,6 +34,14 @@ struct BookFlags : Flags {
         line.text("--out", out, "folder of optimizers.html");
     }
 };
+
+/// Where the book will be written. Throws IoError if that cannot be.
+inline std::string book_path(const BookFlags& flags) {
+    const std::string path = flags.out + "/optimizers.html";
+    std::filesystem::create_directories(flags.out);
+    gradus::check_writable(path, "page");
+    return path;
+}
 
 struct Mlp {
     gradus::nn::Linear<> fc1{784, 350}, fc2{350, 250}, fc3{250, 150}, fc4{150, 50}, fc5{50, 10};
@@ -113,54 +122,54 @@ inline void add_lr_finder(Page& page, const gradus::data::Dataset<>& train, cons
                     "The test stops when the loss is four times its lowest value.");
 }
 
-/// One optimizer's training: means per epoch.
+/// One optimizer's training.
 struct History {
     std::string name, color;
     int shape;
     double lr;
-    std::vector<Scores> train, val;
+    std::vector<gradus::EpochRecord> epochs;
 };
 
 template <class Make>
 History trained(const std::string& name, const std::string& color, int shape, double lr,
                 const gradus::data::Split<>& data, const Flags& flags, const Make& make) {
+    namespace training = gradus::training;
     Mlp net = new_mlp(flags.seed);
     auto optimizer = make(gradus::nn::parameters(net), lr);
-    History history{name, color, shape, lr, {}, {}};
-    const gradus::data::Loader batches(data.train, flags.shuffled());
-    for (int epoch = 0; epoch < flags.epochs; ++epoch) {
-        Scores scores;
-        for (auto& [images, labels] : batches.epoch(epoch)) {
-            const gradus::Variable<> logits = net(images), loss = cross_entropy(logits, labels);
-            optimizer.zero_grad();
-            loss.backward();
-            optimizer.step();
-            scores.add(loss.item(), gradus::accuracy(logits, labels), labels.numel());
-        }
-        history.train.push_back(scores);
-        history.val.push_back(evaluate(net, data.test));
-        std::printf("%-8s epoch %d / %d: loss %.3f, validation score %.4f\n", name.c_str(), epoch + 1,
-                    flags.epochs, scores.loss, history.val.back().score);
+    const auto loss = [](const auto& logits, const auto& labels) { return cross_entropy(logits, labels); };
+    const auto print = [&](auto& run) {
+        std::printf("%-8s epoch %d / %d: loss %.3f, validation score %.4f\n", name.c_str(),
+                    static_cast<int>(run.position().epoch), flags.epochs, run.record().train_loss,
+                    run.record().val_score);
         flush_output();
-    }
-    return history;
+    };
+    const training::History history = training::fit(
+        net, optimizer, loss, gradus::data::Loader(data.train, flags.shuffled()),
+        gradus::data::Loader(data.test, {.batch_size = 500}),
+        {.epochs = flags.epochs, .progress = training::Progress::none}, training::OnEpochEnd(print));
+    return {name, color, shape, lr, history.epochs};
 }
 
-inline Points per_epoch(const std::vector<Scores>& scores, double Scores::*what) {
+/// One number of each epoch.
+using Of = double gradus::EpochRecord::*;
+
+inline Points per_epoch(const History& history, Of what) {
     Points result;
-    for (const Scores& s : scores) result.push_back({static_cast<double>(result.size() + 1), s.*what});
+    for (const gradus::EpochRecord& epoch : history.epochs)
+        result.push_back({static_cast<double>(result.size() + 1), epoch.*what});
     return result;
 }
 
-inline std::string epoch_curves(const std::vector<History>& histories, double Scores::*what,
+inline std::string epoch_curves(const std::vector<History>& histories, Of train, Of val,
                                 const std::string& label) {
     double low = 1e300, high = -1e300;
     for (const History& h : histories)
-        for (const auto* scores : {&h.train, &h.val})
-            for (const Scores& s : *scores) low = std::min(low, s.*what), high = std::max(high, s.*what);
+        for (const gradus::EpochRecord& epoch : h.epochs)
+            for (const Of what : {train, val})
+                low = std::min(low, epoch.*what), high = std::max(high, epoch.*what);
     const double margin = std::max(0.06 * (high - low), 1e-3);
     std::vector<double> epochs;
-    const auto last = static_cast<double>(histories.front().val.size());
+    const auto last = static_cast<double>(histories.front().epochs.size());
     const double stride = svg::nice_step(std::max(1.0, last - 1), 10);
     for (double epoch = 1; epoch <= last; epoch += std::max(1.0, stride)) epochs.push_back(epoch);
     svg::Plot plot({.width = 420,
@@ -169,9 +178,9 @@ inline std::string epoch_curves(const std::vector<History>& histories, double Sc
                     .y = {low - margin, high + margin, label},
                     .description = label + " per epoch"});
     for (const History& h : histories) {
-        plot.line(per_epoch(h.train, what), {h.color, 1.6, "5 4"});
-        plot.line(per_epoch(h.val, what), {h.color, 2.4});
-        plot.dots(per_epoch(h.val, what), {h.color, 4.5}, h.shape);
+        plot.line(per_epoch(h, train), {h.color, 1.6, "5 4"});
+        plot.line(per_epoch(h, val), {h.color, 2.4});
+        plot.dots(per_epoch(h, val), {h.color, 4.5}, h.shape);
     }
     return plot.str();
 }
@@ -193,19 +202,23 @@ inline void add_training(Page& page, const gradus::data::Split<>& data, const Fl
     std::vector<std::string> colors;
     std::vector<std::vector<std::string>> rows;
     for (const History& h : histories) {
-        const auto best = std::max_element(
-            h.val.begin(), h.val.end(), [](const Scores& a, const Scores& b) { return a.score < b.score; });
+        const auto best =
+            std::max_element(h.epochs.begin(), h.epochs.end(),
+                             [](const auto& a, const auto& b) { return a.val_score < b.val_score; });
         series.push_back({h.name, h.color, h.shape});
         colors.push_back(h.color);
-        rows.push_back({h.name, svg::readable(h.lr, 1), svg::number(best->score, 4),
-                        std::to_string(best - h.val.begin() + 1), svg::number(best->loss, 3),
-                        svg::number(h.train.back().loss, 3)});
+        rows.push_back({h.name, svg::readable(h.lr, 1), svg::number(best->val_score, 4),
+                        std::to_string(best - h.epochs.begin() + 1), svg::number(best->val_loss, 3),
+                        svg::number(h.epochs.back().train_loss, 3)});
     }
     series.push_back({"training", "soft", -1, "5 4"});
     series.push_back({"validation", "soft"});
     page.figure(
-        legend(series) + grid({epoch_curves(histories, &Scores::loss, "loss (nats)"),
-                               epoch_curves(histories, &Scores::score, "score (share of right answers)")}),
+        legend(series) +
+            grid({epoch_curves(histories, &gradus::EpochRecord::train_loss, &gradus::EpochRecord::val_loss,
+                               "loss (nats)"),
+                  epoch_curves(histories, &gradus::EpochRecord::train_score, &gradus::EpochRecord::val_score,
+                               "score (share of right answers)")}),
         "Loss and score per epoch: " + std::to_string(data.train.size()) + " images to learn from, " +
             std::to_string(data.test.size()) + " to judge by, batches of " + std::to_string(flags.batch) +
             ". Training means are taken while the weights change, validation after the epoch. Momentum "

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <initializer_list>
 #include <string>
+#include <utility>
 
 #include "gradus/core/error.hpp"
 
@@ -36,21 +37,27 @@ public:
         if (descriptor_ < 0) refuse_open();
         if (get_status(descriptor_, &status) == 0) size_ = static_cast<std::uint64_t>(status.st_size);
     }
-    InputFile(const InputFile&) = delete;
-    InputFile& operator=(const InputFile&) = delete;
-    ~InputFile() { ::close(descriptor_); }
+    InputFile(InputFile&& other) noexcept
+        : operation_(other.operation_),
+          path_(std::move(other.path_)),
+          descriptor_(std::exchange(other.descriptor_, -1)),
+          size_(other.size_) {}
+    InputFile& operator=(InputFile&&) = delete;
+    ~InputFile() {
+        if (descriptor_ >= 0) ::close(descriptor_);
+    }
 
     /// Up to `count` of the bytes that follow; fewer only at the end of the file.
     std::size_t read(void* to, std::size_t count) {
-        return read_parts(to, count, [this](char* out, std::size_t part, std::uint64_t) {
-            return ::read(descriptor_, out, static_cast<Count>(part));
+        return read_parts(to, count, [this](char* out, Count part, std::uint64_t) {
+            return ::read(descriptor_, out, part);
         });
     }
 
     /// Up to `count` bytes from `offset` on; fewer only at the end of the file. (Threads may do this at the
     /// same time, but on Windows.)
     [[nodiscard]] std::size_t read_at(std::uint64_t offset, void* to, std::size_t count) const {
-        return read_parts(to, count, [this, offset](char* out, std::size_t part, std::uint64_t done) {
+        return read_parts(to, count, [this, offset](char* out, Count part, std::uint64_t done) {
             return read_part(offset + done, out, part);
         });
     }
@@ -86,9 +93,9 @@ private:
     using Status = struct _stat64;
     static int get_status(const char* path, Status* status) { return ::_stat64(path, status); }
     static int get_status(int descriptor, Status* status) { return ::_fstat64(descriptor, status); }
-    int read_part(std::uint64_t offset, char* to, std::size_t count) const {
+    int read_part(std::uint64_t offset, char* to, Count count) const {
         if (::_lseeki64(descriptor_, static_cast<std::int64_t>(offset), SEEK_SET) < 0) return -1;
-        return ::_read(descriptor_, to, static_cast<Count>(count));
+        return ::_read(descriptor_, to, count);
     }
 #else
     // Not blocking: if a pipe took the file's place since, opening it must not wait for a writer.
@@ -98,7 +105,7 @@ private:
     using Status = struct stat64;
     static int get_status(const char* path, Status* status) { return ::stat64(path, status); }
     static int get_status(int descriptor, Status* status) { return ::fstat64(descriptor, status); }
-    ssize_t read_part(std::uint64_t offset, char* to, std::size_t count) const {
+    ssize_t read_part(std::uint64_t offset, char* to, Count count) const {
         return ::pread64(descriptor_, to, count, static_cast<off64_t>(offset));
     }
 #else
@@ -106,7 +113,7 @@ private:
     using Status = struct stat;
     static int get_status(const char* path, Status* status) { return ::stat(path, status); }
     static int get_status(int descriptor, Status* status) { return ::fstat(descriptor, status); }
-    ssize_t read_part(std::uint64_t offset, char* to, std::size_t count) const {
+    ssize_t read_part(std::uint64_t offset, char* to, Count count) const {
         return ::pread(descriptor_, to, count, static_cast<off_t>(offset));
     }
 #endif
@@ -116,7 +123,8 @@ private:
     std::size_t read_parts(void* to, std::size_t count, const ReadPart& read_some) const {
         std::size_t done = 0;
         while (done < count) {
-            const std::size_t part = std::min(count - done, std::size_t{1} << 30);  // Linux stops at 2 GiB
+            const auto part =  // Linux stops at 2 GiB
+                static_cast<Count>(std::min<unsigned long long>(count - done, 1u << 30));
             const auto got = read_some(static_cast<char*>(to) + done, part, done);
             if (got == 0) break;
             if (got > 0)

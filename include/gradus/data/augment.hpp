@@ -16,8 +16,9 @@
 #include "gradus/data/set_loader.hpp"
 #include "gradus/data/tensors.hpp"
 
-// Random changes of batches. Each decision is a pure function of the seed, the epoch, the number of the example in its
-// set, and the place of the operation in the chain: so neither threads nor batches nor a resumed run change it.
+// Random changes of batches. Each decision is a pure function of the seed, the epoch, the number of the
+// example in its set, and the place of the operation in the chain: so neither threads nor batches nor a
+// resumed run change it.
 
 namespace gradus::data {
 
@@ -146,8 +147,9 @@ struct On {
 ///         data::alternating_flip(), data::random_erase({.size = 8}), standardize));
 ///
 /// An operation changes the first tensor of a batch (see on() for others). Of your own it is a function of
-/// (batch, draws), (batch), (first tensor, draws) or (first tensor), which returns what it was given, changed.
-/// The seed and the place in the chain tell operations apart: give two chains in one program different seeds.
+/// (batch, draws), (batch), (first tensor, draws) or (first tensor), which returns what it was given,
+/// changed. The seed and the place in the chain tell operations apart: give two chains in one program
+/// different seeds.
 template <class Op, class... Ops>
 auto augment(const AugmentOptions& options, Op op, Ops... ops) {
     return detail::Augmentation<Op, Ops...>(options.seed, std::move(op), std::move(ops)...);
@@ -157,7 +159,8 @@ auto augment(Op op, Ops... ops) {
     return augment(AugmentOptions{}, std::move(op), std::move(ops)...);
 }
 
-/// An operation on tensors by name, with the same random decisions for each: an image and its mask turn together.
+/// An operation on tensors by name, with the same random decisions for each: an image and its mask turn
+/// together.
 ///
 ///     data::augment(data::on(data::random_rotate({.degrees = 10}), &Scan::image, &Scan::mask))
 template <class Op, class... Members>

@@ -15,8 +15,8 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/data/augment.hpp"
 
-// Operations of augment() that move pixels: on images [batch, channels, height, width] or [batch, height, width] of any
-// element type.
+// Operations of augment() that move pixels: on images [batch, channels, height, width] or [batch, height,
+// width] of any element type.
 
 namespace gradus::data {
 namespace detail {
@@ -209,8 +209,8 @@ struct AlternatingFlip {
     }
 };
 
-/// An image turned by an angle about its center, counterclockwise as seen. Between pixels it is interpolated bilinearly
-/// (nearest pixel for integers, which may be classes); pixels beyond the border count as `fill`.
+/// An image turned by an angle about its center, counterclockwise as seen. Between pixels it is interpolated
+/// bilinearly (nearest pixel for integers, which may be classes); pixels beyond the border count as `fill`.
 template <class T>
 void rotate_image(T* out, const T* in, const ImageSizes& sizes, double radians, T fill) {
     using Real = std::conditional_t<std::is_floating_point_v<T>, T, double>;
@@ -323,13 +323,13 @@ inline auto random_vertical_flip(const RandomFlipOptions& options = {}) {
     return detail::RandomFlip<true>{"random_vertical_flip", options.p};
 }
 
-/// Mirrors a random half of the images, left to right, in even epochs and the other half in odd ones: in any two epochs
-/// that follow each other a network sees both sides of every image once.
+/// Mirrors a random half of the images, left to right, in even epochs and the other half in odd ones: in any
+/// two epochs that follow each other a network sees both sides of every image once.
 /// Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024.
 inline auto alternating_flip() { return detail::AlternatingFlip(); }
 
-/// Every image turned about its center by a random angle up to `degrees` in either direction, bilinearly interpolated
-/// (integer tensors, such as masks of classes: the nearest pixel).
+/// Every image turned about its center by a random angle up to `degrees` in either direction, bilinearly
+/// interpolated (integer tensors, such as masks of classes: the nearest pixel).
 /// Throws ValueError unless degrees is 0 to 180.
 inline auto random_rotate(const RandomRotateOptions& options = {}) {
     if (!(options.degrees >= 0 && options.degrees <= 180))

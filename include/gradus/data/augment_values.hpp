@@ -124,7 +124,8 @@ inline auto random_brightness(const JitterOptions& options = {}) {
     return detail::RandomBrightness{detail::check_amount("random_brightness", options.amount)};
 }
 
-/// m + (x - m) · f, with the mean m of each example and a random factor f. Throws ValueError unless amount is 0 to 1.
+/// m + (x - m) · f, with the mean m of each example and a random factor f. Throws ValueError unless amount is
+/// 0 to 1.
 inline auto random_contrast(const JitterOptions& options = {}) {
     return detail::RandomContrast{detail::check_amount("random_contrast", options.amount)};
 }

@@ -13,6 +13,7 @@
 #include "gradus/data/bytes.hpp"
 #include "gradus/data/dataset.hpp"
 #include "gradus/data/mnist.hpp"
+#include "gradus/data/places.hpp"
 
 namespace gradus::data {
 namespace detail {

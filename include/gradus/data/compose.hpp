@@ -16,8 +16,8 @@
 #include "gradus/data/dataset.hpp"
 #include "gradus/data/tensors.hpp"
 
-// A data set is a value with `size()` and `operator[](Index)`, which gives one example and is const: a Dataset, a
-// std::vector of examples, a struct of yours. The functions here make sets from sets.
+// A data set is a value with `size()` and `operator[](Index)`, which gives one example and is const: a
+// Dataset, a std::vector of examples, a struct of yours. The functions here make sets from sets.
 
 namespace gradus::data {
 

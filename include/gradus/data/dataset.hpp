@@ -147,7 +147,8 @@ struct SplitRows {
                                            count, "]: got ", to_string(shape)});
 }
 
-// What follows is templates of the row numbers' type only so that a program without split() compiles none of it.
+// What follows is templates of the row numbers' type only so that a program without split() compiles none of
+// it.
 
 /// Row numbers, those of one class or group together, smaller classes first; within one, in the order of
 /// `order`.
@@ -164,8 +165,8 @@ template <class Row>
     return result;
 }
 
-/// Marks the first examples of every class: the fraction of it, so rounded that the sum is what is wanted; but
-/// at least one on either side, where there are two.
+/// Marks the first examples of every class: the fraction of it, so rounded that the sum is what is wanted;
+/// but at least one on either side, where there are two.
 template <class Row>
 [[gnu::cold]] void mark_shares(const std::vector<std::vector<Row>>& classes, Index wanted, double test,
                                std::vector<char>& marks) {

@@ -15,7 +15,8 @@
 #include "gradus/data/augment_images.hpp"
 #include "gradus/data/augment_values.hpp"
 
-// Operations of augment() that mix the examples of a batch in pairs, with soft labels: targets for cross_entropy().
+// Operations of augment() that mix the examples of a batch in pairs, with soft labels: targets for
+// cross_entropy().
 
 namespace gradus::data {
 
@@ -51,7 +52,8 @@ inline double beta_draw(const Draws& draws, Index i, double alpha) {
     return a + b > 0 ? a / (a + b) : Draws::unit(draws(i, 0)[0]) < 0.5 ? 0 : 1;
 }
 
-/// How many places behind each example its partner is: one number for the batch, as its first example draws it.
+/// How many places behind each example its partner is: one number for the batch, as its first example draws
+/// it.
 inline Index partner_distance(const Draws& draws) {
     return draws.size() < 2 ? 0 : 1 + Draws::below(draws(0, ~std::uint32_t{0})[0], draws.size() - 1);
 }
@@ -164,9 +166,10 @@ private:
 
 }  // namespace detail
 
-/// Every example blended with another one of its batch: λ x_i + (1 - λ) x_j, and the same of the labels, which become
-/// targets [batch, classes] for cross_entropy(). λ ~ Beta(alpha, alpha) is drawn for each example; who is mixed with
-/// whom, for each batch. Works on Batch{inputs, labels}, with labels [batch] or targets [batch, classes].
+/// Every example blended with another one of its batch: λ x_i + (1 - λ) x_j, and the same of the labels,
+/// which become targets [batch, classes] for cross_entropy(). λ ~ Beta(alpha, alpha) is drawn for each
+/// example; who is mixed with whom, for each batch. Works on Batch{inputs, labels}, with labels [batch] or
+/// targets [batch, classes].
 /// Throws ValueError unless alpha > 0, and for a label that is not 0 to classes - 1.
 /// Source: Zhang et al., "mixup: beyond empirical risk minimization", 2018.
 inline auto mixup(const MixupOptions& options) {
@@ -174,11 +177,12 @@ inline auto mixup(const MixupOptions& options) {
     return detail::Mixup{options};
 }
 
-/// A rectangle of every image replaced by that of another one of its batch; the labels become targets
-/// [batch, classes], in proportion to the areas. The rectangle has the share 1 - λ of both sides' product, λ ~
+/// A rectangle of every image replaced by that of another one of its batch; the labels become targets [batch,
+/// classes], in proportion to the areas. The rectangle has the share 1 - λ of both sides' product, λ ~
 /// Beta(alpha, alpha), at a random place, cut off at the border. Works on Batch{inputs, labels} like mixup().
 /// Throws as mixup() does, and ShapeError unless the inputs are images.
-/// Source: Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable features", 2019.
+/// Source: Yun et al., "CutMix: regularization strategy to train strong classifiers with localizable
+/// features", 2019.
 inline auto cutmix(const CutmixOptions& options) {
     detail::check_mix("cutmix", options.alpha, options.classes);
     return detail::Cutmix{options};

@@ -5,14 +5,13 @@
 
 #include <cerrno>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "gradus/core/parallel.hpp"
 #include "gradus/data/dataset.hpp"
 #include "gradus/data/idx.hpp"
+#include "gradus/data/places.hpp"
 
 namespace gradus::data {
 namespace detail {
@@ -42,26 +41,6 @@ inline constexpr const char* mnist_files[] = {"train-images-idx3-ubyte", "train-
     for (const char* name : mnist_files)
         if (find_idx(folder, name).empty()) missing = text_of({missing, count++ ? ", " : "lacks ", name});
     return count == 4 ? "has none of them" : missing;
-}
-
-/// The folder that the caller names, or where a set may be if that is none.
-[[gnu::cold]] inline std::vector<std::string> usual_places(std::string_view name, const std::string& folder) {
-    std::vector<std::string> places;
-    if (!folder.empty()) {
-        places.push_back(text_of({folder}));
-        return places;
-    }
-    const auto add = [&](const char* variable, const char* below) {
-        const char* root = std::getenv(variable);
-        if (!root || !*root) return false;
-        places.push_back(text_of({root, below, name}));
-        return true;
-    };
-    add("GRADUS_DATA", "/");
-    if (name == "fashion-mnist") places.push_back("/usr/share/datasets/fashion-mnist");  // Debian's package
-    if (!add("XDG_CACHE_HOME", "/gradus/") && !add("HOME", "/.cache/gradus/"))
-        add("LOCALAPPDATA", "/gradus/");
-    return places;
 }
 
 /// Pixels of 0 ... 255 as numbers of 0 ... 1, in another shape of as many.

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <condition_variable>
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <utility>
 
+#if defined(__GLIBCXX__) && !defined(_GLIBCXX_HAS_GTHREADS)
+#define GRADUS_NO_STD_THREAD  // MinGW without a threads library
+#else
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#endif
+
 #if defined(__linux__)
-#include <sched.h>
+#include <sys/resource.h>
 #endif
 
 #include "gradus/core/parallel.hpp"
@@ -27,20 +34,33 @@ struct PrefetchOptions {
 
 namespace detail {
 
-#if defined(__GLIBCXX__) && !defined(_GLIBCXX_HAS_GTHREADS)
-inline constexpr bool has_threads = false;  // MinGW without a threads library
+#if defined(GRADUS_NO_STD_THREAD)
+inline constexpr bool has_threads = false;
+
+/// Every batch when it is asked for.
+template <class Range>
+class Prefetcher {
+public:
+    Prefetcher(Range range, Index) : range_(std::move(range)) {}
+    const Range& range() const { return range_; }
+    BatchIn<Range> get(Index i) const { return range_[i]; }
+
+private:
+    Range range_;
+};
 #else
 inline constexpr bool has_threads = true;
-#endif
 
 /// Makes batches of a range on one thread, in order, a few ahead of the one that is asked for.
 ///
-/// That thread must not slow down those that compute: its loops run on it alone, and where the system has such a
-/// thing it gets a processor only when no other thread wants one. When a batch is asked for that it has not begun,
-/// who asks makes it himself, with all threads.
+/// That thread must not slow down those that compute: its loops run on it alone, and (on Linux) its priority
+/// is lower. So that nobody waits for a thread that gets no processor, a batch that is asked for is made by
+/// who asks for it, with all threads, if the other one has not begun it, or does not bring it in the time
+/// that this took before. Which of them made it cannot be seen: a batch is a pure function.
 template <class Range>
 class Prefetcher {
     using Made = BatchIn<Range>;
+    using Clock = std::chrono::steady_clock;
 
 public:
     Prefetcher(Range range, Index ahead) : range_(std::move(range)), size_(range_.size()), ahead_(ahead) {}
@@ -68,15 +88,16 @@ public:
             next_ = i;
         }
         expected_ = i + 1;
-        if (made_.empty() && making_ != i) {
+        const auto made = [&] { return !made_.empty(); };
+        if (!made() && !(making_ == i && ready_.wait_for(lock, patience_, made))) {
+            ++course_;
             next_ = i + 1;
             start();
             lock.unlock();
             turn.unlock();
             work_.notify_one();
-            return range_[i];
+            return make_here(i);
         }
-        ready_.wait(lock, [&] { return !made_.empty(); });
         Slot slot = std::move(made_.front());
         made_.pop_front();
         lock.unlock();
@@ -91,6 +112,14 @@ private:
         std::exception_ptr failure;
     };
 
+    Made make_here(Index i) {
+        const auto start = Clock::now();
+        Made batch = range_[i];
+        const std::lock_guard lock(mutex_);
+        patience_ = Clock::now() - start + std::chrono::milliseconds(1);
+        return batch;
+    }
+
     void start() {
         if (worker_.joinable() || ahead_ == 0 || next_ >= size_) return;
         try {
@@ -102,9 +131,10 @@ private:
 
     void run() {
         gradus::detail::in_background() = true;
-#if defined(__linux__) && defined(SCHED_IDLE)
-        const sched_param none{};
-        static_cast<void>(sched_setscheduler(0, SCHED_IDLE, &none));  // of this thread
+#if defined(__linux__)
+        // Of this thread alone. Enough to begin reading while all processors compute, as SCHED_IDLE is not,
+        // and to take a tenth of one at most.
+        static_cast<void>(setpriority(PRIO_PROCESS, 0, std::min(getpriority(PRIO_PROCESS, 0) + 10, 19)));
 #endif
         std::unique_lock lock(mutex_);
         for (;;) {
@@ -138,10 +168,13 @@ private:
     Index expected_ = -1;    // the one after that which was asked for last
     Index next_ = 0;         // to be made by the thread
     Index making_ = -1;      // what the thread is at
-    Index course_ = 0;       // changes when batches are asked for out of order
+    Index course_ = 0;       // changes when what the thread is at is not wanted any more
+    Clock::duration patience_ = std::chrono::milliseconds(1);
     bool stop_ = false;
     std::thread worker_;
 };
+#endif
+#undef GRADUS_NO_STD_THREAD
 
 template <class Range>
 class PrefetchedEpoch {
@@ -187,16 +220,18 @@ private:
 
 }  // namespace detail
 
-/// The same batches, made in the background while the program computes: for what reads files or decodes images.
+/// The same batches, made in the background while the program computes: for what reads files or decodes
+/// images.
 ///
 ///     const auto batches = data::prefetch(data::map(loader, augmentation));
 ///     for (auto& [images, labels] : batches.epoch(epoch)) ...
 ///
-/// Each epoch has one thread, from the first batch that is asked for to the end of the range; it is not counted by
-/// num_threads() and takes no time from the threads that compute. What it throws arrives where the batch is
-/// asked for. Random access works as before: going on from epoch(e)[i] makes batch i and those behind it, and none
-/// before. What the loader calls (a set, a function given to map()) runs on that thread, one call at a time;
-/// after a jump and at the first batch, possibly beside another one on the thread that asks.
+/// Each epoch has one thread, from the first batch that is asked for to the end of the range; it is not
+/// counted by num_threads(), runs loops on itself alone and, on Linux, yields to the threads that compute.
+/// What it throws arrives where the batch is asked for. Random access works as before: going on from
+/// epoch(e)[i] makes batch i and those behind it, and none before. What the loader calls (a set, a function
+/// given to map()) runs on that thread, one call at a time; after a jump and at the first batch, possibly
+/// beside another one on the thread that asks.
 /// Throws ValueError if `ahead` is negative; 0 makes every batch when it is asked for.
 template <BatchSource L>
 auto prefetch(L loader, const PrefetchOptions& options = {}) {

@@ -14,9 +14,9 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/data/dataset.hpp"
 
-// A sampler says which examples an epoch goes through, in which order: it is a value that is called with a Pass and
-// returns their numbers [count], which the loader cuts into batches, or a Plan, if it cuts them itself. It is a pure
-// function, so that any batch of any epoch can be made again. A lambda will do:
+// A sampler says which examples an epoch goes through, in which order: it is a value that is called with a
+// Pass and returns their numbers [count], which the loader cuts into batches, or a Plan, if it cuts them
+// itself. It is a pure function, so that any batch of any epoch can be made again. A lambda will do:
 //
 //     data::Loader loader(train, [](const data::Pass& pass) { return arange<Index>(pass.examples / 10); });
 
@@ -204,9 +204,9 @@ struct StratifiedSamplerOptions {
     std::uint64_t seed = 0;
 };
 
-/// All examples in random order, but the examples of each class evenly over the epoch: so every batch has about
-/// the share of each class that the whole set has. Labels are [count]; a class of a few examples comes in as many
-/// batches, far apart.
+/// All examples in random order, but the examples of each class evenly over the epoch: so every batch has
+/// about the share of each class that the whole set has. Labels are [count]; a class of a few examples comes
+/// in as many batches, far apart.
 class StratifiedSampler {
 public:
     explicit StratifiedSampler(Tensor<Index> labels, const StratifiedSamplerOptions& options = {})
@@ -242,7 +242,8 @@ struct BucketSamplerOptions {
 };
 
 /// All examples in random order, but examples of about the same length in one batch, so that little of it is
-/// padding: buckets of `batches` batches are sorted by length, cut, and all batches shuffled. Lengths are [count].
+/// padding: buckets of `batches` batches are sorted by length, cut, and all batches shuffled. Lengths are
+/// [count].
 class BucketSampler {
 public:
     explicit BucketSampler(Tensor<Index> lengths, const BucketSamplerOptions& options = {})
@@ -283,17 +284,17 @@ struct DistributedSamplerOptions {
     Index rank = 0, ranks = 1;
 };
 
-/// The share of one of several processes in what another sampler chooses: of the batches of every step, process
-/// `rank` of `ranks` gets one. All have equally many batches and together exactly the chosen examples: what is left
-/// at the end is dealt evenly, in batches that are smaller and differ by at most one example. (drop_last leaves it
-/// out.) The seed has to be the same in all processes.
+/// The share of one of several processes in what another sampler chooses: of the batches of every step,
+/// process `rank` of `ranks` gets one. All have equally many batches and together exactly the chosen
+/// examples: what is left at the end is dealt evenly, in batches that are smaller and differ by at most one
+/// example. (drop_last leaves it out.) The seed has to be the same in all processes.
 ///
 ///     data::Loader loader(train, data::DistributedSampler(data::RandomSampler{.seed = 1}, {.rank = 0, .ranks = 4}),
 ///                         {.batch_size = 32});
 ///
 /// Until the end, step s of rank r is batch s * ranks + r of a single process.
-/// Throws ValueError unless 0 <= rank < ranks, and if there are too few examples for every rank to have one in
-/// each step.
+/// Throws ValueError unless 0 <= rank < ranks, and if there are too few examples for every rank to have one
+/// in each step.
 template <class Sampler = RandomSampler>
 class DistributedSampler {
 public:

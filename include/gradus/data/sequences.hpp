@@ -106,15 +106,16 @@ struct PadSequences {
 
 }  // namespace detail
 
-/// For collate(): makes a batch of sequences [length, ...] of unequal length, [batch, longest, ...], and returns their
-/// lengths with it. Every tensor of an example is padded behind its end, along its first axis; tensors of shape []
-/// (labels) are stacked; the lengths are those of the first tensor.
+/// For collate(): makes a batch of sequences [length, ...] of unequal length, [batch, longest, ...], and
+/// returns their lengths with it. Every tensor of an example is padded behind its end, along its first axis;
+/// tensors of shape [] (labels) are stacked; the lengths are those of the first tensor.
 ///
 ///     struct Sentence { Tensor<Index> words, label; };       // [length] and []
 ///     data::Loader loader(data::collate(sentences, data::pad_sequences({.value = 0})), {.batch_size = 32});
 ///     for (auto& [batch, lengths] : loader.epoch(epoch)) ... // batch.words [32, longest], batch.label [32]
 ///
-/// Also to be called with a std::vector of tensors or examples. Throws ShapeError if they differ in more than length.
+/// Also to be called with a std::vector of tensors or examples. Throws ShapeError if they differ in more than
+/// length.
 inline auto pad_sequences(const PadOptions& options = {}) { return detail::PadSequences{options}; }
 
 /// The same for a list of sequences: `batch` is [count, longest, ...].

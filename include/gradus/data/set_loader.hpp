@@ -16,9 +16,9 @@
 #include "gradus/data/sampler.hpp"
 #include "gradus/data/tensors.hpp"
 
-// Loaders of any set, with any sampler, and map() of what loaders give. A loader is what has `epoch(Index)`, which
-// returns a range of batches with `size()` and `operator[](Index)`: to resume at batch i of epoch e, go on from
-// loader.epoch(e)[i].
+// Loaders of any set, with any sampler, and map() of what loaders give. A loader is what has `epoch(Index)`,
+// which returns a range of batches with `size()` and `operator[](Index)`: to resume at batch i of epoch e, go
+// on from loader.epoch(e)[i].
 
 namespace gradus::data {
 
@@ -159,8 +159,8 @@ private:
 ///     data::Loader loader(data::map(photos, normalize), {.batch_size = 64, .shuffle = true});
 ///     data::Loader balanced(train, data::WeightedSampler(weights), {.batch_size = 64});
 ///
-/// Its batches are what the set's gather() or collate() makes of the examples, else stack(). As with a Loader of a
-/// Dataset, each is a pure function of (seed, epoch, number).
+/// Its batches are what the set's gather() or collate() makes of the examples, else stack(). As with a Loader
+/// of a Dataset, each is a pure function of (seed, epoch, number).
 template <DataSet Set, class Sampler>
 requires std::invocable<const Sampler&, const Pass&>
 class Loader<Set, Sampler> {
@@ -257,7 +257,8 @@ private:
 
 }  // namespace detail
 
-/// The batches of a loader, each as f(batch) or f(batch, info), where a BatchInfo says which examples they are.
+/// The batches of a loader, each as f(batch) or f(batch, info), where a BatchInfo says which examples they
+/// are.
 ///
 ///     const auto batches = data::map(loader, data::augment(data::random_crop({.padding = 4})));
 ///     for (auto& [images, labels] : batches.epoch(epoch)) ...

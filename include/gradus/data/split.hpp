@@ -147,9 +147,10 @@ private:
 ///     }
 ///
 /// With `stratify`, the folds differ by at most one example of every class, and in size by at most one. With
-/// `groups`, no group is in two folds: a model that has seen a patient is not judged by another image of the same.
-/// Throws ValueError unless there are 2 to size() folds and at least as many groups, ShapeError unless there is
-/// a class or group for each example.
+/// `groups`, no group is in two folds: a model that has seen a patient is not judged by another image of the
+/// same.
+/// Throws ValueError unless there are 2 to size() folds and at least as many groups, ShapeError unless there
+/// is a class or group for each example.
 template <DataSet Set>
 KFold<Set> k_fold(Set set, const KFoldOptions& options = {}) {
     return KFold<Set>(std::move(set), options);

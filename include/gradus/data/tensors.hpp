@@ -16,8 +16,9 @@
 #include "gradus/core/tensor.hpp"
 #include "gradus/data/dataset.hpp"
 
-// Examples and batches are plain structs of tensors, or tensors. A batch is the same struct as an example, whose
-// tensors have one axis more in front: {image [3, 32, 32], label []} becomes {image [batch, 3, 32, 32], label [batch]}.
+// Examples and batches are plain structs of tensors, or tensors. A batch is the same struct as an example,
+// whose tensors have one axis more in front: {image [3, 32, 32], label []} becomes {image [batch, 3, 32, 32],
+// label [batch]}.
 
 namespace gradus::data {
 namespace detail {

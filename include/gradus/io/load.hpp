@@ -79,8 +79,10 @@ std::vector<LoadTarget> load_targets(Model& model) {
 [[gnu::cold]] inline std::string common_prefix(const std::vector<std::string>& longer,
                                                const std::vector<std::string>& shorter) {
     if (longer.empty() || shorter.empty()) return "";
+    std::vector<std::string_view> sorted(longer.begin(), longer.end());
+    std::sort(sorted.begin(), sorted.end());
     const auto has = [&](const std::string& name) {
-        return std::find(longer.begin(), longer.end(), name) != longer.end();
+        return std::binary_search(sorted.begin(), sorted.end(), std::string_view(name));
     };
     for (const std::string& candidate : longer) {
         const std::string& name = shorter.front();

@@ -155,7 +155,7 @@ private:
         if (file_.size() < sizeof start)
             fail({"is no safetensors file: needs at least 8 bytes: got ", file_.size()});
         file_.read_all_at(0, start, sizeof start);
-        std::uint64_t length = 0;
+        unsigned long long length = 0;
         for (int i = 7; i >= 0; --i) length = length << 8 | start[i];
         if (length > max_header)
             fail({"the header has more than 100000000 bytes: got ", std::to_string(length),

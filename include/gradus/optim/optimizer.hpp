@@ -384,6 +384,7 @@ void Optimizer<Rule>::step() {
     if constexpr (is_elementwise) {  // all parameters in one pass over memory
         gradus::detail::RecycledList<Rule> rules(parameters_.size());
         kernels::UpdateSegments<T> segments(parameters_.size());
+        kernels::SharedMemory<T> memory(parameters_.size());
         for (const Group& group : groups_) {
             Index step = 0;  // that of the last rule
             for (const std::size_t i : group.parameters) {
@@ -393,14 +394,15 @@ void Optimizer<Rule>::step() {
                 make_state(slot, group.options, parameter.shape());
                 if (slot.steps + 1 != step) rules.push_back(Rule(group.options, step = slot.steps + 1));
                 kernels::UpdateSegment<T> segment{parameter.numel(), {}, rules.size() - 1};
-                segment.arrays[0] = parameter.mutable_value().mutable_data();
+                segment.arrays[0] = memory.to_write(segments.size(), 0, parameter.mutable_value());
                 segment.arrays[1] = const_cast<T*>(parameter.grad().data());  // only read
                 for (std::size_t k = 0; k < state_count; ++k)
-                    if (Rule::uses(group.options, k)) segment.arrays[k + 2] = slot.state[k].mutable_data();
+                    if (Rule::uses(group.options, k))
+                        segment.arrays[k + 2] = memory.to_write(segments.size(), k + 2, slot.state[k]);
                 segments.push_back(segment);
             }
         }
-        kernels::update<2 + state_count>(rules.data(), segments);
+        kernels::update<2 + state_count>(rules.data(), segments, memory);
         for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].steps += takes_part(parameters_[i]);
     } else {  // one parameter after the other
         const NoGrad no_grad;

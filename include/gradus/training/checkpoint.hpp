@@ -171,6 +171,22 @@ void load_parts(const StateReader& from, Parts&... parts) {
          ": pass them, too, to go on as if it had never stopped; training::load_parts takes some of a file"});
 }
 
+/// load_checkpoint() of what was read from the path.
+template <class... Parts>
+Position load_state(const std::string& path, const State& state, Parts&&... parts) {
+    const std::string where = "load_checkpoint: " + path;
+    const std::string known[] = {"position", generator_name, std::string(as_part(parts).name)...};
+    Position position;
+    in_name_of(where, [&] {
+        const StateReader reader(state, "", where);
+        position = read_position(reader);
+        check_all_known(state, known, where);
+        auto generator = part(generator_name, default_generator());
+        load_parts(reader, generator, parts...);
+    });
+    return position;
+}
+
 }  // namespace detail
 
 /// Saves a run to one file, from which load_checkpoint() goes on as if it had never stopped: the bits of all
@@ -196,19 +212,7 @@ void save_checkpoint(const std::string& path, const Position& position, const Pa
 /// ShapeError, which list the names, for one of another model, optimizer or set of parts.
 template <class... Parts>
 Position load_checkpoint(const std::string& path, Parts&&... parts) {
-    const State state = read_checkpoint(path);
-    const std::string where = "load_checkpoint: " + path;
-    const std::string known[] = {"position", detail::generator_name,
-                                 std::string(detail::as_part(parts).name)...};
-    Position position;
-    detail::in_name_of(where, [&] {
-        const StateReader reader(state, "", where);
-        position = detail::read_position(reader);
-        detail::check_all_known(state, known, where);
-        auto generator = part(detail::generator_name, default_generator());
-        detail::load_parts(reader, generator, parts...);
-    });
-    return position;
+    return detail::load_state(path, read_checkpoint(path), parts...);
 }
 
 /// Gives these parts their state and leaves what else there is in the file, and the default generator: the

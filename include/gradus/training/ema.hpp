@@ -70,16 +70,17 @@ public:
                 detail::raise<ShapeError>("ema", "a buffer changed shape; make a new Ema",
                                           statistics[i].shape(), copies[i].shape());
         kernels::UpdateSegments<T> segments(to.size());
+        kernels::SharedMemory<T> memory(to.size());
         for (std::size_t i = 0; i < to.size(); ++i) {
             if (from[i].shape() != to[i].shape())
                 detail::raise<ShapeError>("ema", "a parameter changed shape; make a new Ema", from[i].shape(),
                                           to[i].shape());
-            T* const average = to[i].mutable_value().mutable_data();
+            T* const average = memory.to_write(i, 0, to[i].mutable_value());
             segments.push_back({to[i].numel(), {average, const_cast<T*>(from[i].value().data())}});
         }
         ++updates_;
         const detail::EmaRule<T> rule{T(share())};
-        kernels::update<2>(&rule, segments);
+        kernels::update<2>(&rule, segments, memory);
         for (std::size_t i = 0; i < copies.size(); ++i) copies[i].set_value(statistics[i].value());
         const auto counts = nn::buffers<Index>(source);
         auto counted = nn::buffers<Index>(model_);

@@ -17,6 +17,8 @@ namespace gradus::training {
 
 /// Means of loss and score over examples, in double, from means over batches of any sizes.
 struct Means {
+    static constexpr const char* state_name = "means";
+
     double loss = 0, score = 0;
     Index examples = 0;
 
@@ -26,6 +28,18 @@ struct Means {
         if (batch == 0) return;
         loss += (batch_loss - loss) * size / all;
         score += (batch_score - score) * size / all;
+    }
+
+    void save(auto& state) const {
+        state.put("loss", loss);
+        state.put("score", score);
+        state.put("examples", examples);
+    }
+    void load(const auto& state) {
+        const Means loaded{state.template get<double>("loss"), state.template get<double>("score"),
+                           state.template get<Index>("examples")};
+        gradus::detail::check_count("means", "examples", loaded.examples);
+        *this = loaded;
     }
 };
 
@@ -96,11 +110,13 @@ Index examples_of(const Batch& batch) {
         return std::get<0>(gradus::detail::tie_fields(batch)).size(0);
 }
 
-/// What the outputs are compared with: the labels, or the last field.
+/// What the outputs are compared with: the labels, or the last field; of a single tensor itself.
 template <class Batch>
 const auto& targets_of(const Batch& batch) {
     if constexpr (HasLabels<Batch>) {
         return batch.labels;
+    } else if constexpr (requires { batch.size(0); }) {
+        return batch;
     } else {
         const auto fields = gradus::detail::tie_fields(batch);
         return std::get<std::tuple_size_v<decltype(fields)> - 1>(fields);
@@ -254,7 +270,11 @@ Evaluation evaluate(Model& model, const Loss& loss, Data&& data, Metrics&&... me
     const auto& score = detail::score_among(metrics...);
     Means means;
     const auto update = [](auto& metric, const auto& outputs, const auto& batch) {
-        if constexpr (!detail::is_score<std::remove_cvref_t<decltype(metric)>>)
+        if constexpr (std::is_same_v<std::remove_cvref_t<decltype(outputs)>, detail::NoOutputs>)
+            static_assert(!sizeof(metric),
+                          "this loss(model, batch) shows no outputs to a metric: return a "
+                          "struct with `loss` and `outputs`");
+        else if constexpr (!detail::is_score<std::remove_cvref_t<decltype(metric)>>)
             metric.update(detail::values_of(outputs), detail::targets_of(batch));
     };
     detail::for_each_evaluated(

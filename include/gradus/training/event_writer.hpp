@@ -16,12 +16,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -218,10 +218,9 @@ private:
     // Fields of the messages Event and Summary.Value.
     static constexpr unsigned wall_time = 1, step_number = 2, file_version = 3, summary = 5, session_log = 7;
 
+    /// Seconds since 1970.
     static double now() {
-        std::timespec time{};
-        std::timespec_get(&time, TIME_UTC);
-        return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+        return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
     }
 
     [[gnu::cold]] static std::string new_path(const std::string& folder, const std::string& suffix) {

@@ -23,7 +23,7 @@ struct FitOptions {
     Index epochs = 10;                        // in all: a resumed run trains those that are missing
     Progress progress = Progress::automatic;  // what is shown
     std::FILE* output = stdout;               // and where
-    std::string resume = {};                  // a checkpoint to go on from; empty: from the beginning
+    Checkpoint resume = {};                   // the path of one to go on from; empty: from the beginning
 };
 
 /// In the place of validation data: there is none.
@@ -223,11 +223,17 @@ private:
     template <class Outputs, class Batch>
     void show_outputs(const Outputs& outputs, const Batch& batch) {
         each([&](auto& callback) {
-            if constexpr (requires {
-                              callback.on_outputs(*this, detail::values_of(outputs),
-                                                  detail::targets_of(batch));
-                          })
-                callback.on_outputs(*this, detail::values_of(outputs), detail::targets_of(batch));
+            using Callback = std::remove_cvref_t<decltype(callback)>;
+            const auto& values = detail::values_of(outputs);
+            const auto& targets = detail::targets_of(batch);
+            constexpr bool looks = requires { callback.on_outputs(*this, values, targets); };
+            if constexpr (std::is_same_v<Outputs, detail::NoOutputs>)
+                static_assert(
+                    !looks && !detail::is_score<Callback>,
+                    "this loss(model, batch) shows no outputs to a callback that wants to see them, "
+                    "a Metric or a Score: return a struct with `loss` and `outputs`");
+            else if constexpr (looks)
+                callback.on_outputs(*this, values, targets);
         });
     }
 
@@ -247,7 +253,11 @@ private:
 
     [[gnu::cold]] void write_saves() {
         const State state = snapshot();
-        for (const std::string& path : std::exchange(saves_, {})) write_checkpoint(path, state, "save");
+        for (const Save& save : std::exchange(saves_, {})) try {
+                save.write(save.path, state);
+            } catch (const IoError& e) {
+                fail(e.what());
+            }
     }
 
     // What a checkpoint holds: the model, the optimizer, and as a part "fit" how far this is, the history, and
@@ -297,10 +307,11 @@ private:
                                 part("fit", kept));
     }
 
-    [[gnu::cold]] void resume(const std::string& path) {
+    [[gnu::cold]] void resume(const Checkpoint& checkpoint) {
+        const std::string& path = checkpoint.path();
         Kept kept{*this};
-        position_ =
-            load_checkpoint(path, part("model", model), part("optimizer", optimizer), part("fit", kept));
+        position_ = detail::load_state(path, checkpoint.read(), part("model", model),
+                                       part("optimizer", optimizer), part("fit", kept));
         if (position_.epoch != static_cast<Index>(history_.size()))
             gradus::detail::raise<ValueError>({"fit: resume: ", path, ": epoch ", position_.epoch,
                                                " does not follow a history of ", history_.size(), " epochs"});

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,24 @@
 #include "gradus/training/state.hpp"
 
 namespace gradus::training {
+
+/// The checkpoint that a run goes on from: a path, or empty. It knows how to read it, so that a program that
+/// resumes nothing has nothing of files in it.
+class Checkpoint {
+public:
+    Checkpoint() = default;
+    template <class Path>
+    requires std::is_convertible_v<const Path&, std::string> Checkpoint(const Path& path)
+        : path_(path), read_([](const std::string& from) { return read_checkpoint(from); }) {}
+
+    bool empty() const { return path_.empty(); }
+    const std::string& path() const { return path_; }
+    State read() const { return read_(path_); }
+
+private:
+    std::string path_;
+    State (*read_)(const std::string&) = nullptr;
+};
 
 /// What fit() returns.
 struct History {
@@ -138,12 +157,15 @@ public:
 
     /// Keeps everything in a file, from which fit() goes on bit for bit: model, optimizer, the state of all
     /// callbacks, the history and the sums of this epoch. It is written when all callbacks had their turn at
-    /// the hook from which it is called, as what they do there is part of it; in on_save at once.
+    /// the hook from which it is called, as what they do there is part of it, and a failure is then one of
+    /// History::failures. In on_save it is written at once, and throws IoError.
     void save(std::string path) {
         if (is_settled_)
             write_checkpoint(path, snapshot());
         else
-            saves_.push_back(std::move(path));
+            saves_.push_back({std::move(path), [](const std::string& to, const State& state) {
+                                  write_checkpoint(to, state);
+                              }});
     }
 
     /// What save() writes, for a write_checkpoint() later or in the background: it is a copy that the training
@@ -151,6 +173,12 @@ public:
     virtual State snapshot() const = 0;
 
 protected:
+    /// By a pointer, so that a program that saves nothing has nothing of files in it.
+    struct Save {
+        std::string path;
+        void (*write)(const std::string& path, const State& state);
+    };
+
     Run() = default;
     ~Run() = default;
 
@@ -241,7 +269,8 @@ protected:
     std::vector<EpochRecord> history_;
     std::vector<NamedNumber> metrics_;  // of the epoch that ends
     std::string stopped_;
-    std::vector<std::string> failures_, saves_;
+    std::vector<std::string> failures_;
+    std::vector<Save> saves_;  // that wait for the other callbacks
     std::chrono::steady_clock::time_point started_;
 };
 

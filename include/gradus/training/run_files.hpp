@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,18 +48,24 @@ namespace detail {
     return text;
 }
 
-/// The fields of one line, which ends where `text` goes on afterwards.
+/// Takes one line away from `text`: its fields, without the quotes that they may be in (RFC 4180).
 [[gnu::cold]] inline std::vector<std::string> next_line(std::string_view& text) {
-    const std::size_t end = text.find('\n');
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(end == text.npos ? text.size() : end + 1);
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     std::vector<std::string> fields(1);
-    for (const char c : line)
-        if (c == ',')
+    bool quoted = false;
+    std::size_t i = 0;
+    for (; i < text.size() && (quoted || text[i] != '\n'); ++i) {
+        if (text[i] == '"') {
+            if (quoted && i + 1 < text.size() && text[i + 1] == '"')
+                fields.back() += text[i++];
+            else
+                quoted = !quoted;
+        } else if (text[i] == ',' && !quoted) {
             fields.emplace_back();
-        else
-            fields.back() += c;
+        } else if (quoted || text[i] != '\r') {
+            fields.back() += text[i];
+        }
+    }
+    text.remove_prefix(std::min(i + 1, text.size()));
     return fields;
 }
 

@@ -6,7 +6,7 @@
 using namespace gradus;
 
 void fuzz(std::string_view input) {
-    const InputAsFile file(input);
+    const MemoryFile file(input);
     accepted([&] {
         const training::State state = training::read_checkpoint(file.path());
         const training::StateReader reader(state);

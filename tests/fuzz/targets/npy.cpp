@@ -6,7 +6,7 @@
 using namespace gradus;
 
 void fuzz(std::string_view input) {
-    const InputAsFile file(input);
+    const MemoryFile file(input);
     accepted([&] {
         const io::AnyTensor tensor = io::read_npy(file.path());
         require(tensor.bytes().size() <= input.size());

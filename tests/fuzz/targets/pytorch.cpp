@@ -6,7 +6,7 @@
 using namespace gradus;
 
 void fuzz(std::string_view input) {
-    const InputAsFile input_file(input);
+    const MemoryFile input_file(input);
     accepted([&] {
         io::PytorchFile file(input_file.path(), {.max_bytes = 1 << 20});
         for (const std::string& name : file.names())

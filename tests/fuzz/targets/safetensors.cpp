@@ -6,7 +6,7 @@
 using namespace gradus;
 
 void fuzz(std::string_view input) {
-    const InputAsFile input_file(input);
+    const MemoryFile input_file(input);
     std::vector<io::NamedTensor> tensors;
     const bool read = accepted([&] {
         const io::SafetensorsFile file(input_file.path());

@@ -7,7 +7,7 @@
 using namespace gradus;
 
 void fuzz(std::string_view input) {
-    const InputAsFile file(input);
+    const MemoryFile file(input);
     accepted([&] {
         io::detail::ZipFile archive("zip", file.path());
         std::size_t stored = 0;

@@ -144,3 +144,42 @@ TEST_CASE("update: norms over all segments") {
         CHECK(kernels::total_norm(segments(many), most) == 2);
     }
 }
+
+TEST_CASE("update: shared memory gets its copy on the way, and the other owner sees nothing of it") {
+    for (const int threads : {1, 2}) {
+        const Threads limit(threads);
+        const std::vector<Index> sizes{1, 16384, 40001, 0, 7};
+        Arrays<float> shared(sizes), alone(sizes);
+        kernels::update<3>(&rule, alone.segments());
+        const Arrays<float> before = shared;
+        kernels::SharedMemory<float> memory(sizes.size());
+        kernels::UpdateSegments<float> segments(sizes.size());
+        for (std::size_t s = 0; s < sizes.size(); ++s) {
+            if (s % 2 == 1) shared.tensors[2][s].mutable_data();  // some are nobody else's
+            segments.push_back({sizes[s],
+                                {memory.to_write(s, 0, shared.tensors[0][s]),
+                                 const_cast<float*>(shared.tensors[1][s].data()),
+                                 memory.to_write(s, 2, shared.tensors[2][s])}});
+        }
+        CHECK(memory.any());
+        kernels::update<3>(&rule, segments, memory);
+        CHECK(!memory.any());
+        const Arrays<float> fresh(sizes);
+        for (int k = 0; k < 3; ++k) {
+            CHECK(shared.tensors[k] == alone.tensors[k]);
+            CHECK(before.tensors[k] == fresh.tensors[k]);
+        }
+    }
+}
+
+TEST_CASE("update: what was not updated has its numbers and its memory back") {
+    Tensor<> x{1, 2, 3};
+    const Tensor<> other = x;
+    {
+        kernels::SharedMemory<float> memory(1);
+        memory.to_write(0, 0, x);
+        CHECK(!x.shares_memory_with(other));
+    }
+    CHECK(x.shares_memory_with(other));
+    CHECK(x == other);
+}

@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 #include <utility>
 
+#include "gradus/core/memory.hpp"
 #include "gradus/core/parallel.hpp"
+#include "gradus/core/tensor.hpp"
 #include "gradus/kernels/reduce/reduce.hpp"
 
 // Multi-tensor apply: an element-wise update, or a norm, over many arrays in one pass over memory and one
@@ -30,6 +33,62 @@ struct UpdateSegment {
 
 template <class T>
 using UpdateSegments = gradus::detail::RecycledList<UpdateSegment<T>>;
+
+/// The memory that an update writes to, of tensors some of which may be shared. Such a tensor gets new memory,
+/// but no copy: update() copies each chunk just before it changes it, while it is in the cache. So the step after
+/// a snapshot of a model costs little more than the others.
+///
+///     SharedMemory<T> memory(segments.size());
+///     segment.arrays[0] = memory.to_write(0, 0, weight);  // of segment 0
+///     ...
+///     update<2>(rules, segments, memory);
+///
+/// Until update() was done, the destructor gives the tensors back what they had.
+template <class T>
+class SharedMemory {
+public:
+    explicit SharedMemory(std::size_t segments) : segments_(segments) {}
+    SharedMemory(const SharedMemory&) = delete;
+    SharedMemory& operator=(const SharedMemory&) = delete;
+    ~SharedMemory() {
+        for (Replaced& each : replaced_) *each.tensor = std::move(each.before);
+    }
+
+    T* to_write(std::size_t segment, std::size_t array, Tensor<T>& x) {
+        if (x.exclusive() || x.numel() == 0) [[likely]]
+            return x.mutable_data();
+        return replace(segment, array, x);
+    }
+
+    /// Where the numbers of this array still are; null if they are where they belong.
+    const T* source(std::size_t segment, std::size_t array) const {
+        return sources_.empty() ? nullptr : sources_[segment * UpdateSegment<T>::most_arrays + array];
+    }
+    bool any() const { return !sources_.empty(); }
+
+    void done() {
+        replaced_.clear();
+        sources_.clear();
+    }
+
+private:
+    struct Replaced {
+        Tensor<T>* tensor;
+        Tensor<T> before;  // holds the memory until it is read
+    };
+
+    [[gnu::noinline]] T* replace(std::size_t segment, std::size_t array, Tensor<T>& x) {
+        sources_.resize(segments_ * UpdateSegment<T>::most_arrays);
+        replaced_.push_back({&x, x});
+        x = Tensor<T>::uninitialized(x.shape());
+        sources_[segment * UpdateSegment<T>::most_arrays + array] = replaced_.back().before.data();
+        return x.mutable_data();
+    }
+
+    std::size_t segments_;
+    gradus::detail::RecycledVector<Replaced> replaced_;
+    gradus::detail::RecycledVector<const T*> sources_;  // for each array of each segment, if there is any
+};
 
 namespace detail {
 
@@ -115,12 +174,17 @@ struct UpdateKernel {
 /// Calls run(rule, n, arrays) for the chunks of all segments, in parallel.
 template <class T>
 void update_chunks(const UpdateSegments<T>& segments, const void* rules, std::size_t bytes_of_rule,
-                   void (*run)(const void* rule, Index n, T* const* arrays)) {
+                   void (*run)(const void* rule, Index n, T* const* arrays), const SharedMemory<T>* shared) {
     for_chunks(segments, [&](Index, const Chunk& chunk) {
         const UpdateSegment<T>& segment = segments[chunk.segment];
         T* arrays[UpdateSegment<T>::most_arrays];
-        for (std::size_t k = 0; k < std::size(arrays); ++k)
+        for (std::size_t k = 0; k < std::size(arrays); ++k) {
             arrays[k] = segment.arrays[k] ? segment.arrays[k] + chunk.begin : nullptr;
+            const T* const source = shared ? shared->source(chunk.segment, k) : nullptr;
+            if (source)
+                std::memcpy(static_cast<void*>(arrays[k]), source + chunk.begin,
+                            static_cast<std::size_t>(chunk.size) * sizeof(T));
+        }
         run(static_cast<const char*>(rules) + segment.rule * bytes_of_rule, chunk.size, arrays);
     });
 }
@@ -171,11 +235,19 @@ double norm(const UpdateSegments<T>& segments, bool squared, double scale = 1) {
 /// Calls rules[segment.rule](value, gradient, state...) on vectors of every segment, with the first N arrays
 /// of each, and stores what it changed.
 template <std::size_t N, class F, class T>
-void update(const F* rules, const UpdateSegments<T>& segments) {
+void update(const F* rules, const UpdateSegments<T>& segments, const SharedMemory<T>* shared = nullptr) {
     static_assert(N <= UpdateSegment<T>::most_arrays, "an element-wise rule has at most four kinds of state");
-    detail::update_chunks<T>(segments, rules, sizeof(F), [](const void* rule, Index n, T* const* arrays) {
-        simd::run(detail::UpdateKernel<F, T, N>{static_cast<const F*>(rule), n, arrays});
-    });
+    detail::update_chunks<T>(
+        segments, rules, sizeof(F),
+        [](const void* rule, Index n, T* const* arrays) {
+            simd::run(detail::UpdateKernel<F, T, N>{static_cast<const F*>(rule), n, arrays});
+        },
+        shared);
+}
+template <std::size_t N, class F, class T>
+void update(const F* rules, const UpdateSegments<T>& segments, SharedMemory<T>& memory) {
+    update<N>(rules, segments, memory.any() ? &memory : nullptr);
+    memory.done();
 }
 
 /// (Σ |x|ᵖ)^(1/p) over the first array of all segments, for p = 1, 2 or infinity (the greatest |x|): added up

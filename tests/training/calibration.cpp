@@ -26,8 +26,9 @@ TEST_CASE("metrics::Calibration: reference value, however the batches are cut; s
     Tensor<double> p = zeros<double>({60, 5});
     for (Index i = 0; i < 60; ++i) {
         double sum = 0;
-        for (Index c = 0; c < 5; ++c) sum += double{e.scores(i, c)} + 1.0 / 64;
-        for (Index c = 0; c < 5; ++c) p.mutable_at(i, c) = (double{e.scores(i, c)} + 1.0 / 64) / sum;
+        for (Index c = 0; c < 5; ++c) sum += static_cast<double>(e.scores(i, c)) + 1.0 / 64;
+        for (Index c = 0; c < 5; ++c)
+            p.mutable_at(i, c) = (static_cast<double>(e.scores(i, c)) + 1.0 / 64) / sum;
     }
     metrics::Calibration all({.bins = 10}), cut({.bins = 10}), sum({.bins = 10});
     all.update(p, e.labels);

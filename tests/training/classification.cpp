@@ -18,7 +18,7 @@ const Tensor<Index> reference_counts{
 
 TEST_CASE("metrics::Accuracy: reference values, however the batches are cut") {
     const MetricExamples e;
-    for (const std::uint64_t seed : {1, 2, 3}) {
+    for (const std::uint64_t seed : {1u, 2u, 3u}) {
         metrics::Accuracy accuracy, top2({.top_k = 2});
         update_in_batches(accuracy, e.scores, e.labels, seed);
         update_in_batches(top2, e.scores, e.labels, seed);

@@ -10,7 +10,7 @@ TEST_CASE("metrics::Mean: reference values, the same bits however the numbers co
     metrics::Mean mean, once;
     Tensor<> losses = zeros({60});
     for (Index i = 0; i < 60; ++i) losses.mutable_at(i) = e.scores(i, 0);
-    for (const float loss : losses) mean.update(double{loss});
+    for (const float loss : losses) mean.update(static_cast<double>(loss));
     once.update(leaf(losses));
     CHECK(mean.value() == Approx(0.430729166666667).epsilon(1e-12));
     CHECK(mean.standard_error() == Approx(0.0318367554944275).epsilon(1e-12));
@@ -53,7 +53,7 @@ TEST_CASE("metrics::Mean: sums, checkpoint, nothing seen, infinity") {
     CHECK(to_string(a) == "nan");
     a.update(3);
     CHECK(to_string(a) == "3");  // one number has no spread
-    a.update(double{infinity});
+    a.update(static_cast<double>(infinity));
     CHECK(std::isinf(a.value()));
     CHECK_THROWS_MATCHES(a.update(1, -1), ValueError, Message("mean: count must not be negative: got -1"));
 }

@@ -55,7 +55,7 @@ TEST_CASE("metrics::MultiLabel: predicting nothing is accurate where labels are 
 
 TEST_CASE("metrics::MultiLabel: reference values, however the batches are cut; sums; checkpoint") {
     const MetricExamples e;
-    for (const std::uint64_t seed : {1, 2}) {
+    for (const std::uint64_t seed : {1u, 2u}) {
         metrics::MultiLabel found({.threshold = 0.4});
         update_in_batches(found, e.scores, e.targets, seed);
         CHECK(found.precision(Average::macro) == Approx(0.310256684253879).epsilon(1e-12));

@@ -28,7 +28,7 @@ double mean_precision(const Tensor<>& scores, const Tensor<>& targets) {
         if (targets(p) != 1) continue;
         double found = 0, seen = 0;
         for (Index i = 0; i < scores.numel(); ++i)
-            if (scores(i) >= scores(p)) seen += 1, found += targets(i);
+            if (scores(i) >= scores(p)) seen += 1, found += static_cast<double>(targets(i));
         sum += found / seen;
         positives += 1;
     }
@@ -52,7 +52,7 @@ TEST_CASE("metrics::RocAuc: by hand") {
         of<metrics::RocAuc>(Tensor<>{0.1f, 0.4f, 0.4f, 0.8f}, Tensor<Index>{0, 0, 1, 1}).curve();
     REQUIRE(curve.size() == 4);
     CHECK((std::isinf(curve[0].threshold) && curve[0].true_positive_rate == 0));
-    CHECK((curve[1].threshold == double{0.8f} && curve[1].true_positive_rate == 0.5));
+    CHECK((curve[1].threshold == static_cast<double>(0.8f) && curve[1].true_positive_rate == 0.5));
     CHECK((curve[2].false_positive_rate == 0.5 && curve[2].true_positive_rate == 1));
     CHECK((curve[3].false_positive_rate == 1 && curve[3].true_positive_rate == 1));
 }
@@ -68,7 +68,7 @@ TEST_CASE("metrics::RocAuc, AveragePrecision: reference values, however the batc
     const MetricExamples e;
     const double auc[] = {0.5109439124487, 0.368386243386243, 0.543269230769231, 0.428180574555404};
     const double precision[] = {0.288679279870257, 0.259922429064941, 0.167851572447161, 0.255382641662652};
-    for (const std::uint64_t seed : {1, 2}) {
+    for (const std::uint64_t seed : {1u, 2u}) {
         metrics::RocAuc roc, labels;
         metrics::AveragePrecision ap;
         update_in_batches(roc, e.scores, e.labels, seed);
@@ -91,7 +91,7 @@ TEST_CASE("metrics::RocAuc, AveragePrecision: reference values, however the batc
 }
 
 TEST_CASE("metrics::RocAuc, AveragePrecision: random scores, with ties and without") {
-    for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8}) {
+    for (const std::uint64_t seed : {1u, 2u, 3u, 4u, 5u, 6u, 7u, 8u}) {
         Tensor<> scores = random({40 + static_cast<Index>(seed) * 13}, seed);
         if (seed % 2 == 0) scores = whole_numbers(scores.shape(), seed);
         Tensor<> targets = random(scores.shape(), seed + 100);

@@ -33,8 +33,8 @@ TEST_CASE("metrics::Regression: reference values; the same bits however the batc
     for (Index i = 0; i < 60; ++i)
         for (Index c = 0; c < 2; ++c) {
             y.mutable_at(i, c) =
-                1e6 + double{e.targets(i, c)} + static_cast<double>(i) * (c == 0 ? 0.25 : -0.5);
-            p.mutable_at(i, c) = y(i, c) + double{e.scores(i, c)} - 0.5;
+                1e6 + static_cast<double>(e.targets(i, c)) + static_cast<double>(i) * (c == 0 ? 0.25 : -0.5);
+            p.mutable_at(i, c) = y(i, c) + static_cast<double>(e.scores(i, c)) - 0.5;
         }
     const auto all = of(p, y);
     CHECK(all.mse() == Approx(0.06044921875).epsilon(1e-12));
@@ -42,7 +42,7 @@ TEST_CASE("metrics::Regression: reference values; the same bits however the batc
     CHECK(all.mae() == Approx(0.208854166666667).epsilon(1e-12));
     CHECK(all.r2() == Approx(0.997897721212668).epsilon(1e-12));
     CHECK(all.max_error() == 0.5);
-    for (const std::uint64_t seed : {1, 2, 3}) {
+    for (const std::uint64_t seed : {1u, 2u, 3u}) {
         metrics::Regression errors;
         update_in_batches(errors, p, y, seed);
         CHECK(errors.mse() == all.mse());

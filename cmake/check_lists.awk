@@ -21,6 +21,7 @@ BEGIN {
     for (i in names) fields_alone[names[i]]
 
     no_remedy["conv2d_algorithms"]  # its other arguments are lists, too: a call would be ambiguous
+    no_remedy["load_options"]       # what it takes, saved_options() made
 }
 
 # `word` as a word of `text` becomes `by`.

@@ -103,7 +103,9 @@ TEST_CASE("faults: killed just before and after a file is put in place") {
             for (int number = 1; number <= 4; ++number) {
                 trainer.threads = 1 + number % 2;
                 trainer.at_rename = std::string(when) + ":" + std::to_string(number);
-                REQUIRE(trainer.run() == -SIGKILL);
+                const int end = trainer.run();
+                // In the background, where newer states take the place of older ones, there may be fewer.
+                REQUIRE((end == -SIGKILL || (async && number > 1 && end == 0)));
                 check_folder(folder.path());
             }
             trainer.at_rename.clear();

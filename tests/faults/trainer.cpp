@@ -106,7 +106,7 @@ int train() {
         if (adam) optim::schedule::apply(optimizer, lr, at.step);
         optimizer.step();
         ema.update(net);
-        loss_sum += loss.item();
+        loss_sum += static_cast<double>(loss.item());
         ++at.step;
         if (++at.batch == loader.size()) at = {at.epoch + 1, 0, at.step};
         if (at.step % every != 0) continue;

@@ -53,7 +53,7 @@ struct Run {
             optim::schedule::apply(optimizer, lr, at.step);
             optimizer.step();
             ema.update(net);
-            loss_sum += loss.item();
+            loss_sum += static_cast<double>(loss.item());
             ++at.step;
             if (++at.batch < loader.size()) continue;
             history.push_back({.train_loss = loss_sum});

@@ -22,7 +22,7 @@ public:
 
 struct AnomalyOptions {
     bool infinity = true;  // also infinite numbers (not those that were given: a mask of −inf, say)
-    bool throws = true;    // AnomalyError at the first; else it is only kept in found()
+    bool throws = true;    // AnomalyError; else the first is only kept in found()
 };
 
 /// Where the first NaN or infinite number appeared.
@@ -59,6 +59,7 @@ inline NonFinite count_non_finite(const gradus::detail::SeenValue& x) {
 /// Watches for the first number that is not finite.
 class AnomalyWatch : public nn::detail::Watch {
 public:
+    /// The first one; where each is an exception, the last one.
     const std::optional<AnomalyFound>& found() const { return found_; }
 
 protected:
@@ -76,7 +77,7 @@ protected:
 
     void on_result(const char* operation, const gradus::detail::SeenValue& result,
                    const std::vector<gradus::detail::SeenValue>& inputs, bool is_deferred) override {
-        if (found_) return;
+        if (is_over()) return;
         Known known{place(), operation, {}, {}};
         for (const auto& input : inputs) {
             const NonFinite count = of_input(input);
@@ -88,13 +89,13 @@ protected:
     }
 
     void on_computed(const gradus::detail::SeenValue& result) override {
-        if (found_) return;
+        if (is_over()) return;
         if (const auto at = values_.find(result.node); at != values_.end()) check(at->second, result);
     }
 
     void on_gradient(const char* operation, const void* of, const gradus::detail::SeenValue& input,
                      const gradus::detail::SeenValue& gradient) override {
-        if (found_) return;
+        if (is_over()) return;
         const NonFinite count = count_non_finite(gradient);
         if (!is_anomaly(count)) return;
         const auto at = values_.find(of);
@@ -124,6 +125,9 @@ protected:
     }
 
 private:
+    /// One finding is enough, unless each is an exception.
+    bool is_over() const { return found_ && !options_.throws; }
+
     /// What was found out about an input when it was made; addresses of leaves may have been those of results.
     const Known* find(const gradus::detail::SeenValue& input) const {
         if (!input.is_result && (input.numbers || name_of(input.node))) return nullptr;
@@ -142,7 +146,7 @@ private:
     /// An input that no operation made. Infinite numbers in data are meant: a mask, say.
     void check_given(const Known& known, const gradus::detail::SeenValue& input, const NonFinite& count) {
         const std::string* const parameter = name_of(input.node);
-        if (found_ || !(parameter ? is_anomaly(count) : count.nan > 0)) return;
+        if (is_over() || !(parameter ? is_anomaly(count) : count.nan > 0)) return;
         AnomalyFound found{parameter ? *parameter : known.place,
                            parameter ? "parameter" : known.operation,
                            false,
@@ -163,7 +167,7 @@ private:
     void check(Known& known, const gradus::detail::SeenValue& result) {
         known.here = count_non_finite(result);
         const NonFinite& here = known.here;
-        if (found_ || !here.any()) return;
+        if (is_over() || !here.any()) return;
         // What came in goes out again; masking puts in what it is told to.
         const std::string_view operation = known.operation;
         const bool is_meant = known.given.any() || operation == "masked_fill" || operation == "where";

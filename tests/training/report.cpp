@@ -162,6 +162,7 @@ TEST_CASE("report: axes fit their numbers") {
     using training::axis_for;
     CHECK(axis_for({1, 3}, "").names == std::vector<std::string>{"1", "1.5", "2", "2.5", "3"});
     CHECK(axis_for({0.98761, 0.98764}, "").names.front() == "0.98761");
+    CHECK(axis_for({1e-4, 1e-4}, "").names.back() == "1.4·10⁻⁴");  // a constant stands in the middle
     CHECK(axis_for({0.001, 1}, "").log);
     CHECK(!axis_for({0.001, 1}, "", false).log);
     using Values = std::vector<double>;

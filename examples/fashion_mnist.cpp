@@ -72,11 +72,11 @@ int train(const FashionFlags& flags) {
 
     Net net;
     initialize(net);
+    Run run(flags);
     std::puts(nn::summary(net, {1, 1, 28, 28}).c_str());
     print_choices(flags);
     auto optimizer = make_optimizer(flags, nn::parameters(net));
     const auto loss = [](const auto& logits, const auto& labels) { return cross_entropy(logits, labels); };
-    Run run(flags);
     const auto history =
         gradus::training::fit(net, optimizer, loss, data::Loader(train_set, flags.shuffled()),
                               data::Loader(val_set, {.batch_size = 500}), run.options(),

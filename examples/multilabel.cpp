@@ -68,13 +68,13 @@ int train(const MultilabelFlags& flags) {
     };
     metrics::MultiLabel found({.threshold = 0});  // probability > 0.5 means logit > 0
     found.update(gradus::zeros(test_set.labels.shape()), test_set.labels);
+    Run run(flags);
     print_choices(flags);
     std::printf("without any label: score %.3f, F1 %.3f\n", found.accuracy(), found.value());
     const auto accuracy = [](const auto& logits, const auto& labels) {
         return gradus::multilabel_accuracy(logits, labels, 0);
     };
     const data::Loader tests(test_set, {.batch_size = 500});
-    Run run(flags);
     const training::History history = training::fit(
         net, optimizer, loss_of, data::Loader(train_set, flags.shuffled()), tests, run.options(),
         training::LearningRate(make_schedule(flags, train_set.size())), training::Score(accuracy),

@@ -35,8 +35,9 @@ ReportData whole_report() {
                       .learning_rates = {0.1, 0.2, 0.1},
                       .classes = {"left", "right"},
                       .summary =
-                          "layer  type    output  parameters\nfc     Linear  [1, 2]      12,345\n"
-                          "total                      12,345\n",
+                          "layer  type    output  parameters  multiply-adds\nfc     Linear  [1, 2]      "
+                          "12,345             67\n"
+                          "total                      12,345             67\nmemory: training 8.9 MB\n",
                       .settings = {{"optimizer", "adam"}, {"batch", "17"}},
                       .machine = "gradus 9.9, at most 3 threads",
                       .command = "socks --epochs 3"};
@@ -56,7 +57,7 @@ TEST_CASE("report: the page is whole, and says what it was given") {
          {"<title>socks</title>", "<h1>socks</h1>",
           "best validation accuracy</dt><dd>0.8125<small>in epoch 2 of 3",
           "best validation loss</dt><dd>1.625<small>in epoch 2 of 3", "<dd>4.5 s<small>1.5 s per epoch",
-          "parameters</dt><dd>12,345", "best 1.62 (epoch 2)", "best 0.812 (epoch 2)", "Learning rate",
+          "parameters</dt><dd>12,345<small>", "best 1.62 (epoch 2)", "best 0.812 (epoch 2)", "Learning rate",
           "<td>1.125</td>", "<span>left</span>", "<em>3</em>", "<b>right</b> taken for <b>left</b>: 2 times",
           "title=\"right, taken for left: 2 of 3\">2</td>", "fc     Linear  [1, 2]      12,345",
           "<dt>batch</dt><dd>17</dd>", "It ran with gradus 9.9, at most 3 threads.",
@@ -161,6 +162,7 @@ TEST_CASE("report: axes fit their numbers") {
     using training::axis_for;
     CHECK(axis_for({1, 3}, "").names == std::vector<std::string>{"1", "1.5", "2", "2.5", "3"});
     CHECK(axis_for({0.98761, 0.98764}, "").names.front() == "0.98761");
+    CHECK(axis_for({1e-4, 1e-4}, "").names.back() == "1.4·10⁻⁴");  // a constant stands in the middle
     CHECK(axis_for({0.001, 1}, "").log);
     CHECK(!axis_for({0.001, 1}, "", false).log);
     using Values = std::vector<double>;

@@ -49,8 +49,9 @@ namespace gradus::training {
     }
     low = std::max(low, -1e300), high = std::min(high, 1e300);
     const double size = std::max(std::abs(low), std::abs(high));
-    const double span = std::max({high - low, 1e-9 * size, 1e-300}),
-                 room = high > low ? 0.06 * span : 0.5 * span;
+    const bool constant = high == low;
+    const double span = constant ? size > 0 ? size : 1 : std::max(high - low, 1e-9 * size);
+    const double room = (constant ? 0.5 : 0.06) * span;
     axis.low = low >= 0 && low < 0.2 * high ? 0 : low - room;
     axis.high = high + room;
     // As many digits as tell neighboring ticks apart.

@@ -97,13 +97,14 @@ font:.92rem/1.4 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
     for (const EpochRecord& r : history) seconds += r.seconds;
     text += tile("time", duration(seconds),
                  text_of({duration(seconds / static_cast<double>(history.size())), " per epoch"}));
-    // The last line of the summary ends with the number of parameters.
-    std::string_view summary = report.summary;
-    while (!summary.empty() && summary.back() == '\n') summary.remove_suffix(1);
-    const std::size_t line = summary.rfind('\n'),
-                      total = summary.find("total", line == summary.npos ? 0 : line);
-    if (total != summary.npos)
-        text += tile("parameters", summary.substr(summary.rfind(' ') + 1), "of the model");
+    // The summary has a line "total   1,234".
+    const std::string_view summary = report.summary;
+    const std::size_t total = summary.find("\ntotal "),
+                      first = summary.find_first_of("0123456789\n", total + 1);
+    if (total != summary.npos && first != summary.npos && summary[first] != '\n')
+        text +=
+            tile("parameters", summary.substr(first, summary.find_first_not_of("0123456789,", first) - first),
+                 "of the model");
     return text_of({"<dl class=\"tiles\">", text, "</dl>"});
 }
 

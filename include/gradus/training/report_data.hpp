@@ -119,11 +119,11 @@ namespace detail {
         };
         for (Index c = 0; c < classes; ++c) sum += std::exp(from_top(c));
         const double loss = std::log(sum) - from_top(label);
-        report.mistakes.push_back({detail::image_of(images, i), class_name(report, label),
-                                   class_name(report, predicted), 1 / sum,
-                                   std::isnan(loss) ? HUGE_VAL : loss});
-        const auto worse = [](const Picture& a, const Picture& b) { return a.loss > b.loss; };
-        std::stable_sort(report.mistakes.begin(), report.mistakes.end(), worse);
+        Picture mistake{detail::image_of(images, i), class_name(report, label), class_name(report, predicted),
+                        1 / sum, std::isnan(loss) ? HUGE_VAL : loss};
+        auto at = report.mistakes.end();
+        while (at != report.mistakes.begin() && (at - 1)->loss < mistake.loss) --at;
+        report.mistakes.insert(at, std::move(mistake));
         if (static_cast<Index>(report.mistakes.size()) > mistakes) report.mistakes.pop_back();
     }
 }

@@ -239,13 +239,17 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
     struct Pair {
         Index count, label, predicted;
     };
-    std::vector<Pair> pairs;
+    std::vector<Pair> pairs;  // the most frequent first
     const Index classes = report.confusion.numel() == 0 ? 0 : report.confusion.size(0);
     for (Index i = 0; i < classes; ++i)
-        for (Index j = 0; j < classes; ++j)
-            if (i != j && report.confusion(i, j) > 0) pairs.push_back({report.confusion(i, j), i, j});
-    std::stable_sort(pairs.begin(), pairs.end(),
-                     [](const Pair& a, const Pair& b) { return a.count > b.count; });
+        for (Index j = 0; j < classes; ++j) {
+            const Index count = report.confusion(i, j);
+            if (i == j || count == 0) continue;
+            auto at = pairs.end();
+            while (at != pairs.begin() && (at - 1)->count < count) --at;
+            pairs.insert(at, {count, i, j});
+            if (pairs.size() > most) pairs.pop_back();
+        }
     std::string items;
     for (std::size_t i = 0; i < std::min(most, pairs.size()); ++i)
         items += text_of({"<li><b>", escape(class_name(report, pairs[i].label)), "</b> taken for <b>",
@@ -280,8 +284,9 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
     for (std::size_t c = 0; c < counts.size(); ++c) order.push_back(c);
     constexpr std::size_t most = 60;
     if (order.size() > most) {
-        std::stable_sort(order.begin(), order.end(),
-                         [&](std::size_t a, std::size_t b) { return counts[a].f1() < counts[b].f1(); });
+        std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            return counts[a].f1() != counts[b].f1() ? counts[a].f1() < counts[b].f1() : a < b;
+        });
         order.resize(most);
     }
     std::vector<std::vector<std::string>> rows;

@@ -66,9 +66,9 @@ TEST_CASE("keep checkpoints: last and the newest k, in the background and not") 
         run({.folder = folder.path(), .every_steps = 2, .keep = 3, .background = background}, "", 2);
         // after steps 2 4 (5) 6 8 (10)
         CHECK(files_in(folder) ==
-              Names{"last.safetensors", "step_10.safetensors", "step_6.safetensors", "step_8.safetensors"});
+              Names{"last.safetensors", "step-10.safetensors", "step-6.safetensors", "step-8.safetensors"});
         CHECK(position_in(folder / "last.safetensors") == training::Position{2, 0, 10});
-        CHECK(position_in(folder / "step_6.safetensors") == training::Position{1, 1, 6});
+        CHECK(position_in(folder / "step-6.safetensors") == training::Position{1, 1, 6});
     }
 }
 
@@ -127,7 +127,7 @@ TEST_CASE("keep checkpoints: a run that goes on from one of them is the run that
         Result resumed =
             run({.folder = folder.path(), .every_steps = 1, .keep = 2}, folder / "last.safetensors", 3);
         CHECK(same_models(whole.net, resumed.net));
-        CHECK(files_in(folder) == Names{"last.safetensors", "step_14.safetensors", "step_15.safetensors"});
+        CHECK(files_in(folder) == Names{"last.safetensors", "step-14.safetensors", "step-15.safetensors"});
     }
 }
 

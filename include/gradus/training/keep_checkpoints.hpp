@@ -27,7 +27,7 @@ struct KeepCheckpointsOptions {
 };
 
 /// Checkpoints of a fit(), from which it goes on bit for bit: last.safetensors after every epoch, at the end,
-/// and when something ended the training before; best.safetensors; and step_120.safetensors, of which the
+/// and when something ended the training before; best.safetensors; and step-120.safetensors, of which the
 /// oldest goes when a newer one is on the disk.
 ///
 ///     training::fit(..., {.epochs = 20, .resume = resume ? "run/last.safetensors" : ""},
@@ -101,7 +101,7 @@ private:
         saved_ = run.position();
         std::string numbered;
         if (due && options_.keep > 0) {
-            numbered = gradus::detail::text_of({"step_", saved_.step, ".safetensors"});
+            numbered = gradus::detail::text_of({"step-", saved_.step, ".safetensors"});
             if (files_.empty() || files_.back() != numbered) files_.push_back(numbered);
         }
         const State state = run.snapshot();
@@ -140,7 +140,7 @@ private:
     double best_ = 0;
     bool is_best_ = false;
     Position saved_{-1, -1, -1};
-    std::vector<std::string> files_;  // step_*.safetensors that may be there, oldest first
+    std::vector<std::string> files_;  // step-*.safetensors that may be there, oldest first
     AsyncCheckpoint background_;
 };
 

@@ -84,13 +84,20 @@ public:
     /// The elements in row-major order, as safetensors files hold them.
     std::span<const std::byte> bytes() const { return std::as_bytes(bytes_.values()); }
 
+    /// The elements, which must be of type T: not converted, and without a copy. Throws ValueError for other types.
+    template <Storable T>
+    Tensor<T> get() const {
+        if (dtype_ != dtype_of<T>) detail::refuse_dtype(dtype_, dtype_of<T>);
+        if constexpr (std::is_same_v<T, bool>) check_booleans();
+        return memory<T>();
+    }
+
     /// The elements as T. Without a copy if that is what they are; floating types are rounded to each other as
     /// in PyTorch (what is too large becomes infinite), integers and booleans must be equal to a T.
     /// Throws ValueError for integers that are not and for other types.
     template <Storable T>
     Tensor<T> as() const {
-        if constexpr (std::is_same_v<T, bool>) check_booleans();
-        if (dtype_ == dtype_of<T>) return memory<T>();
+        if (dtype_ == dtype_of<T>) return get<T>();
         if constexpr (is_floating(dtype_of<T>)) {
             if (dtype_ == DType::f16) return detail::converted<T>(memory<half>());
             if (dtype_ == DType::bf16) return detail::converted<T>(memory<bfloat16>());

@@ -214,7 +214,7 @@ private:
         if (kept.dtype() != wanted)
             refuse(name,
                    gradus::detail::text_of({"must be ", io::name(wanted), ": got ", io::name(kept.dtype())}));
-        return kept.template as<T>();
+        return kept.template get<T>();
     }
 
     const State* state_;

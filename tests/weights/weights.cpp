@@ -4,41 +4,13 @@
 #include <cstdio>
 #include <string>
 
-#include "../../examples/support/resnet.hpp"
 #include "gradus/io/load.hpp"
 #include "gradus/io/save.hpp"
-#include "gradus/ops/layout.hpp"
+#include "support/networks.hpp"
 
 using namespace gradus;
 
 namespace {
-
-template <class T>
-struct Mlp {
-    nn::Linear<T> fc1{784, 350}, fc2{350, 250}, fc3{250, 150}, fc4{150, 50}, fc5{50, 10};
-
-    Variable<T> operator()(Variable<T> x) const {
-        x = relu(fc1(flatten(x)));
-        x = relu(fc2(x));
-        x = relu(fc3(x));
-        x = relu(fc4(x));
-        return fc5(x);
-    }
-};
-
-template <class T>
-struct Cnn {
-    nn::Conv2d<T> conv1{1, 32, {.kernel_size = 5}};
-    nn::Conv2d<T> conv2{32, 64, {.kernel_size = 5}};
-    nn::Linear<T> fc1{256, 200};
-    nn::Linear<T> fc2{200, 10};
-
-    Variable<T> operator()(Variable<T> x) const {
-        x = relu(max_pool2d(conv1(x), {.kernel_size = 3}));
-        x = relu(max_pool2d(conv2(x), {.kernel_size = 2}));
-        return fc2(relu(fc1(flatten(x))));
-    }
-};
 
 bool failed = false;
 

@@ -76,7 +76,7 @@ TEST_CASE("faults: a run that is killed at random moments ends with the same bit
             }
             trainer.threads = 1 + attempt % 2;
             const pid_t child = trainer.start();
-            ::usleep(static_cast<useconds_t>(longest * (random() % 1000) / 1000));
+            ::usleep(static_cast<useconds_t>(longest * static_cast<double>(random() % 1000) / 1000));
             ::kill(child, SIGKILL);
             if (Trainer::end_of(child) != -SIGKILL) continue;
             ++killed;

@@ -23,8 +23,7 @@ struct Trainer {
     int every = 3;   // steps between two checkpoints
     int steps = 60;  // after which it stops, as if it had been told to
     bool async = false;
-    std::string
-        at_rename;  // "before:7" or "after:7": is killed at the seventh time that a file is put in place
+    std::string at_rename = {};  // "before:7", "after:7": is killed as the seventh file is put in place
 
     pid_t start() const {
         std::vector<std::string> variables{"TRAINER_FOLDER=" + folder,

@@ -167,9 +167,9 @@ void files() {
                                        {"integers", integers},
                                        {"half", io::AnyTensor(Tensor<>{0.1f, 1e-7f, 1e6f}).as<half>()}});
     {
-        const io::SafetensorsFile file(tensors);
-        const Tensor<> halves = file.read("half").as<float>();
-        check("files: safetensors", file.read("integers").as<Index>() == integers &&
+        const io::SafetensorsFile saved(tensors);
+        const Tensor<> halves = saved.read("half").as<float>();
+        check("files: safetensors", saved.read("integers").as<Index>() == integers &&
                                         halves(0) == 0x1.998p-4f && halves(1) == 0x1p-23f &&
                                         halves(2) > 1e30f);
     }

@@ -151,11 +151,9 @@ TEST_CASE("EventWriter: pictures are PNG files") {
     CHECK(field(gray, 1) == "2");
     CHECK(field(gray, 2) == "3");
     CHECK(field(gray, 3) == "1");
-    CHECK(field(gray, 4).substr(0, 4) == "\x89PNG");
-    CHECK_THAT(field(gray, 4),
-               ContainsSubstring(std::string("\0\0\xff\xff\0\x80\0\0", 8)));  // rows after their filter
+    CHECK(field(gray, 4) == data::encode_png(Tensor<std::uint8_t>{{0, 255, 255}, {128, 0, 0}}));
     CHECK(field(color, 3) == "3");
-    CHECK_THAT(field(color, 4), ContainsSubstring(std::string("\0\1\3\5\2\4\6", 7)));
+    CHECK(field(color, 4) == data::encode_png(Tensor<std::uint8_t>{{{1, 2}}, {{3, 4}}, {{5, 6}}}));
     CHECK_THROWS_MATCHES(writer.add_image("x", ones({2, 3, 3}), 1), ShapeError,
                          Message("event_writer: a picture is [height, width], [1, height, width] or [3, "
                                  "height, width]: got [2, 3, 3]"));

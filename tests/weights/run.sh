@@ -12,5 +12,5 @@ fi
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 "$python" "$here/weights.py" make "$folder"
-"$1" "$folder"
+GRADUS_WEIGHTS=$folder "$1"
 "$python" "$here/weights.py" check "$folder"

@@ -2,11 +2,13 @@
 // Loads what PyTorch wrote into a folder, compares outputs, and writes its own there: see run.sh.
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "gradus/io/load.hpp"
 #include "gradus/io/save.hpp"
 #include "support/networks.hpp"
+#include "support/test.hpp"
 
 using namespace gradus;
 
@@ -85,14 +87,15 @@ void rounding(const std::string& folder) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    if (argc != 2) return 2;
-    const std::string folder = argv[1];
+TEST_CASE("weights both ways with PyTorch") {
+    const char* const named = std::getenv("GRADUS_WEIGHTS");
+    REQUIRE(named);
+    const std::string folder = named;
     all_models<float>(folder, "float");
     all_models<double>(folder, "double");
     ResNet18<> net{.classes = 19};
     io::load(folder + "/resnet18_float.gradus.safetensors", net);
     io::save(folder + "/resnet18_bf16.gradus.safetensors", net, {.dtype = io::DType::bf16});
     rounding(folder);
-    return failed ? 1 : 0;
+    CHECK_FALSE(failed);
 }

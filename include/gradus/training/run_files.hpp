@@ -11,6 +11,7 @@
 
 #include "gradus/core/decimal.hpp"
 #include "gradus/core/input_file.hpp"
+#include "gradus/core/shape.hpp"
 #include "gradus/core/write_file.hpp"
 #include "gradus/io/json.hpp"
 #include "gradus/training/history.hpp"

@@ -188,8 +188,8 @@
 #include "gradus/optim/plateau.hpp"
 #include "gradus/optim/remedies.hpp"
 #include "gradus/optim/rmsprop.hpp"
-#include "gradus/optim/saved_options.hpp"
 #include "gradus/optim/rule.hpp"
+#include "gradus/optim/saved_options.hpp"
 #include "gradus/optim/schedule.hpp"
 #include "gradus/optim/sgd.hpp"
 

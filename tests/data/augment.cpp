@@ -199,7 +199,8 @@ TEST_CASE("rotation is that of the plane, counterclockwise") {
     Tensor<> y = zeros({3, 3});
     data::detail::rotate_image(y.mutable_data(), x.data(), sizes, std::numbers::pi / 2, 0.0f);
     const Tensor<> quarter{{2, 5, 8}, {1, 4, 7}, {0, 3, 6}};  // numpy.rot90
-    for (Index i = 0; i < 9; ++i) CHECK_THAT(y.data()[i], WithinAbs(quarter.data()[i], 1e-5));
+    for (Index i = 0; i < 9; ++i)
+        CHECK_THAT(y.data()[i], WithinAbs(static_cast<double>(quarter.data()[i]), 1e-5));
     // By 45° the middle of the upper side comes from between the right and the upper right pixel.
     data::detail::rotate_image(y.mutable_data(), x.data(), sizes, std::numbers::pi / 4, 0.0f);
     const double s = std::sqrt(0.5);
@@ -269,7 +270,7 @@ TEST_CASE("noise is normal, brightness and contrast are factors") {
         CHECK_THAT(bright(i, 1), WithinRel(f * z(i, 1), 1e-5f));
         CHECK(g >= 0.49f);
         CHECK(g <= 1.51f);
-        CHECK_THAT(strong(i, 0), WithinAbs(mean - 1.5f * g, 0.01));
+        CHECK_THAT(strong(i, 0), WithinAbs(static_cast<double>(mean - 1.5f * g), 0.01));
     }
     CHECK(factors.size() > 25);
 }

@@ -100,11 +100,11 @@ TEST_CASE("cutmix pastes a rectangle and counts its area") {
                 ++area;
             }
         const float keep = 1 - static_cast<float>(area) / 80;
-        CHECK_THAT(targets(i, i), WithinAbs(keep, 1e-6));
+        CHECK_THAT(targets(i, i), WithinAbs(static_cast<double>(keep), 1e-6));
         if (area == 0) continue;
         ++pasted;
         CHECK(area == (bottom - top + 1) * (right - left + 1));
-        CHECK_THAT(targets(i, static_cast<Index>(other) - 1), WithinAbs(1 - keep, 1e-6));
+        CHECK_THAT(targets(i, static_cast<Index>(other) - 1), WithinAbs(static_cast<double>(1 - keep), 1e-6));
     }
     CHECK(pasted > count / 2);
 }

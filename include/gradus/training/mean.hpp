@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <type_traits>
 
 #include "gradus/training/metric_input.hpp"
 
@@ -16,7 +17,10 @@ namespace gradus::metrics {
 class Mean {
 public:
     /// A number; or the mean of `count` examples, which counts as often. Throws ValueError if count is negative.
-    void update(double value, Index count = 1) {
+    template <class Number>
+    requires std::is_arithmetic_v<Number>
+    void update(Number number, Index count = 1) {
+        const auto value = static_cast<double>(number);
         if (count < 0) detail::raise<ValueError>("mean", "count must not be negative", count);
         if (count == 0) return;
         sum_.add(value * static_cast<double>(count));

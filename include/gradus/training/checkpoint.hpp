@@ -19,7 +19,8 @@
 
 // A checkpoint is one safetensors file with all that a run needs to go on as if it had never stopped: its parts,
 // the position, and the default generator, from which dropout draws. Its metadata holds the version of the
-// format and a checksum of the whole file. See docs/resuming.md.
+// format and a checksum of the whole file. How each kind of part is written is in parts.hpp; which parts a run of
+// fit() has, in RunOf::snapshot() of fit.hpp. See docs/resuming.md.
 
 namespace gradus::training {
 namespace detail {

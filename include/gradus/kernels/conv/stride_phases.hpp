@@ -8,7 +8,8 @@
 
 // The stride phases of an input gradient (a polyphase decomposition): input positions whose distance is a
 // multiple of the stride are reached by the same taps. They make up a phase, and the gradient of each is a
-// dense product of its own. dy is NCHW and gets a border of zeros, which all phases share.
+// dense product of its own. dy is NCHW and gets a border of zeros, which all phases share. The products are in
+// implicit_gemm_backward.hpp and bf16.hpp; large windows go by col2im.hpp instead (see choose.hpp).
 
 namespace gradus::kernels::detail {
 

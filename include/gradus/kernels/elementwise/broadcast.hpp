@@ -6,6 +6,9 @@
 
 #include "gradus/core/shape.hpp"
 
+// Which elements of the operands meet in an element-wise operation of broadcast shapes. The way back, the sum of
+// a gradient over the axes that were repeated, is sum_to() of reduce/reduce.hpp.
+
 namespace gradus::kernels {
 
 /// The most operands of one map.

@@ -15,7 +15,7 @@
 
 // The mask of dropout: one bit per element, set where the element stays. Element i belongs to word i mod 4 of
 // Philox block i / 4, so a mask depends on its stream alone, not on how the work is split or on the width of
-// vectors.
+// vectors. What stays is multiplied by 1 / (1 - p), which ops/dropout.hpp computes.
 
 namespace gradus::kernels {
 namespace detail {

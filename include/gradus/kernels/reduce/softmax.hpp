@@ -15,7 +15,7 @@
 // Softmax along one axis of x [outer, n, inner]: where that is the last axis (inner = 1) by rows, else by
 // columns in lanes. Either way a few of them at a time stay in the first-level cache for all passes, and what
 // is summed for one of them does not depend on the others. Sums are of runs (SumOfRuns), so long axes keep
-// their accuracy.
+// their accuracy. One loop serves every instruction set: simd/dispatch.hpp compiles it for each.
 //
 // Infinities are what numbers come to that grow without end. A class of -inf, one that is masked out, has the
 // share 0. A class of +inf has all; several have equal shares, as ties have in max(). Of a row of -inf alone

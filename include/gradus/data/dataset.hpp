@@ -154,13 +154,15 @@ struct SplitRows {
 /// `order`.
 template <class Row>
 [[gnu::cold]] std::vector<std::vector<Row>> together(const Tensor<Row>& numbers, const Tensor<Row>& order) {
-    std::vector<Row> sorted(order.begin(), order.end());
-    const Row* number = numbers.data();
-    std::stable_sort(sorted.begin(), sorted.end(), [&](Row a, Row b) { return number[a] < number[b]; });
+    const auto number = [&](Row place) { return numbers.data()[order.data()[place]]; };
+    std::vector<Row> places;  // in `order`
+    for (Row place = 0; place < order.numel(); ++place) places.push_back(place);
+    std::sort(places.begin(), places.end(),
+              [&](Row a, Row b) { return number(a) != number(b) ? number(a) < number(b) : a < b; });
     std::vector<std::vector<Row>> result;
-    for (std::size_t i = 0; i < sorted.size(); ++i) {
-        if (i == 0 || number[sorted[i]] != number[sorted[i - 1]]) result.emplace_back();
-        result.back().push_back(sorted[i]);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        if (i == 0 || number(places[i]) != number(places[i - 1])) result.emplace_back();
+        result.back().push_back(order.data()[places[i]]);
     }
     return result;
 }

@@ -74,7 +74,7 @@ struct SafetensorsLayout {
     if (!metadata.empty()) {
         json += text_of({json_string(metadata_key), ":{"});
         for (const auto& [key, value] : metadata) {
-            const auto same = [&key = key](const auto& other) { return other.first == key; };
+            const auto same = [&name = key](const auto& other) { return other.first == name; };
             if (std::count_if(metadata.begin(), metadata.end(), same) > 1)
                 raise<ValueError>(
                     {operation, ": ", path, ": the metadata has the key ", shown(key), " twice"});

@@ -65,6 +65,8 @@ TEST_CASE("zip: what is no whole archive is refused") {
           "the zip archive is cut short: it has no end record" + again);
     CHECK(refusal_of(good + "x") == "the zip archive is cut short: it has no end record" + again);
     CHECK(refusal_of("PK\3\4") == "the zip archive is cut short: it has no end record" + again);
+    CHECK(refusal_of(std::string("PK\5\6\x14PK", 7)) ==
+          "the zip archive is cut short: it has no end record" + again);
     CHECK(refusal_of({.members = {a}, .disk = 1}) ==
           "is one part of a zip archive in several; join them first");
 }

@@ -103,13 +103,11 @@ private:
         std::string tail(static_cast<std::size_t>(std::min<std::uint64_t>(size, end_bytes + most_comment)),
                          '\0');
         read_at(size - tail.size(), tail.data(), tail.size());
-        std::size_t at = tail.size() < end_bytes ? std::string::npos : tail.size() - end_bytes;
-        while ((at = tail.rfind("PK\5\6", at)) !=
-               std::string::npos) {  // the comment may hold these letters, too
-            if (little_endian<2>(&tail[at + 20]) == tail.size() - end_bytes - at) break;
-            if (at-- == 0) break;
-        }
-        if (at >= tail.size()) fail({"the zip archive is cut short: it has no end record", again});
+        constexpr std::size_t none = std::string::npos;
+        std::size_t at = tail.size() < end_bytes ? none : tail.rfind("PK\5\6", tail.size() - end_bytes);
+        while (at != none && little_endian<2>(&tail[at + 20]) != tail.size() - end_bytes - at)
+            at = at == 0 ? none : tail.rfind("PK\5\6", at - 1);  // the comment may hold these letters, too
+        if (at == none) fail({"the zip archive is cut short: it has no end record", again});
 
         const char* const end = &tail[at];
         std::uint64_t limit = size - tail.size() + at;  // where the directory ends

@@ -65,11 +65,11 @@ function add_lines(text, number, step,    lines, count, i) {
 
 function finish_scope() {
     if (scope_line == 0) return
-    body = body "\nnamespace snippet_" scope_line " {\n" definitions
+    body = body "\nnamespace " stem "_" scope_line " {\n" definitions
     if (statements != "") {
         body = body line_directive(scope_line) "TEST_CASE(\"" FILENAME ":" scope_line "\") {\n" statements "}\n"
     }
-    body = body "}  // namespace snippet_" scope_line "\n"
+    body = body "}  // namespace " stem "_" scope_line "\n"
     definitions = statements = ""
     scope_line = last_definition = last_statement = 0
 }

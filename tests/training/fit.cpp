@@ -279,6 +279,34 @@ struct Journal {
 
 }  // namespace
 
+TEST_CASE("fit: a callback may have any one hook") {
+    struct OnRecord {
+        int epochs = 0;
+        void on_record(training::Run& run) { run.add_metric("epochs", ++epochs); }
+    };
+    struct OnOutputs {
+        Index examples = 0;
+        void on_outputs(training::Run&, const Tensor<>& outputs, const Tensor<Index>&) {
+            examples += outputs.size(0);
+        }
+    };
+    struct OnValidation {
+        int begun = 0;
+        void on_validation_begin(training::Run&) { ++begun; }
+    };
+    SmallNet net;
+    optim::SGD sgd(nn::parameters(net), {.lr = 0.1});
+    const data::Loader batches(small_data(6), {.batch_size = 4});
+    OnRecord recorded;
+    OnOutputs seen;
+    OnValidation validated;
+    const training::History history =
+        training::fit(net, sgd, small_loss, batches, batches, quiet(2), recorded, seen, validated);
+    CHECK(history.epochs[1].metrics == std::vector<NamedNumber>{{"epochs", 2}});
+    CHECK(seen.examples == 24);
+    CHECK(validated.begun == 2);
+}
+
 TEST_CASE("fit: every hook at its moment, in the order given") {
     SmallNet net;
     optim::SGD sgd(nn::parameters(net), {.lr = 0.1});

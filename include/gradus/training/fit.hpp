@@ -35,25 +35,21 @@ namespace detail {
 template <class C>
 inline constexpr bool is_accumulate = std::is_same_v<C, Accumulate>;
 
+#define GRADUS_HAS(hook) \
+    requires(C & c, R & run) { c.hook(run); }
+
 template <class C, class R>
-concept IsCallback = is_score<std::remove_cv_t<C>> || is_accumulate<std::remove_cv_t<C>> ||
-    requires(C& c, R& run) {
-    c.on_train_begin(run);
-} || requires(C& c, R& run) {
-    c.on_epoch_begin(run);
-} || requires(C& c, R& run) {
-    c.on_batch_begin(run);
-} || requires(C& c, R& run) {
-    c.on_backward_end(run);
-} || requires(C& c, R& run) {
-    c.on_step_end(run);
-} || requires(C& c, R& run) {
-    c.on_epoch_end(run);
-} || requires(C& c, R& run) {
-    c.on_save(run);
-} || requires(C& c, R& run) {
-    c.on_train_end(run);
+concept HasHook = GRADUS_HAS(on_train_begin) || GRADUS_HAS(on_epoch_begin) || GRADUS_HAS(on_batch_begin) ||
+    GRADUS_HAS(on_backward_end) || GRADUS_HAS(on_step_end) || GRADUS_HAS(on_validation_begin) ||
+    GRADUS_HAS(on_validation_end) || GRADUS_HAS(on_record) || GRADUS_HAS(on_epoch_end) ||
+    GRADUS_HAS(on_save) || GRADUS_HAS(on_train_end) ||
+    requires(C& c, R& run, const gradus::detail::Anything& values) {
+    c.on_outputs(run, values, values);
 };
+#undef GRADUS_HAS
+
+template <class C, class R>
+concept IsCallback = is_score<std::remove_cv_t<C>> || is_accumulate<std::remove_cv_t<C>> || HasHook<C, R>;
 
 // Calls a hook of all callbacks that have it, in the order in which they were given.
 #define GRADUS_CALL(hook)                                                               \
@@ -381,7 +377,8 @@ History fit(Model& model, Optimizer& optimizer, const Loss& loss, Train&& train,
     static_assert(
         (detail::IsCallback<std::remove_reference_t<Callbacks>, Of> && ...),
         "a callback is not const and has at least one of on_train_begin(run), on_epoch_begin(run), "
-        "on_batch_begin(run), on_backward_end(run), on_step_end(run), on_epoch_end(run), on_save(run) "
+        "on_batch_begin(run), on_backward_end(run), on_step_end(run), on_outputs(run, outputs, targets), "
+        "on_validation_begin(run), on_validation_end(run), on_record(run), on_epoch_end(run), on_save(run) "
         "and on_train_end(run); wrap a function in OnEpochEnd(function), say");
     Of run(model, optimizer, options, callbacks...);
     return run.train(loss, train, validation);

@@ -10,6 +10,7 @@
 
 #include "gradus/autograd/backward.hpp"
 #include "gradus/optim/adam.hpp"
+#include "gradus/training/evaluate.hpp"
 #include "gradus/training/examine.hpp"
 #include "gradus/training/lr_finder.hpp"
 
@@ -28,19 +29,6 @@ concept HasInputsAndLabels = requires(const Batch& batch) {
     batch.inputs.shape();
     batch.labels.shape();
 };
-
-/// loss(model(batch.inputs), batch.labels), or loss(model, batch).
-template <class Model, class Batch, class Loss>
-decltype(auto) loss_of(const Loss& loss, Model& model, const Batch& batch) {
-    if constexpr (requires {
-                      batch.labels;
-                      requires std::is_invocable_v<const Loss&, decltype(model(batch.inputs)),
-                                                   decltype((batch.labels))>;
-                  })
-        return loss(model(batch.inputs), batch.labels);
-    else
-        return loss(model, batch);
-}
 
 /// Parameters and their gradients after the first backward(): none, zero, exploding, vanishing.
 template <class T>
@@ -320,7 +308,7 @@ private:
                         Batch rows = batch_;
                         rows.inputs = rows.inputs.rows(begin, end);
                         rows.labels = rows.labels.rows(begin, end);
-                        const Variable<T> loss = loss_of(loss_, model_, rows);
+                        const Variable<T> loss = loss_of(rows);
                         return loss.numel() == 1 ? static_cast<double>(loss.item()) : 0.0;
                     };
                     const Index half = n / 2;
@@ -332,12 +320,14 @@ private:
         }
     }
 
+    Variable<T> loss_of(const Batch& batch) { return forward(model_, loss_, batch).loss; }
+
     void train() {
         nn::train(model_);
         if (!first_step()) return;
         for (Index i = 1; i < options_.steps; ++i) {
             optimizer_.zero_grad();
-            const Variable<T> loss = loss_of(loss_, model_, batch_);
+            const Variable<T> loss = loss_of(batch_);
             d_.losses.push_back(static_cast<double>(loss.item()));
             if (!std::isfinite(d_.losses.back())) break;
             loss.backward();
@@ -354,7 +344,7 @@ private:
         Index classes = 0;
         {
             ForwardWatch watch(d_, nn::named_layers(model_), parameter_nodes<T>(model_));
-            const Variable<T> loss = loss_of(loss_, model_, batch_);
+            const Variable<T> loss = loss_of(batch_);
             static_cast<void>(loss.value());
             classes = watch.classes();
             if (loss.numel() != 1) {
@@ -392,9 +382,9 @@ private:
     void propose_lr() {
         if (!options_.find_lr || d_.has_errors()) return;
         const std::vector<const Batch*> batches{&batch_};
-        const LrCurve curve = gradus::find_lr(
-            model_, optimizer_, batches, [&](const Batch* batch) { return loss_of(loss_, model_, *batch); },
-            {.start = 1e-6, .steps = 40});
+        const LrCurve curve =
+            gradus::find_lr(model_, optimizer_, batches, [&](const Batch* batch) { return loss_of(*batch); },
+                            {.start = 1e-6, .steps = 40});
         d_.suggested_lr = curve.valley;
     }
 

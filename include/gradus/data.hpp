@@ -15,6 +15,7 @@
 #include "gradus/data/cifar10.hpp"
 #include "gradus/data/compose.hpp"
 #include "gradus/data/csv.hpp"
+#include "gradus/data/csv_cells.hpp"
 #include "gradus/data/encode_png.hpp"
 #include "gradus/data/image_folder.hpp"
 #include "gradus/data/images.hpp"

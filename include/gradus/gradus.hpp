@@ -11,6 +11,7 @@
 #include "gradus/core/bits.hpp"
 #include "gradus/core/build_info.hpp"
 #include "gradus/core/contention.hpp"
+#include "gradus/core/crc.hpp"
 #include "gradus/core/decimal.hpp"
 #include "gradus/core/dual.hpp"
 #include "gradus/core/error.hpp"
@@ -28,6 +29,7 @@
 #include "gradus/core/shape.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/core/utf8.hpp"
 #include "gradus/core/version.hpp"
 #include "gradus/core/write_file.hpp"
 

@@ -9,7 +9,6 @@
 #include "gradus/core/macros_aside.inc"
 
 #include "gradus/io/any_tensor.hpp"
-#include "gradus/io/crc.hpp"
 #include "gradus/io/dtype.hpp"
 #include "gradus/io/half.hpp"
 #include "gradus/io/json.hpp"

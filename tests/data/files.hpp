@@ -85,10 +85,10 @@ inline std::string idx_header(const std::vector<std::uint32_t>& sizes) {
 }
 
 #ifdef GRADUS_WITH_ZLIB
-/// One gzip member.
-inline std::string gzip(const std::string& bytes) {
+/// Bytes deflated, in what zlib calls a window of these bits: negative ones have no header, 16 more gzip's.
+inline std::string deflated_bytes(const std::string& bytes, int window_bits) {
     z_stream stream{};
-    if (deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 9, Z_DEFAULT_STRATEGY) != Z_OK)
         throw std::runtime_error("deflateInit2");
     std::string result(deflateBound(&stream, bytes.size()), '\0');
     std::string input = bytes;
@@ -102,4 +102,7 @@ inline std::string gzip(const std::string& bytes) {
     if (code != Z_STREAM_END) throw std::runtime_error("deflate");
     return result;
 }
+
+/// One gzip member.
+inline std::string gzip(const std::string& bytes) { return deflated_bytes(bytes, 15 + 16); }
 #endif

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "data/numbered.hpp"
 #include "gradus/data/augment_images.hpp"
 #include "gradus/data/augment_values.hpp"
 #include "support/same_bits.hpp"
@@ -42,13 +43,6 @@ template <class Done>
 bool eventually(const Done& done) {
     for (int i = 0; i < 10000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return done();
-}
-
-template <class Range>
-std::vector<Index> all_of(const Range& range) {
-    std::vector<Index> result;
-    for (const auto& batch : range) result.insert(result.end(), batch.begin(), batch.end());
-    return result;
 }
 
 }  // namespace

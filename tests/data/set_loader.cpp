@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/numbered.hpp"
 #include "support/same_bits.hpp"
 #include "support/test.hpp"
 
@@ -13,25 +14,12 @@ using data::Loader;
 
 namespace {
 
-struct Numbers {
-    Index count = 10;
-    Index size() const { return count; }
-    Tensor<Index> operator[](Index i) const { return full<Index>({}, i); }
-};
-
 data::Dataset<> numbered(Index count) { return {rand({count, 2}), arange<Index>(count)}; }
 
 using NumbersLoader = Loader<Numbers, data::detail::LoaderOrder>;
 static_assert(data::BatchSource<NumbersLoader>);
 static_assert(data::BatchSource<Loader<>>);
 static_assert(std::ranges::input_range<const data::SetEpoch<Numbers>&>);
-
-template <class Range>
-std::vector<Index> all_of(const Range& range) {
-    std::vector<Index> result;
-    for (const auto& batch : range) result.insert(result.end(), batch.begin(), batch.end());
-    return result;
-}
 
 }  // namespace
 

@@ -6,18 +6,12 @@
 #include <set>
 #include <vector>
 
+#include "data/numbered.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
 
 namespace {
-
-/// Example i is the number i.
-struct Numbers {
-    Index count;
-    Index size() const { return count; }
-    Tensor<Index> operator[](Index i) const { return full<Index>({}, i); }
-};
 
 template <class Set>
 std::vector<Index> numbers(const Set& set) {

@@ -5,10 +5,6 @@
 #include <string>
 #include <vector>
 
-#ifdef GRADUS_WITH_ZLIB
-#include <zlib.h>
-#endif
-
 #include "data/files.hpp"
 #include "gradus/core/error.hpp"
 
@@ -105,18 +101,7 @@ std::string refusal_without(const std::string& start, const Action& action) {
 #ifdef GRADUS_WITH_ZLIB
 /// A member that is deflated.
 inline TestMember deflated(const std::string& name, const std::string& bytes) {
-    z_stream stream{};
-    if (deflateInit2(&stream, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY) != Z_OK)
-        throw std::runtime_error("deflateInit2");
-    std::string packed(deflateBound(&stream, bytes.size()), '\0'), input = bytes;
-    stream.next_in = reinterpret_cast<Bytef*>(input.data());
-    stream.avail_in = static_cast<uInt>(input.size());
-    stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-    stream.avail_out = static_cast<uInt>(packed.size());
-    const int code = deflate(&stream, Z_FINISH);
-    packed.resize(stream.total_out);
-    deflateEnd(&stream);
-    if (code != Z_STREAM_END) throw std::runtime_error("deflate");
+    const std::string packed = deflated_bytes(bytes, -15);
     return {.name = name, .bytes = packed, .size = bytes.size(), .crc = plain_crc(bytes), .method = 8};
 }
 #endif

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <system_error>
 
-// Numbers as text: with a decimal point in every locale.
+// Numbers as text, with a decimal point in every locale, and both as cells of CSV.
 
 namespace gradus::detail {
 
@@ -31,6 +31,14 @@ inline std::string csv_number(double x, int decimals = -1) {
                      : std::to_chars(text, text + sizeof text, x, std::chars_format::fixed, decimals);
     return {text, end.ptr};
 #endif
+}
+
+/// A text as a cell of CSV: in quotes where it has to be.
+[[gnu::cold]] inline std::string csv_text(std::string_view text) {
+    if (text.find_first_of(",\"\r\n") == text.npos) return std::string(text);
+    std::string quoted = "\"";
+    for (const char c : text) quoted.append(c == '"' ? 2 : 1, c);
+    return quoted + "\"";
 }
 
 /// The value of a text like -12.5: at most 15 digits, of which a double holds the whole number, divided by a power of

@@ -12,7 +12,9 @@
 
 #include "gradus/core/decimal.hpp"
 #include "gradus/core/tensor.hpp"
+#include "gradus/core/utf8.hpp"
 #include "gradus/data/bytes.hpp"
+#include "gradus/data/csv_cells.hpp"
 #include "gradus/data/table.hpp"
 
 namespace gradus::data {
@@ -41,151 +43,6 @@ namespace detail {
     for (const char c : cell.substr(0, 40)) text += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
     return text += cell.size() > 40 ? "...\"" : "\"";
 }
-
-/// The byte at which text is no longer UTF-8; its size if it is.
-[[gnu::cold]] inline std::size_t end_of_utf8(std::string_view text) {
-    std::size_t at = 0;
-    while (at < text.size()) {
-        const auto byte = [&](std::size_t i) {
-            return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-        };
-        const unsigned first = byte(at);
-        const std::size_t length = first < 0x80   ? 1
-                                   : first < 0xc2 ? 0
-                                   : first < 0xe0 ? 2
-                                   : first < 0xf0 ? 3
-                                   : first < 0xf5 ? 4
-                                                  : 0;
-        if (length == 0) return at;
-        for (std::size_t i = 1; i < length; ++i)
-            if ((byte(at + i) & 0xc0) != 0x80) return at;
-        // Not what a shorter form has, nor halves of UTF-16 pairs, nor beyond the last code point.
-        const unsigned second = byte(at + 1);
-        if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-            (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f))
-            return at;
-        at += length;
-    }
-    return at;
-}
-
-/// The cells of a text, one after the other, as RFC 4180 has them.
-class CsvCells {
-public:
-    CsvCells(const char* operation, const std::string& path, std::string_view text, const CsvOptions& options)
-        : operation_(operation),
-          path_(path),
-          at_(text.data()),
-          end_(at_ + text.size()),
-          separator_(options.separator),
-          trim_(options.trim) {
-        for (const char c : {separator_, '\n', '\r', '"', '\0'})
-            special_[static_cast<unsigned char>(c)] = true;
-        if (text.starts_with("\xef\xbb\xbf")) at_ += 3;  // a byte order mark
-        if (text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff"))
-            fail_file({"is UTF-16; save it as UTF-8"});
-    }
-
-    bool done() const { return at_ == end_; }      // to be asked at the beginning of a row
-    bool row_ended() const { return row_ended_; }  // with the last cell
-    bool quoted() const { return quoted_; }        // was the last cell
-    Index line() const { return line_; }           // on which the current row begins, from 1
-
-    /// The next cell; valid until the one after it is asked for.
-    std::string_view next() {
-        if (row_ended_) line_ += lines_, lines_ = 0, row_ended_ = false;
-        quoted_ = at_ != end_ && *at_ == '"';
-        if (quoted_) return next_quoted();
-        const char* const begin = at_;
-        for (; at_ != end_; ++at_) {
-            if (!special_[static_cast<unsigned char>(*at_)]) [[likely]]
-                continue;
-            if (*at_ == separator_ || *at_ == '\n') break;
-            if (*at_ == '\r' && at_ + 1 != end_ && at_[1] == '\n') break;
-            if (*at_ == '"' && trim_ && trimmed({begin, at_}).empty()) {
-                quoted_ = true;
-                return next_quoted();
-            }
-            refuse_byte(*at_);
-        }
-        std::string_view cell(begin, static_cast<std::size_t>(at_ - begin));
-        end_cell();
-        return trim_ ? trimmed(cell) : cell;
-    }
-
-    [[noreturn, gnu::cold]] void fail_file(std::initializer_list<TextPart> problem) const {
-        gradus::detail::raise<IoError>({operation_, ": ", path_, ": ", text_of(problem)});
-    }
-
-private:
-    static constexpr std::size_t npos = std::string_view::npos;
-
-    static std::string_view trimmed(std::string_view cell) {
-        const std::size_t first = cell.find_first_not_of(" \t");
-        return first == npos ? std::string_view()
-                             : cell.substr(first, cell.find_last_not_of(" \t") + 1 - first);
-    }
-
-    std::string_view next_quoted() {
-        unquoted_.clear();
-        const char* begin = ++at_;
-        for (;;) {
-            const void* found = std::memchr(at_, '"', static_cast<std::size_t>(end_ - at_));
-            if (!found) fail_line({"a quoted cell begins there and does not end"});
-            const char* const quote = static_cast<const char*>(found);
-            for (; at_ != quote; ++at_) {
-                if (*at_ == '\n') ++lines_;
-                if (*at_ == '\0') refuse_byte('\0');
-            }
-            ++at_;
-            if (at_ == end_ || *at_ != '"') {
-                std::string_view cell(begin, static_cast<std::size_t>(quote - begin));
-                if (!unquoted_.empty()) cell = unquoted_.append(cell);
-                while (trim_ && at_ != end_ && (*at_ == ' ' || *at_ == '\t')) ++at_;
-                end_cell();
-                return cell;
-            }
-            unquoted_.append(begin, at_);  // with one of the two quotes
-            begin = ++at_;
-        }
-    }
-
-    /// Past what ends a cell: a separator, the end of the line or of the text.
-    void end_cell() {
-        if (at_ != end_ && *at_ == separator_) {
-            ++at_;
-            // A separator at the very end is followed by one more, empty cell.
-            return;
-        }
-        row_ended_ = true;
-        if (at_ != end_) {
-            if (*at_ == '\r' && at_ + 1 != end_ && at_[1] == '\n') ++at_;
-            if (*at_ != '\n')
-                fail_line({"text follows a quoted cell; write \"a \"\"word\"\"\" to have quotes in one"});
-            ++at_;
-        }
-        ++lines_;
-    }
-
-    [[noreturn, gnu::cold]] void refuse_byte(char c) const {
-        if (c == '\0') fail_line({"has a zero byte; is it a text file?"});
-        if (c == '\r')
-            fail_line({"has a carriage return without a line feed; save it with line ends of Unix or DOS"});
-        fail_line({"has a quote inside a cell that does not begin with one; write \"a \"\"word\"\"\""});
-    }
-    [[noreturn, gnu::cold]] void fail_line(std::initializer_list<TextPart> problem) const {
-        fail_file({"line ", line_ + lines_, ": ", text_of(problem)});
-    }
-
-    const char* operation_;
-    const std::string& path_;
-    const char *at_, *end_;
-    char separator_;
-    bool special_[256] = {};  // bytes that end a cell, or do not belong into one
-    bool trim_, quoted_ = false, row_ended_ = false;
-    Index line_ = 1, lines_ = 0;  // lines that ended since the row began
-    std::string unquoted_;
-};
 
 /// Puts the cells of one column together.
 struct ColumnBuilder {
@@ -249,7 +106,7 @@ class CsvReader {
 public:
     CsvReader(const char* operation, const std::string& path, std::string_view text,
               const CsvOptions& options)
-        : options_(options), cells_(operation, path, text, options) {
+        : options_(options), cells_(operation, path, text, options.separator, options.trim) {
         if (options.separator == '"' || options.separator == '\n' || options.separator == '\r')
             gradus::detail::raise<ValueError>(operation,
                                               "the separator cannot be a quote or the end of a line");
@@ -282,7 +139,7 @@ private:
     [[gnu::cold]] void read_header() {
         do {
             const std::string_view name = cells_.next();
-            if (const std::size_t at = end_of_utf8(name); at != name.size())
+            if (const std::size_t at = gradus::detail::utf8_prefix(name); at != name.size())
                 cells_.fail_file({"the header is no UTF-8 text: byte ",
                                   hex(static_cast<unsigned char>(name[at])), " in column ",
                                   columns_.size() + 1, "; save the file as UTF-8"});
@@ -345,7 +202,7 @@ private:
         } else if (is_missing(cell))
             return add_missing(column, cell);
         column.add_category(cell, [&] {
-            if (const std::size_t at = end_of_utf8(cell); at != cell.size())
+            if (const std::size_t at = gradus::detail::utf8_prefix(cell); at != cell.size())
                 fail({"is no UTF-8 text: got byte ", hex(static_cast<unsigned char>(cell[at])),
                       "; save the file as UTF-8"});
         });

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include <zlib.h>
 #endif
 
+#include "gradus/core/crc.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/data/pixels.hpp"
 
@@ -18,18 +18,6 @@ namespace gradus::data {
 namespace detail {
 
 inline constexpr std::string_view png_signature{"\x89PNG\r\n\x1a\n", 8};
-
-/// The checksum of PNG's chunks, of which one has a few thousand bytes here.
-[[gnu::cold]] inline std::uint32_t png_checksum(std::string_view bytes) {
-    std::array<std::uint32_t, 256> table;
-    for (std::uint32_t i = 0; i < 256; ++i) {
-        table[i] = i;
-        for (int bit = 0; bit < 8; ++bit) table[i] = table[i] >> 1 ^ (table[i] & 1 ? 0xedb88320u : 0);
-    }
-    std::uint32_t sum = 0xffffffff;
-    for (const char c : bytes) sum = table[(sum ^ static_cast<unsigned char>(c)) & 255] ^ sum >> 8;
-    return ~sum;
-}
 
 [[gnu::cold]] inline std::string big_endian(std::uint32_t number) {
     std::string bytes;
@@ -82,7 +70,7 @@ inline constexpr std::string_view png_signature{"\x89PNG\r\n\x1a\n", 8};
                                               image.shape());
         const std::string content = std::string(type).append(body);
         file += detail::big_endian(static_cast<std::uint32_t>(body.size()));
-        file += content + detail::big_endian(detail::png_checksum(content));
+        file += content + detail::big_endian(gradus::detail::crc32(content.data(), content.size()));
     };
     constexpr char color_types[] = {0, 4, 2, 6};
     std::string header = detail::big_endian(static_cast<std::uint32_t>(full[2])) +

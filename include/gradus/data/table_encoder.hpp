@@ -133,11 +133,12 @@ public:
             {"gradus table encoder,1,", other_ ? "other" : "refuse", ",", fill_ ? "fill" : "refuse", "\n"});
         for (const Part& part : parts_) {
             const bool number = part.type == ColumnType::number;
-            text.append(number ? "number," : "category,").append(csv_cell(part.name));
+            text.append(number ? "number," : "category,").append(gradus::detail::csv_text(part.name));
             if (number)
                 for (const double x : {part.fill, part.shift, part.scale})
                     text.append(",").append(gradus::detail::csv_number(x));
-            for (const std::string& category : part.categories) text.append(",").append(csv_cell(category));
+            for (const std::string& category : part.categories)
+                text.append(",").append(gradus::detail::csv_text(category));
             text.append("\n");
         }
         return text;
@@ -146,13 +147,7 @@ public:
     /// What text() wrote. Throws IoError if the text is another.
     [[gnu::cold]] static TableEncoder from_text(std::string_view text) {
         const std::string source = "text";
-        detail::CsvCells cells("table encoder", source, text, {});
-        const auto next_row = [&] {
-            std::vector<std::string> row;
-            do row.emplace_back(cells.next());
-            while (!cells.row_ended());
-            return row;
-        };
+        detail::CsvCells cells("table encoder", source, text, ',', false);
         const auto broken = [&](const char* problem) {
             cells.fail_file({"line ", cells.line(), ": ", problem, "; give back what text() wrote"});
         };
@@ -162,13 +157,13 @@ public:
         };
         TableEncoder encoder;
         if (text.empty()) broken("is empty");
-        const std::vector<std::string> header = next_row();
+        const std::vector<std::string> header = cells.next_row();
         if (header[0] != "gradus table encoder") broken("is not of a table encoder");
         if (header.size() != 4 || header[1] != "1") broken("is of a version that is not known here");
         encoder.other_ = one_of(header[2], "other", "refuse");
         encoder.fill_ = one_of(header[3], "fill", "refuse");
         while (!cells.done()) {
-            std::vector<std::string> row = next_row();
+            std::vector<std::string> row = cells.next_row();
             if (row.size() < 2) broken("has too few cells");
             Part part{row[1],
                       one_of(row[0], "number", "category") ? ColumnType::number : ColumnType::category};
@@ -204,12 +199,6 @@ private:
     static bool read_finite(const std::string& text, double& value) {
         return gradus::detail::read_decimal(text, value) == gradus::detail::Decimal::number &&
                std::isfinite(value);
-    }
-
-    static std::string csv_cell(const std::string& text) {
-        std::string cell = "\"";
-        for (const char c : text) cell.append(c == '"' ? 2 : 1, c);
-        return cell + "\"";
     }
 
     Index width_of(const Part& part) const {

@@ -9,35 +9,11 @@
 #include <vector>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/utf8.hpp"
 
 namespace gradus::io::detail {
 
-using gradus::detail::raise, gradus::detail::text_of, gradus::detail::TextPart;
-
-/// How many bytes at the start of `text` are UTF-8 (RFC 3629: shortest forms, no surrogates): all, if it is.
-[[gnu::cold]] inline std::size_t utf8_prefix(std::string_view text) {
-    const auto byte = [&](std::size_t i) {
-        return static_cast<unsigned char>(i < text.size() ? text[i] : 0);
-    };
-    std::size_t i = 0;
-    while (i < text.size()) {
-        const unsigned char first = byte(i), second = byte(i + 1);
-        const std::size_t length = first < 0x80   ? 1
-                                   : first < 0xc2 ? 0
-                                   : first < 0xe0 ? 2
-                                   : first < 0xf0 ? 3
-                                   : first < 0xf5 ? 4
-                                                  : 0;
-        const unsigned char least = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-        const unsigned char most = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-        if (length == 0 || (length > 1 && (second < least || second > most))) break;
-        std::size_t k = 2;
-        while (k < length && byte(i + k) >> 6 == 2) ++k;
-        if (length > 2 && k < length) break;
-        i += length;
-    }
-    return i;
-}
+using gradus::detail::raise, gradus::detail::text_of, gradus::detail::TextPart, gradus::detail::utf8_prefix;
 
 /// Text as JSON writes it, with its quotes. The same characters are escaped as by serde_json.
 [[gnu::cold]] inline std::string json_string(std::string_view text) {

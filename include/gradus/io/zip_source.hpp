@@ -9,7 +9,7 @@
 #include <zlib.h>
 #endif
 
-#include "gradus/io/crc.hpp"
+#include "gradus/core/crc.hpp"
 #include "gradus/io/zip.hpp"
 
 namespace gradus::io::detail {
@@ -51,7 +51,7 @@ public:
         } else {
             inflate_all(to, count);
         }
-        crc_ = crc32(to, count, crc_);
+        crc_ = gradus::detail::crc32(to, count, crc_);
         done_ += count;
         if (done_ == member_.size) check_end();
         return count;

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "gradus/core/crc.hpp"
 #include "gradus/core/write_file.hpp"
-#include "gradus/io/crc.hpp"
 #include "gradus/io/source.hpp"
 
 namespace gradus::io::detail {
@@ -23,7 +23,7 @@ public:
         std::uint32_t crc = 0;
         for (const std::string_view piece : pieces) {
             size += piece.size();
-            crc = crc32(piece.data(), piece.size(), crc);
+            crc = gradus::detail::crc32(piece.data(), piece.size(), crc);
         }
         const bool wide = size >= 0xffffffff || offset_ >= 0xffffffff;
         const std::uint64_t version = wide ? 45 : 20;

@@ -28,9 +28,9 @@
 #include <vector>
 
 #include "gradus/core/bits.hpp"
+#include "gradus/core/crc.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/data/encode_png.hpp"
-#include "gradus/io/crc.hpp"
 #include "gradus/io/json.hpp"
 
 namespace gradus::training {
@@ -247,7 +247,7 @@ private:
     }
 
     [[gnu::cold]] static detail::ProtoMessage tagged(std::string_view tag) {
-        if (tag.empty() || io::detail::utf8_prefix(tag) != tag.size())
+        if (tag.empty() || gradus::detail::utf8_prefix(tag) != tag.size())
             gradus::detail::raise<ValueError>(
                 {"event_writer: a tag is text in UTF-8, such as loss/train: got ", io::detail::shown(tag)});
         detail::ProtoMessage entry;
@@ -268,7 +268,7 @@ private:
     /// that contain checks is not weak.
     [[gnu::cold]] void append(const detail::ProtoMessage& event) {
         const auto masked = [](std::string_view bytes) {
-            const std::uint32_t crc = io::detail::crc32c(bytes.data(), bytes.size());
+            const std::uint32_t crc = gradus::detail::crc32c(bytes.data(), bytes.size());
             return (crc >> 15 | crc << 17) + 0xa282ead8u;
         };
         detail::ProtoMessage length, check, end;

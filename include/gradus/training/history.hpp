@@ -39,18 +39,6 @@ inline std::string to_string(const EpochRecord& record, int epoch, int epochs) {
     return text;
 }
 
-namespace detail {
-
-/// A field of CSV: in quotes where it has to be.
-[[gnu::cold]] inline std::string csv_field(const std::string& text) {
-    if (text.find_first_of(",\"\r\n") == text.npos) return text;
-    std::string quoted = "\"";
-    for (const char c : text) quoted.append(c == '"' ? "\"\"" : std::string(1, c));
-    return quoted + "\"";
-}
-
-}  // namespace detail
-
 /// Writes epoch,train_loss,val_loss,train_score,val_score,seconds, one line per epoch, with all digits; then lr
 /// if there is one, and a column for each further metric, empty where an epoch has none. The file is replaced
 /// as a whole, as by write_file(). Throws IoError naming the path and the reason.
@@ -66,7 +54,7 @@ namespace detail {
                 names.push_back(metric.name);
     }
     if (has_lr) text += ",lr";
-    for (const std::string& name : names) text.append(",").append(detail::csv_field(name));
+    for (const std::string& name : names) text.append(",").append(detail::csv_text(name));
     text += "\n";
     for (std::size_t i = 0; i < history.size(); ++i) {
         const EpochRecord& r = history[i];

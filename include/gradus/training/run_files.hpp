@@ -13,6 +13,7 @@
 #include "gradus/core/input_file.hpp"
 #include "gradus/core/shape.hpp"
 #include "gradus/core/write_file.hpp"
+#include "gradus/data/csv_cells.hpp"
 #include "gradus/io/json.hpp"
 #include "gradus/training/history.hpp"
 
@@ -49,27 +50,6 @@ namespace detail {
     return text;
 }
 
-/// Takes one line away from `text`: its fields, without the quotes that they may be in (RFC 4180).
-[[gnu::cold]] inline std::vector<std::string> next_line(std::string_view& text) {
-    std::vector<std::string> fields(1);
-    bool quoted = false;
-    std::size_t i = 0;
-    for (; i < text.size() && (quoted || text[i] != '\n'); ++i) {
-        if (text[i] == '"') {
-            if (quoted && i + 1 < text.size() && text[i + 1] == '"')
-                fields.back() += text[i++];
-            else
-                quoted = !quoted;
-        } else if (text[i] == ',' && !quoted) {
-            fields.emplace_back();
-        } else if (quoted || text[i] != '\r') {
-            fields.back() += text[i];
-        }
-    }
-    text.remove_prefix(std::min(i + 1, text.size()));
-    return fields;
-}
-
 }  // namespace detail
 
 /// Reads a JSON object whose values are strings, numbers or words; what else there is, as its text. Throws
@@ -95,26 +75,24 @@ namespace detail {
 [[gnu::cold]] inline std::vector<EpochRecord> read_history_csv(const std::string& path,
                                                                const char* operation = "read_history_csv") {
     const std::string file = detail::text_of_file(operation, path);
-    std::string_view text = file;
-    const std::vector<std::string> names = detail::next_line(text);
+    data::detail::CsvCells cells(operation, path, file, ',', false);
+    const auto names = cells.done() ? std::vector<std::string>() : cells.next_row();
     if (names.empty() || names[0] != "epoch")
-        gradus::detail::raise<IoError>({operation, ": ", path,
-                                        ": line 1: a history begins with the column epoch: got ",
-                                        io::detail::shown(names[0])});
+        cells.fail_file({"line 1: a history begins with the column epoch: got ",
+                         io::detail::shown(names.empty() ? "" : names[0])});
     std::vector<EpochRecord> history;
-    for (Index line = 2; !text.empty(); ++line) {
-        const std::vector<std::string> fields = detail::next_line(text);
+    while (!cells.done()) {
+        const std::vector<std::string> fields = cells.next_row();
         if (fields.size() != names.size())
-            gradus::detail::raise<IoError>({operation, ": ", path, ": line ", line,
-                                            ": as many fields as names: got ", fields.size(), " and ",
-                                            names.size()});
+            cells.fail_file({"line ", cells.line(), ": as many fields as names: got ", fields.size(), " and ",
+                             names.size()});
         EpochRecord record;
         for (std::size_t i = 0; i < names.size(); ++i) {
             double value = std::nan("");
             if (!fields[i].empty() &&
                 gradus::detail::read_decimal(fields[i], value) != gradus::detail::Decimal::number)
-                gradus::detail::raise<IoError>({operation, ": ", path, ": line ", line, ", ", names[i],
-                                                ": must be a number: got ", io::detail::shown(fields[i])});
+                cells.fail_file({"line ", cells.line(), ", ", names[i], ": must be a number: got ",
+                                 io::detail::shown(fields[i])});
             const std::string& name = names[i];
             if (name == "epoch") continue;
             if (name == "train_loss")

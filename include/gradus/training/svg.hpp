@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/utf8.hpp"
 #include "gradus/training/history.hpp"
 
 /// Text and shapes of an SVG drawing, written as strings.
@@ -57,22 +58,14 @@ inline double length(Point a) { return std::hypot(a.x, a.y); }
     return factor == "1" ? power_of_ten(exponent) : text_of({factor, "·", power_of_ten(exponent)});
 }
 
-/// How many bytes the character of UTF-8 takes that starts here; 0 if none does, or one that a page must not
-/// contain: control characters, halves of surrogate pairs.
+/// How many bytes the character takes that starts here; 0 if none does, or one that a page must not contain:
+/// control characters, U+xxFFFE and U+xxFFFF.
 [[gnu::cold]] inline std::size_t character_length(std::string_view text) {
+    const std::size_t length = gradus::detail::utf8_length(text);
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned first = byte(0);
-    if (first < 0x80) return first >= 0x20 || first == '\t' || first == '\n' || first == '\r' ? 1 : 0;
-    const std::size_t size = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
-    if (size == 0 || size > text.size()) return 0;
-    unsigned code = first & (0x7Fu >> size);
-    for (std::size_t i = 1; i < size; ++i) {
-        if ((byte(i) & 0xC0u) != 0x80u) return 0;
-        code = code << 6 | (byte(i) & 0x3Fu);
-    }
-    const bool overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
-    const bool forbidden = (code >= 0xD800 && code < 0xE000) || code > 0x10FFFF || (code & 0xFFFE) == 0xFFFE;
-    return overlong || forbidden ? 0 : size;
+    if (length == 1) return byte(0) >= 0x20 || byte(0) == '\t' || byte(0) == '\n' || byte(0) == '\r' ? 1 : 0;
+    const bool ends_high = length >= 3 && byte(length - 2) == 0xbf && byte(length - 1) >= 0xbe;
+    return ends_high && (byte(length - 3) & 0xf) == 0xf ? 0 : length;
 }
 
 /// Text as it stands between tags or in a quoted attribute, whatever bytes it is made of: those that are no

@@ -6,8 +6,8 @@
 using gradus::io::detail::JsonReader;
 
 void fuzz(std::string_view input) {
-    require(gradus::io::detail::utf8_prefix(input) <= input.size());
-    if (gradus::io::detail::utf8_prefix(input) < input.size()) return;  // which the reader is promised
+    require(gradus::detail::utf8_prefix(input) <= input.size());
+    if (gradus::detail::utf8_prefix(input) < input.size()) return;  // which the reader is promised
     std::string text(input);
     accepted([&] {
         JsonReader check(text, "json");

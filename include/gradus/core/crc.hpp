@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace gradus::io::detail {
+namespace gradus::detail {
 
 /// A cyclic redundancy check of 32 bits whose bits are numbered from the lowest ("reflected"), eight bytes at a
 /// time: table[k][b] is what the byte b does to the rest k bytes later.
@@ -53,4 +53,4 @@ inline std::uint32_t crc32c(const void* bytes, std::size_t count, std::uint32_t 
     return crc(bytes, count, before);
 }
 
-}  // namespace gradus::io::detail
+}  // namespace gradus::detail

@@ -36,7 +36,7 @@ esac
 echo "==> running $example $*"
 # A training leaves its report somewhere even if nobody said where.
 case "$example $*" in
-linear_regression* | compare* | optimizers* | *--help* | *" -h"* | *--out* | *--notebook-shape*) out= ;;
+linear_regression* | compare* | optimizers* | tabular_predict* | *--help* | *" -h"* | *--out* | *--notebook-shape*) out= ;;
 *)
     for ((n = 1; ; ++n)); do
         out=$root/build/runs/$example-$n

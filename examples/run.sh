@@ -41,7 +41,7 @@ esac
 echo "==> running $example $*"
 # A training leaves its report somewhere even if nobody said where.
 case "$example $*" in
-linear_regression* | compare* | optimizers* | speedrun* | *--help* | *" -h"* | *--out* | *--notebook-shape*) out= ;;
+linear_regression* | compare* | optimizers* | speedrun* | tabular_predict* | *--help* | *" -h"* | *--out* | *--notebook-shape*) out= ;;
 *)
     for ((n = 1; ; ++n)); do
         out=$root/build/runs/$example-$n

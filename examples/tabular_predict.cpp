@@ -18,6 +18,8 @@ using data::TableEncoder;
 void predict(const std::string& model, const std::string& rows) {
     const auto pairs = gradus::io::SafetensorsFile(model).metadata();
     std::map<std::string, std::string> metadata(pairs.begin(), pairs.end());
+    if (metadata["target"].empty())
+        throw gradus::IoError("--model: must be what tabular saved: got " + model);
     const auto inputs = TableEncoder::from_text(metadata["inputs"]),
                target = TableEncoder::from_text(metadata["target"]);
     Regressor net{.features = inputs.width()};

@@ -22,7 +22,7 @@ std::string command_of(const Flags& flags, bool resume) {
 /// Whether a resumed run may have another value: it changes no number, or only how many epochs there are.
 bool may_change(const std::string& setting) {
     for (const char* name :
-         {"data", "threads", "progress", "out", "resume", "overwrite", "checkpoint-every", "epochs"})
+         {"data", "threads", "progress", "out", "resume", "overwrite", "checkpoint-every", "epochs", "save"})
         if (setting == name) return true;
     return false;
 }

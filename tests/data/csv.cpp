@@ -149,6 +149,12 @@ TEST_CASE("read_csv refuses numbers that are no finite ones") {
     CHECK(refusal_of("a\ninf\n") == "row 1 (line 2), column 1 (a): is no finite number: got \"inf\"" + word);
     CHECK(refusal_of("a\n1e400\n") == "row 1 (line 2), column 1 (a): is too large a number: got \"1e400\"");
     CHECK(with(" 4") == place + "has spaces around a number: got \" 4\"; set .trim = true");
+    // Nor does such a first value make a column of categories.
+    CHECK(refusal_of("a,b\n1, 2\n3, 4\n") ==
+          "row 1 (line 2), column 2 (b): has spaces around a number: got \" 2\"; set .trim = true");
+    CHECK(refusal_of("a,b\n1,2 \n", {.trim = true}) == "accepted");
+    CHECK(refusal_of("a,b\n1,\" 2\"\n") == "accepted");
+    CHECK(refusal_of("a,b\n1, 2\n", {.types = {{"b", data::ColumnType::category}}}) == "accepted");
     CHECK_THAT(with("0x1F"), ContainsSubstring("is no number"));
     CHECK_THAT(with("1.5.2"), ContainsSubstring("is no number"));
     CHECK_THAT(with("\"1,5\""), ContainsSubstring("is no number"));  // a decimal comma
@@ -173,6 +179,14 @@ TEST_CASE("read_csv refuses what is no CSV") {
     CHECK(refusal_of(std::string("\xff\xfe"
                                  "a\0",
                                  4)) == "is UTF-16; save it as UTF-8");
+    // A file without a header, whose first row would be lost.
+    CHECK(refusal_of("5,0,0\n4,1,0\n") ==
+          "the header is all numbers, from \"5\" on; if that is the first row, set .header = false; if these "
+          "are "
+          "names, give the type of one in .types");
+    CHECK(refusal_of("5,0,0\n4,1,0\n", {.header = false}) == "accepted");
+    CHECK(refusal_of("2019,2020\n4,1\n", {.types = {{"2020", data::ColumnType::number}}}) == "accepted");
+    CHECK(refusal_of("city,2020\nRome,1\n") == "accepted");
     CHECK(refusal_of("a,b,a\n1,2,3\n") == "two columns are called \"a\"");
     CHECK(refusal_of("a;b\n1;2\n") == "the header is one column, \"a;b\"; set .separator = ';'");
     CHECK(refusal_of("a\tb\n1\t2\n") == "the header is one column, \"a b\"; set .separator = '\\t'");
@@ -203,7 +217,7 @@ TEST_CASE("a line of ten megabytes is read, and named where it is wrong") {
                ContainsSubstring("row 2 (line 3), column 2 (b): is no number"));
     std::string wide = "0";
     for (int i = 1; i < 20000; ++i) wide += "," + std::to_string(i);
-    CHECK(table_of(wide + "\n" + wide + "\n").columns().size() == 20000);
+    CHECK(table_of("x" + wide + "\n" + wide + "\n").columns().size() == 20000);
 }
 
 TEST_CASE("no file cut short or with a byte changed makes read_csv do worse than refuse") {

@@ -94,6 +94,8 @@ TEST_CASE("reduce lr: by the metric of every epoch") {
     CHECK(sgd.lr() == 0.75);
     CHECK_THROWS_WITH(training::ReduceLr({.factor = 2}),
                       "reduce_on_plateau: factor must be between 0 and 1: got 2");
+    CHECK_THROWS_WITH(training::ReduceLr({}, "val_score"),
+                      "reduce_lr: more of val_score is better: give .mode = optim::Mode::max");
     CHECK_THROWS_WITH(run(net, sgd, training::ReduceLr({.lr = 1}, "val_f2")),
                       "reduce_lr: there is no metric val_f2; there are train_loss, val_loss, train_score, "
                       "val_score, seconds, lr");

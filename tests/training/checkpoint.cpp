@@ -8,6 +8,7 @@
 
 #include "data/files.hpp"
 #include "gradus/gradus.hpp"
+#include "gradus/io/load.hpp"
 #include "support/same_bits.hpp"
 #include "support/test.hpp"
 #include "support/threads.hpp"
@@ -297,8 +298,17 @@ TEST_CASE("checkpoint: what is of something else is refused, and nothing is chan
                         "on as if it had never stopped; training::load_parts takes some of a "
                         "file"));
     EarlyStopping stopping;
-    CHECK_THROWS_MATCHES(training::load_checkpoint(path, net, sgd, stopping), ValueError,
-                         Message(where + "early_stopping.best: is not there"));
+    CHECK_THROWS_MATCHES(
+        training::load_checkpoint(path, net, sgd, stopping), ValueError,
+        Message(where + "early_stopping.best: is not there, nor is anything else of early_stopping: "
+                        "the file was saved without this part"));
+    CHECK_THROWS_MATCHES(
+        io::load(path, net), IoError,
+        Message("load: " + path +
+                ": is a checkpoint of a training: training::load_parts(path, model) takes the "
+                "model from it"));
+    CHECK(same(state(), before));
+    CHECK(io::load(path, net, {.partial = true, .rename = {{"model.", ""}}}).loaded.size() > 0);
     CHECK_THROWS_MATCHES(training::load_checkpoint(folder / "none", net, sgd), IoError,
                          Message("load_checkpoint: " + (folder / "none") +
                                  ": cannot be opened: No such file or directory; check the path"));

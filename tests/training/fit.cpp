@@ -403,6 +403,18 @@ TEST_CASE("fit: what cannot be trained on is refused") {
     CHECK_THROWS_WITH(training::fit(net, sgd, small_loss, batches, batches, quiet(1), Accumulate{0}),
                       "fit: Accumulate must be of at least 1 batch: got 0");
     CHECK(training::fit(net, sgd, small_loss, batches, batches, quiet(0)).epochs.empty());
+
+    // A set of examples looks like a list of batches.
+    struct Examples {
+        data::Dataset<> set = small_data(23);
+        Index size() const { return set.size(); }
+        auto operator[](Index i) const { return set[i]; }
+    };
+    const std::string examples =
+        "fit, evaluate: a batch has labels [batch, ...]; make batches of a data set: data::Loader(set, "
+        "{.batch_size = 32}): got []";
+    CHECK_THROWS_WITH(training::fit(net, sgd, small_loss, Examples(), batches, quiet(1)), examples);
+    CHECK_THROWS_WITH(training::evaluate(net, small_loss, Examples()), examples);
 }
 
 namespace {
@@ -560,14 +572,31 @@ TEST_CASE("fit: a checkpoint of another run is refused, and nothing is changed")
                       "load_checkpoint: " + path +
                           ": fit.accumulate: the run adds up the gradients of 1 batches for a step: got "
                           "Accumulate{2}");
-    CHECK_THROWS_WITH(
-        go(path, 10, 1),
-        "fit: resume: the checkpoint stands before batch 4 of an epoch of 3: is the data or its "
-        "batch size another one?");
+    CHECK_THROWS_WITH(go(path, 10, 1),
+                      "fit: resume: the checkpoint stands after batch 4 of an epoch of 5, and this one has 3 "
+                      "batches: is the "
+                      "data or its batch size another one?");
+    CHECK_THROWS_WITH(go(path, 4, 1),  // as batches that are smaller would give examples twice, or never
+                      "fit: resume: the checkpoint stands after batch 4 of an epoch of 5, and this one has 6 "
+                      "batches: is the "
+                      "data or its batch size another one?");
     CHECK_THROWS_WITH(go(path, 5, 1, training::StopEarly({.monitor = "train_loss"})),
-                      "load_checkpoint: " + path + ": fit.stop_early.metric.best: is not there");
+                      "load_checkpoint: " + path +
+                          ": fit.stop_early.metric.best: is not there, nor is anything else of "
+                          "fit.stop_early.metric: the file was saved without this part");
     CHECK(same_bits(before.fc1.weight.value(), net.fc1.weight.value()));
     CHECK(go(path, 5, 1).position.step == 10);
+
+    // A callback that had a state, and is not there to go on with it. At the end of an epoch batches may change.
+    const std::string stopping = folder / "stopping";
+    go("", 5, 1, training::StopEarly({.monitor = "train_loss"}), OnEpochEnd([&](auto& run) {
+           if (run.position().epoch == 1) run.save(stopping);
+       }));
+    CHECK_THROWS_WITH(go(stopping, 5, 1),
+                      "load_checkpoint: " + stopping +
+                          ": the run had callbacks that are not given to fit(): stop_early: give it the "
+                          "same; training::load_parts takes the model and the optimizer alone");
+    CHECK(go(stopping, 10, 1, training::StopEarly({.monitor = "train_loss"})).position.step == 8);
 }
 
 TEST_CASE("fit: a save that fails leaves the training running") {

@@ -115,6 +115,9 @@ TEST_CASE("keep checkpoints: the best epoch") {
     models.clear();
     run({.folder = highest.path(), .best = "val_loss", .mode = optim::Mode::max}, "", 3, set_losses);
     CHECK(training::load_parts(highest / "best.safetensors", best) == training::Position{1, 0, 5});
+    run({.folder = highest.path(), .best = "val_score"}, "", 3,  // more of a score is better
+        OnEpochEnd([&](auto& at) { at.record().val_score = static_cast<double>(at.history().size()); }));
+    CHECK(training::load_parts(highest / "best.safetensors", best) == training::Position{3, 0, 15});
 }
 
 TEST_CASE("keep checkpoints: a run that goes on from one of them is the run that was never stopped") {

@@ -99,6 +99,40 @@ TEST_CASE("report: what is empty is left out") {
     CHECK(one.find("nan") == std::string::npos);
 }
 
+TEST_CASE("report: the table of the epochs has a column for each number that there is") {
+    std::vector<EpochRecord> history(2, epoch_of(1, 0.5, no_number, no_number));
+    history[0].metrics = {{"train_f1", 0.25}, {"val_f1", 0.125}, {"val_r2", 0.5}, {"rate", 7}};
+    history[1].metrics = {{"val_f1", 0.75}};  // as one that was added later in a run, or no more
+    const std::string page = report_html({.history = history});
+    CHECK(malformed(page) == "");
+    CHECK(page.find("score") == std::string::npos);
+    for (const char* title : {">train_f1</th>", ">val_f1</th>", ">val_r2</th>", ">rate</th>"})
+        CHECK_THAT(page, ContainsSubstring(title));
+    CHECK_THAT(page,
+               ContainsSubstring(
+                   "<td>1</td><td>0.5</td><td>0.25</td><td>0.125</td><td>0.5</td><td>7</td><td>1.5</td>"));
+    CHECK_THAT(page, ContainsSubstring(
+                         "<td>1</td><td>0.5</td><td>–</td><td>0.75</td><td>–</td><td>–</td><td>1.5</td>"));
+}
+
+TEST_CASE("report: a metric of training and validation is one chart") {
+    const auto pictures = [](const std::vector<NamedNumber>& metrics) {
+        std::vector<EpochRecord> history(2, epoch_of(1, no_number, no_number, no_number));
+        for (EpochRecord& record : history) record.metrics = metrics;
+        const std::string page = report_html({.history = history});
+        int count = 0;
+        for (std::size_t at = 0; (at = page.find("<svg", at)) != page.npos; ++at) ++count;
+        return count;
+    };
+    const int loss = pictures({}), chart = pictures({{"rate", 1}}) - loss;
+    CHECK(chart > 0);
+    CHECK(pictures({{"train_f1", 0.25}, {"val_f1", 0.5}}) == loss + chart);
+    CHECK(pictures({{"f1", 0.25}, {"val_f1", 0.5}}) == loss + chart);
+    CHECK(pictures({{"val_f1", 0.5}}) == loss + chart);
+    CHECK(pictures({{"train_f1", 0.5}}) == loss + chart);
+    CHECK(pictures({{"f1", 0.5}, {"train_f1", 0.5}, {"val_f1", 0.5}}) == loss + 2 * chart);  // none is lost
+}
+
 TEST_CASE("report: any text may be a name") {
     const std::string hostile = "\"><script>alert('x')</script>&amp;\n\t\x01\xff\xc0\x80 ü\xe2\x82";
     ReportData report = whole_report();

@@ -87,8 +87,36 @@ TEST_CASE("stop early: its state and the best weights are in a checkpoint") {
     }
 }
 
+TEST_CASE("stop early: more of a score is better, if nothing else is said") {
+    const auto best_epoch = [](const training::StopEarlyOptions& options) {
+        SmallNet net;
+        training::StopEarly stop(options);
+        run_with({1, 1, 1}, net, "", OnEpochEnd([](auto& run) {
+                     const auto epoch = static_cast<double>(run.history().size());
+                     run.record().val_score = epoch / 4;
+                     run.record().metrics = {{"val_F1", epoch / 4}, {"val_error", epoch / 4}};
+                 }),
+                 stop);
+        return stop.best_epoch();
+    };
+    CHECK(best_epoch({.monitor = "val_score"}) == 2);
+    CHECK(best_epoch({.monitor = "val_F1"}) == 2);
+    CHECK(best_epoch({.monitor = "val_error"}) == 0);
+    CHECK(best_epoch({.mode = optim::Mode::min, .monitor = "val_score"}) == 0);
+    CHECK(best_epoch({.mode = optim::Mode::max, .monitor = "val_error"}) == 2);
+}
+
 TEST_CASE("stop early: refusals") {
     SmallNet net;
+    optim::SGD sgd(nn::parameters(net), {.lr = 0.1});
+    Index steps = 0;  // it is not an epoch later that it says so
+    CHECK_THROWS_WITH(
+        training::fit(net, sgd, small_loss, data::Loader(small_data(23)), training::no_validation,
+                      {.epochs = 1, .progress = training::Progress::none}, OnStepEnd([&](auto&) { ++steps; }),
+                      training::StopEarly()),
+        "stop_early: there is no val_loss without validation data: give fit() some, or name a "
+        "metric of the training");
+    CHECK(steps == 0);
     CHECK_THROWS_WITH(training::StopEarly({.patience = 0}),
                       "early_stopping: patience must be at least 1: got 0");
     CHECK_THROWS_WITH(run_with({1}, net, "", training::StopEarly({.monitor = "val_f1"})),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -145,6 +146,13 @@ private:
                                   columns_.size() + 1, "; save the file as UTF-8"});
             add_column(name);
         } while (!cells_.row_ended());
+        // As names these would do, and a row would be lost in silence. Who gives the type of one knows it.
+        if (std::all_of(columns_.begin(), columns_.end(),
+                        [](const ColumnBuilder& c) { return !c.decided && is_number(c.name); }))
+            cells_.fail_file(
+                {"the header is all numbers, from ", quoted_cell(columns_[0].name),
+                 " on; if that is the first row, set .header = false; if these are names, give the "
+                 "type of one in .types"});
         if (const std::string* twice = repeated_name(columns_))
             cells_.fail_file({"two columns are called ", quoted_cell(*twice)});
         if (columns_.size() > 1 || cells_.quoted()) return;
@@ -198,6 +206,7 @@ private:
             }
             if (is_missing(cell)) return add_missing(column, cell);
             if (column.decided || read != gradus::detail::Decimal::none) refuse_number(column, cell, read);
+            if (!cells_.quoted() && is_number(CsvCells::trimmed(cell))) refuse_spaces(cell);
             column.decide(ColumnType::category);
         } else if (is_missing(cell))
             return add_missing(column, cell);
@@ -231,18 +240,25 @@ private:
             fail({"is no finite number: got ", got,
                   "; if it stands for a missing value, add it to .missing_words"});
         if (cell.find_first_of(" \t") != std::string_view::npos) {
-            double number;
             std::string bare;
             for (const char c : cell)
                 if (c != ' ' && c != '\t') bare += c;
-            if (gradus::detail::read_decimal(bare, number) == gradus::detail::Decimal::number)
-                fail({"has spaces around a number: got ", got, "; set .trim = true"});
+            if (is_number(bare)) refuse_spaces(cell);
         }
         for (const auto& [name, type] : options_.types)
             if (name == column.name) fail({"is no number, and the column is to be of numbers: got ", got});
         fail({"is no number, as those before it in the column are: got ", got,
               "; if the column holds categories, set .types = {{\"", column.name,
               "\", data::ColumnType::category}}"});
+    }
+
+    [[noreturn, gnu::cold]] void refuse_spaces(std::string_view cell) const {
+        fail({"has spaces around a number: got ", quoted_cell(cell), "; set .trim = true"});
+    }
+
+    [[gnu::cold]] static bool is_number(std::string_view text) {
+        double number;
+        return gradus::detail::read_decimal(text, number) == gradus::detail::Decimal::number;
     }
 
     /// Empty lines are allowed at the end only, where editors leave them.

@@ -70,14 +70,15 @@ public:
         gradus::detail::raise<IoError>({operation_, ": ", path_, ": ", text_of(problem)});
     }
 
-private:
-    static constexpr std::size_t npos = std::string_view::npos;
-
+    /// Without the spaces and tabs around it.
     static std::string_view trimmed(std::string_view cell) {
         const std::size_t first = cell.find_first_not_of(" \t");
         return first == npos ? std::string_view()
                              : cell.substr(first, cell.find_last_not_of(" \t") + 1 - first);
     }
+
+private:
+    static constexpr std::size_t npos = std::string_view::npos;
 
     std::string_view next_quoted() {
         unquoted_.clear();

@@ -221,6 +221,13 @@ template <class Read>
 [[gnu::cold]] inline LoadReport load_file(const std::string& path, const std::vector<LoadTarget>& targets,
                                           const LoadOptions& options) {
     const SafetensorsFile file(path, "load");
+    if (options.rename.empty() && !options.rename_by && !options.partial)
+        for (const auto& [key, value] : file.metadata())
+            if (key == "gradus.checkpoint")
+                raise<IoError>(
+                    {"load: ", path,
+                     ": is a checkpoint of a training: training::load_parts(path, model) takes the "
+                     "model from it"});
     std::vector<LoadSource> sources;
     for (const std::string& name : file.names())
         sources.push_back({name, "", file.dtype(name), file.shape(name), sources.size()});

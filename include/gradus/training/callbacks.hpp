@@ -40,9 +40,14 @@ public:
     /// Throws ValueError for options out of range.
     [[gnu::cold]] explicit ReduceLr(const optim::ReduceOnPlateauOptions& options,
                                     std::string monitor = "val_loss")
-        : options_(options), monitor_(std::move(monitor)), plateau_(with_lr(options, 1)) {}
+        : options_(options), monitor_(std::move(monitor)), plateau_(with_lr(options, 1)) {
+        if (options.mode == optim::Mode::min && mode_of(monitor_) == optim::Mode::max)
+            gradus::detail::raise<ValueError>(
+                {"reduce_lr: more of ", monitor_, " is better: give .mode = optim::Mode::max"});
+    }
 
     void on_train_begin(auto& run) {
+        run.check_metric(monitor_, "reduce_lr");
         if (!begun_) plateau_ = optim::ReduceOnPlateau(with_lr(options_, run.optimizer.lr()));
         begun_ = true;
         run.optimizer.set_lr(plateau_.lr());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -123,9 +124,34 @@ const auto& targets_of(const Batch& batch) {
     }
 }
 
+// A data set has size() and operator[] as a list of batches has, but gives examples, whose axes would be taken
+// for others.
+
+template <class X>
+inline constexpr bool is_data_set = requires(const X& x) {
+    x.gather(std::span<const Index>());
+};
+template <class T>
+inline constexpr bool is_data_set<Tensor<T>> = true;
+
+/// Throws ShapeError for what can only be one example.
+template <class Labels>
+void check_is_batch(const Labels& labels) {
+    if constexpr (requires { labels.rank(); })
+        if (labels.rank() == 0)
+            gradus::detail::raise<ShapeError>("fit, evaluate",
+                                              "a batch has labels [batch, ...]; make batches of a data set: "
+                                              "data::Loader(set, {.batch_size = 32})",
+                                              labels.shape());
+}
+
 /// The batches of a pass: of a loader those of this epoch; a list of batches is the same in all.
 template <class Data>
 decltype(auto) epoch_of(Data& data, Index epoch) {
+    static_assert(
+        !is_data_set<std::remove_cvref_t<Data>>,
+        "this takes batches, not a data set or a tensor: write data::Loader(set, {.batch_size = 100}), or "
+        "std::vector{tensor} for one batch");
     if constexpr (requires { data.epoch(epoch); })
         return data.epoch(epoch);
     else
@@ -157,12 +183,23 @@ struct Forward {
 template <class Value, class Outputs>
 Forward(Value, Outputs) -> Forward<Value, Outputs>;
 
+template <class Value>
+inline constexpr bool is_loss = requires(const Value& value) {
+    value.backward();
+    value.item();
+};
+#define GRADUS_LOSS_RULE                                                                              \
+    "the loss must return a Variable, from which backward() can go: cross_entropy(outputs, labels), " \
+    "without .item()"
+
 /// The loss of a batch. loss(model, batch) may return what has `loss` and `outputs`.
 template <class Model, class Loss, class Batch>
 auto forward(Model& model, const Loss& loss, const Batch& batch) {
     if constexpr (takes_outputs<Loss, Model, Batch>()) {
+        check_is_batch(batch.labels);
         auto outputs = model(batch.inputs);
         auto value = loss(outputs, batch.labels);
+        static_assert(is_loss<decltype(value)>, GRADUS_LOSS_RULE);
         return Forward{std::move(value), std::move(outputs)};
     } else {
         static_assert(std::is_invocable_v<const Loss&, Model&, const Batch&>,
@@ -170,12 +207,17 @@ auto forward(Model& model, const Loss& loss, const Batch& batch) {
                       "loss(model, batch); write [](const auto& outputs, const auto& labels) { return "
                       "cross_entropy(outputs, labels); }");
         auto result = loss(model, batch);
-        if constexpr (requires { result.outputs; })
+        if constexpr (requires { result.outputs; }) {
+            static_assert(is_loss<decltype(result.loss)>, GRADUS_LOSS_RULE);
             return result;
-        else
+        } else {
+            static_assert(is_loss<decltype(result)>, GRADUS_LOSS_RULE);
             return Forward{std::move(result), NoOutputs{}};
+        }
     }
 }
+
+#undef GRADUS_LOSS_RULE
 
 /// The tensor of outputs, which metrics take.
 template <class Outputs>

@@ -277,6 +277,9 @@ private:
                                                       " batches for a step: got Accumulate{",
                                                       run.micro_batches_, "}"}));
             run.load_progress(state);
+            std::vector<std::string> given;
+            run.each_kept([&](const std::string& name, auto&) { given.push_back(name); });
+            check_callbacks(state, given);
             run.each_kept([&](const std::string& name, auto& callback) { callback.load(state.in(name)); });
         }
     };

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,8 @@ struct KeepCheckpointsOptions {
     Index every_steps = 0;   // also after so many steps; 0: not
     Index keep = 0;          // beside last.safetensors so many of the newest, each in a file of its own
     std::string best = {};   // a metric, "val_loss": best.safetensors is of the epoch where it was best
-    optim::Mode mode = optim::Mode::min;
+    std::optional<optim::Mode> mode =
+        {};                  // whether less or more is better; by default what mode_of(best) says
     bool background = true;  // write while the training goes on
 };
 
@@ -40,19 +42,23 @@ public:
     static constexpr const char* state_name = "checkpoints";
 
     /// Throws ValueError for options out of range.
-    [[gnu::cold]] explicit KeepCheckpoints(const KeepCheckpointsOptions& options) : options_(options) {
+    [[gnu::cold]] explicit KeepCheckpoints(const KeepCheckpointsOptions& options)
+        : options_(options),
+          less_is_better_(options.mode.value_or(mode_of(options.best)) == optim::Mode::min) {
         for (const Index number : {options.every_epochs, options.every_steps, options.keep})
             if (number < 0)
                 gradus::detail::raise<ValueError>(
                     "keep_checkpoints", "every_epochs, every_steps and keep must not be negative", number);
         const double infinity = std::numeric_limits<double>::infinity();
-        best_ = options.mode == optim::Mode::min ? infinity : -infinity;
+        best_ = less_is_better_ ? infinity : -infinity;
     }
+
+    [[gnu::cold]] void on_train_begin(Run& run) { run.check_metric(options_.best, "keep_checkpoints"); }
 
     [[gnu::cold]] void on_epoch_end(Run& run) {
         if (options_.best.empty()) return;
         const double metric = run.metric(options_.best, "keep_checkpoints");
-        is_best_ = options_.mode == optim::Mode::min ? metric < best_ : metric > best_;
+        is_best_ = less_is_better_ ? metric < best_ : metric > best_;
         if (is_best_) best_ = metric;
     }
 
@@ -137,6 +143,7 @@ private:
     std::string path(const std::string& name) const { return options_.folder + "/" + name; }
 
     KeepCheckpointsOptions options_;
+    bool less_is_better_;
     double best_ = 0;
     bool is_best_ = false;
     Position saved_{-1, -1, -1};

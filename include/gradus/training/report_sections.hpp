@@ -57,6 +57,25 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
     return best;
 }
 
+/// The names of the further metrics of a history, in the order in which they come up.
+[[gnu::cold]] inline std::vector<std::string> metric_names(const std::vector<EpochRecord>& history) {
+    std::vector<std::string> names;
+    for (const EpochRecord& record : history)
+        for (const NamedNumber& number : record.metrics)
+            if (std::find(names.begin(), names.end(), number.name) == names.end())
+                names.push_back(number.name);
+    return names;
+}
+
+/// A further metric over the epochs; NaN where an epoch does not have it.
+[[gnu::cold]] inline svg::Points metric(const std::vector<EpochRecord>& history, const std::string& name) {
+    return over_epochs(history, [&](const EpochRecord& r) {
+        for (const NamedNumber& number : r.metrics)
+            if (number.name == name) return number.value;
+        return std::nan("");
+    });
+}
+
 /// What the curves say, in a sentence or two.
 [[gnu::cold]] inline std::string reading(const std::vector<EpochRecord>& history) {
     const svg::Points train = over_epochs(history, [](const EpochRecord&r) { return r.train_loss; }),
@@ -102,13 +121,6 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
         }
         return chart({{train, {"blue", 2.2}}, {validation, {"orange", 2.2, "7 3"}}}, options);
     };
-    const auto named = [&](const std::string& name) {
-        return over_epochs(history, [&](const EpochRecord& r) {
-            for (const NamedNumber& number : r.metrics)
-                if (number.name == name) return number.value;
-            return std::nan("");
-        });
-    };
     std::string score = report.score_name;
     if (!score.empty() && score[0] >= 'a' && score[0] <= 'z')
         score[0] = static_cast<char>(score[0] - 'a' + 'A');
@@ -117,15 +129,21 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
              over_epochs(history, [](const EpochRecord& r) { return r.val_loss; }), -1),
         pair(score, over_epochs(history, [](const EpochRecord& r) { return r.train_score; }),
              over_epochs(history, [](const EpochRecord& r) { return r.val_score; }), 1)};
-    if (!history.empty())
-        for (const NamedNumber& number : history.back().metrics) {
-            const bool validation = number.name.starts_with("val_");
-            const std::string name = validation ? number.name.substr(4) : number.name;
-            const bool both =
-                std::any_of(history.back().metrics.begin(), history.back().metrics.end(),
-                            [&](const NamedNumber& other) { return other.name == "val_" + name; });
-            if (validation || !both) charts.push_back(pair(name, named(name), named("val_" + name), 0));
+    const std::vector<std::string> names = metric_names(history);
+    const auto there = [&](const std::string& name) {
+        return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    for (const std::string& full : names) {  // val_f1 is drawn over f1, or over train_f1
+        if (full.starts_with("val_")) {
+            const std::string name = full.substr(4);
+            if (!there(name) && !there("train_" + name))
+                charts.push_back(pair(name, metric(history, name), metric(history, full), 0));
+        } else {
+            const std::string base = full.starts_with("train_") ? full.substr(6) : full;
+            const std::string name = there(base) ? full : base;
+            charts.push_back(pair(name, metric(history, full), metric(history, "val_" + name), 0));
         }
+    }
     std::erase(charts, "");
     if (charts.empty()) return "";
     return legend({{"training", "blue"}, {"validation", "orange", -1, "7 3"}}) + grid(charts);
@@ -152,20 +170,30 @@ svg::Points over_epochs(const std::vector<EpochRecord>& history, const Get& get)
 [[gnu::cold]] inline std::string epochs(const std::vector<EpochRecord>& history) {
     if (history.empty()) return "";
     const std::size_t every = (history.size() + 99) / 100;
+    std::vector<std::string> titles{"epoch"};
+    std::vector<svg::Points> columns;
+    const auto add = [&](std::string title, svg::Points points) {  // a column without a number says nothing
+        if (std::all_of(points.begin(), points.end(), [](const svg::Point& p) { return std::isnan(p.y); }))
+            return;
+        titles.push_back(std::move(title));
+        columns.push_back(std::move(points));
+    };
+    add("training loss", over_epochs(history, [](const EpochRecord& r) { return r.train_loss; }));
+    add("validation loss", over_epochs(history, [](const EpochRecord& r) { return r.val_loss; }));
+    add("training score", over_epochs(history, [](const EpochRecord& r) { return r.train_score; }));
+    add("validation score", over_epochs(history, [](const EpochRecord& r) { return r.val_score; }));
+    for (const std::string& name : metric_names(history)) add(name, metric(history, name));
+    titles.push_back("seconds");
     std::vector<std::vector<std::string>> rows;
     for (std::size_t i = 0; i < history.size(); ++i) {
         if (i % every != 0 && i + 1 != history.size()) continue;
-        const EpochRecord& r = history[i];
-        rows.push_back({std::to_string(i + 1), cell(r.train_loss), cell(r.val_loss), cell(r.train_score),
-                        cell(r.val_score), svg::number(r.seconds, 2)});
+        std::vector<std::string>& row = rows.emplace_back(1, std::to_string(i + 1));
+        for (const svg::Points& column : columns) row.push_back(cell(column[i].y));
+        row.push_back(svg::number(history[i].seconds, 2));
     }
     std::string title = "All epochs";
     if (every > 1) title = text_of({"Every ", every, "th epoch, and the last; history.csv has all"});
-    return text_of(
-        {"<details><summary>", title, "</summary>",
-         table({"epoch", "training loss", "validation loss", "training score", "validation score", "seconds"},
-               rows),
-         "</details>\n"});
+    return text_of({"<details><summary>", title, "</summary>", table(titles, rows), "</details>\n"});
 }
 
 /// How many examples each class has, as bars.

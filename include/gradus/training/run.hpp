@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "gradus/core/error.hpp"
+#include "gradus/optim/plateau.hpp"
 #include "gradus/training/checkpoint.hpp"
 #include "gradus/training/evaluate.hpp"
 #include "gradus/training/history.hpp"
@@ -81,6 +83,17 @@ namespace detail {
     gradus::detail::raise<ValueError>({operation, ": there is no metric ", name, "; there are ", known});
 }
 
+/// Whether more of a metric is better, by its name: of a score, "val_score", or what ends in accuracy, auc, f1,
+/// precision, recall, r2 or iou, in any case; less of all others.
+[[gnu::cold]] inline optim::Mode mode_of(std::string_view metric) {
+    std::string name(metric);
+    for (char& c : name)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    for (const char* end : {"score", "accuracy", "acc", "auc", "f1", "precision", "recall", "r2", "iou"})
+        if (name.ends_with(end)) return optim::Mode::max;
+    return optim::Mode::min;
+}
+
 /// What fit() shows its callbacks of itself. RunOf adds the model and the optimizer.
 class Run {
 public:
@@ -109,11 +122,16 @@ public:
     /// A metric of the epoch that ended last, by name. Throws ValueError, in the name of `operation`, if there
     /// is none, as there is no val_loss without validation.
     [[gnu::cold]] double metric(std::string_view name, const char* operation) {
+        check_metric(name, operation);
+        return metric_of(record(), name, operation);
+    }
+
+    /// What metric() would refuse, known before the first epoch: call it in on_train_begin.
+    [[gnu::cold]] void check_metric(std::string_view name, const char* operation) const {
         if (!has_validation_ && name.starts_with("val_"))
             gradus::detail::raise<ValueError>(
                 {operation, ": there is no ", name,
                  " without validation data: give fit() some, or name a metric of the training"});
-        return metric_of(record(), name, operation);
     }
 
     /// Ends the training with this step or epoch. It counts as finished: a resumed run does not train on. If
@@ -189,6 +207,7 @@ protected:
         state.put("examples", means_.examples);
         state.put("has_score", has_score_);
         state.put("seconds", position_.batch == 0 ? 0 : seconds());
+        state.put("batches", position_.batch == 0 ? 0 : batches_);
         state.put("finished", is_finished_ ? stopped_ : "");
         save_part(state, history_);
     }
@@ -199,26 +218,47 @@ protected:
         gradus::detail::check_count("fit", "examples", means.examples);
         const auto has_score = state.get<bool>("has_score");
         const auto seconds = state.get<double>("seconds");
+        const Index batches = state.contains("batches") ? state.get<Index>("batches") : 0;  // in older files
+        gradus::detail::check_count("fit", "batches", batches);
         auto finished = state.get<std::string>("finished");
         load_part(state, history_);
         means_ = means;
         has_score_ = has_score;
+        batches_ = batches;
         seconds_ = seconds;
         is_finished_ = is_stopping_ = !finished.empty();
         stopped_ = std::move(finished);
     }
 
+    /// Throws ValueError if the file has the state of a callback that is not among those given.
+    [[gnu::cold]] static void check_callbacks(const StateReader& state,
+                                              const std::vector<std::string>& given) {
+        std::vector<std::string> others;
+        for (const std::string& name : state.names()) {
+            const std::string owner = name.substr(0, name.find('.'));
+            if (owner.size() < name.size() && owner != "history" &&
+                std::find(given.begin(), given.end(), owner) == given.end() &&
+                (others.empty() || others.back() != owner))
+                others.push_back(owner);
+        }
+        if (others.empty()) return;
+        gradus::detail::raise<ValueError>(
+            {state.where(), ": the run had callbacks that are not given to fit(): ", detail::some_of(others),
+             ": give it the same; training::load_parts takes the model and the optimizer alone"});
+    }
+
     [[gnu::cold]] void begin_epoch(Index batches) {
-        batches_ = batches;
+        const Index before = std::exchange(batches_, batches);  // of a resumed epoch; 0 if it is not known
         if (batches < 1)
             gradus::detail::raise<ValueError>(
                 "fit",
                 "the training data has no batches; is the dataset empty, or smaller than the one batch that "
                 "drop_last leaves out?");
-        if (position_.batch > batches)
-            gradus::detail::raise<ValueError>({"fit: resume: the checkpoint stands before batch ",
-                                               position_.batch, " of an epoch of ", batches,
-                                               ": is the data or its batch size another one?"});
+        if (position_.batch > 0 && (position_.batch > batches || (before > 0 && before != batches)))
+            gradus::detail::raise<ValueError>(
+                {"fit: resume: the checkpoint stands after batch ", position_.batch, " of an epoch",
+                 before > 0 ? gradus::detail::text_of({" of ", before}) : "", ", and this one has ", batches,
+                 " batches: is the data or its batch size another one?"});
         if (position_.batch == 0) {
             means_ = {};
             seconds_ = 0;

@@ -203,7 +203,11 @@ public:
 private:
     [[gnu::cold]] const io::AnyTensor& any(std::string_view name) const {
         const auto found = state_->find(path(name));
-        if (found == state_->end()) refuse(name, "is not there");
+        if (found == state_->end())
+            refuse(name, prefix_.empty() || !names().empty()
+                             ? "is not there"
+                             : "is not there, nor is anything else of " + prefix_ +
+                                   ": the file was saved without this part");
         return found->second;
     }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -23,7 +24,8 @@ namespace gradus::training {
 struct StopEarlyOptions {
     Index patience = 5;    // epochs in a row without a better metric, of which the last one stops
     double min_delta = 0;  // a metric is better if it beats the best by more than this
-    optim::Mode mode = optim::Mode::min;
+    std::optional<optim::Mode> mode =
+        {};  // whether less or more is better; by default what mode_of(monitor) says
     std::string monitor = "val_loss";
     bool restore_best = false;  // at the end, the model gets the weights and buffers of the best epoch
 };
@@ -41,7 +43,10 @@ public:
 
     /// Throws ValueError for options out of range.
     [[gnu::cold]] explicit StopEarly(const StopEarlyOptions& options = {})
-        : options_(options), stop_({options.patience, options.min_delta, options.mode}) {}
+        : options_(options),
+          stop_({options.patience, options.min_delta, options.mode.value_or(mode_of(options.monitor))}) {}
+
+    void on_train_begin(Run& run) { run.check_metric(options_.monitor, "stop_early"); }
 
     void on_epoch_end(auto& run) {
         if (add(run) && options_.restore_best) {

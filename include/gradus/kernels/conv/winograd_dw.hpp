@@ -96,10 +96,15 @@ private:
                 const Index p = task % panels, q = p - x.panels();
                 const TileRows piece = pieces[task / panels];
                 const Index tile = tiles_before(pass, piece, grid.width);
-                if (q < 0)
-                    x.run(p, piece, {v + tile * v_tile + p * panel, v_point, v_tile});
-                else
-                    dy.run(q, piece, {m + q * points * m_point + tile * panel, m_point, panel});
+                Tensor<T> band = Tensor<T>::uninitialized({std::max(x.band_size, dy.band_size)});
+                if (q < 0) {
+                    x.learn_range(p, piece);
+                    x.run(p, piece, {v + tile * v_tile + p * panel, v_point, v_tile}, band.mutable_data());
+                } else {
+                    dy.learn_range(q, piece);
+                    dy.run(q, piece, {m + q * points * m_point + tile * panel, m_point, panel},
+                           band.mutable_data());
+                }
             }
         });
     }

@@ -67,7 +67,7 @@ TEST_CASE("winograd_dw: what is added up, and in which order, does not depend on
                         CHECK(plan.slice_inputs == one.slice_inputs);
                         CHECK(plan.part == one.part);
                     }
-                    CHECK(one.tasks.splits == 1);  // one thread transforms nothing twice
+                    CHECK(one.tasks.count() == one.chunks.count());  // one thread transforms nothing twice
                 }
 }
 
@@ -94,14 +94,18 @@ TEST_CASE("winograd_dw: threads have as much to do as each other") {
     // The products of the thread that has most to do beyond an equal part of them.
     const auto imbalance = [](Index batch, Size2 grid, Index in, Index out, int threads) {
         const Plan plan = plan_of(batch, grid, in, out, threads);
-        const TaskGrid& tasks = plan.tasks;
+        const TaskGrid &slices = plan.slices, &tasks = plan.tasks;
         const TaskShares shares{tasks.count(), static_cast<int>(std::min<Index>(tasks.count(), threads))};
         double most = 0, all = 0;
         for (int t = 0; t < shares.threads; ++t) {
             double products = 0;
-            for (Index task = shares.first(t); task < shares.first(t + 1); ++task)
-                products += tiles_of(plan, plan.chunks[tasks.group(task)]) *
-                            static_cast<double>(tasks.last(task) - tasks.first(task));
+            for (Index task = shares.first(t); task < shares.first(t + 1); ++task) {
+                const Index all_of = tasks.group(task);
+                products += tiles_of(plan, plan.chunks[slices.group(all_of)]) *
+                            static_cast<double>(slices.last(all_of) - slices.first(all_of)) *
+                            static_cast<double>(tasks.last(task) - tasks.first(task)) /
+                            static_cast<double>(tasks.panels);
+            }
             most = std::max(most, products);
             all += products;
         }
@@ -114,7 +118,9 @@ TEST_CASE("winograd_dw: threads have as much to do as each other") {
     for (const int threads : {2, 4, 8, 16}) {
         CHECK(imbalance(64, Size2(7), 64, 512, threads) < 0.1);
         CHECK(imbalance(16, Size2(1), 512, 512, threads) < 0.1);
+        CHECK(imbalance(16, Size2(4), 128, 128, threads) < 0.1);  // one chunk, cut both ways
         CHECK(imbalance(256, Size2(14), 16, 16, threads) < 0.1);
     }
     CHECK(imbalance(256, Size2(14), 32, 512, 64) < 0.1);
+    CHECK(imbalance(16, Size2(2), 256, 256, 64) < 0.1);
 }

@@ -15,7 +15,7 @@ namespace gradus::kernels::detail::winograd {
 /// How the gradient is cut into tasks. Images are cut into chunks, whose number is a function of the sizes
 /// alone: each has a sum of its own, and these are added up in pairs in the end. A task takes a chunk and some
 /// slices of the channels, and goes through all stages with them, pass by pass. Slices are panels of output
-/// channels, or as many input channels, of whichever there are more.
+/// channels, or as many input channels, of whichever there are more; a single slice may also be cut across.
 struct WinogradBackwardWeightPlan {
     static constexpr Index pass_tiles = 128;  // whose values stay in the cache
     static constexpr Index most_passes = 16;  // of a piece of pairwise_sum.hpp: at most 64 of our short runs
@@ -29,12 +29,12 @@ struct WinogradBackwardWeightPlan {
     Index part, parts, out_panels;  // input channels of a product; how many of these, and of panels of output
     Index v_tile, v_point, m_point, sum_point;
     bool slice_inputs;
-    Index slice;       // input channels of a slice, if that is what they are
-    Index slice_sums;  // numbers
+    Index slice;  // input channels of a slice, if that is what they are
     TileBlocks chunks;
-    TaskGrid tasks;
-    bool single;    // pass: no sums need be kept
-    bool finishes;  // a task its part of the gradient: no others are added
+    TaskGrid slices;  // of all chunks
+    TaskGrid tasks;   // cuts of these
+    bool single;      // pass: no sums need be kept
+    bool finishes;    // a task its part of the gradient: no others are added
 
     /// `kernel`: taps along one axis, 3 or 5. `gap`: room between matrices.
     WinogradBackwardWeightPlan(Index kernel, Index batch, const Size2& tiles, Index width, Index in,
@@ -50,9 +50,13 @@ struct WinogradBackwardWeightPlan {
           sum_point(part * panel + gap),
           slice_inputs(ceil_div(in, std::max(part, panel)) > panels),
           slice(std::max(part, panel)),
-          slice_sums(points * sum_point * (slice_inputs ? slice / part * out_panels : parts)),
           chunks(chunks_of(batch, tiles, points * sum_point * parts * panels)),
-          tasks(chunks.count(), slice_inputs ? ceil_div(in, slice) : out_panels, 0.25, threads) {
+          slices(chunks.count(), slice_inputs ? ceil_div(in, slice) : out_panels, 0.25, threads),
+          tasks(slices.count(),
+                slices.splits < slices.panels ? 1
+                : slice_inputs                ? out_panels
+                                              : ceil_div(in, slice),
+                0.25, threads) {
         Index most = 0;  // tiles of a pass
         for (Index i = 0; i < chunks.count(); ++i) {
             const TileBlocks passes = passes_of(chunks[i]);
@@ -103,9 +107,8 @@ public:
         const Index own = points * (v_point + out_panels * m_point) +
                           std::max({x.band_size, dy.band_size, part * taps * panel + (single ? product : 0)});
         for_tasks<T>(tasks.count(), own, [&](Index task, T* memory) {
-            const Index chunk = tasks.group(task);
-            const Slices s = slices_of(task);
-            add_up(chunks[chunk], s, sums + (single ? 0 : chunk * size + s.number * slice_sums), memory);
+            const Part s = part_of(task);
+            add_up(s, sums + (single ? 0 : s.chunk * size + s.before * product), memory);
         });
         if (finishes) return;
         parallel_for(products, 1, [&](Index begin, Index end) {
@@ -122,24 +125,35 @@ public:
     }
 
 private:
-    /// Panels of output channels and parts of input channels.
-    struct Slices {
-        Index first_panel, last_panel, first_part, last_part;
-        Index number;  // of the first slice
-        Index count;
+    /// What a task adds up: a chunk's products of panels of output channels and parts of input channels. Their
+    /// sums lie one after the other, behind those of `before` products.
+    struct Part {
+        Index chunk, first_panel, last_panel, first_part, last_part, before;
     };
 
-    Slices slices_of(Index task) const {
-        const Index first = tasks.first(task), last = tasks.last(task);
-        if (!slice_inputs) return {first, last, 0, parts, first, last - first};
-        const Index each = slice / part;
-        return {0, out_panels, first * each, std::min(parts, last * each), first, last - first};
+    Part part_of(Index task) const {
+        const Index all = tasks.group(task), each = slice / part, chunk = slices.group(all);
+        const Index first = slices.first(all), last = slices.last(all);
+        const bool cut = tasks.splits > 1;
+        const Index from = cut ? tasks.first(task) : 0, to = tasks.last(task);
+        if (slice_inputs)
+            return {chunk,
+                    from,
+                    cut ? to : out_panels,
+                    first * each,
+                    std::min(parts, last * each),
+                    first * each * out_panels + from};
+        return {chunk,
+                first,
+                last,
+                from * each,
+                cut ? std::min(parts, to * each) : parts,
+                first * parts + from * each};
     }
 
-    /// The sums of a chunk for some slices, which lie one after the other; or what comes of them, if there are
-    /// no others to add.
-    void add_up(const TileRows& chunk, const Slices& s, T* sums, T* memory) const {
-        const TileBlocks passes = passes_of(chunk);
+    /// Its sums; or what comes of them, if there are no others to add.
+    void add_up(const Part& s, T* sums, T* memory) const {
+        const TileBlocks passes = passes_of(chunks[s.chunk]);
         const Index products = (s.last_panel - s.first_panel) * (s.last_part - s.first_part);
         add_pieces(Index{0}, passes.count(), most_passes, products * points * sum_point, sums,
                    [&](Index first, Index last, T* to) {
@@ -155,7 +169,7 @@ private:
     T* m(T* memory) const { return memory + points * v_point; }
     T* scratch(T* memory) const { return m(memory) + out_panels * points * m_point; }
 
-    void transform_tiles(const TileRows& pass, const Slices& s, T* memory) const {
+    void transform_tiles(const TileRows& pass, const Part& s, T* memory) const {
         const TileBlocks pieces(pass, grid.width, pass_tiles / 4);  // whose pixels stay in the cache
         const Index end = std::min(x.panels(), ceil_div(s.last_part * part, panel));
         for (Index i = 0; i < pieces.count(); ++i) {
@@ -174,7 +188,7 @@ private:
     }
 
     /// Adds the products of a pass to the sums, or begins with them.
-    void multiply(const TileRows& pass, const Slices& s, bool first, bool last, T* memory, T* sums) const {
+    void multiply(const TileRows& pass, const Part& s, bool first, bool last, T* memory, T* sums) const {
         const Index width = s.last_panel - s.first_panel, height = s.last_part - s.first_part;
         T* const pixels = scratch(memory);
         for (Index i = 0; i < width * height; ++i) {  // panel by panel: that of dy stays in the cache

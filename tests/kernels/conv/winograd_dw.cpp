@@ -79,6 +79,7 @@ TEST_CASE("winograd_dw: chunks are few where their sums are large") {
     CHECK(plan_of(256, Size2(14), 512, 512).chunks.count() == 1);
     CHECK(plan_of(1, Size2(56), 32, 32).chunks.count() == 8);  // rows of an image
     CHECK(plan_of(1, Size2(4), 16, 16).single);
+    CHECK(plan_of(3, Size2(16), 40, 17).chunks.count() == 1);      // not two images and one
     CHECK(plan_of(256, Size2(14), 32, 512).chunks.count() == 16);  // 392 passes
     for (const Index in : {16, 48, 100, 512, 2000})
         for (const Index out : {16, 48, 512})

@@ -80,7 +80,9 @@ private:
         const Index most = std::max(std::min(passes / least_passes, cached_sums / sums),
                                     std::min(passes / most_passes, most_sums / sums));
         Index count = 1;
-        while (2 * count <= std::min(most_chunks, most)) count *= 2;
+        // Images that do not go up in chunks would leave one of these with less to do.
+        const auto even = [&](Index n) { return n > batch || 8 * ceil_div(batch, n) * n <= 9 * batch; };
+        while (2 * count <= std::min(most_chunks, most) && even(2 * count)) count *= 2;
         return count <= batch ? TileBlocks(all, tiles.width, tiles.height, ceil_div(batch, count))
                               : TileBlocks(all, tiles.width, ceil_div(tiles.height, count / batch), 1);
     }

@@ -7,6 +7,7 @@
 #endif
 
 #include <atomic>
+#include <chrono>
 #include <limits>
 #include <mutex>
 #include <numeric>
@@ -76,6 +77,65 @@ TEST_CASE("a sum by blocks has the same bits for any thread count", "[core][para
     };
     CHECK(sum(1) == sum(2));
     CHECK(sum(1) == sum(3));
+}
+
+TEST_CASE("tasks are shared out evenly, in their order", "[core][parallel]") {
+    for (const Index count : {0, 1, 2, 5, 64, 1000})
+        for (const int threads : {1, 2, 3, 4, 8, 16, 64}) {
+            const gradus::TaskShares shares{count, threads};
+            CHECK(shares.first(0) == 0);
+            CHECK(shares.first(threads) == count);
+            for (int t = 0; t < threads; ++t) {
+                const Index size = shares.first(t + 1) - shares.first(t);
+                CHECK((size == count / threads || size == count / threads + 1));
+            }
+        }
+    // The same part of the data, whatever the number of tasks into which a loop cuts it: half of it here.
+    CHECK(gradus::TaskShares{16, 2}.first(1) == 8);
+    CHECK(gradus::TaskShares{96, 2}.first(1) == 48);
+    CHECK(gradus::TaskShares{std::numeric_limits<Index>::max(), 1024}.first(1024) ==
+          std::numeric_limits<Index>::max());
+}
+
+TEST_CASE("parallel_tasks runs every task once, on so many workers", "[core][parallel]") {
+    for (const int threads : {1, 2, 3, 5})
+        for (const int workers : {1, 2, 4})
+            for (const Index count : {0, 1, 2, 7, 500}) {
+                const Threads limit(threads);
+                std::vector<std::atomic<int>> hits(static_cast<std::size_t>(count));
+                std::vector<std::atomic<int>> busy(4);
+                std::atomic<bool> alone{true};
+                gradus::parallel_tasks(count, workers, [&](Index task, int worker) {
+                    if (worker < 0 || worker >= workers || worker >= threads)
+                        throw std::out_of_range("worker");
+                    if (++busy[static_cast<std::size_t>(worker)] != 1) alone = false;
+                    ++hits[static_cast<std::size_t>(task)];
+                    --busy[static_cast<std::size_t>(worker)];
+                });
+                CHECK(alone);  // no two tasks of a worker at once: what it has in memory is its own
+                for (const auto& hit : hits) CHECK(hit == 1);
+            }
+}
+
+TEST_CASE("parallel_tasks: who is ready helps who is not", "[core][parallel]") {
+    const Threads limit(2);
+    // One task waits for all others, those of its own thread among them, wherever it lies.
+    for (const Index slow : {0, 3, 4, 7}) {
+        if (gradus::detail::team_threads() == 1)
+            continue;  // nobody is there: without OpenMP, or on a busy machine
+        std::atomic<int> done{0};
+        std::atomic<bool> late{false};
+        gradus::parallel_tasks(8, 2, [&](Index task, int) {
+            if (task != slow) {
+                ++done;
+                return;
+            }
+            const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+            while (done < 7 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+            late = done < 7;
+        });
+        CHECK_FALSE(late);
+    }
 }
 
 TEST_CASE("an exception in any block reaches the caller with its text", "[core][parallel]") {

@@ -58,3 +58,26 @@ TEST_CASE("winograd_1d: the direct convolution, at awkward sizes") {
     check_against_direct(sizes(3, 3, 20, {6, 9}, 5, {2, 2}));
     check_against_direct(sizes(1, 1, 5, {12, 700}, 5));  // a row that leaves the cache
 }
+
+TEST_CASE("winograd_1d: steps are whole windows, passes whole steps, and both fit") {
+    using kernels::detail::Winograd1dPlan;
+    for (const Index width : {16, 32})
+        for (const Index taps : {3, 5, 9})
+            for (const Index window : {1, 2, 3})
+                for (const Size2 image :
+                     {Size2(9, 9), Size2(12, 40), Size2(28), Size2(61, 11), Size2(9, 700)})
+                    for (const Index out : {1, 16, 33}) {
+                        const Winograd1dPlan plan(sizes(2, 3, out, image, taps), width, window);
+                        INFO("image " << to_string(image) << ", taps " << taps << ", window " << window);
+                        const Index height = image.height - taps + 1, columns = image.width - 4;
+                        CHECK((plan.panels * width >= out && (plan.panels - 1) * width < out));
+                        CHECK((plan.row_pixels >= columns && plan.row_pixels < columns + 4));
+                        CHECK(
+                            (plan.rows <= height && plan.rows + window > height && plan.rows % window == 0));
+                        CHECK((plan.step >= window && plan.step % window == 0));
+                        CHECK((plan.pass >= plan.step && plan.pass % plan.step == 0));
+                        CHECK(plan.pass + taps - 1 <= width);  // its lines are the lanes of one array
+                        CHECK((plan.step == window ||
+                               plan.step * plan.row_pixels <= Winograd1dPlan::cached_pixels));
+                    }
+}

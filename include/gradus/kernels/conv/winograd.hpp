@@ -114,6 +114,17 @@ struct PointProducts {
 template <class T>
 inline constexpr Index gap = 64 / static_cast<Index>(sizeof(T));
 
+/// Calls run(task, memory) for all tasks, on several threads. Each of these has `size` numbers of its own.
+template <class T, class Run>
+void for_tasks(Index tasks, Index size, const Run& run) {
+    const Index workers = std::min<Index>(tasks, gradus::detail::team_threads());
+    const Index own = round_up(size, gap<T>);
+    Tensor<T> memory = Tensor<T>::uninitialized({workers * own});
+    T* const all = memory.mutable_data();
+    parallel_tasks(tasks, static_cast<int>(workers),
+                   [&](Index task, int worker) { run(task, all + worker * own); });
+}
+
 /// Weights [.., .., Taps, Taps] of which neither axis need be the output's.
 template <class T>
 struct Weights {
@@ -122,42 +133,66 @@ struct Weights {
     Index out_step, in_step;  // distances
 };
 
-/// A pass transforms as many tiles as the second-level cache holds. It consists of blocks, whose products
-/// with one panel of weights are written before those of the next. None of the sums depends on where passes
-/// and blocks begin.
+/// How a convolution is cut into tasks. A task takes a group of tiles and some of the panels of channels that
+/// these give, and goes through all stages with them: it transforms the tiles, multiplies, and writes its part
+/// of the result. So of what one core computes on the way, another reads the transformed weights alone. Where
+/// groups cannot be shared out evenly among the threads, several tasks split one: each transforms all of it.
+/// That alone depends on the number of threads, and no sum depends on that.
+struct TaskGrid {
+    Index groups, panels;
+    Index splits;  // of a group
+
+    /// With the fewest splits that take at most a twentieth longer than any other number. `transform`: what
+    /// the transform of a group costs, in products of one panel.
+    TaskGrid(Index of_tiles, Index of_channels, double transform, int threads)
+        : groups(of_tiles), panels(of_channels), splits(1) {
+        const auto time = [&](Index n) {
+            return static_cast<double>(ceil_div(groups * n, Index{threads})) *
+                   (transform + static_cast<double>(ceil_div(panels, n)));
+        };
+        double least = time(1);
+        for (Index n = 2; n <= panels; ++n) least = std::min(least, time(n));
+        while (time(splits) > 1.05 * least) ++splits;
+    }
+
+    Index count() const { return groups * splits; }
+    Index group(Index task) const { return task / splits; }
+    /// The panels of a task: [first, last).
+    Index first(Index task) const { return task % splits * panels / splits; }
+    Index last(Index task) const { return (task % splits + 1) * panels / splits; }
+};
+
+/// A task transforms a block of tiles, as many as the second-level cache holds, and multiplies them with one
+/// panel of weights after the other. None of the sums depends on where blocks begin.
 struct WinogradPlan {
     Index taps, side, points;  // of a filter; points along one axis, and of a tile
     Index chunk;               // input channels whose weights stay in the cache
     Index panel;               // channels
     Size2 grid;                // tiles of an image
-    Index block_tiles;
     TileBlocks blocks;
-    bool shared;         // one transform of the weights for all blocks
-    Index room;          // tiles of a block, rounded up
-    Index across, down;  // blocks of a pass: side by side in the batch, and below each other in an image
+    bool shared;     // one transform of the weights for all blocks
+    Index together;  // blocks of a group: those of an image, if its rows must stay in order
+    TaskGrid tasks;
     Index v_tile, v_point;
     Index k;  // input channels of the transformed weights at hand
     Index u_point, m_point;
 
     /// `kernel`: taps along one axis, 3 or 5. `gap`: room between matrices.
     WinogradPlan(Index kernel, Index batch, const Size2& tiles, Index width, Index in, Index out_panels,
-                 Index gap)
+                 bool ordered, Index gap, int threads)
         : taps(kernel * kernel),
           side(kernel + 3),
           points(side * side),
           chunk(kernel == 3 ? 96 : 32),
           panel(width),
           grid(tiles),
-          block_tiles((kernel == 3 ? 64 : 24) / (out_panels > 1 ? 1 : 2)),
-          blocks({0, batch, 0, grid.height}, grid.width, block_tiles) {
-        const Index pass_values = 294912 / points;  // at each point
-        shared = blocks.count() > 1;
-        room = round_up(blocks.images * blocks.rows * grid.width, 4);
-        const Index pass_blocks = std::max<Index>(1, pass_values / (in * room));
-        across = std::min(blocks.across, pass_blocks);
-        down = std::min(blocks.down, std::max<Index>(1, pass_blocks / across));
+          blocks({0, batch, 0, grid.height}, grid.width, (kernel == 3 ? 64 : 24) / (out_panels > 1 ? 1 : 2)),
+          shared(blocks.count() > 1),
+          together(ordered ? blocks.down : 1),
+          tasks(blocks.count() / together, out_panels, 0.25, threads) {
+        const Index room = round_up(blocks.images * blocks.rows * grid.width, 4);  // for the tiles of a block
         v_tile = round_up(in, panel) + gap;
-        v_point = across * down * room * v_tile + gap;
+        v_point = room * v_tile + gap;
         k = shared ? in : std::min(chunk, in);
         u_point = k * panel + gap;
         m_point = room * panel + gap;
@@ -171,20 +206,15 @@ public:
     Winograd(const InputTiles<T, From>& x_tiles, const OutputTiles<T, To>& y_tiles, const Weights<T>& w,
              Index images)
         : WinogradPlan(static_cast<Index>(Taps), images, x_tiles.grid, x_tiles.panel, w.in, y_tiles.panels(),
-                       gap<T>),
+                       y_tiles.ordered(), gap<T>, gradus::detail::team_threads()),
           x(x_tiles),
           y(y_tiles),
           weights(w),
-          batch(images),
           packed_weights(pixel_offsets(1, chunk * taps, 0, panel)) {}
 
     void run() const {
-        const bool carried = y.ordered() && down < blocks.down;  // from pass to pass
-        Tensor<T> memory = Tensor<T>::uninitialized({points * v_point});
         Tensor<T> u_memory = Tensor<T>::uninitialized({shared ? y.panels() * points * u_point : 0});
-        Tensor<T> bands = Tensor<T>::uninitialized({carried ? across * y.panels() * y.band_size : 0});
-        T *const v = memory.mutable_data(), *const u = u_memory.mutable_data();
-        T* const band = bands.mutable_data();
+        T* const u = shared ? u_memory.mutable_data() : nullptr;
         if (shared) {
             const Index chunks = ceil_div(weights.in, chunk);
             parallel_for(y.panels() * chunks, 1, [&](Index begin, Index end) {
@@ -195,63 +225,43 @@ public:
                 }
             });
         }
-        for (Index image = 0; image < batch; image += across * blocks.images)
-            for (Index row = 0; row < grid.height; row += down * blocks.rows) {
-                const TileBlocks pass({image, std::min(across * blocks.images, batch - image), row,
-                                       std::min(down * blocks.rows, grid.height - row)},
-                                      grid.width, std::min(blocks.rows, grid.height - row),
-                                      std::min(blocks.images, batch - image));
-                transform_images(pass, v);
-                multiply(pass, v, u, carried ? band : nullptr);
-            }
+        const Index bands = together > 1 ? ceil_div(y.panels(), tasks.splits) : 1;
+        const Index own =
+            points * (v_point + m_point + (shared ? 0 : u_point)) + x.band_size + bands * y.band_size + panel;
+        for_tasks<T>(tasks.count(), own, [&](Index task, T* memory) { run_task(task, u, memory); });
     }
 
 private:
-    /// v at (k, tile, c), in a room of its own for each block.
-    void transform_images(const TileBlocks& pass, T* v) const {
-        const Index piece_tiles = (block_tiles + 1) / 2;
-        const Index most = TileBlocks{pass[0], grid.width, piece_tiles}.count();
-        parallel_for(pass.count() * most * x.panels(), 1, [&](Index begin, Index end) {
-            for (Index task = begin; task < end; ++task) {
-                const Index p = task % x.panels(), i = task / x.panels() % most;
-                const Index block = task / x.panels() / most;
-                const TileRows part = pass[block];
-                const TileBlocks pieces{part, grid.width, piece_tiles};
-                if (i >= pieces.count()) continue;
-                T* const to = v + block * room * v_tile + p * panel;
-                x.run(p, pieces[i],
-                      {to + tiles_before(part, pieces[i], grid.width) * v_tile, v_point, v_tile});
-                if (i > 0) continue;
-                const Index tiles = part.images * part.rows * grid.width;
-                for (Index point = 0; point < points; ++point)
-                    for (Index row = tiles; row < round_up(tiles, 4); ++row)
-                        std::fill_n(to + point * v_point + row * v_tile, panel, T(0));
-            }
-        });
-    }
-
-    /// Each task multiplies and writes one panel of one block, or of all blocks of the same images if their
-    /// rows must stay in order.
-    void multiply(const TileBlocks& pass, const T* v, const T* u, T* bands) const {
-        const Index together = y.ordered() ? pass.down : 1, groups = pass.count() / together;
-        parallel_for(groups * y.panels(), 1, [&](Index begin, Index end) {
-            Tensor<T> memory = Tensor<T>::uninitialized(
-                {points * m_point + panel + (bands ? 0 : y.band_size) + (shared ? 0 : points * u_point)});
-            T *const m = memory.mutable_data(), *const added = m + points * m_point;
-            T* const own_u = added + panel;
-            T* const own_band = own_u + (shared ? 0 : points * u_point);
-            for (Index task = begin; task < end; ++task) {
-                const Index group = task / y.panels(), p = task % y.panels();
+    /// The tiles of a group, and the task's panels of what they give. What it computes on the way is in `memory`.
+    void run_task(Index task, const T* u, T* memory) const {
+        T *const v = memory, *const m = v + points * v_point, *const own_u = m + points * m_point;
+        T* const x_band = own_u + (shared ? 0 : points * u_point);
+        T *const added = x_band + x.band_size, *const bands = added + panel;
+        const Index first = tasks.first(task), last = tasks.last(task), begin = tasks.group(task) * together;
+        for (Index block = begin; block < begin + together; ++block) {
+            const TileRows part = blocks[block];
+            transform_tiles(part, first == 0, v, x_band);
+            for (Index p = first; p < last; ++p) {
                 std::fill_n(added, panel, T(0));
                 if (y.bias) std::copy_n(y.bias + p * panel, std::min(panel, weights.out - p * panel), added);
-                for (Index block = group * together; block < (group + 1) * together; ++block) {
-                    const TileRows part = pass[block];
-                    sum_products(p, part.images * part.rows * grid.width, v + block * room * v_tile,
-                                 shared ? u + p * points * u_point : nullptr, own_u, m);
-                    y.run(p, part, {m, m_point, panel}, added, bands ? bands + task * y.band_size : own_band);
-                }
+                sum_products(p, part.images * part.rows * grid.width, v,
+                             u ? u + p * points * u_point : nullptr, own_u, m);
+                y.run(p, part, {m, m_point, panel}, added,
+                      bands + (together > 1 ? p - first : 0) * y.band_size);
             }
-        });
+        }
+    }
+
+    /// v at (k, tile, c).
+    void transform_tiles(const TileRows& part, bool learn, T* v, T* band) const {
+        const Index tiles = part.images * part.rows * grid.width;
+        for (Index p = 0; p < x.panels(); ++p) {
+            if (learn) x.learn_range(p, part);
+            x.run(p, part, {v + p * panel, v_point, v_tile}, band);
+        }
+        for (Index point = 0; point < points; ++point)
+            for (Index row = tiles; row < round_up(tiles, 4); ++row)
+                std::fill_n(v + point * v_point + row * v_tile, x.panels() * panel, T(0));
     }
 
     /// m = v · u, at each point. If `u` is null, the weights are transformed here.
@@ -311,7 +321,6 @@ private:
     const InputTiles<T, From>& x;
     const OutputTiles<T, To>& y;
     const Weights<T> weights;
-    const Index batch;
     const gradus::detail::RecycledVector<Index> packed_weights;  // offsets
 };
 

@@ -125,16 +125,14 @@ struct InputTiles : TiledImages<T> {
 
     PooledImages<const T, const std::uint8_t> x;
     Ranges<T>* ranges;  // learn what is read
+    Index band_size;
 
     InputTiles(const PooledImages<const T, const std::uint8_t>& images, Index some, Index all,
                const Size2& image, const Size2& tiles, Ranges<T>& to_learn)
-        : Base(some, all, image, tiles, window), x(images), ranges(&to_learn) {}
+        : Base(some, all, image, tiles, window), x(images), ranges(&to_learn), band_size(window * line) {}
 
     /// The windows of `part`, those of panel p.
-    void run(Index p, const TileRows& part, TransformedTiles<T> to) const {
-        learn_range(p, part);
-        Tensor<T> memory = Tensor<T>::uninitialized({window * line});
-        T* const band = memory.mutable_data();
+    void run(Index p, const TileRows& part, TransformedTiles<T> to, T* band) const {
         for (Index i = 0; i < window; ++i)
             std::fill(band + i * line + size.width * panel, band + (i + 1) * line, T(0));
         const Index vectors = vecs_of(channels - p * panel, panel);
@@ -149,7 +147,7 @@ struct InputTiles : TiledImages<T> {
             }
     }
 
-    /// Rows of tiles share lines; each learns those where it begins, and the last one the rest.
+    /// To be called once for each panel and part. Rows of tiles share lines; each learns those where it begins, and the last one the rest.
     void learn_range(Index p, const TileRows& part) const {
         const Size2 plane = x.argmax ? x.pool->pooled() : size;
         const Index unit = x.argmax ? x.pool->window.height : 1;

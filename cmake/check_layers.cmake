@@ -140,9 +140,9 @@ endforeach()
 # The lists of gradus::compiled.
 file(GLOB lists RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/gradus/compiled/*.inc)
 foreach(list IN LISTS lists)
-    has_line("gradus/gradus.hpp" "^#include \"${list}\"" named)
+    has_line("gradus/compiled_lists.inc" "^#include \"${list}\"" named)
     if(NOT named)
-        broken(gradus/gradus.hpp "must include \"${list}\"")
+        broken(gradus/compiled_lists.inc "must include \"${list}\"")
     endif()
 endforeach()
 

@@ -66,5 +66,6 @@ check("gradus/gradus.hpp: must include \"gradus/ops/forgotten.hpp\"")
 
 start_tree()
 file(WRITE ${tree}/gradus/compiled/forgotten.inc "")
-check("gradus/gradus.hpp: must include \"gradus/compiled/forgotten.inc\"")
+file(WRITE ${tree}/gradus/compiled_lists.inc "")
+check("gradus/compiled_lists.inc: must include \"gradus/compiled/forgotten.inc\"")
 message(STATUS "every broken rule was found")

@@ -1,6 +1,6 @@
 # gradus::compiled, for projects of many files: the same headers and flags as gradus::gradus, but the templates for float
 # are compiled once, in a static library that is built with the project (only if something links it). What it holds is in
-# the files gradus_lists, one source each.
+# the files gradus_lists, one source each: what include/gradus/compiled.inc says of builds without CMake.
 if(TARGET gradus_compiled)
     return()
 endif()
@@ -9,7 +9,7 @@ foreach(list IN LISTS gradus_lists)
     cmake_path(GET list STEM part)
     set(source ${CMAKE_CURRENT_BINARY_DIR}/gradus/compiled_${part}.cpp)
     file(GENERATE OUTPUT ${source} CONTENT
-        "#include <gradus/gradus.hpp>\n#define GRADUS_EXTERN\n#include <gradus/compiled/${part}.inc>\n")
+        "#define GRADUS_IMPLEMENTATION\n#define GRADUS_PART ${part}\n#include <gradus/gradus.hpp>\n")
     list(APPEND sources ${source})
 endforeach()
 add_library(gradus_compiled STATIC EXCLUDE_FROM_ALL ${sources})

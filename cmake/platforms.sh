@@ -39,9 +39,7 @@ job_newer_clang() { # the warnings of clang 19, with both standard libraries, an
     packages clang-19 libc++-19-dev
     needs clang++-19
     # What gradus::compiled holds, so that templates are looked at as well.
-    printf '#include <%s>\n' gradus/gradus.hpp >"$work/everything.cpp"
-    echo '#define GRADUS_EXTERN' >>"$work/everything.cpp"
-    (cd include && printf '#include <%s>\n' gradus/compiled/*.inc) >>"$work/everything.cpp"
+    printf '%s\n' '#define GRADUS_IMPLEMENTATION' '#include <gradus/gradus.hpp>' >"$work/everything.cpp"
     # libomp-19-dev cannot be installed beside the libomp-dev of clang 14; the header of either will do.
     local omp library
     omp=$(find /usr/lib/llvm-* -name omp.h 2>/dev/null | head -n 1)

@@ -209,17 +209,8 @@
 #include "gradus/training/lr_finder.hpp"
 #include "gradus/training/metrics.hpp"
 
-// With the CMake target gradus::compiled, the common templates for float come from its library.
-#ifdef GRADUS_COMPILED
-#define GRADUS_EXTERN extern
-#include "gradus/compiled/core.inc"
-#include "gradus/compiled/data.inc"
-#include "gradus/compiled/kernels.inc"
-#include "gradus/compiled/loss.inc"
-#include "gradus/compiled/nn.inc"
-#include "gradus/compiled/ops.inc"
-#include "gradus/compiled/optim.inc"
-#undef GRADUS_EXTERN
+#if defined(GRADUS_COMPILED) || defined(GRADUS_IMPLEMENTATION)
+#include "gradus/compiled.inc"
 #endif
 
 #include "gradus/core/macros_back.inc"

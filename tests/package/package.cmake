@@ -26,6 +26,10 @@ add_labeled_test(package package_pkg_config COMMAND bash ${CMAKE_CURRENT_SOURCE_
 set_tests_properties(package_find_package package_pkg_config PROPERTIES FIXTURES_REQUIRED installed)
 set_tests_properties(package_pkg_config PROPERTIES SKIP_RETURN_CODE 77)
 
+# Without CMake: one file of the program compiles the library, the others see declarations.
+add_labeled_test(package package_two_lines COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/package/two_lines.sh
+    ${CMAKE_CXX_COMPILER} ${PROJECT_SOURCE_DIR}/include)
+
 # A system without OpenMP: a warning, and everything runs on one thread; also what was installed from there.
 add_consumer_test(without_openmp -DWAY=add_subdirectory -DCMAKE_DISABLE_FIND_PACKAGE_OpenMP=ON)
 set_tests_properties(package_without_openmp PROPERTIES FIXTURES_SETUP without_openmp)

@@ -112,7 +112,7 @@ private:
                 const Index origin = copy ? std::max<Index>(0, last - copied) : 0;
                 const T* from = b.data + j * b.column + origin;
                 if (copy) {
-                    copy_columns<Lanes>(from, strip.begin[vectors - 1] + Lanes, copies);
+                    copy_columns<Lanes>(from, std::min(strip.begin[vectors - 1] + Lanes, end - j), copies);
                     from = copies;
                 }
                 add_terms(strip, from, x + origin, q - origin, last - origin);

@@ -26,7 +26,8 @@ struct Gemv {
 
     static constexpr int side = 16 / static_cast<int>(sizeof(T));  // of the squares that are transposed
 
-    /// Columns [begin, end), not less than `side` if the rows of b are consecutive; else k is not less.
+    /// Columns [begin, end), not less than a vector of them if the rows of b are consecutive. If its columns are, k is not
+    /// less than `side`, and x_step is 1.
     template <int Bytes>
     GRADUS_INLINE void run() const {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
@@ -77,14 +78,14 @@ private:
         }
     }
 
-    /// All columns, where they are consecutive: up to four vectors of them at a time, of which the last one ends with
+    /// All columns, where they are consecutive: some vectors of them at a time, of which the last one ends with
     /// the last column.
     template <int Lanes>
     GRADUS_INLINE void all_columns() const {
         // Columns whose distance is a multiple of 2 KB share places in the first-level cache, which holds eight or more
         // lines in each: then fewer at a time, and those of one place are copied line by line.
         const Index bytes = b.column * static_cast<Index>(sizeof(T));
-        const int most = bytes % 2048 == 0 ? 2 : max_vectors;
+        const int most = bytes % 2048 == 0 ? 2 : most_vectors<Lanes>;
         const bool copy = bytes % (32768 / Lanes) == 0 && k >= copied;
         for (Index j = begin; j < end; j += most * Lanes)
             columns<Lanes>(j, static_cast<int>(std::min<Index>(most, ceil_div(end - j, Lanes))), copy);
@@ -99,7 +100,7 @@ private:
         Strip<Lanes> strip;
         strip.vectors = vectors;
         strip.column = copy ? Index{copy_row} : b.column;
-        Vec total[std::size_t{max_vectors}];
+        Vec total[std::size_t{most_vectors<Lanes>}];
         for (int v = 0; v < vectors; ++v) {
             strip.begin[v] = std::min<Index>(v * Lanes, std::max<Index>(0, end - Lanes - j));
             init(j + strip.begin[v], strip.sum[v]);
@@ -130,14 +131,16 @@ private:
                 total[v].store(c + j + strip.begin[v]);
     }
 
-    static constexpr int max_vectors = 4;
+    /// Vectors of columns at a time: as many chains of sums as keep the multipliers busy.
+    template <int Lanes>
+    static constexpr int most_vectors = Lanes * sizeof(T) == 32 ? 4 : 2;
 
     template <int Lanes>
     struct Strip {
         int vectors;
-        Index column;                           // from one column to the next
-        Index begin[std::size_t{max_vectors}];  // the first column of each vector
-        simd::Vec<T, Lanes> sum[std::size_t{max_vectors}];
+        Index column;                                   // from one column to the next
+        Index begin[std::size_t{most_vectors<Lanes>}];  // the first column of each vector
+        simd::Vec<T, Lanes> sum[std::size_t{most_vectors<Lanes>}];
     };
 
     /// strip.sum += x[q] · b(q, ...) for q in [first, last), where b(0, 0) is at `from`. Squares of 16 bytes are transposed in
@@ -148,35 +151,43 @@ private:
         using Vec = simd::Vec<T, Lanes>;
         const int vectors = strip.vectors;
         const Index group = side * strip.column;
-        Index step[std::size_t{side}], next[std::size_t{max_vectors}];
-        Vec sum[std::size_t{max_vectors}];
+        Index step[std::size_t{side}], next[std::size_t{most_vectors<Lanes>}];
+        Vec sum[std::size_t{most_vectors<Lanes>}];
 #pragma GCC unroll 4
         for (int i = 0; i < side; ++i)  // of fewer columns than a square has, the last one is read again
             step[i] = std::min<Index>(i, end - begin - 1) * strip.column;
 #pragma GCC unroll 4
-        for (int v = 0; v < max_vectors; ++v) {
+        for (int v = 0; v < most_vectors<Lanes>; ++v) {
             const int from_v = std::min(v, vectors - 1);
             next[v] = strip.begin[from_v] * strip.column;
             sum[v] = strip.sum[from_v];
         }
-        const auto square = [&](Index q, Index skip) GRADUS_INLINE_LAMBDA {
+        Index q = first;
+        for (; q + side <= last; q += side) {
 #pragma GCC unroll 4
-            for (int v = 0; v < max_vectors; ++v) {
+            for (int v = 0; v < most_vectors<Lanes>; ++v) {
                 if (v >= vectors) break;
                 Vec values[std::size_t{side}];
                 simd::load_blocks(values, from + next[v] + q, step, group);
                 simd::transpose_blocks(values);
 #pragma GCC unroll 4
-                for (int i = 0; i < side; ++i)
-                    if (i >= skip) sum[v] = fma(Vec(x_from[q + i]), values[i], sum[v]);
+                for (int i = 0; i < side; ++i) sum[v] = fma(Vec(x_from[q + i]), values[i], sum[v]);
             }
-        };
-        Index q = first;
-        for (; q + side <= last; q += side) square(q, 0);
-        if (q < last) square(last - side, side - (last - q));
+        }
 #pragma GCC unroll 4
-        for (int v = 0; v < max_vectors; ++v)
+        for (int v = 0; v < most_vectors<Lanes>; ++v)
             if (v < vectors) strip.sum[v] = sum[v];
+        if (q == last) return;
+        const Index at = last - side, skip = q - at;  // the square that overlaps the one before
+        for (int v = 0; v < vectors; ++v) {
+            Vec values[std::size_t{side}], added = strip.sum[v];
+            simd::load_blocks(values, from + strip.begin[v] * strip.column + at, step, group);
+            simd::transpose_blocks(values);
+#pragma GCC unroll 4
+            for (int i = 1; i < side; ++i)
+                if (i >= skip) added = fma(Vec(x_from[at + i]), values[i], added);
+            strip.sum[v] = added;
+        }
     }
 
     /// `copied` numbers of each of `columns` columns.

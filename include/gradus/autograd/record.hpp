@@ -49,8 +49,8 @@ bool need_grad(const Inputs& inputs) {
     return false;
 }
 
-/// True if a result of these inputs is its value and nothing else: no rule would be kept, and nobody observes. An operation
-/// that small models call often asks first, and then does not make the rules.
+/// True if a result of these inputs is its value and nothing else: no rule would be kept, and nobody observes.
+/// An operation that small models call often asks first, and then does not make the rules.
 template <class... Inputs>
 bool is_value_only(const Inputs&... inputs) {
     const unsigned char flags = tape_flags();

@@ -26,7 +26,7 @@ struct Gemv {
 
     static constexpr int side = 16 / static_cast<int>(sizeof(T));  // of the squares that are transposed
 
-    /// Columns [begin, end), not less than a vector of them if the rows of b are consecutive. If its columns are, k is not
+    /// Columns [begin, end), a vector of them or more if the rows of b are consecutive. If its columns are, k is not
     /// less than `side`, and x_step is 1.
     template <int Bytes>
     GRADUS_INLINE void run() const {
@@ -143,8 +143,8 @@ private:
         simd::Vec<T, Lanes> sum[std::size_t{most_vectors<Lanes>}];
     };
 
-    /// strip.sum += x[q] · b(q, ...) for q in [first, last), where b(0, 0) is at `from`. Squares of 16 bytes are transposed in
-    /// registers, so that lanes are columns. The chains of sums do not wait for each other.
+    /// strip.sum += x[q] · b(q, ...) for q in [first, last), where b(0, 0) is at `from`. Squares of 16 bytes are
+    /// transposed in registers, so that lanes are columns. The chains of sums do not wait for each other.
     template <int Lanes>
     GRADUS_INLINE void add_terms(Strip<Lanes>& strip, const T* from, const T* x_from, Index first,
                                  Index last) const {

@@ -139,6 +139,30 @@ TEST_CASE("fusion: the result of an operation is written over a temporary, and o
     CHECK(memory_of(relu(std::move(saved))) != before.data());
 }
 
+TEST_CASE("fusion: without history, a temporary becomes the result, and nothing else does") {
+    const Tensor<> shared{-1, 2};
+    CHECK(relu(Variable<>(shared)).value() == Tensor<>{0, 2});
+    CHECK(shared == Tensor<>{-1, 2});  // its memory is not the temporary's alone
+
+    const NoGrad guard;
+    Variable<> leaf(Tensor<>{-1, 2}, {.requires_grad = true});
+    const detail::Node<float>* const node = &leaf.node();
+    const Variable<> of_leaf = relu(std::move(leaf));
+    CHECK(&of_leaf.node() != node);
+    CHECK_FALSE(of_leaf.requires_grad());
+
+    Variable<> with_grad(Tensor<>{-1, 2});
+    with_grad.set_grad(Tensor<>{5, 5});
+    CHECK_FALSE(relu(std::move(with_grad)).has_grad());
+
+    Variable<> plain(Tensor<>{-1, 2});
+    const float* const memory = plain.value().data();
+    const Variable<> y = relu(relu(std::move(plain)));
+    CHECK(y.value() == Tensor<>{0, 2});
+    CHECK(y.value().data() == memory);
+    CHECK(relu(y).value().data() != memory);
+}
+
 TEST_CASE("fusion: a value goes with its last reader, though a graph holds its node") {
     const Variable<> x = leaf(ones({100'000}));
     const std::size_t before = memory_stats().live;

@@ -32,6 +32,17 @@ Tensor<T> last_value(const Variable<T>& x) {
     return value;
 }
 
+/// The value of x, if x can become the result of an operation in its place: nobody else ever sees x or its value,
+/// and there is no history to keep. Else nullptr.
+template <class T>
+Tensor<T>* value_to_overwrite(const Variable<T>& x) {
+    Node<T>& node = x.node();
+    if (node.requires_grad || (tape_flags() & TapeFlags::observed) || node.grad || !is_temporary(x))
+        return nullptr;
+    static_cast<void>(x.value());
+    return node.value.exclusive() ? &node.value : nullptr;
+}
+
 /// Leaves it to a `Work`, made from the arguments, to compute the value of y, a new result.
 template <class Work, class T, class... Args>
 void defer(const Variable<T>& y, Args&&... args) {

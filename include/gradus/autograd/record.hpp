@@ -49,6 +49,14 @@ bool need_grad(const Inputs& inputs) {
     return false;
 }
 
+/// True if a result of these inputs is its value and nothing else: no rule would be kept, and nobody observes.
+/// An operation that small models call often asks first, and then does not make the rules.
+template <class... Inputs>
+bool is_value_only(const Inputs&... inputs) {
+    const unsigned char flags = tape_flags();
+    return flags == TapeFlags::no_grad || (flags == 0 && !(need_grad(inputs) || ...));
+}
+
 /// A rule, or the place where it was: a std::optional, which takes longer to compile.
 template <class Rule>
 class Droppable {

@@ -32,6 +32,10 @@ Variable<T> elementwise(const char* name, const Variable<T>& x, const F& f, cons
 /// the memory of x if x is a temporary.
 template <class T, class F, class Slope>
 Variable<T> elementwise_by_result(const char* name, Variable<T> x, const F& f, const Slope& slope) {
+    if (Tensor<T>* const value = value_to_overwrite(x)) {
+        kernels::map_in_place(vectorized(f), *value);
+        return x;
+    }
     Tensor<T> y = last_value(x);
     if (y.exclusive())
         kernels::map_in_place(vectorized(f), y);

@@ -67,8 +67,10 @@ void check_linear(const Variable<T>& x, const Variable<T>& weight) {
 /// x · weightᵀ + bias; an undefined bias is none. One kind of node serves both.
 template <class T>
 Variable<T> linear_of(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
-    const Tensor<T> X = as_rows(x.value()), W = weight.value();
     const T* const b = bias.defined() ? bias.value().data() : nullptr;
+    if (x.rank() == 2 && is_value_only(x, weight, bias))
+        return kernels::matmul_nt(x.value(), weight.value(), b);
+    const Tensor<T> X = as_rows(x.value()), W = weight.value();
     return record("linear", kernels::matmul_nt(X, W, b).reshape(x.shape().with(-1, weight.size(0))),
                   wrt(x, [W, shape = x.shape()](
                              const Tensor<T>& dy) { return kernels::matmul(as_rows(dy), W).reshape(shape); }),
@@ -84,7 +86,7 @@ Variable<T> linear_of(const Variable<T>& x, const Variable<T>& weight, const Var
 template <class T>
 Variable<T> linear(const Variable<T>& x, const Variable<T>& weight, const Variable<T>& bias) {
     detail::check_linear(x, weight);
-    if (bias.shape() != Shape{weight.size(0)})
+    if (bias.rank() != 1 || bias.size(0) != weight.size(0))
         detail::raise<ShapeError>("linear", "needs weight [out, in] and bias [out]", weight.shape(),
                                   bias.shape());
     return detail::linear_of(x, weight, bias);

@@ -26,7 +26,7 @@ void check(Index n, Index k, Index run_length) {
             std::vector<T> c(static_cast<std::size_t>(n), T(-77));
             if (!gemv(Gemv<T>{k, x.data(), 3, ref, bias.data(), bias_step, c.data(), run_length}, n)) {
                 const Index lanes = kernels::detail::tile_sizes<T>().columns / 2;
-                CHECK((n < lanes || (by_columns && k < lanes)));
+                CHECK((by_columns ? k < Gemv<T>::side : n < lanes));
                 continue;
             }
             bool right = true;
@@ -43,12 +43,25 @@ void check(Index n, Index k, Index run_length) {
 
 TEST_CASE("gemv: columns and k around the vectors, in one run and in several") {
     for_each_isa([] {
-        for (const Index n : {1, 4, 7, 8, 15, 16, 17, 31, 64, 129, 300})
-            for (const Index k : {1, 4, 7, 8, 16, 33, 70})
+        for (const Index n : {1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 64, 129, 300})
+            for (const Index k : {1, 2, 3, 4, 7, 8, 16, 33, 70})
                 for (const Index run_length : {k, Index{16}}) {
                     check<float>(n, k, run_length);
                     check<double>(n, k, run_length);
                 }
     });
     check<float>(3000, 100, 100);  // shared out among threads
+}
+
+TEST_CASE("gemv: columns that fall into the same places of the cache are copied") {
+    for_each_isa([] {
+        for (const Index n : {1, 9, 33, 67}) {
+            check<float>(n, 512, 300);
+            check<float>(n, 1024, 1024);
+            check<float>(n, 2048, 350);
+            check<double>(n, 256, 256);
+            check<double>(n, 512, 77);
+            check<double>(n, 1024, 512);
+        }
+    });
 }

@@ -3,6 +3,8 @@
 
 #include <vector>
 
+#include "gradus/kernels/simd/dispatch.hpp"
+#include "support/isas.hpp"
 #include "support/test.hpp"
 
 // Vectors of 64 bytes too, whatever this processor has: the compiler then takes several registers for one.
@@ -140,4 +142,57 @@ TEMPLATE_TEST_CASE("the lowest bytes of lanes, and no more", "", (Vec<std::int32
     simd::store_low_bytes(counting<V>(0x12f8), bytes);
     for (int i = 0; i < V::size; ++i) CHECK(bytes[i] == ((0xf8 + i) & 0xff));
     CHECK(bytes[V::size] == 77);
+}
+
+TEMPLATE_TEST_CASE("transpose_blocks swaps rows and lanes within 16 bytes", "", (Vec<float, 4>),
+                   (Vec<float, 8>), (Vec<float, 16>), (Vec<double, 2>), (Vec<double, 4>), (Vec<double, 8>)) {
+    using V = TestType;
+    constexpr int block = 16 / static_cast<int>(sizeof(typename V::Value));
+    V rows[std::size_t{block}];
+    for (int i = 0; i < block; ++i) rows[i] = counting<V>(100 * i);
+    simd::transpose_blocks(rows);
+    for (int i = 0; i < block; ++i)
+        CHECK(lanes(rows[i]) ==
+              expected<V>([i](int lane) { return 100 * (lane % block) + lane / block * block + i; }));
+}
+
+namespace {
+
+/// The numbers 0, 1, ... 99 read in blocks.
+template <class T>
+struct LoadBlocks {
+    std::ptrdiff_t group;
+    const T* from;
+    std::vector<std::vector<int>>* rows;
+
+    template <int Bytes>
+    GRADUS_INLINE void run() const {
+        constexpr std::size_t block = 16 / sizeof(T);
+        std::ptrdiff_t step[block];
+        for (std::size_t i = 0; i < block; ++i) step[i] = static_cast<std::ptrdiff_t>(7 * i);
+        simd::VecOf<T, Bytes> row[block];
+        simd::load_blocks(row, from + 1, step, group);
+        for (const auto& x : row) {
+            T numbers[Bytes / sizeof(T)];
+            x.store(numbers);
+            rows->emplace_back(std::begin(numbers), std::end(numbers));
+        }
+    }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("load_blocks puts 16 bytes side by side", "", float, double) {
+    std::vector<TestType> numbers;
+    for (int i = 0; i < 100; ++i) numbers.push_back(static_cast<TestType>(i));
+    for_each_isa([&] {
+        std::vector<std::vector<int>> rows;
+        simd::run(LoadBlocks<TestType>{.group = 20, .from = numbers.data(), .rows = &rows});
+        const int block = 16 / static_cast<int>(sizeof(TestType));
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            for (std::size_t lane = 0; lane < rows[i].size(); ++lane) {
+                const int at = static_cast<int>(lane);
+                CHECK(rows[i][lane] == 1 + at / block * 20 + static_cast<int>(i) * 7 + at % block);
+            }
+    });
 }

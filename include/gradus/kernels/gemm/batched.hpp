@@ -31,6 +31,11 @@ struct Matrices {
 template <class T>
 Tensor<T> matmul(const Matrices<T>& a, const Matrices<T>& b, const T* bias = nullptr) {
     const Index m = a.rows(), n = b.columns(), k = a.columns();
+    if (a.x.rank() == 2 && b.x.rank() == 2) {
+        Tensor<T> c = Tensor<T>::uninitialized({m, n});
+        gemm(m, n, k, a.at(0), b.at(0), c.mutable_data(), bias);
+        return c;
+    }
     const bool rows_only = b.x.rank() == 2 && !a.transpose;  // then a is one tall matrix
     Shape shape = rows_only ? a.batch() : broadcast("matmul", a.batch(), b.batch());
     const Index count = shape.numel();

@@ -43,9 +43,11 @@ struct GemmPlan {
         const Index missing_rows = a_panels * mr - m;
         full_a_panels = missing_rows <= a_panels ? a_panels - missing_rows : a_panels;
         kc = ceil_div(k, ceil_div(k, max_kc));
-        run = k <= run_terms ? k : kc;
+        run = run_of(k);
         blocks = std::min(a_panels, ceil_div(m * kc * static_cast<Index>(sizeof(T)), max_block_bytes));
     }
+
+    static Index run_of(Index k) { return k <= run_terms ? k : ceil_div(k, ceil_div(k, max_kc)); }
 
     /// The first row of a micro-panel of A, or m for the one after the last.
     Index first_row(Index panel) const {
@@ -272,12 +274,13 @@ void Product<T>::run() const {
     if (k > piece_terms)
         return add_pieces(Index{0}, k, piece_terms, m * n, c,
                           [this](Index begin, Index end, T* sums) { piece(begin, end, sums).run(); });
-    const GemmPlan<T> plan(m, n, k);
-    if (!add && !row_bias) {
-        if (m == 1 && gemv(Gemv<T>{k, a.data, a.column, b, bias, 1, c, plan.run}, n)) return;
-        if (m > 1 && n == 1 && gemv(Gemv<T>{k, b.data, b.row, a.transposed(), bias, 0, c, plan.run}, m))
+    if (!add && !row_bias && (m == 1 || n == 1)) {
+        const Index run = GemmPlan<T>::run_of(k);
+        if (m == 1 ? gemv(Gemv<T>{k, a.data, a.column, b, bias, 1, c, run}, n)
+                   : gemv(Gemv<T>{k, b.data, b.row, a.transposed(), bias, 0, c, run}, m))
             return;
     }
+    const GemmPlan<T> plan(m, n, k);
     BlockedGemm<T>{*this, plan}.run();
 }
 

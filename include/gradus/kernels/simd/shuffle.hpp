@@ -120,6 +120,78 @@ GRADUS_INLINE void transpose(V (&row)[N]) {
     if constexpr (block > 1) transpose<block / 2>(row);
 }
 
+/// Block g of row[i], of 16 bytes and B numbers, is read from from + g * group + step[i].
+template <class V, std::size_t B, class Index>
+GRADUS_INLINE void load_blocks(V (&row)[B], const typename V::Value* from, const Index (&step)[B],
+                               Index group) {
+    static_assert(sizeof(typename V::Value[B]) == 16);
+    constexpr std::size_t blocks = V::size / B;
+    if constexpr (blocks == 1) {
+        for (std::size_t i = 0; i < B; ++i) row[i] = V::load(from + step[i]);
+    } else {
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+        // g++ 12 would load each block by itself and then shuffle, where the load can put it in its place. It would
+        // also keep a pointer to each, which are more than there are registers, did it see where these come from.
+        static_assert(blocks == 2 || blocks == 4);
+        using InMemory = typename detail::VectorOf<typename V::Value, static_cast<int>(B)>::in_memory;
+        const typename V::Value* at[blocks];
+#pragma GCC unroll 4
+        for (std::size_t g = 0; g < blocks; ++g, from += group) {
+            asm("" : "+r"(from));
+            at[g] = from;
+        }
+#pragma GCC unroll 4
+        for (std::size_t i = 0; i < B; ++i) {
+            const auto block = [&](std::size_t g) GRADUS_INLINE_LAMBDA -> const InMemory& {
+                return *reinterpret_cast<const InMemory*>(at[g] + step[i]);
+            };
+            V blocks_of_row;
+            asm("vmovups %1, %x0" : "=v"(blocks_of_row.v) : "m"(block(0)));
+            if constexpr (blocks == 2) {
+                asm("vinsertf128 $1, %1, %0, %0" : "+x"(blocks_of_row.v) : "m"(block(1)));
+            } else {
+                asm("vinsertf32x4 $1, %1, %0, %0" : "+v"(blocks_of_row.v) : "m"(block(1)));
+                asm("vinsertf32x4 $2, %1, %0, %0" : "+v"(blocks_of_row.v) : "m"(block(2)));
+                asm("vinsertf32x4 $3, %1, %0, %0" : "+v"(blocks_of_row.v) : "m"(block(3)));
+            }
+            row[i] = blocks_of_row;
+        }
+#else
+        for (std::size_t i = 0; i < B; ++i) {
+            typename V::Value lanes[std::size_t{V::size}];
+            for (std::size_t g = 0; g < blocks; ++g)
+                __builtin_memcpy(lanes + g * B, from + static_cast<Index>(g) * group + step[i], 16);
+            row[i] = V::load(lanes);
+        }
+#endif
+    }
+}
+
+/// The squares of B rows of blocks of 16 bytes, B numbers: row[i], lane j of a block becomes row[j], lane i of
+/// that block.
+template <class V, std::size_t B>
+GRADUS_INLINE void transpose_blocks(V (&row)[B]) {
+    static_assert(sizeof(typename V::Value[B]) == 16 && (B == 2 || B == 4));
+    constexpr int n = static_cast<int>(B);
+    // Halves of two blocks, zipped; for pairs of numbers that is all.
+    const auto lower = [](int i) { return i / n * n + i % n / 2 + i % 2 * V::size; };
+    const auto upper = [](int i) { return i / n * n + n / 2 + i % n / 2 + i % 2 * V::size; };
+    if constexpr (B == 2) {
+        const V first = shuffle(row[0], row[1], lower);
+        row[1] = shuffle(row[0], row[1], upper);
+        row[0] = first;
+    } else {
+        const V a = shuffle(row[0], row[1], lower), b = shuffle(row[0], row[1], upper),
+                c = shuffle(row[2], row[3], lower), d = shuffle(row[2], row[3], upper);
+        const auto first = [](int i) { return i / 4 * 4 + i % 2 + i % 4 / 2 * V::size; };
+        const auto second = [](int i) { return i / 4 * 4 + 2 + i % 2 + i % 4 / 2 * V::size; };
+        row[0] = shuffle(a, c, first);
+        row[1] = shuffle(a, c, second);
+        row[2] = shuffle(b, d, first);
+        row[3] = shuffle(b, d, second);
+    }
+}
+
 /// Lane i of the result is op over all lanes of x[i], in an order that does not depend on i. Changes x.
 template <int Step = 1, class V, std::size_t N, class Op>
 GRADUS_INLINE V across(V (&x)[N], Op op) {

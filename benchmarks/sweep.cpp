@@ -182,8 +182,8 @@ template <class Net>
 Case training(const workload::Training& work) {
     const auto net = std::make_shared<Net>();
     bench::fill_parameters(*net, work.gain);
-    const auto sgd = std::make_shared<gradus::optim::SGD<>>(bench::nn::parameters(*net),
-                                                            gradus::optim::SGDOptions{.lr = work.lr});
+    const auto sgd = std::make_shared<gradus::optim::SGD<>>(
+        bench::nn::parameters(*net), gradus::optim::SGDOptions{.lr = static_cast<double>(work.lr)});
     const auto shape = work.input_shape();
     Tensor<> images = Tensor<>::uninitialized(Shape(shape.begin(), shape.end()));
     Tensor<Index> labels = gradus::zeros<Index>({work.batch});

@@ -10,37 +10,12 @@
 #include "gradus/kernels/simd/dispatch.hpp"
 #include "gradus/kernels/simd/vec.hpp"
 #include "support/context.hpp"
+#include "support/fma_peak.hpp"
 
 namespace {
 
 using gradus::Index;
 using gradus::simd::Isa;
-
-/// x = a * x + b in independent chains, enough to hide the latency of both operations on every processor we
-/// know, and few enough to stay in 16 registers.
-struct FmaChains {
-    static constexpr int chains = 12;
-
-    Index rounds;
-    float a, b;
-
-    template <int Bytes>
-    GRADUS_INLINE float run() const {
-        using Vec = gradus::simd::VecOf<float, Bytes>;
-        const Vec scale = a, shift = b;
-        Vec x[chains];
-#pragma GCC unroll 12
-        for (int i = 0; i < chains; ++i) x[i] = static_cast<float>(i);
-        for (Index round = 0; round < rounds; ++round) {
-#pragma GCC unroll 12
-            for (int i = 0; i < chains; ++i) x[i] = fma(x[i], scale, shift);
-        }
-        Vec total = x[0];
-#pragma GCC unroll 12
-        for (int i = 1; i < chains; ++i) total += x[i];
-        return sum(total);
-    }
-};
 
 void fma_peak(benchmark::State& state, Isa isa) {
     const gradus::simd::ScopedIsa limit(isa);
@@ -50,11 +25,11 @@ void fma_peak(benchmark::State& state, Isa isa) {
     constexpr Index rounds = 200'000;
     for (auto _ : state)
         gradus::parallel_for(threads, 1, [&](Index, Index) {
-            benchmark::DoNotOptimize(gradus::simd::run(FmaChains{.rounds = rounds, .a = 0.5f, .b = 1}));
+            benchmark::DoNotOptimize(
+                gradus::simd::run(bench::FmaChains{.rounds = rounds, .a = 0.5f, .b = 1}));
         });
-    const int lanes = gradus::simd::vector_bytes(isa) / static_cast<int>(sizeof(float));
     state.counters["GF/s"] =
-        bench::giga_per_second(2.0 * FmaChains::chains * lanes * rounds * static_cast<double>(threads));
+        bench::giga_per_second(bench::fma_flop(isa, rounds) * static_cast<double>(threads));
 }
 
 /// a[i] = b[i] + scale * c[i].

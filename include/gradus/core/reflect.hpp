@@ -165,6 +165,9 @@ constexpr std::string_view field_name() {
     while (in_name(text[first - 1])) --first;
     return text.substr(first, last - first);
 }
+/// A constant: nothing is searched when the program runs.
+template <class T, std::size_t I>
+inline constexpr std::string_view field_name_of = field_name<T, I>();
 #if defined(__clang__)
 #pragma clang diagnostic pop
 #endif
@@ -209,12 +212,15 @@ void for_each_field(T& x, Visit&& visit) {
         "members, no base class), or give it `auto fields() { return std::tuple(gradus::field(\"weight\", "
         "weight), ...); }`");
     if constexpr (detail::HasFields<Struct>) {
-        std::apply([&](auto... fields) { (visit(fields.name, detail::as_part_of<T>(fields.value)), ...); },
-                   const_cast<Struct&>(x).fields());
+        auto fields = const_cast<Struct&>(x).fields();
+        [&]<std::size_t... I>(std::index_sequence<I...>) {
+            (visit(std::get<I>(fields).name, detail::as_part_of<T>(std::get<I>(fields).value)), ...);
+        }
+        (std::make_index_sequence<std::tuple_size_v<decltype(fields)>>());
     } else if constexpr (is_reflectable<T>) {  // else the message above is the only error
         [&]<std::size_t... I>(std::index_sequence<I...>) {
             [[maybe_unused]] const auto fields = detail::tie_fields(x);
-            (visit(detail::field_name<Struct, I>(), std::get<I>(fields)), ...);
+            (visit(detail::field_name_of<Struct, I>, std::get<I>(fields)), ...);
         }
         (std::make_index_sequence<detail::field_count<Struct>()>());
     }

@@ -49,9 +49,10 @@ struct SafetensorsLayout {
     }
 };
 
-[[gnu::cold]] inline SafetensorsLayout safetensors_layout(const char* operation, const std::string& path,
-                                                          std::span<const NamedTensor> tensors,
-                                                          const Metadata& metadata) {
+template <class = void>
+[[gnu::cold]] SafetensorsLayout safetensors_layout(const char* operation, const std::string& path,
+                                                   std::span<const NamedTensor> tensors,
+                                                   const Metadata& metadata) {
     SafetensorsLayout layout;
     for (const NamedTensor& t : tensors) {
         if (const char* problem = name_problem(t.name))

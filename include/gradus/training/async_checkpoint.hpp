@@ -44,9 +44,7 @@ public:
     /// As save_checkpoint(), in the background. Throws the failure of an earlier one, after this one was taken.
     template <class... Parts>
     void save(const std::string& path, const Position& position, const Parts&... parts) {
-        State state;
-        detail::in_name_of("save_checkpoint: " + path, [&] { state = detail::snapshot(position, parts...); });
-        save(path, std::move(state));
+        save(path, detail::state_to_save(path, position, parts...));
     }
 
     /// The same for a state that the program put together.

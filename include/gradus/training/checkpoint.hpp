@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <span>
 #include <string>
@@ -64,8 +64,9 @@ void in_name_of(const std::string& where, const Act& act) {
 
 /// Writes a state as a checkpoint. The file is replaced as a whole, and the old one goes only when the new one
 /// has reached the disk (see write_file). Throws IoError, with the path and the reason, and leaves the old file.
-[[gnu::cold]] inline void write_checkpoint(const std::string& path, const State& state,
-                                           const char* operation = "save_checkpoint") {
+template <class = void>
+[[gnu::cold]] void write_checkpoint(const std::string& path, const State& state,
+                                    const char* operation = "save_checkpoint") {
     std::vector<io::NamedTensor> tensors;
     for (const auto& [name, tensor] : state) tensors.push_back({name, tensor});
     const io::Metadata metadata{{detail::version_key, std::to_string(detail::newest_version)},
@@ -81,8 +82,8 @@ void in_name_of(const std::string& where, const Act& act) {
 
 /// Reads all that a checkpoint holds. Throws IoError for a file that is none, is of a newer format, was cut
 /// short, or has a single bit that differs from what was written.
-[[gnu::cold]] inline State read_checkpoint(const std::string& path,
-                                           const char* operation = "load_checkpoint") {
+template <class = void>
+[[gnu::cold]] State read_checkpoint(const std::string& path, const char* operation = "load_checkpoint") {
     using gradus::detail::raise;
     const io::SafetensorsFile file(path, operation);
     std::string version;
@@ -118,8 +119,8 @@ namespace detail {
 inline constexpr const char* generator_name = "default_generator";
 
 /// The state of these parts and of what every run has.
-template <class... Parts>
-State snapshot(const Position& position, const Parts&... parts) {
+template <class = void>
+[[gnu::cold]] State snapshot(const Position& position, std::span<const SavedPart> parts) {
     State state;
     StateWriter writer(state);
     StateWriter at = writer.in("position");
@@ -127,8 +128,13 @@ State snapshot(const Position& position, const Parts&... parts) {
     at.put("batch", position.batch);
     at.put("step", position.step);
     save_part(writer, part(generator_name, default_generator()));
-    (save_part(writer, parts), ...);
+    for (const SavedPart& part : parts) part.save(part.value, writer.in(part.name));
     return state;
+}
+template <class... Parts>
+State snapshot(const Position& position, const Parts&... parts) {
+    const std::array<SavedPart, sizeof...(Parts)> erased{saved_part(parts)...};
+    return snapshot(position, std::span<const SavedPart>(erased));
 }
 
 [[gnu::cold]] inline Position read_position(const StateReader& state) {
@@ -140,29 +146,32 @@ State snapshot(const Position& position, const Parts&... parts) {
 }
 
 /// Gives all parts what is theirs; if one refuses, all are as they were.
-template <class... Parts>
-void load_parts(const StateReader& from, Parts&... parts) {
+template <class = void>
+[[gnu::cold]] void load_parts(const StateReader& from, std::span<const LoadedPart> parts) {
     State before;
     StateWriter writer(before);
-    (save_part(writer, parts), ...);
+    for (const LoadedPart& part : parts) part.save(part.value, writer.in(part.name));
     try {
-        (load_part(from, parts), ...);
+        for (const LoadedPart& part : parts) part.load(part.target, from.in(part.name));
     } catch (...) {
         const StateReader back(before);
-        (load_part(back, parts), ...);
+        for (const LoadedPart& part : parts) part.load(part.target, back.in(part.name));
         throw;
     }
 }
 
 /// Throws ValueError if there are parts that have none of these names.
-[[gnu::cold]] inline void check_all_known(const State& state, std::span<const std::string> known,
-                                          const std::string& where) {
+template <class = void>
+[[gnu::cold]] void check_all_known(const State& state, std::span<const LoadedPart> known,
+                                   const std::string& where) {
     std::vector<std::string> unknown;
     for (const auto& [name, tensor] : state) {
-        const auto holds = [&full = name](const std::string& part) {
+        const auto is_in = [&full = name](std::string_view part) {
             return full.starts_with(part) && (full.size() == part.size() || full[part.size()] == '.');
         };
-        if (std::any_of(known.begin(), known.end(), holds)) continue;
+        bool is_known = is_in("position");
+        for (const LoadedPart& part : known) is_known = is_known || is_in(part.name);
+        if (is_known) continue;
         const std::string part = name.substr(0, name.find('.'));
         if (unknown.empty() || unknown.back() != part) unknown.push_back(part);
     }
@@ -172,20 +181,53 @@ void load_parts(const StateReader& from, Parts&... parts) {
          ": pass them, too, to go on as if it had never stopped; training::load_parts takes some of a file"});
 }
 
-/// load_checkpoint() of what was read from the path.
-template <class... Parts>
-Position load_state(const std::string& path, const State& state, Parts&&... parts) {
+/// load_checkpoint() of what was read from the path. The first part is the default generator.
+template <class = void>
+[[gnu::cold]] Position load_state(const std::string& path, const State& state,
+                                  std::span<const LoadedPart> parts) {
     const std::string where = "load_checkpoint: " + path;
-    const std::string known[] = {"position", generator_name, std::string(as_part(parts).name)...};
     Position position;
     in_name_of(where, [&] {
         const StateReader reader(state, "", where);
         position = read_position(reader);
-        check_all_known(state, known, where);
-        auto generator = part(generator_name, default_generator());
-        load_parts(reader, generator, parts...);
+        check_all_known(state, parts, where);
+        load_parts(reader, parts);
     });
     return position;
+}
+template <class... Parts>
+Position load_state(const std::string& path, const State& state, Parts&&... parts) {
+    auto generator = part(generator_name, default_generator());
+    const std::array<LoadedPart, sizeof...(Parts) + 1> erased{loaded_part(generator), loaded_part(parts)...};
+    return load_state(path, state, std::span<const LoadedPart>(erased));
+}
+
+/// The same of training::load_parts().
+template <class = void>
+[[gnu::cold]] Position load_some(const std::string& path, std::span<const LoadedPart> parts) {
+    const State state = read_checkpoint(path, "load_parts");
+    const std::string where = "load_parts: " + path;
+    Position position;
+    in_name_of(where, [&] {
+        const StateReader reader(state, "", where);
+        position = read_position(reader);
+        load_parts(reader, parts);
+    });
+    return position;
+}
+
+/// The state that save_checkpoint() writes.
+template <class = void>
+[[gnu::cold]] State state_to_save(const std::string& path, const Position& position,
+                                  std::span<const SavedPart> parts) {
+    State state;
+    in_name_of("save_checkpoint: " + path, [&] { state = snapshot(position, parts); });
+    return state;
+}
+template <class... Parts>
+State state_to_save(const std::string& path, const Position& position, const Parts&... parts) {
+    const std::array<SavedPart, sizeof...(Parts)> erased{saved_part(parts)...};
+    return state_to_save(path, position, std::span<const SavedPart>(erased));
 }
 
 }  // namespace detail
@@ -199,9 +241,7 @@ Position load_state(const std::string& path, const State& state, Parts&&... part
 /// Throws IoError with the path and the reason; ValueError for two parts of one name: part() names them.
 template <class... Parts>
 void save_checkpoint(const std::string& path, const Position& position, const Parts&... parts) {
-    State state;
-    detail::in_name_of("save_checkpoint: " + path, [&] { state = detail::snapshot(position, parts...); });
-    write_checkpoint(path, state);
+    write_checkpoint(path, detail::state_to_save(path, position, parts...));
 }
 
 /// Goes on where a run stood when save_checkpoint() was called with the same parts: gives them their state,
@@ -222,15 +262,8 @@ Position load_checkpoint(const std::string& path, Parts&&... parts) {
 ///     training::load_parts("best.safetensors", net);
 template <class... Parts>
 Position load_parts(const std::string& path, Parts&&... parts) {
-    const State state = read_checkpoint(path, "load_parts");
-    const std::string where = "load_parts: " + path;
-    Position position;
-    detail::in_name_of(where, [&] {
-        const StateReader reader(state, "", where);
-        position = detail::read_position(reader);
-        detail::load_parts(reader, parts...);
-    });
-    return position;
+    const std::array<detail::LoadedPart, sizeof...(Parts)> erased{detail::loaded_part(parts)...};
+    return detail::load_some(path, std::span<const detail::LoadedPart>(erased));
 }
 
 }  // namespace gradus::training

@@ -233,10 +233,11 @@ private:
         });
     }
 
-    const auto& score_function() const {
-        return std::apply(
-            [](const auto&... callback) -> const auto& { return detail::score_among(callback...); },
-            callbacks_);
+    const auto& score_function() const { return score_function(std::index_sequence_for<Callbacks...>()); }
+
+    template <std::size_t... I>
+    const auto& score_function(std::index_sequence<I...>) const {
+        return detail::score_among(std::get<I>(callbacks_)...);
     }
 
     /// The moment to save: all callbacks had their turn.
@@ -329,7 +330,11 @@ private:
 
     template <class Call>
     void each(const Call& call) {
-        std::apply([&](auto&... callback) { (call(callback), ...); }, callbacks_);
+        each(call, std::index_sequence_for<Callbacks...>());
+    }
+    template <class Call, std::size_t... I>
+    void each([[maybe_unused]] const Call& call, std::index_sequence<I...>) {
+        (call(std::get<I>(callbacks_)), ...);
     }
 
     struct StepBegan {

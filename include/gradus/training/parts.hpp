@@ -93,7 +93,8 @@ constexpr const char* default_name() {
 // Models: every parameter and buffer under its path, and which parameters are not frozen.
 
 /// "a, b, c and 4 more"
-[[gnu::cold]] inline std::string some_of(const std::vector<std::string>& names) {
+template <class = void>
+[[gnu::cold]] std::string some_of(const std::vector<std::string>& names) {
     constexpr std::size_t most = 8;
     std::string text;
     for (std::size_t i = 0; i < names.size() && i < most; ++i)
@@ -102,10 +103,10 @@ constexpr const char* default_name() {
                                 : gradus::detail::text_of({text, " and ", names.size() - most, " more"});
 }
 
-[[noreturn, gnu::cold]] inline void refuse_model(const StateReader& state,
-                                                 const std::vector<std::string>& missing,
-                                                 const std::vector<std::string>& unexpected,
-                                                 const std::vector<std::string>& other_shape) {
+template <class = void>
+[[noreturn, gnu::cold]] void refuse_model(const StateReader& state, const std::vector<std::string>& missing,
+                                          const std::vector<std::string>& unexpected,
+                                          const std::vector<std::string>& other_shape) {
     std::string text = state.where() + ": " + state.path("") + ": is of another model";
     if (!missing.empty()) text += ": only in the program: " + some_of(missing);
     if (!unexpected.empty()) text += ": only in the file: " + some_of(unexpected);
@@ -113,115 +114,140 @@ constexpr const char* default_name() {
     throw ValueError(text);
 }
 
-template <class Model>
-void save_model(const Model& model, StateWriter& state) {
-    GRADUS_CHECK_MODEL(Model);
-    nn::detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
-        using Leaf = std::remove_cvref_t<decltype(part)>;
-        if constexpr (nn::detail::is_parameter<Leaf> || nn::detail::is_buffer<Leaf>)
-            state.put(path, part.value());
-        if constexpr (nn::detail::is_parameter<Leaf>)
-            if (!part.requires_grad()) state.put(path + ":frozen", true);
-    });
+/// A parameter or buffer of a model, in a form that does not depend on the model's type.
+struct ModelPart {
+    std::string path;
+    void* leaf;
+    bool frozen;
+    io::AnyTensor (*value)(const void* leaf);
+    void (*set)(void* leaf, const io::AnyTensor& value, bool frozen);
+};
+
+template <class Leaf>
+ModelPart model_part(const std::string& path, Leaf& leaf) {
+    bool frozen = false;
+    if constexpr (nn::detail::is_parameter<Leaf>) frozen = !leaf.requires_grad();
+    return {path, &leaf, frozen,
+            [](const void* from) -> io::AnyTensor { return static_cast<const Leaf*>(from)->value(); },
+            [](void* to, const io::AnyTensor& value, [[maybe_unused]] bool is_frozen) {
+                Leaf& part = *static_cast<Leaf*>(to);
+                part.set_value(value.get<typename Leaf::value_type>());
+                if constexpr (nn::detail::is_parameter<Leaf>) part.set_requires_grad(!is_frozen);
+            }};
 }
 
 template <class Model>
-void load_model(Model& model, const StateReader& state) {
+std::vector<ModelPart> parts_of(const Model& model) {
     GRADUS_CHECK_MODEL(Model);
-    std::vector<std::string> missing, unexpected, other_shape, known;
-    for (const bool write : {false, true}) {  // first see whether everything fits
-        nn::detail::walk_model(model, [&](const std::string& path, auto& part) {
-            using Leaf = std::remove_cvref_t<decltype(part)>;
-            if constexpr (nn::detail::is_parameter<Leaf> || nn::detail::is_buffer<Leaf>) {
-                using T = typename Leaf::value_type;
-                if (write) {
-                    part.set_value(state.get<Tensor<T>>(path));
-                    if constexpr (nn::detail::is_parameter<Leaf>)
-                        part.set_requires_grad(!state.contains(path + ":frozen"));
-                } else if (!state.contains(path)) {
-                    missing.push_back(path + " " + to_string(part.shape()));
-                } else {
-                    const std::string difference = state.difference<T>(path, part.shape());
-                    if (!difference.empty()) other_shape.push_back(path + " " + difference);
-                    known.push_back(path);
-                }
-            }
-        });
-        if (write) break;
-        std::sort(known.begin(), known.end());
-        for (const std::string& name : state.names())
-            if (!name.ends_with(":frozen") && !std::binary_search(known.begin(), known.end(), name))
-                unexpected.push_back(name);
-        if (!missing.empty() || !unexpected.empty() || !other_shape.empty())
-            refuse_model(state, missing, unexpected, other_shape);
+    std::vector<ModelPart> parts;
+    nn::detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
+        using Leaf = std::remove_cvref_t<decltype(part)>;
+        if constexpr (nn::detail::is_parameter<Leaf> || nn::detail::is_buffer<Leaf>)
+            parts.push_back(model_part<Leaf>(path, part));
+    });
+    return parts;
+}
+
+template <class = void>
+[[gnu::cold]] void save_model(const std::vector<ModelPart>& parts, StateWriter& state) {
+    for (const ModelPart& part : parts) {
+        state.put(part.path, part.value(part.leaf));
+        if (part.frozen) state.put(part.path + ":frozen", true);
     }
+}
+
+template <class = void>
+[[gnu::cold]] void load_model(const std::vector<ModelPart>& parts, const StateReader& state) {
+    std::vector<std::string> missing, unexpected, other_shape;
+    const std::vector<std::string> names = state.names();
+    std::vector<bool> known(names.size());
+    for (const ModelPart& part : parts) {  // first see whether everything fits
+        const io::AnyTensor value = part.value(part.leaf);
+        if (!state.contains(part.path)) {
+            missing.push_back(part.path + " " + to_string(value.shape()));
+            continue;
+        }
+        const std::string difference = state.difference(part.path, value.dtype(), value.shape());
+        if (!difference.empty()) other_shape.push_back(part.path + " " + difference);
+        const auto at = std::lower_bound(names.begin(), names.end(), part.path);
+        if (at != names.end() && *at == part.path) known[static_cast<std::size_t>(at - names.begin())] = true;
+    }
+    for (std::size_t i = 0; i < names.size(); ++i)
+        if (!known[i] && !names[i].ends_with(":frozen")) unexpected.push_back(names[i]);
+    if (!missing.empty() || !unexpected.empty() || !other_shape.empty())
+        refuse_model(state, missing, unexpected, other_shape);
+    for (const ModelPart& part : parts)
+        part.set(part.leaf, state.get<io::AnyTensor>(part.path), state.contains(part.path + ":frozen"));
 }
 
 // Optimizers: the kind, the options of every group, and step count and state of every parameter.
 
-template <class Parameters>
-[[noreturn, gnu::cold]] void refuse_optimizer(const StateReader& tensors,
-                                              const std::vector<std::string>& names,
-                                              const Parameters& parameters) {
-    std::vector<std::string> unexpected;
-    for (const std::string& name : names)
-        if (std::none_of(parameters.begin(), parameters.end(),
-                         [&](const auto& p) { return name.starts_with(p.name + ":"); }))
-            unexpected.push_back(name);
-    tensors.refuse("", "is of parameters that the optimizer does not have: " + some_of(unexpected));
-}
-
-template <class Optimizer>
-void save_optimizer(const Optimizer& optimizer, StateWriter& state) {
-    const optim::SavedOptions saved = saved_options(optimizer);
-    state.put("kind", saved.kind);
-    state.put("groups", saved.groups.size());
-    for (std::size_t g = 0; g < saved.groups.size(); ++g) {
+template <class T>
+[[gnu::cold]] void save_optimizer(const optim::SavedOptions& options,
+                                  const std::vector<optim::ParameterState<T>>& parameters,
+                                  StateWriter& state) {
+    state.put("kind", options.kind);
+    state.put("groups", options.groups.size());
+    for (std::size_t g = 0; g < options.groups.size(); ++g) {
         StateWriter group = state.in(gradus::detail::text_of({"groups.", g}));
-        group.put("parameters", Tensor<Index>(saved.groups[g].parameters));
-        for (const auto& option : saved.groups[g].options) group.put(option.name, option.value);
+        group.put("parameters", Tensor<Index>(options.groups[g].parameters));
+        for (const auto& option : options.groups[g].options) group.put(option.name, option.value);
     }
     std::vector<Index> steps;
     StateWriter tensors = state.in("state");
-    for (const auto& parameter : optimizer.state()) {
+    for (const auto& parameter : parameters) {
         steps.push_back(parameter.steps);
         for (const auto& kind : parameter.kinds) tensors.put(parameter.name + ":" + kind.name, kind.value);
     }
     state.put("steps", Tensor<Index>(steps));
 }
 
-template <class Optimizer>
-void load_optimizer(Optimizer& optimizer, const StateReader& state) {
-    using T = typename Optimizer::value_type;
-    optim::SavedOptions options = saved_options(optimizer);
+/// Gives `options` and `parameters`, which are those of the program, what is in the file.
+template <class T>
+[[gnu::cold]] void read_optimizer(const StateReader& state, optim::SavedOptions& options,
+                                  std::vector<optim::ParameterState<T>>& parameters) {
     if (const auto kind = state.get<std::string>("kind"); kind != options.kind)
         state.refuse("kind", gradus::detail::text_of({"must be ", options.kind, ": got ", kind}));
     if (const auto count = state.get<std::size_t>("groups"); count != options.groups.size())
         state.refuse("groups", gradus::detail::text_of({"must be ", options.groups.size(), ": got ", count}));
     for (std::size_t g = 0; g < options.groups.size(); ++g) {
         const StateReader group = state.in(gradus::detail::text_of({"groups.", g}));
-        const auto parameters = group.get<Tensor<Index>>("parameters");
-        options.groups[g].parameters.assign(parameters.begin(), parameters.end());
+        const auto indices = group.get<Tensor<Index>>("parameters");
+        options.groups[g].parameters.assign(indices.begin(), indices.end());
         for (auto& option : options.groups[g].options) option.value = group.get<double>(option.name);
     }
-    auto parameters = optimizer.state();
-    const auto before = parameters;
-    const auto steps = state.template get<Tensor<Index>>("steps");
+    const auto steps = state.get<Tensor<Index>>("steps");
     if (steps.numel() != static_cast<Index>(parameters.size()))
         state.refuse("", gradus::detail::text_of({"is of ", steps.numel(), " parameters: got one of ",
                                                   parameters.size(), " in the program"}));
     const StateReader tensors = state.in("state");
     const std::vector<std::string> names = tensors.names();
-    std::size_t used = 0;
+    std::vector<bool> known(names.size());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
         parameters[i].steps = steps.data()[i];
         parameters[i].kinds.clear();
         const std::string start = parameters[i].name + ":";
-        for (auto at = std::lower_bound(names.begin(), names.end(), start);
-             at != names.end() && at->starts_with(start); ++at, ++used)
-            parameters[i].kinds.push_back({at->substr(start.size()), tensors.template get<Tensor<T>>(*at)});
+        auto at =
+            static_cast<std::size_t>(std::lower_bound(names.begin(), names.end(), start) - names.begin());
+        for (; at < names.size() && names[at].starts_with(start); ++at) {
+            parameters[i].kinds.push_back(
+                {names[at].substr(start.size()), tensors.template get<Tensor<T>>(names[at])});
+            known[at] = true;
+        }
     }
-    if (used != names.size()) refuse_optimizer(tensors, names, parameters);
+    std::vector<std::string> unexpected;
+    for (std::size_t i = 0; i < names.size(); ++i)
+        if (!known[i]) unexpected.push_back(names[i]);
+    if (!unexpected.empty())
+        tensors.refuse("", "is of parameters that the optimizer does not have: " + some_of(unexpected));
+}
+
+template <class Optimizer>
+[[gnu::cold]] void load_optimizer(Optimizer& optimizer, const StateReader& state) {
+    optim::SavedOptions options = saved_options(optimizer);
+    const auto before = optimizer.state();
+    auto parameters = before;
+    read_optimizer(state, options, parameters);
     optimizer.load_state(parameters);
     try {
         load_options(optimizer, options);
@@ -237,7 +263,8 @@ auto numbers_of(Record& r) {
     return std::array{&r.train_loss, &r.val_loss, &r.train_score, &r.val_score, &r.seconds, &r.lr};
 }
 
-[[gnu::cold]] inline void save_history(const std::vector<EpochRecord>& history, StateWriter& state) {
+template <class = void>
+[[gnu::cold]] void save_history(const std::vector<EpochRecord>& history, StateWriter& state) {
     Tensor<double> table = zeros<double>({static_cast<Index>(history.size()), 6});
     double* out = table.mutable_data();
     for (const EpochRecord& record : history)
@@ -257,7 +284,8 @@ auto numbers_of(Record& r) {
                   Tensor<double>(metrics[m].second));
 }
 
-[[gnu::cold]] inline void load_history(std::vector<EpochRecord>& history, const StateReader& state) {
+template <class = void>
+[[gnu::cold]] void load_history(std::vector<EpochRecord>& history, const StateReader& state) {
     const auto table = state.get<Tensor<double>>("table");
     if (table.rank() != 2 || table.size(1) != 6)
         state.refuse("table", "must have shape [epochs, 6]: got " + to_string(table.shape()));
@@ -290,10 +318,10 @@ void save_value(const X& x, StateWriter state) {
     } else if constexpr (is_plain<X>) {
         state.put("", x);
     } else if constexpr (IsOptimizer<X>) {
-        save_optimizer(x, state);
+        save_optimizer(saved_options(x), x.state(), state);
     } else if constexpr (is_ema<X>) {
         StateWriter weights = state.in("model");
-        save_model(x.model(), weights);
+        save_model(parts_of(x.model()), weights);
         state.put("updates", x.updates());
     } else if constexpr (std::is_same_v<X, EarlyStopping>) {
         state.put("best", x.state().best);
@@ -310,7 +338,7 @@ void save_value(const X& x, StateWriter state) {
     } else if constexpr (std::is_same_v<X, std::vector<EpochRecord>>) {
         save_history(x, state);
     } else {
-        save_model(x, state);
+        save_model(parts_of(x), state);
     }
 }
 
@@ -325,7 +353,7 @@ void load_value(X& x, const StateReader& state) {
     } else if constexpr (is_ema<X>) {
         const Index updates = state.get<Index>("updates");
         gradus::detail::check_count("ema", "updates", updates);
-        load_model(x.model(), state.in("model"));
+        load_model(parts_of(x.model()), state.in("model"));
         x.set_updates(updates);
     } else if constexpr (std::is_same_v<X, EarlyStopping>) {
         x.load_state({state.get<double>("best"), state.get<Index>("best_epoch"), state.get<Index>("epochs")});
@@ -337,7 +365,7 @@ void load_value(X& x, const StateReader& state) {
     } else if constexpr (std::is_same_v<X, std::vector<EpochRecord>>) {
         load_history(x, state);
     } else {
-        load_model(x, state);
+        load_model(parts_of(x), state);
     }
 }
 
@@ -348,6 +376,42 @@ auto as_part(X& x) {
         return x;
     else
         return Part<X>{default_name<std::remove_const_t<X>>(), x};
+}
+
+template <class X>
+std::string_view part_name(const X& x) {
+    if constexpr (is_part<X>)
+        return x.name;
+    else
+        return default_name<X>();
+}
+
+/// A part whose type is erased.
+struct SavedPart {
+    std::string_view name;  // of the part
+    const void* value;
+    void (*save)(const void* value, StateWriter state);
+};
+struct LoadedPart : SavedPart {
+    void* target;
+    void (*load)(void* target, const StateReader& state);
+};
+
+template <class X>
+SavedPart saved_part(const X& x) {
+    const auto named = as_part(x);
+    using Value = std::remove_cvref_t<decltype(named.value)>;
+    return {part_name(x), &named.value, [](const void* value, StateWriter state) {
+                save_value(*static_cast<const Value*>(value), std::move(state));
+            }};
+}
+
+template <class X>
+LoadedPart loaded_part(X& x) {
+    const auto named = as_part(x);
+    using Value = std::remove_cvref_t<decltype(named.value)>;
+    return {saved_part(x), &named.value,
+            [](void* target, const StateReader& state) { load_value(*static_cast<Value*>(target), state); }};
 }
 
 }  // namespace detail

@@ -52,8 +52,8 @@ struct KeptAs<T> : KeptAs<std::underlying_type_t<T>> {
 };
 
 template <class T>
-io::AnyTensor tensor_of(const T& value) {
-    if constexpr (is_state_tensor<T>) {
+[[gnu::cold]] io::AnyTensor tensor_of(const T& value) {
+    if constexpr (is_state_tensor<T> || std::is_same_v<T, io::AnyTensor>) {
         return value;
     } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
         using Kept = typename KeptAs<T>::type;
@@ -85,7 +85,7 @@ public:
     explicit StateWriter(State& state, std::string prefix = "")
         : state_(&state), prefix_(std::move(prefix)) {}
 
-    /// Keeps a tensor, number, flag, enumerator or text. Numbers keep all their bits. Throws ValueError if the
+    /// Keeps a tensor (or io::AnyTensor), number, flag, enumerator or text. Numbers keep all their bits. Throws ValueError if the
     /// name is taken.
     template <class T>
     void put(std::string_view name, const T& value) {
@@ -135,6 +135,8 @@ public:
     T get(std::string_view name) const {
         if constexpr (detail::is_state_tensor<T>) {
             return tensor<typename T::value_type>(name);
+        } else if constexpr (std::is_same_v<T, io::AnyTensor>) {
+            return any(name);
         } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
             using Kept = typename detail::KeptAs<T>::type;
             const Tensor<Kept> kept = tensor<Kept>(name);
@@ -161,14 +163,12 @@ public:
         return value;
     }
 
-    /// How the tensor of this name differs from one of T and this shape: "F32 [2] and not F32 [3]"; else "".
-    template <class T>
-    std::string difference(std::string_view name, const Shape& shape) const {
+    /// How the tensor of this name differs from one of this type and shape: "F32 [2] and not F32 [3]"; else "".
+    [[gnu::cold]] std::string difference(std::string_view name, io::DType dtype, const Shape& shape) const {
         const io::AnyTensor& kept = any(name);
-        const io::DType wanted = io::dtype_of<T>;
-        if (kept.dtype() == wanted && kept.shape() == shape) return "";
+        if (kept.dtype() == dtype && kept.shape() == shape) return "";
         return gradus::detail::text_of({io::name(kept.dtype()), " ", to_string(kept.shape()), " and not ",
-                                        io::name(wanted), " ", to_string(shape)});
+                                        io::name(dtype), " ", to_string(shape)});
     }
 
     /// Everything that is here, as a state of its own.
@@ -213,12 +213,15 @@ private:
 
     template <class T>
     Tensor<T> tensor(std::string_view name) const {
+        return any(name, io::dtype_of<T>).template get<T>();
+    }
+
+    [[gnu::cold]] const io::AnyTensor& any(std::string_view name, io::DType wanted) const {
         const io::AnyTensor& kept = any(name);
-        const io::DType wanted = io::dtype_of<T>;
         if (kept.dtype() != wanted)
             refuse(name,
                    gradus::detail::text_of({"must be ", io::name(wanted), ": got ", io::name(kept.dtype())}));
-        return kept.template get<T>();
+        return kept;
     }
 
     const State* state_;

@@ -124,8 +124,9 @@ TEST_CASE("choose: pixels are lanes where channels would leave lanes empty") {
     const auto with = [](Index in, Index out, Size2 image, Size2 stride = 1, Isa isa = Isa::avx2) {
         return of({"", 32, 1, in, out, image, 5, stride, 2}, isa);
     };
-    CHECK(with(64, 8, {28, 28}) == ConvAlgorithms{flat, flat, flat});
-    CHECK(with(64, 8, {28, 28}, 1, Isa::avx512) == ConvAlgorithms{flat, flat, flat});
+    CHECK(with(8, 8, {28, 28}) == ConvAlgorithms{flat, flat, flat});
+    CHECK(with(8, 8, {28, 28}, 1, Isa::avx512) == ConvAlgorithms{winograd_1d, flat, flat});
+    CHECK(with(64, 8, {28, 28}, 1, Isa::avx512).y == flat);
     CHECK(with(64, 8, {28, 28}, 2).y == flat);
     CHECK(with(24, 12, {28, 28}, 1).y == flat);
     CHECK(with(24, 128, {14, 14}, 2) == ConvAlgorithms{implicit_gemm, col2im, implicit_gemm});

@@ -16,8 +16,8 @@ namespace gradus::kernels::detail {
 
 /// Lanes are channels, of two vectors in a tile. A tile of one loads nearly a number for each multiply-add,
 /// which takes half as long again. Results are transposed and written in pieces.
-inline double implicit_gemm_cost(Index pixels, Index channels, Index terms, Index lanes) {
-    constexpr double to_write = 16;
+inline double implicit_gemm_cost(Index pixels, Index channels, Index terms, Index lanes,
+                                 double to_write = 16) {
     const Index vectors = ceil_div(channels, lanes);
     return static_cast<double>(pixels) *
            (static_cast<double>(vectors) + 0.5 * static_cast<double>(vectors % 2)) *
@@ -37,9 +37,17 @@ inline double flat_copy_cost(Index numbers, Index stride, Index lanes) {
     return static_cast<double>(numbers) * (stride == 1 ? 2 : 4) / static_cast<double>(lanes);
 }
 
+/// The numbers of x that windows see: whole phases of the stride.
+inline Index seen_numbers(const ConvGeometry& s) {
+    const Index height = std::min(s.stride.height, (s.kernel.height - 1) * s.dilation.height + 1);
+    const Index width = std::min(s.stride.width, (s.kernel.width - 1) * s.dilation.width + 1);
+    return s.in * height * ceil_div(s.padded.height, s.stride.height) * width *
+           ceil_div(s.padded.width, s.stride.width);
+}
+
 inline double flat_cost(const ConvGeometry& s, Index lanes) {
     return flat_product_cost(s.result, ceil_div(s.padded.width, s.stride.width), s.out, s.taps(), lanes) +
-           flat_copy_cost(s.in * s.padded.area(), s.stride.width, lanes);
+           flat_copy_cost(seen_numbers(s), s.stride.width, lanes);
 }
 
 /// The same for dx, a product for each phase of the stride.
@@ -100,6 +108,7 @@ struct WeightGradientCosts {
 
     WeightGradientCosts(const ConvGeometry& s, Index lanes, Index taps, bool is_padded) {
         constexpr Index to_add_lanes = 5;
+        constexpr double to_pack = 4;
         const FlatWeightPlan plan(s);
         const Index positions =
             ((plan.images - 1) * plan.rows + plan.band - 1) * plan.columns + s.result.width;
@@ -109,7 +118,7 @@ struct WeightGradientCosts {
                 static_cast<double>(plan.images) +
             flat_copy_cost(s.in * s.padded.area(), s.stride.width, lanes) +
             flat_copy_cost(s.out * plan.bands * plan.rows * plan.columns, 1, lanes);
-        implicit_gemm = implicit_gemm_cost(s.result.area(), s.out, s.taps(), lanes);
+        implicit_gemm = implicit_gemm_cost(s.result.area(), s.out, s.taps(), lanes, to_pack);
         if (!is_padded) implicit_gemm += 2 * flat_copy_cost(s.in * s.padded.area(), 1, lanes);
     }
 };

@@ -33,7 +33,7 @@ foreach(page IN LISTS pages)
         endif()
         add_executable(doc_${name} ${source_dir}/${name}.cpp)
         target_link_libraries(doc_${name} PRIVATE gradus_warnings doc_snippet)
-        if(action STREQUAL "run")
+        if(action STREQUAL "run" AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")  # minutes, with sanitizers
             add_test(NAME doc_${name} COMMAND doc_${name} ${item} WORKING_DIRECTORY ${run_dir})
             set_tests_properties(doc_${name} PROPERTIES LABELS docs)
         endif()

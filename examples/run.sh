@@ -5,6 +5,7 @@
 #   examples/run.sh mnist --epochs 2
 #   examples/run.sh multilabel --help
 #   examples/run.sh fashion_mnist --optimizer adam --out runs/adam    keeps checkpoints, history and a report there
+#   examples/run.sh speedrun mnist --seeds 30                         99 % as soon as possible
 #   examples/run.sh compare runs/sgd runs/adam                        lays runs side by side: compare.html
 set -euo pipefail
 
@@ -13,6 +14,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 example=fashion_mnist
 if (($#)) && [[ $1 != -* ]]; then
     example=$1
+    shift
+fi
+if [[ $example == speedrun && $# -gt 0 ]]; then
+    example=speedrun_$1
     shift
 fi
 if [[ ! -f $root/examples/$example.cpp ]]; then
@@ -28,7 +33,7 @@ echo "==> building"
     cmake --build --preset release --target "$example")
 case $example in
 linear_regression | compare) ;;
-mnist) bash "$root/examples/get_data.sh" mnist ;;
+mnist | speedrun_mnist) bash "$root/examples/get_data.sh" mnist ;;
 tabular*) bash "$root/examples/get_data.sh" diamonds ;;
 *) bash "$root/examples/get_data.sh" fashion-mnist ;;
 esac
@@ -36,7 +41,7 @@ esac
 echo "==> running $example $*"
 # A training leaves its report somewhere even if nobody said where.
 case "$example $*" in
-linear_regression* | compare* | optimizers* | *--help* | *" -h"* | *--out* | *--notebook-shape*) out= ;;
+linear_regression* | compare* | optimizers* | speedrun* | *--help* | *" -h"* | *--out* | *--notebook-shape*) out= ;;
 *)
     for ((n = 1; ; ++n)); do
         out=$root/build/runs/$example-$n

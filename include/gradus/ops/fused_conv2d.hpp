@@ -37,8 +37,10 @@ struct DeferredConv2d final : Fusible<T> {
 
     Variable<T> then(const MaxPool& pool) override {
         if constexpr (kernels::detail::has_vectors<T>)
-            if (kernels::fuses_with_max_pool<T>(s, pool.kernel_size))
+            if (kernels::fuses_with_max_pool<T>(s, pool.kernel_size)) {
+                padded = kernels::with_padding(s, padded);
                 return record_conv_pool(*this, pool.kernel_size, false);
+            }
         return {};
     }
 

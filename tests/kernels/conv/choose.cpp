@@ -63,21 +63,21 @@ struct StringMaker<ConvAlgorithms> {
 TEST_CASE("choose: the table, in float") {
     CHECK(of(resnet) == ConvAlgorithms{winograd, winograd, winograd});
     CHECK(of(large_5x5) == ConvAlgorithms{winograd, winograd, winograd});
-    CHECK(of(lenet) == ConvAlgorithms{implicit_gemm, col2im, implicit_gemm});
+    CHECK(of(lenet) == ConvAlgorithms{flat, col2im, implicit_gemm});
     CHECK(of(lenet, Isa::avx512) == ConvAlgorithms{winograd_1d, col2im, implicit_gemm});
     CHECK(of(stem) == ConvAlgorithms{implicit_gemm, col2im, implicit_gemm});
     CHECK(of(down) == ConvAlgorithms{implicit_gemm, col2im, implicit_gemm});
     CHECK(of(dilated) == ConvAlgorithms{implicit_gemm, implicit_gemm, implicit_gemm});
     CHECK(of(projection) == ConvAlgorithms{pointwise, pointwise, pointwise});
-    CHECK(of(shortcut) == ConvAlgorithms{implicit_gemm, implicit_gemm, pointwise});
+    CHECK(of(shortcut) == ConvAlgorithms{flat, implicit_gemm, pointwise});
     CHECK(of(separable) == ConvAlgorithms{depthwise, depthwise, depthwise});
-    CHECK(of(few) == ConvAlgorithms{implicit_gemm, implicit_gemm, implicit_gemm});
+    CHECK(of(few) == ConvAlgorithms{flat, flat, flat});
 }
 
 TEST_CASE("choose: number types") {
     CHECK(of<double>(resnet) == of(resnet));
     CHECK(of<double>(large_5x5).y == implicit_gemm);  // Winograd's algorithm would lose too many digits
-    CHECK(of<double>(lenet, Isa::avx512).y == implicit_gemm);
+    CHECK(of<double>(lenet, Isa::avx512).y == flat);
     for (const Layer& layer : all_layers) {
         INFO(layer.what);
         CHECK(of<Dual<double>>(layer) == ConvAlgorithms{definition, definition, definition});
@@ -118,6 +118,22 @@ TEST_CASE("choose: in float, y and dx do not depend on the number of images") {
                                 CHECK(of(layer, isa).y == one.y);
                                 CHECK(of(layer, isa).dx == one.dx);
                             }
+}
+
+TEST_CASE("choose: pixels are lanes where channels would leave lanes empty") {
+    const auto with = [](Index in, Index out, Size2 image, Size2 stride = 1, Isa isa = Isa::avx2) {
+        return of({"", 32, 1, in, out, image, 5, stride, 2}, isa);
+    };
+    CHECK(with(8, 8, {28, 28}) == ConvAlgorithms{flat, flat, flat});
+    CHECK(with(8, 8, {28, 28}, 1, Isa::avx512) == ConvAlgorithms{winograd_1d, flat, flat});
+    CHECK(with(64, 8, {28, 28}, 1, Isa::avx512).y == flat);
+    CHECK(with(64, 8, {28, 28}, 2).y == flat);
+    CHECK(with(24, 12, {28, 28}, 1).y == flat);
+    CHECK(with(24, 128, {14, 14}, 2) == ConvAlgorithms{implicit_gemm, col2im, implicit_gemm});
+    CHECK(with(64, 8, {28, 2}).y == implicit_gemm);     // most positions of a row begin no window
+    CHECK(with(2000, 8, {28, 28}).y == implicit_gemm);  // a sum of several pieces
+    CHECK(with(8, 2000, {28, 28}).dx != flat);
+    CHECK(of({"", 32, 1, 8, 8, {28, 28}, 2, 3}).dx != flat);  // pixels that no window sees
 }
 
 TEST_CASE("choose: the weights' gradient of few 5 x 5 windows is added up directly") {
@@ -199,13 +215,16 @@ TEST_CASE("choose: with a max-pooling") {
     CHECK_FALSE(kernels::fuses_with_max_pool<Dual<double>>(lenet.geometry(), {2, 2}));
 }
 
-TEST_CASE("choose: only depthwise kernels add the padding themselves") {
+TEST_CASE("choose: depthwise and flat kernels add the padding themselves") {
     for (const Layer& layer : all_layers) {
         INFO(layer.what);
         const kernels::ConvPlan<float> plan(layer.geometry());
         if (plan.padded == plan.image) continue;
         const Tensor<> x = ones(plan.x_shape());
-        CHECK(kernels::pad_images(plan, x).shares_memory_with(x) == (layer.what == separable.what));
+        const bool in_cache = plan.algorithms.y == depthwise || plan.algorithms.y == flat;
+        CHECK(kernels::pad_images(plan, x).shares_memory_with(x) == in_cache);
+        CHECK(kernels::with_padding(plan, x).shape() ==
+              Shape{plan.batch, plan.groups * plan.in, plan.padded.height, plan.padded.width});
     }
 }
 
@@ -213,6 +232,6 @@ TEST_CASE("conv2d_algorithms: what a user sees") {
     CHECK(conv2d_algorithms({32, 64, 28, 28}, {64, 64, 3, 3}, {.padding = 1}) ==
           "y: winograd, dx: winograd, dw: winograd");
     CHECK(conv2d_algorithms<double>({32, 64, 28, 28}, {128, 64, 1, 1}, {.stride = 2}) ==
-          "y: implicit_gemm, dx: implicit_gemm, dw: pointwise");
+          "y: flat, dx: implicit_gemm, dw: pointwise");
     CHECK_THROWS_AS(conv2d_algorithms({32, 64, 28, 28}, {64, 32, 3, 3}), ShapeError);
 }

@@ -71,6 +71,21 @@ void check_exact(const ConvGeometry& s) {
             CHECK(gathered == dx);
             CHECK(spread == dx);
         }
+        if (s.taps() * y.numel() > 0) {
+            Tensor<T> flat = full<T>(s.y_shape(), T(7)), flat_dx = full<T>(dx.shape(), T(7));
+            kernels::detail::flat_forward(s, x.data(), w.data(), bias.data(), flat.mutable_data());
+            CHECK(flat == y);
+            Tensor<T> flat_dw = full<T>(dw.shape(), T(7)), of_padded = full<T>(dw.shape(), T(7));
+            kernels::detail::flat_backward_weight(s, x, dy, flat_dw.mutable_data());
+            kernels::detail::flat_backward_weight(s, kernels::with_padding(s, x), dy,
+                                                  of_padded.mutable_data());
+            CHECK(flat_dw == dw);
+            CHECK(of_padded == dw);
+            if (!kernels::detail::has_gaps(s)) {
+                kernels::detail::flat_backward_input(s, dy.data(), w.data(), flat_dx.mutable_data());
+                CHECK(flat_dx == dx);
+            }
+        }
         CHECK(kernels::conv2d_backward_weight(plan, padded, dy) == dw);
     }
 }
@@ -134,5 +149,22 @@ TEST_CASE("conv2d kernels: the definition, at awkward sizes") {
     for (const ConvGeometry& s : cases) {
         check_exact<float>(s);
         check_exact<double>(s);
+    }
+}
+
+TEST_CASE("conv2d kernels: the definition, at random sizes") {
+    const RandomStream draw{1, 2};
+    std::uint64_t drawn = 0;
+    const auto from = [&](Index first, Index last) {
+        return first + static_cast<Index>(draw(drawn++)[0] % static_cast<std::uint32_t>(last - first + 1));
+    };
+    for (int i = 0; i < 60; ++i) {
+        const Size2 kernel{from(1, 7), from(1, 7)}, stride{from(1, 3), from(1, 3)};
+        const Size2 dilation = i % 4 == 0 ? Size2{from(1, 2), from(1, 3)} : Size2{1, 1};
+        const Size2 before{from(0, 3), from(0, 3)}, after{from(0, 3), from(0, 3)};
+        const Size2 image{from(1, 20) + dilation.height * (kernel.height - 1),
+                          from(1, 40) + dilation.width * (kernel.width - 1)};
+        check_exact<float>(sizes(from(1, 3), from(1, 2), from(1, 20), from(1, 35), image, kernel, stride,
+                                 before, after, dilation));
     }
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <type_traits>
 
+#include "gradus/kernels/conv/cost.hpp"
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/conv/winograd_transforms.hpp"
 #include "gradus/kernels/gemm/bf16_gemm.hpp"
@@ -29,14 +30,15 @@ enum class ConvAlgorithm {
     winograd_1d,    // F(4, 5) along rows; y alone
     pointwise,      // 1 x 1: GEMM of images as they lie in memory
     col2im,         // GEMM, whose result is added up where windows overlap; dx alone
+    flat,           // lanes are pixels of planes in the cache
     implicit_gemm,  // GEMM that finds patches by offsets (im2col that is never written out)
     argmax_only,    // behind a max-pooling: only through the pixels that won; dx and dw
     definition      // seven loops: number types without vectors, and where there is nothing to add up
 };
 
 constexpr const char* name(ConvAlgorithm algorithm) {
-    constexpr const char* names[] = {"depthwise", "bf16",          "winograd",    "winograd_1d", "pointwise",
-                                     "col2im",    "implicit_gemm", "argmax_only", "definition"};
+    constexpr const char* names[] = {"depthwise", "bf16", "winograd",      "winograd_1d", "pointwise",
+                                     "col2im",    "flat", "implicit_gemm", "argmax_only", "definition"};
     return names[static_cast<int>(algorithm)];
 }
 
@@ -49,8 +51,8 @@ enum class Bf16Speed { none, above_gemm, above_winograd };
 struct ConvAlgorithms {
     ConvAlgorithm y, dx, dw;
 
-    /// Whether kernels read x with the zeros around it; depthwise ones add these in the cache.
-    bool reads_padded() const { return y != ConvAlgorithm::depthwise; }
+    /// Whether the kernel of y reads x with the zeros around it; others add these in the cache.
+    bool reads_padded() const { return y != ConvAlgorithm::depthwise && y != ConvAlgorithm::flat; }
     bool operator==(const ConvAlgorithms&) const = default;
 };
 
@@ -106,6 +108,33 @@ bool is_col2im_profitable(const ConvGeometry& s, simd::Isa isa) {
     return few || (s.stride != Size2(1) && s.kernel != Size2(1) && s.out >= 16);
 }
 
+/// In more terms, pieces of a sum would be added up in pairs.
+template <class T>
+bool is_flat_profitable(const ConvGeometry& s, simd::Isa isa) {
+    const Index lanes = tile_sizes<T>(isa).columns / 2;
+    return s.taps() > 0 && s.taps() <= piece_terms && s.out * s.result.area() > 0 &&
+           flat_cost(s, lanes) < implicit_gemm_cost(s.result.area(), s.out, s.taps(), lanes);
+}
+
+template <class T>
+bool is_flat_weight_profitable(const ConvGeometry& s, simd::Isa isa, bool is_padded) {
+    const WeightGradientCosts costs(s, tile_sizes<T>(isa).columns / 2, isa == simd::Isa::avx512 ? 6 : 3,
+                                    is_padded);
+    return costs.flat < costs.implicit_gemm;
+}
+
+/// Where Winograd's algorithm and 1 x 1 do not apply. A phase of the stride that no tap reaches is no product.
+template <class T>
+ConvAlgorithm choose_dx(const ConvGeometry& s, simd::Isa isa) {
+    const bool col2im = is_col2im_profitable<T>(s, isa);
+    const ConvAlgorithm other = col2im ? ConvAlgorithm::col2im : ConvAlgorithm::implicit_gemm;
+    if (s.in * s.image.area() * s.out * s.result.area() == 0 || s.out * s.kernel.area() > piece_terms ||
+        has_gaps(s))
+        return other;
+    const InputGradientCosts costs(s, tile_sizes<T>(isa).columns / 2);
+    return costs.flat < (col2im ? costs.col2im : costs.implicit_gemm) ? ConvAlgorithm::flat : other;
+}
+
 }  // namespace detail
 
 /// The fastest algorithms as far as measured.
@@ -126,19 +155,21 @@ ConvAlgorithms choose(const ConvGeometry& s, simd::Isa isa, Bf16Speed bf16) {
     // sum of few terms is better by much.
     const bool winograd_dw =
         winograd && (s.kernel == Size2(3) || s.batch * s.result.area() >= detail::run_terms);
-    return {winograd                                       ? A::winograd
-            : detail::is_winograd_1d_profitable<T>(s, isa) ? A::winograd_1d
-            : pointwise                                    ? A::pointwise
-            : s.taps() > 0                                 ? A::implicit_gemm
-                                                           : A::definition,
-            winograd                                  ? A::winograd
-            : pointwise                               ? A::pointwise
-            : detail::is_col2im_profitable<T>(s, isa) ? A::col2im
-                                                      : A::implicit_gemm,
-            nothing_to_add                             ? A::definition
-            : winograd_dw                              ? A::winograd
-            : detail::is_pointwise_profitable(s, true) ? A::pointwise
-                                                       : A::implicit_gemm};
+    ConvAlgorithms chosen;
+    chosen.y = winograd                                       ? A::winograd
+               : detail::is_winograd_1d_profitable<T>(s, isa) ? A::winograd_1d
+               : pointwise                                    ? A::pointwise
+               : detail::is_flat_profitable<T>(s, isa)        ? A::flat
+               : s.taps() > 0                                 ? A::implicit_gemm
+                                                              : A::definition;
+    chosen.dx = winograd ? A::winograd : pointwise ? A::pointwise : detail::choose_dx<T>(s, isa);
+    const bool is_padded = s.padded == s.image || chosen.reads_padded();
+    chosen.dw = nothing_to_add                                            ? A::definition
+                : winograd_dw                                             ? A::winograd
+                : detail::is_pointwise_profitable(s, true)                ? A::pointwise
+                : detail::is_flat_weight_profitable<T>(s, isa, is_padded) ? A::flat
+                                                                          : A::implicit_gemm;
+    return chosen;
 }
 
 /// Whether a convolution and the max-pooling of its result, in windows that do not overlap, are computed as

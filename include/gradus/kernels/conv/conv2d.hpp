@@ -8,6 +8,8 @@
 #include "gradus/kernels/conv/choose.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
 #include "gradus/kernels/conv/depthwise.hpp"
+#include "gradus/kernels/conv/flat.hpp"
+#include "gradus/kernels/conv/flat_weight.hpp"
 #include "gradus/kernels/conv/implicit_gemm.hpp"
 #include "gradus/kernels/conv/implicit_gemm_backward.hpp"
 #include "gradus/kernels/conv/pointwise.hpp"
@@ -86,12 +88,18 @@ void winograd_backward_weight(const ConvGeometry& s, const Tensor<T>& padded, co
 
 }  // namespace detail
 
-/// x with the zeros around it that kernels read.
+/// x with the zeros around it: itself, if it has them.
 template <class T>
-Tensor<T> pad_images(const ConvPlan<T>& s, const Tensor<T>& x) {
-    if (s.padded == s.image || !s.algorithms.reads_padded()) return x;
+Tensor<T> with_padding(const ConvGeometry& s, const Tensor<T>& x) {
+    if (x.size(2) == s.padded.height && x.size(3) == s.padded.width) return x;
     const Index before[] = {0, 0, s.before.height, s.before.width};
     return pad<T>(x, {s.batch, s.groups * s.in, s.padded.height, s.padded.width}, before, T(0));
+}
+
+/// What conv2d() and conv2d_backward_weight() read: with_padding(x), unless y is computed without.
+template <class T>
+Tensor<T> pad_images(const ConvPlan<T>& s, const Tensor<T>& x) {
+    return s.algorithms.reads_padded() ? with_padding(s, x) : x;
 }
 
 /// y[n, o, i, j] = bias[o] + Σ x[n, c, i · stride + ky · dilation, j · stride + kx · dilation] w[o, c, ky,
@@ -104,6 +112,8 @@ void conv2d(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& weig
         switch (s.algorithms.y) {
             case ConvAlgorithm::depthwise:
                 return detail::Depthwise<T>(s).forward(x, w, bias, y);
+            case ConvAlgorithm::flat:
+                return detail::flat_forward(s, x, w, bias, y);
             case ConvAlgorithm::bf16:
                 if constexpr (is_float) detail::conv2d_bf16(s.bf16, s, x, w, bias, y);
                 return;
@@ -142,6 +152,9 @@ Tensor<T> conv2d_backward_input(const ConvPlan<T>& s, const Tensor<T>& dy, const
             case ConvAlgorithm::depthwise:
                 detail::Depthwise<T>(s).backward_input(dy.data(), weight.data(), out);
                 break;
+            case ConvAlgorithm::flat:
+                detail::flat_backward_input(s, dy.data(), weight.data(), out);
+                break;
             case ConvAlgorithm::winograd:
                 detail::winograd_backward_input(s, dy, weight, out);
                 break;
@@ -165,9 +178,16 @@ Tensor<T> conv2d_backward_input(const ConvPlan<T>& s, const Tensor<T>& dy, const
     return crop<T>(padded, s.x_shape(), before);
 }
 
-/// The gradient of the weight.
+/// The gradient of the weight, x as from pad_images.
 template <class T>
-Tensor<T> conv2d_backward_weight(const ConvPlan<T>& s, const Tensor<T>& padded, const Tensor<T>& dy) {
+Tensor<T> conv2d_backward_weight(const ConvPlan<T>& s, const Tensor<T>& x, const Tensor<T>& dy) {
+    if constexpr (detail::has_vectors<T>)
+        if (s.algorithms.dw == ConvAlgorithm::flat) {
+            Tensor<T> dweight = Tensor<T>::uninitialized(s.weight_shape());
+            detail::flat_backward_weight(s, x, dy, dweight.mutable_data());
+            return dweight;
+        }
+    const Tensor<T> padded = s.algorithms.y == ConvAlgorithm::depthwise ? x : with_padding(s, x);
     if constexpr (std::is_same_v<T, float>)
         if (s.algorithms.dw == ConvAlgorithm::bf16)
             return detail::conv2d_backward_weight_bf16(s.bf16, s, padded, dy);

@@ -18,21 +18,28 @@
 
 namespace gradus::kernels::detail {
 
-/// out[i * n + j] = x[i * step + 2 * j]. Nothing is read behind the last of these numbers.
+/// out[i * row + j] = x[i * step + 2 * j]. Nothing is read behind the last of these numbers.
 template <class T>
 struct EveryOther {
     const T* x;
     Index step, rows, n;
     T* out;
+    Index row;
 
     template <int Bytes>
     GRADUS_INLINE void run() {
         using Vec = simd::VecOf<T, Bytes>;
-        for (Index i = 0; i < rows; ++i, x += step, out += n) {
-            Index j = 0;
-            for (; j + Vec::size <= n; j += Vec::size) simd::load_every_other<Vec>(x + 2 * j).store(out + j);
-            for (; j < n; ++j) out[j] = x[2 * j];
+        if (n < Vec::size) {
+            if constexpr (Bytes > 16) return run<Bytes / 2>();
+            for (Index i = 0; i < rows; ++i)
+                for (Index j = 0; j < n; ++j) out[i * row + j] = x[i * step + 2 * j];
+            return;
         }
+        for (Index i = 0; i < rows; ++i, x += step, out += row)
+            for (Index j = 0; j < n; j += Vec::size) {
+                const Index at = std::min(j, n - Vec::size);  // the last ones overlap
+                simd::load_every_other<Vec>(x + 2 * at).store(out + at);
+            }
     }
 };
 
@@ -115,7 +122,8 @@ private:
     void gather(const T* plane, T* out) const {
         const Index step = s.stride.height * s.padded.width;
         if (s.stride.width == 2)
-            return simd::run(EveryOther<T>{plane, step, s.result.height, s.result.width, out});
+            return simd::run(
+                EveryOther<T>{plane, step, s.result.height, s.result.width, out, s.result.width});
         for (Index i = 0; i < s.result.height; ++i)
             copy_row(s.result.width, plane + i * step, s.stride.width, out + i * s.result.width, Index{1});
     }

@@ -71,6 +71,11 @@ struct GradientBorder {
     }
 };
 
+/// Whether there are pixels that no window sees.
+inline bool has_gaps(const ConvGeometry& s) {
+    return GradientBorder(vertical(s)).gaps || GradientBorder(horizontal(s)).gaps;
+}
+
 /// The output gradient within that border, and where the products of its phases find their numbers.
 template <class T>
 struct StridePhases {

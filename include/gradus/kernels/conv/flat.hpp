@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "gradus/core/tensor.hpp"
+#include "gradus/kernels/conv/col2im.hpp"
+#include "gradus/kernels/conv/depthwise.hpp"
+#include "gradus/kernels/conv/geometry.hpp"
+#include "gradus/kernels/conv/pointwise.hpp"
+#include "gradus/kernels/conv/stride_phases.hpp"
+#include "gradus/kernels/reduce/pairwise_sum.hpp"
+
+// Convolutions whose lanes are pixels. Some rows of all planes that a group reads are copied to the cache,
+// within their zeros and in the phases of the stride; there a plane counts as one long row, and
+//
+//     out[channel][q] = bias[channel] + sum over k of weight[channel][k] · in[q + offsets[k]]
+//
+// is a product whose second operand is read in place: consecutive positions q, whatever the stride. It needs
+// no whole vector of channels, and its results are rows of NCHW. What it wastes are the positions in the last
+// columns of a row, which begin no window. The same sum makes the gradient of the input, phase by phase.
+
+namespace gradus::kernels::detail {
+
+/// Channels of a tile; it is three vectors wide, so that twelve or twenty-four of them wait for their sums.
+template <int Bytes>
+inline constexpr Index flat_rows = Bytes == 64 ? 8 : 4;
+inline Index flat_rows_of(simd::Isa isa = simd::isa()) {
+    return isa == simd::Isa::avx512 ? flat_rows<64> : flat_rows<32>;
+}
+inline constexpr Index flat_slack = 16;  // numbers behind the last position that a vector reads or writes
+
+/// out(channel, q) = bias[channel], or what is there, + that sum over one run of k, for up to flat_rows
+/// channels.
+template <class T>
+struct FlatTiles {
+    const T* in;
+    const Index* offsets;
+    Index k;
+    const T* panel;  // (k, channel) at panel[k * flat_rows + channel]
+    const T* bias;   // flat_rows numbers; null: add
+    Index channels, n;
+    T* out;
+    Index row;  // distance of channels in `out`
+
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        using Vec = simd::VecOf<T, Bytes>;
+        if constexpr (flat_rows < Bytes >> 4)
+            if (channels <= 4) return positions<4, flat_rows<Bytes>, Vec>();
+        positions<std::size_t{flat_rows<Bytes>}, flat_rows<Bytes>, Vec>();
+    }
+
+private:
+    template <std::size_t Rows, Index Step, class Vec>
+    GRADUS_INLINE void positions() const {
+        Index q = 0;
+        for (; q + 2 * Vec::size < n; q += 3 * Vec::size) tile<Rows, 3, Step, Vec>(q);
+        for (; q < n; q += Vec::size) tile<Rows, 1, Step, Vec>(q);
+    }
+
+    template <std::size_t Rows, std::size_t Vectors, Index Step, class Vec>
+    GRADUS_INLINE void tile(Index q) const {
+        Vec sums[Rows][Vectors];
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 3
+            for (std::size_t v = 0; v < Vectors; ++v) sums[i][v] = Vec(bias ? bias[i] : T(0));
+        const T* const from = in + q;
+        const T* weight = panel;
+        for (Index p = 0; p < k; ++p, weight += Step) {
+            Vec pixels[Vectors];
+#pragma GCC unroll 3
+            for (std::size_t v = 0; v < Vectors; ++v)
+                pixels[v] = Vec::load(from + offsets[p] + static_cast<Index>(v) * Vec::size);
+#pragma GCC unroll 8
+            for (std::size_t i = 0; i < Rows; ++i) {
+                const Vec w(weight[i]);
+#pragma GCC unroll 3
+                for (std::size_t v = 0; v < Vectors; ++v) sums[i][v] = fma(w, pixels[v], sums[i][v]);
+            }
+        }
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < Rows; ++i)
+#pragma GCC unroll 3
+            for (std::size_t v = 0; v < Vectors; ++v) {
+                T* const to = out + static_cast<Index>(i) * row + q + static_cast<Index>(v) * Vec::size;
+                if (!bias) sums[i][v] = Vec::load(to) + sums[i][v];
+                sums[i][v].store(to);
+            }
+    }
+};
+
+/// even[i * row + j] = x[i * step + 2 * j] and odd[i * row + j] = x[i * step + 2 * j + 1], of n numbers in a
+/// row.
+template <class T>
+struct EvenAndOdd {
+    const T* x;
+    Index step, rows, n;
+    T *even, *odd;
+    Index row;
+
+    template <int Bytes>
+    GRADUS_INLINE void run() {
+        using Vec = simd::VecOf<T, Bytes>;
+        if (n < 2 * Vec::size) {
+            if constexpr (Bytes > 16) return run<Bytes / 2>();
+            for (Index i = 0; i < rows; ++i)
+                for (Index j = 0; j < n; ++j) (j % 2 == 0 ? even : odd)[i * row + j / 2] = x[i * step + j];
+            return;
+        }
+        for (Index i = 0; i < rows; ++i, x += step, even += row, odd += row) {
+            for (Index j = 0; j + 1 < n; j += 2 * Vec::size) {
+                const Index at = std::min(j, (n - 2 * Vec::size) / 2 * 2);  // the last ones overlap
+                const Vec a = Vec::load(x + at), b = Vec::load(x + at + Vec::size);
+                unzip_even(a, b).store(even + at / 2);
+                unzip_odd(a, b).store(odd + at / 2);
+            }
+            if (n % 2 != 0) even[n / 2] = x[n - 1];
+        }
+    }
+};
+
+/// Some rows of planes within zeros: [channel, phase of the stride, row, column].
+struct FlatRows {
+    Size2 image, before, stride;
+    Size2 phases;                // that windows reach
+    Index columns;               // of a phase
+    Index rows = 0, images = 1;  // of a block; images lie one after the other
+
+    Index phase() const { return images * rows * columns; }
+    Index plane() const { return phases.area() * phase(); }
+
+    /// Position (y, x) of the padded plane, seen from the first of these rows.
+    Index offset(Index y, Index x) const {
+        return (y % stride.height * phases.width + x % stride.width) * phase() + y / stride.height * columns +
+               x / stride.width;
+    }
+
+    /// From the padded row `first` on, a multiple of the stride, up to row `end` of the image; zeros follow. The
+    /// zeros beside the image are there.
+    template <class T>
+    void copy(const T* planes, Index channels, Index first, T* out, Index end) const {
+        for (Index c = 0; c < channels; ++c, planes += image.area())
+            for (Index y = 0; y < phases.height; ++y)
+                if (stride.width == 2 && phases.width == 2) {
+                    copy_both(planes, first + y - before.height, end, out);
+                    out += 2 * phase();
+                } else
+                    for (Index x = 0; x < phases.width; ++x, out += phase())
+                        copy_phase(planes, first + y - before.height, end, x - before.width, out);
+    }
+
+private:
+    /// Some rows of a phase: what of them lies in the image, and zeros above and below.
+    struct Part {
+        Index above, count;
+    };
+    template <class T>
+    Part inside(Index y, Index end, T* out) const {
+        const Index above = std::clamp<Index>(ceil_div(-std::min<Index>(y, 0), stride.height), 0, rows);
+        y += above * stride.height;
+        const Index left = y < end ? (end - 1 - y) / stride.height + 1 : 0;
+        const Part part{above, std::min(left, rows - above)};
+        std::fill_n(out, above * columns, T(0));
+        std::fill_n(out + (above + part.count) * columns, (rows - above - part.count) * columns, T(0));
+        return part;
+    }
+
+    /// The pixels (y, x), (y, x + stride), ... of a plane; they may lie outside.
+    template <class T>
+    void copy_phase(const T* plane, Index y, Index end, Index x, T* out) const {
+        const Part part = inside(y, end, out);
+        const Index left = ceil_div(-std::min<Index>(x, 0), stride.width);
+        x += left * stride.width;
+        const Index n = x < image.width ? (image.width - 1 - x) / stride.width + 1 : 0;
+        const Index step = stride.height * image.width, count = part.count;
+        const T* const from = plane + (y + part.above * stride.height) * image.width + x;
+        T* const to = out + part.above * columns + left;
+        if (stride.width == 1)
+            simd::run(CopyRows<T>{from, step, count, n, to, columns});
+        else if (stride.width == 2)
+            simd::run(EveryOther<T>{from, step, count, n, to, columns});
+        else
+            for (Index i = 0; i < count; ++i)
+                copy_row(n, from + i * step, stride.width, to + i * columns, Index{1});
+    }
+
+    /// Both phases of the columns, for a stride of 2.
+    template <class T>
+    void copy_both(const T* plane, Index y, Index end, T* out) const {
+        const Part part = inside(y, end, out);
+        inside(y, end, out + phase());
+        const auto to = [&](Index column) {
+            return out + column % 2 * phase() + part.above * columns + column / 2;
+        };
+        simd::run(EvenAndOdd<T>{plane + (y + part.above * stride.height) * image.width,
+                                stride.height * image.width, part.count, image.width, to(before.width),
+                                to(before.width + 1), columns});
+    }
+};
+
+/// Where the taps of the first window lie in such rows of x.
+inline Tensor<Index> flat_offsets(const ConvGeometry& s, const FlatRows& rows) {
+    Tensor<Index> offsets = Tensor<Index>::uninitialized({s.taps()});
+    Index* to = offsets.mutable_data();
+    for (Index c = 0; c < s.in; ++c)
+        for (Index ky = 0; ky < s.kernel.height; ++ky)
+            for (Index kx = 0; kx < s.kernel.width; ++kx)
+                *to++ = c * rows.plane() + rows.offset(ky * s.dilation.height, kx * s.dilation.width);
+    return offsets;
+}
+
+/// The results first, first + step, ... of an image, whose sums have the same terms: all of y, or a phase of
+/// dx.
+template <class T>
+struct FlatProduct {
+    Size2 first, count;
+    Tensor<Index> offsets;  // of the terms
+    Tensor<T> panels;       // [groups, panels of channels, terms, flat_rows]
+};
+
+/// A convolution as such products of the same rows.
+template <class T>
+struct Flat {
+    static constexpr Index cached = 48 * 1024;  // numbers that a task copies to the second-level cache
+    static constexpr Index least_tasks = 16;
+
+    FlatRows source;
+    Index batch, groups, in, out;  // channels of one group
+    Size2 result, step;
+    const T* bias;
+    std::vector<FlatProduct<T>> products;  // by first row and column
+
+    const Index rows = flat_rows_of(), panels = ceil_div(out, rows);
+    Index band = 0;  // rows of a product that a task computes
+
+    /// Windows reach over `height` rows of a phase.
+    void cut_into_bands(Index height, Index reach) {
+        const Index numbers = std::max<Index>(1, in * source.columns * source.phases.area());
+        const Index fitting = std::max<Index>(std::min(height, reach + 1), cached / numbers - reach);
+        const Index bands =
+            std::max(ceil_div(height, fitting),
+                     std::min(height, ceil_div(least_tasks, std::max<Index>(1, batch * groups))));
+        band = ceil_div(height, bands);
+        source.rows = band + reach;
+    }
+
+    /// weight_of(group, channel, term) in panels of flat_rows channels, the last one filled up with zeros.
+    template <class WeightOf>
+    Tensor<T> pack(Index terms, const WeightOf& weight_of) const {
+        Tensor<T> packed = Tensor<T>::uninitialized({groups * panels * terms * rows});
+        T* const to = packed.mutable_data();
+        parallel_for(groups * panels, std::max<Index>(1, parallel_grain / (terms * rows)),
+                     [&](Index begin, Index end) {
+                         for (Index p = begin; p < end; ++p)
+                             for (Index i = 0; i < rows; ++i) {
+                                 const Index channel = p % panels * rows + i;
+                                 for (Index k = 0; k < terms; ++k)
+                                     to[(p * terms + k) * rows + i] =
+                                         channel < out ? weight_of(p / panels, channel, k) : T(0);
+                             }
+                     });
+        return packed;
+    }
+
+    void run(const T* x, T* y) const {
+        Tensor<T> memory = zeros<T>({groups * panels * rows});
+        for (Index g = 0; bias && g < groups; ++g)
+            std::copy_n(bias + g * out, out, memory.mutable_data() + g * panels * rows);
+        const T* const biases = memory.data();
+        Index terms = 0, height = 0;
+        for (const FlatProduct<T>& product : products) {
+            terms += product.offsets.numel();
+            height = std::max(height, product.count.height);
+        }
+        const Index bands = ceil_div(height, band);
+        const Index work = std::max<Index>(1, band * source.columns * out * terms / 8);
+        parallel_for(batch * groups * bands, std::max<Index>(1, parallel_grain / work),
+                     [&](Index begin, Index end) {
+                         const Index size = in * source.plane() + flat_slack;
+                         Tensor<T> scratch = zeros<T>({size + step.width * rows * sums_row()});
+                         T *const rows_of_x = scratch.mutable_data(), *const sums = rows_of_x + size;
+                         for (Index task = begin; task < end; ++task) {
+                             const Index image = task / bands, top = task % bands * band;
+                             source.copy(x + image * in * source.image.area(), in, top * source.stride.height,
+                                         rows_of_x, source.image.height);
+                             for (Index p = 0; p < panels; ++p)
+                                 run_panel(rows_of_x, image % groups * panels + p, top, biases, sums,
+                                           y + (image * out + p * rows) * result.area(),
+                                           std::min(rows, out - p * rows));
+                         }
+                     });
+    }
+
+private:
+    Index sums_row() const { return ceil_div(band * source.columns + flat_slack, line<T>) * line<T>; }
+
+    /// Rows `top` ... of some channels: products that share rows of y are written together.
+    void run_panel(const T* x, Index panel, Index top, const T* biases, T* sums, T* y, Index channels) const {
+        const Index row = sums_row();
+        Index across = 0;
+        for (std::size_t i = 0; i < products.size(); ++i) {
+            const FlatProduct<T>& product = products[i];
+            const Index height = std::min(band, product.count.height - top);
+            const Index terms = product.offsets.numel(), run = run_length(terms);
+            for (Index k = 0; k < terms && height > 0; k += run)
+                simd::run(FlatTiles<T>{x, product.offsets.data() + k, std::min(run, terms - k),
+                                       product.panels.data() + (panel * terms + k) * rows,
+                                       k == 0 ? biases + panel * rows : nullptr, channels,
+                                       (height - 1) * source.columns + product.count.width,
+                                       sums + across * rows * row, row});
+            ++across;
+            if (i + 1 < products.size() && products[i + 1].first.height == product.first.height) continue;
+            for (Index c = 0; c < channels && height > 0; ++c)
+                write(sums + c * row, height, across,
+                      y + c * result.area() + (product.first.height + top * step.height) * result.width);
+            across = 0;
+        }
+    }
+
+    /// Rows of one channel, from `across` products, which hold the columns of a step.
+    void write(const T* sums, Index height, Index across, T* y) const {
+        const Index next = rows * sums_row(), to_row = step.height * result.width;
+        if (step.width == 1)
+            return simd::run(CopyRows<T>{sums, source.columns, height, result.width, y, to_row});
+        for (Index i = 0; i < height; ++i, sums += source.columns, y += to_row)
+            if (step.width == 2 && across == 2)
+                simd::run(Interleave<T>{sums, sums + next, result.width, y});
+            else
+                for (Index j = 0; j < across; ++j)
+                    copy_row(ceil_div(result.width - j, step.width), sums + j * next, Index{1}, y + j,
+                             step.width);
+    }
+};
+
+/// y = conv2d(x) + bias, which may be null; x is not padded.
+template <class T>
+void flat_forward(const ConvGeometry& s, const T* x, const T* weight, const T* bias, T* y) {
+    const Size2 reach{(s.kernel.height - 1) * s.dilation.height, (s.kernel.width - 1) * s.dilation.width};
+    const Size2 phases{std::min(s.stride.height, reach.height + 1),
+                       std::min(s.stride.width, reach.width + 1)};
+    const FlatRows source{s.image, s.before, s.stride, phases, ceil_div(s.padded.width, s.stride.width)};
+    Flat<T> flat{source, s.batch, s.groups, s.in, s.out, s.result, {1, 1}, bias, {}};
+    flat.cut_into_bands(s.result.height, reach.height / s.stride.height);
+    const Index taps = s.taps();
+    const auto weight_of = [&](Index g, Index o, Index k) { return weight[(g * s.out + o) * taps + k]; };
+    flat.products.push_back({{0, 0}, s.result, flat_offsets(s, flat.source), flat.pack(taps, weight_of)});
+    flat.run(x, y);
+}
+
+/// dx, if every phase of the stride has taps.
+template <class T>
+void flat_backward_input(const ConvGeometry& s, const T* dy, const T* weight, T* dx) {
+    const GradientBorder rows(vertical(s)), columns(horizontal(s));
+    const FlatRows source{s.result,
+                          {rows.before, columns.before},
+                          {1, 1},
+                          {1, 1},
+                          columns.before + s.result.width + columns.after};
+    Flat<T> flat{source, s.batch, s.groups, s.out, s.in, s.image, s.stride, nullptr, {}};
+    const auto phase_of = [](Index first, const ConvAxis& axis) {
+        return AxisPhase((first + axis.before) % axis.stride, axis);
+    };
+    const Size2 phases{std::min(s.stride.height, s.image.height), std::min(s.stride.width, s.image.width)};
+    Index height = 0, reach = 0;
+    for (Index i = 0; i < phases.height; ++i) {
+        const AxisPhase y = phase_of(i, vertical(s));
+        height = std::max(height, y.count);
+        reach = std::max(reach, rows.before + y.shift);
+    }
+    flat.cut_into_bands(height, reach);
+    for (Index i = 0; i < phases.height; ++i)
+        for (Index j = 0; j < phases.width; ++j) {
+            const AxisPhase y = phase_of(i, vertical(s)), x = phase_of(j, horizontal(s));
+            const Index count = y.taps * x.taps;
+            const OffsetGenerator terms{y.taps,
+                                        x.taps,
+                                        (rows.before + y.shift) * source.columns + columns.before + x.shift,
+                                        flat.source.plane(),
+                                        y.shift_step * source.columns,
+                                        x.shift_step};
+            const Tensor<Index> taps = offset_table(
+                {y.taps, x.taps, y.tap * s.kernel.width + x.tap, 0, y.tap_step * s.kernel.width, x.tap_step},
+                count);
+            const auto weight_of = [&](Index g, Index c, Index k) {
+                return weight[((g * s.out + k / count) * s.in + c) * s.kernel.area() +
+                              taps.data()[k % count]];
+            };
+            flat.products.push_back({{i, j},
+                                     {y.count, x.count},
+                                     offset_table(terms, s.out * count),
+                                     flat.pack(s.out * count, weight_of)});
+        }
+    flat.run(dy, dx);
+}
+
+}  // namespace gradus::kernels::detail

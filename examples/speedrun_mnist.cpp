@@ -45,5 +45,6 @@ auto train(const data::Dataset<>& images, std::uint64_t seed) {
 }
 
 int main(int argc, char** argv) {
-    return speedrun(argc, argv, "MNIST to 99 %.", [](const auto& folder) { return data::mnist(folder); }, train);
+    return speedrun(
+        argc, argv, "MNIST to 99 %.", [](const auto& folder) { return data::mnist(folder); }, train);
 }

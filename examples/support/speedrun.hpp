@@ -75,7 +75,8 @@ int speedrun(int argc, char** argv, const char* what, const Load& load, const Tr
             const std::uint64_t seed = flags.first_seed + static_cast<std::uint64_t>(i);
             const auto start = std::chrono::steady_clock::now();
             auto accuracy_on = train(images, seed);
-            seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+            seconds.push_back(
+                std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
             accuracies.push_back(accuracy_on(scored));
             std::printf("seed %llu: accuracy %.4f in %.3f s\n", static_cast<unsigned long long>(seed),
                         accuracies.back(), seconds.back());

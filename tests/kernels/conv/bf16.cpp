@@ -31,7 +31,7 @@ struct Operands {
 
     explicit Operands(const ConvGeometry& s)
         : x(whole_numbers<float>({s.batch, s.groups * s.in, s.image.height, s.image.width}, 1)),
-          padded(kernels::pad_images(kernels::ConvPlan<float>(s), x)),
+          padded(kernels::with_padding(s, x)),
           w(whole_numbers<float>(s.weight_shape(), 2)),
           bias(whole_numbers<float>({s.groups * s.out}, 3)),
           dy(whole_numbers<float>(s.y_shape(), 4)) {}
@@ -47,9 +47,10 @@ struct Operands {
         };
         Tensor<double> y = Tensor<double>::uninitialized(s.y_shape());
         const kernels::ConvPlan<double> plan(s);
-        kernels::conv2d(plan, wide(padded), wide(w), wide(bias).data(), y.mutable_data());
+        const Tensor<double> read = kernels::pad_images(plan, wide(x));
+        kernels::conv2d(plan, read, wide(w), wide(bias).data(), y.mutable_data());
         return {whole(y), whole(kernels::conv2d_backward_input(plan, wide(dy), wide(w))),
-                whole(kernels::conv2d_backward_weight(plan, wide(padded), wide(dy)))};
+                whole(kernels::conv2d_backward_weight(plan, read, wide(dy)))};
     }
     Results with(const Bf16Plan& plan, const ConvGeometry& s) const {
         Results r{full(s.y_shape(), 12345.0f), kernels::detail::conv2d_backward_input_bf16(plan, s, dy, w),

@@ -53,7 +53,7 @@ struct Passes {
 
 template <class T>
 Passes<T> filtered(const ConvGeometry& s, const Operands<T>& o) {
-    const Tensor<T> padded = kernels::pad_images(kernels::ConvPlan<T>(s), o.x);
+    const Tensor<T> padded = kernels::with_padding(s, o.x);
     Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
     winograd::forward<T>(s, padded.data(), o.weight.data(), o.bias.data(), {result.y.mutable_data()});
     winograd::backward_input<T>(s, {o.dy.data()}, o.weight.data(), result.dx.mutable_data());
@@ -63,7 +63,7 @@ Passes<T> filtered(const ConvGeometry& s, const Operands<T>& o) {
 
 template <class T>
 Passes<T> direct(const ConvGeometry& s, const Operands<T>& o) {
-    const Tensor<T> padded = kernels::pad_images(kernels::ConvPlan<T>(s), o.x);
+    const Tensor<T> padded = kernels::with_padding(s, o.x);
     Passes<T> result{full<T>(s.y_shape(), T(7)), full<T>(o.x.shape(), T(7)), full<T>(s.weight_shape(), T(7))};
     kernels::detail::implicit_gemm(s, padded, o.weight, o.bias.data(), result.y.mutable_data());
     kernels::detail::implicit_gemm_backward_input(s, o.dy, o.weight, result.dx.mutable_data());
@@ -244,7 +244,7 @@ TEST_CASE("winograd: the gradient of the weight from few pixels is as good as fr
                 INFO("kernel " << to_string(kernel) << ", batch " << batch << ", size " << size);
                 const Operands<float> operands(s);
                 const kernels::ConvPlan<float> plan(s);
-                const Tensor<> padded = kernels::pad_images(plan, operands.x);
+                const Tensor<> padded = kernels::with_padding(s, operands.x);
                 Tensor<> plain = zeros(s.weight_shape());
                 Tensor<double> exact = zeros<double>(s.weight_shape());
                 kernels::detail::implicit_gemm_backward_weight(s, padded, operands.dy, plain.mutable_data());
@@ -457,7 +457,7 @@ TEST_CASE("winograd: ordinary images are not taken for uneven") {
         for (float& value : operands.x.mutable_values()) value = std::max(0.0f, value - 1);  // most are zero
         for (Index i = 0; i < operands.dy.numel(); ++i)
             if (i * 7 % 11 > 2) operands.dy.mutable_data()[i] = 0;
-        const Tensor<> padded = kernels::pad_images(kernels::ConvPlan<float>(s), operands.x);
+        const Tensor<> padded = kernels::with_padding(s, operands.x);
         Passes<float> out{zeros(s.y_shape()), zeros(operands.x.shape()), zeros(s.weight_shape())};
         for (const unsigned char mark : winograd::forward<float>(s, padded.data(), operands.weight.data(),
                                                                  nullptr, {out.y.mutable_data()}))

@@ -25,11 +25,12 @@ void check_against_direct(const ConvGeometry& s) {
     INFO("batch " << s.batch << ", channels " << s.in << " to " << s.out << ", image " << to_string(s.image)
                   << ", kernel " << to_string(s.kernel) << ", padded " << to_string(s.padded));
     Generator generator(1);
-    const Tensor<> x = kernels::pad_images(kernels::ConvPlan<float>(s), randn(s.x_shape(), generator));
+    const Tensor<> images = randn(s.x_shape(), generator), x = kernels::with_padding(s, images);
     const Tensor<> w = randn(s.weight_shape(), generator), bias = randn({s.out}, generator);
     Tensor<double> expected = Tensor<double>::uninitialized(s.y_shape());
-    kernels::conv2d(kernels::ConvPlan<double>(s), cast<double>(x), cast<double>(w), cast<double>(bias).data(),
-                    expected.mutable_data());
+    const kernels::ConvPlan<double> plan(s);
+    kernels::conv2d(plan, kernels::pad_images(plan, cast<double>(images)), cast<double>(w),
+                    cast<double>(bias).data(), expected.mutable_data());
     for (const simd::Isa isa : available_isas()) {
         const simd::ScopedIsa scope(isa);
         INFO("instruction set " << static_cast<int>(isa));

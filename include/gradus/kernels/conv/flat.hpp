@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
 
+#include "gradus/core/memory.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/kernels/conv/col2im.hpp"
 #include "gradus/kernels/conv/depthwise.hpp"
@@ -231,7 +231,7 @@ struct Flat {
     Index batch, groups, in, out;  // channels of one group
     Size2 result, step;
     const T* bias;
-    std::vector<FlatProduct<T>> products;  // by first row and column
+    gradus::detail::RecycledVector<FlatProduct<T>> products;  // by first row and column
 
     const Index rows = flat_rows_of(), panels = ceil_div(out, rows);
     Index band = 0;  // rows of a product that a task computes

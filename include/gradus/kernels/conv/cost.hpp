@@ -86,8 +86,9 @@ struct FlatWeightPlan {
           columns(ceil_div(s.padded.width, s.stride.width)) {
         const Index below = reach.height / s.stride.height;
         const Index a_row = std::max<Index>(1, columns * (s.in * phases.area() + s.out));
-        const Index fitting = std::clamp<Index>(cached / a_row - below, std::min(s.result.height, below + 1),
-                                                std::max<Index>(1, positions / columns));
+        const Index fitting = std::min(std::max(std::min(s.result.height, below + 1),
+                                                cached / a_row - below),  // at least what they reach
+                                       std::max<Index>(1, positions / columns));
         bands = ceil_div(s.result.height, fitting);
         band = ceil_div(s.result.height, bands);
         bands = ceil_div(s.result.height, band);

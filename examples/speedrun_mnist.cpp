@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads handwritten digits with 99 % right after as little time as possible; docs/speedruns.md says how it got there.
+// Reads handwritten digits with 99 % right after as little time as possible; docs/speedruns.md has the rules.
 
 #include <gradus/gradus.hpp>
 

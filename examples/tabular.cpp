@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
                                  .lr = 7e-4,
                                  .optimizer = "adamw",
                                  .schedule = "one_cycle",
-                                 .data_is = "a CSV file with a header (default: the diamonds)"}};
+                                 .data_help = "a CSV file with a header (default: the diamonds)"}};
     return run_with_flags(argc, argv, "Learns to tell a number in a table from its other columns.", defaults,
                           train);
 }

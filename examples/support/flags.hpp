@@ -31,13 +31,13 @@ struct Flags {
     int checkpoint_every = 0;
     std::string progress = "auto";
     std::string precision = "highest";
-    const char* data_is = "folder of the four IDX files (default: found by itself)";
+    const char* data_help = "folder of the four IDX files (default: found by itself)";
 
     std::vector<std::string> command = {};                           // the words of the command line
     std::vector<std::pair<std::string, std::string>> settings = {};  // all flags and their values
 
     void declare(CommandLine& line) {
-        line.text("--data", data, data_is);
+        line.text("--data", data, data_help);
         line.number("--epochs", epochs, 1, 100000, "passes over the data");
         line.number("--batch", batch, 1, 60000, "examples per step");
         line.choice("--optimizer", optimizer, optimizer_names(), "what makes steps of gradients");

@@ -41,6 +41,7 @@
 #include "gradus/kernels/conv/depthwise.hpp"
 #include "gradus/kernels/conv/flat.hpp"
 #include "gradus/kernels/conv/flat_weight.hpp"
+#include "gradus/kernels/conv/flat_weight_plan.hpp"
 #include "gradus/kernels/conv/fused_pool.hpp"
 #include "gradus/kernels/conv/fused_pool_backward.hpp"
 #include "gradus/kernels/conv/geometry.hpp"

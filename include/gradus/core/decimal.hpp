@@ -11,7 +11,7 @@
 #include <string_view>
 #include <system_error>
 
-// Numbers as text, with a decimal point in every locale, and both as cells of CSV.
+// Numbers as text and back, with a decimal point in every locale; texts as cells of CSV.
 
 namespace gradus::detail {
 

@@ -49,10 +49,9 @@ struct SafetensorsLayout {
     }
 };
 
-template <class = void>
-[[gnu::cold]] SafetensorsLayout safetensors_layout(const char* operation, const std::string& path,
-                                                   std::span<const NamedTensor> tensors,
-                                                   const Metadata& metadata) {
+[[gnu::cold]] inline SafetensorsLayout safetensors_layout(const char* operation, const std::string& path,
+                                                          std::span<const NamedTensor> tensors,
+                                                          const Metadata& metadata) {
     SafetensorsLayout layout;
     for (const NamedTensor& t : tensors) {
         if (const char* problem = name_problem(t.name))

@@ -64,9 +64,8 @@ void in_name_of(const std::string& where, const Act& act) {
 
 /// Writes a state as a checkpoint. The file is replaced as a whole, and the old one goes only when the new one
 /// has reached the disk (see write_file). Throws IoError, with the path and the reason, and leaves the old file.
-template <class = void>
-[[gnu::cold]] void write_checkpoint(const std::string& path, const State& state,
-                                    const char* operation = "save_checkpoint") {
+[[gnu::cold]] inline void write_checkpoint(const std::string& path, const State& state,
+                                           const char* operation = "save_checkpoint") {
     std::vector<io::NamedTensor> tensors;
     for (const auto& [name, tensor] : state) tensors.push_back({name, tensor});
     const io::Metadata metadata{{detail::version_key, std::to_string(detail::newest_version)},
@@ -82,8 +81,8 @@ template <class = void>
 
 /// Reads all that a checkpoint holds. Throws IoError for a file that is none, is of a newer format, was cut
 /// short, or has a single bit that differs from what was written.
-template <class = void>
-[[gnu::cold]] State read_checkpoint(const std::string& path, const char* operation = "load_checkpoint") {
+[[gnu::cold]] inline State read_checkpoint(const std::string& path,
+                                           const char* operation = "load_checkpoint") {
     using gradus::detail::raise;
     const io::SafetensorsFile file(path, operation);
     std::string version;
@@ -119,8 +118,7 @@ namespace detail {
 inline constexpr const char* generator_name = "default_generator";
 
 /// The state of these parts and of what every run has.
-template <class = void>
-[[gnu::cold]] State snapshot(const Position& position, std::span<const SavedPart> parts) {
+[[gnu::cold]] inline State snapshot(const Position& position, std::span<const SavedPart> parts) {
     State state;
     StateWriter writer(state);
     StateWriter at = writer.in("position");
@@ -146,8 +144,7 @@ State snapshot(const Position& position, const Parts&... parts) {
 }
 
 /// Gives all parts what is theirs; if one refuses, all are as they were.
-template <class = void>
-[[gnu::cold]] void load_parts(const StateReader& from, std::span<const LoadedPart> parts) {
+[[gnu::cold]] inline void load_parts(const StateReader& from, std::span<const LoadedPart> parts) {
     State before;
     StateWriter writer(before);
     for (const LoadedPart& part : parts) part.save(part.value, writer.in(part.name));
@@ -161,9 +158,8 @@ template <class = void>
 }
 
 /// Throws ValueError if there are parts that have none of these names.
-template <class = void>
-[[gnu::cold]] void check_all_known(const State& state, std::span<const LoadedPart> known,
-                                   const std::string& where) {
+[[gnu::cold]] inline void check_all_known(const State& state, std::span<const LoadedPart> known,
+                                          const std::string& where) {
     std::vector<std::string> unknown;
     for (const auto& [name, tensor] : state) {
         const auto is_in = [&full = name](std::string_view part) {
@@ -182,9 +178,8 @@ template <class = void>
 }
 
 /// load_checkpoint() of what was read from the path. The first part is the default generator.
-template <class = void>
-[[gnu::cold]] Position load_state(const std::string& path, const State& state,
-                                  std::span<const LoadedPart> parts) {
+[[gnu::cold]] inline Position load_state(const std::string& path, const State& state,
+                                         std::span<const LoadedPart> parts) {
     const std::string where = "load_checkpoint: " + path;
     Position position;
     in_name_of(where, [&] {
@@ -203,8 +198,7 @@ Position load_state(const std::string& path, const State& state, Parts&&... part
 }
 
 /// The same of training::load_parts().
-template <class = void>
-[[gnu::cold]] Position load_some(const std::string& path, std::span<const LoadedPart> parts) {
+[[gnu::cold]] inline Position load_some(const std::string& path, std::span<const LoadedPart> parts) {
     const State state = read_checkpoint(path, "load_parts");
     const std::string where = "load_parts: " + path;
     Position position;
@@ -217,9 +211,8 @@ template <class = void>
 }
 
 /// The state that save_checkpoint() writes.
-template <class = void>
-[[gnu::cold]] State state_to_save(const std::string& path, const Position& position,
-                                  std::span<const SavedPart> parts) {
+[[gnu::cold]] inline State state_to_save(const std::string& path, const Position& position,
+                                         std::span<const SavedPart> parts) {
     State state;
     in_name_of("save_checkpoint: " + path, [&] { state = snapshot(position, parts); });
     return state;

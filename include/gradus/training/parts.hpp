@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "gradus/nn/model.hpp"
-#include "gradus/optim/any_optimizer.hpp"
 #include "gradus/optim/plateau.hpp"
 #include "gradus/training/early_stopping.hpp"
 #include "gradus/training/ema.hpp"
 #include "gradus/training/history.hpp"
+#include "gradus/training/model_state.hpp"
+#include "gradus/training/optimizer_state.hpp"
 #include "gradus/training/state.hpp"
 
 /// The parts of a run that can be saved: models, optimizers, Ema, EarlyStopping, ReduceOnPlateau, Generator, a
@@ -90,181 +88,13 @@ constexpr const char* default_name() {
                       "constexpr const char* state_name = \"sampler\";`");
 }
 
-// Models: every parameter and buffer under its path, and which parameters are not frozen.
-
-/// "a, b, c and 4 more"
-template <class = void>
-[[gnu::cold]] std::string some_of(const std::vector<std::string>& names) {
-    constexpr std::size_t most = 8;
-    std::string text;
-    for (std::size_t i = 0; i < names.size() && i < most; ++i)
-        text = gradus::detail::text_of({text, i > 0 ? ", " : "", names[i]});
-    return names.size() <= most ? text
-                                : gradus::detail::text_of({text, " and ", names.size() - most, " more"});
-}
-
-template <class = void>
-[[noreturn, gnu::cold]] void refuse_model(const StateReader& state, const std::vector<std::string>& missing,
-                                          const std::vector<std::string>& unexpected,
-                                          const std::vector<std::string>& other_shape) {
-    std::string text = state.where() + ": " + state.path("") + ": is of another model";
-    if (!missing.empty()) text += ": only in the program: " + some_of(missing);
-    if (!unexpected.empty()) text += ": only in the file: " + some_of(unexpected);
-    if (!other_shape.empty()) text += ": of another shape or type: " + some_of(other_shape);
-    throw ValueError(text);
-}
-
-/// A parameter or buffer of a model, in a form that does not depend on the model's type.
-struct ModelPart {
-    std::string path;
-    void* leaf;
-    bool frozen;
-    io::AnyTensor (*value)(const void* leaf);
-    void (*set)(void* leaf, const io::AnyTensor& value, bool frozen);
-};
-
-template <class Leaf>
-ModelPart model_part(const std::string& path, Leaf& leaf) {
-    bool frozen = false;
-    if constexpr (nn::detail::is_parameter<Leaf>) frozen = !leaf.requires_grad();
-    return {path, &leaf, frozen,
-            [](const void* from) -> io::AnyTensor { return static_cast<const Leaf*>(from)->value(); },
-            [](void* to, const io::AnyTensor& value, [[maybe_unused]] bool is_frozen) {
-                Leaf& part = *static_cast<Leaf*>(to);
-                part.set_value(value.get<typename Leaf::value_type>());
-                if constexpr (nn::detail::is_parameter<Leaf>) part.set_requires_grad(!is_frozen);
-            }};
-}
-
-template <class Model>
-std::vector<ModelPart> parts_of(const Model& model) {
-    GRADUS_CHECK_MODEL(Model);
-    std::vector<ModelPart> parts;
-    nn::detail::walk_model(const_cast<Model&>(model), [&](const std::string& path, auto& part) {
-        using Leaf = std::remove_cvref_t<decltype(part)>;
-        if constexpr (nn::detail::is_parameter<Leaf> || nn::detail::is_buffer<Leaf>)
-            parts.push_back(model_part<Leaf>(path, part));
-    });
-    return parts;
-}
-
-template <class = void>
-[[gnu::cold]] void save_model(const std::vector<ModelPart>& parts, StateWriter& state) {
-    for (const ModelPart& part : parts) {
-        state.put(part.path, part.value(part.leaf));
-        if (part.frozen) state.put(part.path + ":frozen", true);
-    }
-}
-
-template <class = void>
-[[gnu::cold]] void load_model(const std::vector<ModelPart>& parts, const StateReader& state) {
-    std::vector<std::string> missing, unexpected, other_shape;
-    const std::vector<std::string> names = state.names();
-    std::vector<bool> known(names.size());
-    for (const ModelPart& part : parts) {  // first see whether everything fits
-        const io::AnyTensor value = part.value(part.leaf);
-        if (!state.contains(part.path)) {
-            missing.push_back(part.path + " " + to_string(value.shape()));
-            continue;
-        }
-        const std::string difference = state.difference(part.path, value.dtype(), value.shape());
-        if (!difference.empty()) other_shape.push_back(part.path + " " + difference);
-        const auto at = std::lower_bound(names.begin(), names.end(), part.path);
-        if (at != names.end() && *at == part.path) known[static_cast<std::size_t>(at - names.begin())] = true;
-    }
-    for (std::size_t i = 0; i < names.size(); ++i)
-        if (!known[i] && !names[i].ends_with(":frozen")) unexpected.push_back(names[i]);
-    if (!missing.empty() || !unexpected.empty() || !other_shape.empty())
-        refuse_model(state, missing, unexpected, other_shape);
-    for (const ModelPart& part : parts)
-        part.set(part.leaf, state.get<io::AnyTensor>(part.path), state.contains(part.path + ":frozen"));
-}
-
-// Optimizers: the kind, the options of every group, and step count and state of every parameter.
-
-template <class T>
-[[gnu::cold]] void save_optimizer(const optim::SavedOptions& options,
-                                  const std::vector<optim::ParameterState<T>>& parameters,
-                                  StateWriter& state) {
-    state.put("kind", options.kind);
-    state.put("groups", options.groups.size());
-    for (std::size_t g = 0; g < options.groups.size(); ++g) {
-        StateWriter group = state.in(gradus::detail::text_of({"groups.", g}));
-        group.put("parameters", Tensor<Index>(options.groups[g].parameters));
-        for (const auto& option : options.groups[g].options) group.put(option.name, option.value);
-    }
-    std::vector<Index> steps;
-    StateWriter tensors = state.in("state");
-    for (const auto& parameter : parameters) {
-        steps.push_back(parameter.steps);
-        for (const auto& kind : parameter.kinds) tensors.put(parameter.name + ":" + kind.name, kind.value);
-    }
-    state.put("steps", Tensor<Index>(steps));
-}
-
-/// Gives `options` and `parameters`, which are those of the program, what is in the file.
-template <class T>
-[[gnu::cold]] void read_optimizer(const StateReader& state, optim::SavedOptions& options,
-                                  std::vector<optim::ParameterState<T>>& parameters) {
-    if (const auto kind = state.get<std::string>("kind"); kind != options.kind)
-        state.refuse("kind", gradus::detail::text_of({"must be ", options.kind, ": got ", kind}));
-    if (const auto count = state.get<std::size_t>("groups"); count != options.groups.size())
-        state.refuse("groups", gradus::detail::text_of({"must be ", options.groups.size(), ": got ", count}));
-    for (std::size_t g = 0; g < options.groups.size(); ++g) {
-        const StateReader group = state.in(gradus::detail::text_of({"groups.", g}));
-        const auto indices = group.get<Tensor<Index>>("parameters");
-        options.groups[g].parameters.assign(indices.begin(), indices.end());
-        for (auto& option : options.groups[g].options) option.value = group.get<double>(option.name);
-    }
-    const auto steps = state.get<Tensor<Index>>("steps");
-    if (steps.numel() != static_cast<Index>(parameters.size()))
-        state.refuse("", gradus::detail::text_of({"is of ", steps.numel(), " parameters: got one of ",
-                                                  parameters.size(), " in the program"}));
-    const StateReader tensors = state.in("state");
-    const std::vector<std::string> names = tensors.names();
-    std::vector<bool> known(names.size());
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-        parameters[i].steps = steps.data()[i];
-        parameters[i].kinds.clear();
-        const std::string start = parameters[i].name + ":";
-        auto at =
-            static_cast<std::size_t>(std::lower_bound(names.begin(), names.end(), start) - names.begin());
-        for (; at < names.size() && names[at].starts_with(start); ++at) {
-            parameters[i].kinds.push_back(
-                {names[at].substr(start.size()), tensors.template get<Tensor<T>>(names[at])});
-            known[at] = true;
-        }
-    }
-    std::vector<std::string> unexpected;
-    for (std::size_t i = 0; i < names.size(); ++i)
-        if (!known[i]) unexpected.push_back(names[i]);
-    if (!unexpected.empty())
-        tensors.refuse("", "is of parameters that the optimizer does not have: " + some_of(unexpected));
-}
-
-template <class Optimizer>
-[[gnu::cold]] void load_optimizer(Optimizer& optimizer, const StateReader& state) {
-    optim::SavedOptions options = saved_options(optimizer);
-    const auto before = optimizer.state();
-    auto parameters = before;
-    read_optimizer(state, options, parameters);
-    optimizer.load_state(parameters);
-    try {
-        load_options(optimizer, options);
-    } catch (...) {
-        optimizer.load_state(before);
-        throw;
-    }
-}
-
 /// The numbers of a record in the order in which they are kept; further metrics are kept beside them.
 template <class Record>
 auto numbers_of(Record& r) {
     return std::array{&r.train_loss, &r.val_loss, &r.train_score, &r.val_score, &r.seconds, &r.lr};
 }
 
-template <class = void>
-[[gnu::cold]] void save_history(const std::vector<EpochRecord>& history, StateWriter& state) {
+[[gnu::cold]] inline void save_history(const std::vector<EpochRecord>& history, StateWriter& state) {
     Tensor<double> table = zeros<double>({static_cast<Index>(history.size()), 6});
     double* out = table.mutable_data();
     for (const EpochRecord& record : history)
@@ -284,8 +114,7 @@ template <class = void>
                   Tensor<double>(metrics[m].second));
 }
 
-template <class = void>
-[[gnu::cold]] void load_history(std::vector<EpochRecord>& history, const StateReader& state) {
+[[gnu::cold]] inline void load_history(std::vector<EpochRecord>& history, const StateReader& state) {
     const auto table = state.get<Tensor<double>>("table");
     if (table.rank() != 2 || table.size(1) != 6)
         state.refuse("table", "must have shape [epochs, 6]: got " + to_string(table.shape()));

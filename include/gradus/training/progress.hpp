@@ -42,9 +42,8 @@ struct EpochColumns {
 
 /// The line of the training table, as to_string() gives it; without the columns that have no meaning in a run,
 /// and followed by further metrics: " f1:  0.912 |".
-template <class = void>
-[[gnu::cold]] std::string epoch_line(const EpochRecord& record, Index epoch, Index epochs,
-                                     const EpochColumns& columns = {}) {
+[[gnu::cold]] inline std::string epoch_line(const EpochRecord& record, Index epoch, Index epochs,
+                                            const EpochColumns& columns = {}) {
     std::string line = to_string(record, static_cast<int>(epoch), static_cast<int>(epochs));
     const auto leave_out = [&line](std::string_view name) {
         const std::size_t from = line.find(name), to = line.find('|', from);
@@ -134,8 +133,7 @@ inline bool is_terminal(std::FILE* file) {
 
 /// One line: epoch, bar, how many batches are done, their rate, the time that the others will take, the loss.
 /// What does not fit is left out, the bar first.
-template <class = void>
-[[gnu::cold]] std::string bar_text(const BarState& state, const BarStyle& style) {
+[[gnu::cold]] inline std::string bar_text(const BarState& state, const BarStyle& style) {
     const double share =
         static_cast<double>(state.batch) / static_cast<double>(std::max<Index>(state.batches, 1));
     const double rate = state.seconds > 0 ? static_cast<double>(state.recent) / state.seconds : 0;

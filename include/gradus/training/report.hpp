@@ -140,8 +140,7 @@ font:.92rem/1.4 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 ///     write_file("report.html", training::report_html(report));
 ///
 /// Throws ShapeError for a picture or a confusion matrix that is none.
-template <class = void>
-[[gnu::cold]] std::string report_html(const ReportData& report) {
+[[gnu::cold]] inline std::string report_html(const ReportData& report) {
     using namespace page;
     if (report.confusion.numel() > 0 &&
         (report.confusion.rank() != 2 || report.confusion.size(0) != report.confusion.size(1)))

@@ -69,8 +69,7 @@ namespace detail {
 
 /// Counts the labels of a training set, and takes about `samples` examples from it, equally many of each
 /// class, the first ones. The images are to be as people see them: not standardized.
-template <class = void>
-[[gnu::cold]] void add_examples(ReportData& report, const data::Dataset<>& set, Index samples = 20) {
+[[gnu::cold]] inline void add_examples(ReportData& report, const data::Dataset<>& set, Index samples = 20) {
     Index classes = static_cast<Index>(std::max(report.classes.size(), report.label_counts.size()));
     for (const Index c : set.labels) {
         detail::check_class(c);
@@ -93,9 +92,8 @@ template <class = void>
 /// Counts how often each class was taken for which, and keeps the `mistakes` worst: those with the largest
 /// cross-entropy. images [batch, ...] as people see them, scores (logits) [batch, classes], labels [batch];
 /// batch by batch. Throws ShapeError if the shapes do not fit, ValueError for a label that is no class.
-template <class = void>
-[[gnu::cold]] void add_predictions(ReportData& report, const Tensor<>& images, const Tensor<>& scores,
-                                   const Tensor<Index>& labels, Index mistakes = 12) {
+[[gnu::cold]] inline void add_predictions(ReportData& report, const Tensor<>& images, const Tensor<>& scores,
+                                          const Tensor<Index>& labels, Index mistakes = 12) {
     if (scores.rank() != 2 || images.rank() < 1 || scores.size(0) != images.size(0) ||
         labels.shape() != Shape{scores.size(0)})
         gradus::detail::raise<ShapeError>(

@@ -218,7 +218,7 @@ protected:
         gradus::detail::check_count("fit", "examples", means.examples);
         const auto has_score = state.get<bool>("has_score");
         const auto seconds = state.get<double>("seconds");
-        const Index batches = state.contains("batches") ? state.get<Index>("batches") : 0;  // in older files
+        const auto batches = state.get<Index>("batches");
         gradus::detail::check_count("fit", "batches", batches);
         auto finished = state.get<std::string>("finished");
         load_part(state, history_);
@@ -248,17 +248,17 @@ protected:
     }
 
     [[gnu::cold]] void begin_epoch(Index batches) {
-        const Index before = std::exchange(batches_, batches);  // of a resumed epoch; 0 if it is not known
+        const Index before = std::exchange(batches_, batches);  // of a resumed epoch
         if (batches < 1)
             gradus::detail::raise<ValueError>(
                 "fit",
                 "the training data has no batches; is the dataset empty, or smaller than the one batch that "
                 "drop_last leaves out?");
-        if (position_.batch > 0 && (position_.batch > batches || (before > 0 && before != batches)))
-            gradus::detail::raise<ValueError>(
-                {"fit: resume: the checkpoint stands after batch ", position_.batch, " of an epoch",
-                 before > 0 ? gradus::detail::text_of({" of ", before}) : "", ", and this one has ", batches,
-                 " batches: is the data or its batch size another one?"});
+        if (position_.batch > 0 && (before != batches || position_.batch > batches))
+            gradus::detail::raise<ValueError>({"fit: resume: the checkpoint stands after batch ",
+                                               position_.batch, " of an epoch of ", before,
+                                               ", and this one has ", batches,
+                                               " batches: is the data or its batch size another one?"});
         if (position_.batch == 0) {
             means_ = {};
             seconds_ = 0;

@@ -71,6 +71,16 @@ template <class T>
     gradus::detail::raise<ValueError>({where, ": ", name, ": ", rule});
 }
 
+/// "a, b, c and 4 more"
+[[gnu::cold]] inline std::string some_of(const std::vector<std::string>& names) {
+    constexpr std::size_t most = 8;
+    std::string text;
+    for (std::size_t i = 0; i < names.size() && i < most; ++i)
+        text = gradus::detail::text_of({text, i > 0 ? ", " : "", names[i]});
+    return names.size() <= most ? text
+                                : gradus::detail::text_of({text, " and ", names.size() - most, " more"});
+}
+
 }  // namespace detail
 
 /// Where a part of a run puts what it must find again: `void save(StateWriter& state) const`.
@@ -85,8 +95,8 @@ public:
     explicit StateWriter(State& state, std::string prefix = "")
         : state_(&state), prefix_(std::move(prefix)) {}
 
-    /// Keeps a tensor (or io::AnyTensor), number, flag, enumerator or text. Numbers keep all their bits. Throws ValueError if the
-    /// name is taken.
+    /// Keeps a tensor (or io::AnyTensor), number, flag, enumerator or text. Numbers keep all their bits. Throws
+    /// ValueError if the name is taken.
     template <class T>
     void put(std::string_view name, const T& value) {
         put_tensor(name, detail::tensor_of(value));

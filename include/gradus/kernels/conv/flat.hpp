@@ -230,11 +230,21 @@ struct Flat {
     FlatRows source;
     Index batch, groups, in, out;  // channels of one group
     Size2 result, step;
-    const T* bias;
+    Index rows, panels;                                       // channels of a tile, and tiles
+    Index band = 0;                                           // rows of a product that a task computes
     gradus::detail::RecycledVector<FlatProduct<T>> products;  // by first row and column
 
-    const Index rows = flat_rows_of(), panels = ceil_div(out, rows);
-    Index band = 0;  // rows of a product that a task computes
+    Flat(const FlatRows& rows_of_source, const ConvGeometry& s, Index in_channels, Index out_channels,
+         Size2 result_size, Size2 step_of_results)
+        : source(rows_of_source),
+          batch(s.batch),
+          groups(s.groups),
+          in(in_channels),
+          out(out_channels),
+          result(result_size),
+          step(step_of_results),
+          rows(flat_rows_of()),
+          panels(ceil_div(out, rows)) {}
 
     /// Windows reach over `height` rows of a phase.
     void cut_into_bands(Index height, Index reach) {
@@ -265,7 +275,8 @@ struct Flat {
         return packed;
     }
 
-    void run(const T* x, T* y) const {
+    /// y = the sums + bias, which may be null.
+    void run(const T* x, const T* bias, T* y) const {
         Tensor<T> memory = zeros<T>({groups * panels * rows});
         for (Index g = 0; bias && g < groups; ++g)
             std::copy_n(bias + g * out, out, memory.mutable_data() + g * panels * rows);
@@ -342,12 +353,12 @@ void flat_forward(const ConvGeometry& s, const T* x, const T* weight, const T* b
     const Size2 phases{std::min(s.stride.height, reach.height + 1),
                        std::min(s.stride.width, reach.width + 1)};
     const FlatRows source{s.image, s.before, s.stride, phases, ceil_div(s.padded.width, s.stride.width)};
-    Flat<T> flat{source, s.batch, s.groups, s.in, s.out, s.result, {1, 1}, bias, {}};
+    Flat<T> flat(source, s, s.in, s.out, s.result, {1, 1});
     flat.cut_into_bands(s.result.height, reach.height / s.stride.height);
     const Index taps = s.taps();
     const auto weight_of = [&](Index g, Index o, Index k) { return weight[(g * s.out + o) * taps + k]; };
     flat.products.push_back({{0, 0}, s.result, flat_offsets(s, flat.source), flat.pack(taps, weight_of)});
-    flat.run(x, y);
+    flat.run(x, bias, y);
 }
 
 /// dx, if every phase of the stride has taps.
@@ -359,7 +370,7 @@ void flat_backward_input(const ConvGeometry& s, const T* dy, const T* weight, T*
                           {1, 1},
                           {1, 1},
                           columns.before + s.result.width + columns.after};
-    Flat<T> flat{source, s.batch, s.groups, s.out, s.in, s.image, s.stride, nullptr, {}};
+    Flat<T> flat(source, s, s.out, s.in, s.image, s.stride);
     const auto phase_of = [](Index first, const ConvAxis& axis) {
         return AxisPhase((first + axis.before) % axis.stride, axis);
     };
@@ -393,7 +404,7 @@ void flat_backward_input(const ConvGeometry& s, const T* dy, const T* weight, T*
                                      offset_table(terms, s.out * count),
                                      flat.pack(s.out * count, weight_of)});
         }
-    flat.run(dy, dx);
+    flat.run(dy, nullptr, dx);
 }
 
 }  // namespace gradus::kernels::detail

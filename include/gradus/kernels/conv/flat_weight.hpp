@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "gradus/core/tensor.hpp"
-#include "gradus/kernels/conv/cost.hpp"
 #include "gradus/kernels/conv/flat.hpp"
+#include "gradus/kernels/conv/flat_weight_plan.hpp"
 
 // The gradient of the weight with pixels as lanes: in rows as in flat.hpp, with zeros in dy where a position
 // begins no window,

@@ -26,7 +26,7 @@ std::string mutate(const std::string& input, Dice dice) {
     std::string file(data::detail::png_signature);
     for (const std::string& chunk : chunks)
         file += data::detail::big_endian(static_cast<std::uint32_t>(chunk.size() - 4)) + chunk +
-                data::detail::big_endian(data::detail::png_checksum(chunk));
+                data::detail::big_endian(detail::crc32(chunk.data(), chunk.size()));
     return file;
 }
 

@@ -25,11 +25,12 @@ inline double implicit_gemm_cost(Index pixels, Index channels, Index terms, Inde
            (static_cast<double>(terms) + to_write);
 }
 
-/// Lanes are positions of a plane, `columns` of which are a row; channels are taken in fours.
+/// Lanes are positions of a plane, `columns` of which are a row; channels are taken in fours. A tenth is for
+/// vectors that begin anywhere, in planes of the second-level cache.
 inline double flat_product_cost(Size2 pixels, Index columns, Index channels, Index terms, Index lanes) {
     constexpr double to_write = 3;
     const Index vectors = ceil_div((pixels.height - 1) * columns + pixels.width, lanes);
-    return static_cast<double>(vectors * ceil_div(channels, Index{4}) * 4) *
+    return 1.1 * static_cast<double>(vectors * ceil_div(channels, Index{4}) * 4) *
            (static_cast<double>(terms) + to_write);
 }
 
@@ -44,6 +45,13 @@ inline Index seen_numbers(const ConvGeometry& s) {
     const Index width = std::min(s.stride.width, (s.kernel.width - 1) * s.dilation.width + 1);
     return s.in * height * ceil_div(s.padded.height, s.stride.height) * width *
            ceil_div(s.padded.width, s.stride.width);
+}
+
+/// y by an implicit GEMM, which waits for some numbers of x, and reads images that are padded in memory.
+inline double implicit_gemm_cost(const ConvGeometry& s, Index lanes) {
+    const double to_read = s.padded == s.image ? 0.5 : 2.5;
+    return implicit_gemm_cost(s.result.area(), s.out, s.taps(), lanes) +
+           to_read * static_cast<double>(s.in * s.padded.area());
 }
 
 inline double flat_cost(const ConvGeometry& s, Index lanes) {

@@ -78,19 +78,21 @@ public:
                  ceil_div(s.padded.width, s.stride.width)} {
         source.rows = ceil_div(s.padded.height, s.stride.height);
         source.ahead = s.image.area();
+        source.are_whole = true;
     }
 
     /// x is not padded: that happens plane by plane.
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
-        const TapColumns columns = taps_of_windows();
+        const FlatRows rows = aligned(source);
+        const TapColumns columns = taps_of_windows(rows);
         parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
-            Tensor<T> memory = zeros<T>({source.plane() + flat_slack});
-            T* const plane = memory.mutable_data();
+            Tensor<T> memory = zeros<T>({rows.plane() + 2 * flat_slack});
+            T* const plane = memory.mutable_data() + to_align(rows);
             for (Index p = begin; p < end; ++p) {
-                source.copy(x + p * s.image.area(), 1, 0, plane, s.image.height);
+                rows.copy(x + p * s.image.area(), 1, 0, plane, s.image.height);
                 for (Index m = 0; m < s.out; ++m) {
                     const Index o = p % s.groups * s.out + m;
-                    simd::run(DepthwiseTiles<T>{plane, source.columns, columns, weight + o * taps,
+                    simd::run(DepthwiseTiles<T>{plane, rows.columns, columns, weight + o * taps,
                                                 bias ? bias[o] : T(0), s.result,
                                                 y + (p * s.out + m) * s.result.area(), s.result.width});
                 }
@@ -100,20 +102,21 @@ public:
 
     void backward_input(const T* dy, const T* weight, T* dx) const {
         const GradientBorder above(vertical(s)), beside(horizontal(s));
-        FlatRows rows{s.result,
-                      {above.before, beside.before},
-                      {1, 1},
-                      {1, 1},
-                      beside.before + s.result.width + beside.after};
+        FlatRows rows = aligned({s.result,
+                                 {above.before, beside.before},
+                                 {1, 1},
+                                 {1, 1},
+                                 beside.before + s.result.width + beside.after});
         rows.rows = above.before + s.result.height + above.after;
         rows.ahead = s.out * s.result.area();
+        rows.are_whole = true;
         const gradus::detail::RecycledVector<DepthwisePhase> phases = phases_of(rows);
         const Index width = ceil_div(s.image.width, s.stride.width);
         const Index sums = s.stride.width == 1 ? 0 : s.image.height * s.stride.width * width;
         parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
             const Index size = s.out * rows.plane() + flat_slack;
-            Tensor<T> memory = zeros<T>({size + sums});
-            T *const planes = memory.mutable_data(), *const scratch = planes + size;
+            Tensor<T> memory = zeros<T>({flat_slack + size + sums});
+            T *const planes = memory.mutable_data() + to_align(rows), *const scratch = planes + size;
             for (Index p = begin; p < end; ++p) {
                 rows.copy(dy + p * s.out * s.result.area(), s.out, 0, planes, s.result.height);
                 T* const to = dx + p * s.image.area();
@@ -161,16 +164,27 @@ public:
     }
 
 private:
+    /// Rows of which each pixel is as far into a vector as the first one, which to_align() numbers in front of
+    /// them bring to the beginning of one.
+    static FlatRows aligned(FlatRows rows) {
+        rows.columns = ceil_div(rows.columns, vector) * vector;
+        return rows;
+    }
+    static Index to_align(const FlatRows& rows) {
+        return (vector - rows.before.width / rows.stride.width % vector) % vector;
+    }
+    static constexpr Index vector = 32 / static_cast<Index>(sizeof(T));
+
     /// Taps below each other read rows of one phase below each other, as far as the dilation allows.
-    TapColumns taps_of_windows() const {
+    TapColumns taps_of_windows(const FlatRows& rows) const {
         const Index height = s.kernel.height, dilation = s.dilation.height;
         const bool share = s.stride.height % dilation == 0;
         const Index step = share ? std::min(height, s.stride.height / dilation) : height;
         TapColumns columns;
         for (Index x = 0; x < s.kernel.width; ++x)
             for (Index y = 0; y < step; ++y)
-                add_taps(columns, source.columns,
-                         {source.offset(y * dilation, x * s.dilation.width), y * s.kernel.width + x,
+                add_taps(columns, rows.columns,
+                         {rows.offset(y * dilation, x * s.dilation.width), y * s.kernel.width + x,
                           step * s.kernel.width, ceil_div(height - y, step)});
         return columns;
     }

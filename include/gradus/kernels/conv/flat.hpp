@@ -135,21 +135,22 @@ struct Flat {
         source.rows = band + reach;
     }
 
-    /// weight_of(group, channel, term) in panels of flat_rows channels, the last one filled up with zeros.
-    template <class WeightOf>
-    Tensor<T> pack(Index terms, const WeightOf& weight_of) const {
-        Tensor<T> packed = Tensor<T>::uninitialized({groups * panels * terms * rows});
+    /// weight(group, channel, term) at weight[group * of_group + channel * of_channel + terms[term]], in panels
+    /// of flat_rows channels, the last one filled up with zeros.
+    Tensor<T> pack(const T* weight, Index of_group, Index of_channel, const Tensor<Index>& terms) const {
+        const Index count = terms.numel(), size = count * rows;
+        const Index* const at = terms.data();
+        Tensor<T> packed = Tensor<T>::uninitialized({groups * panels * size});
         T* const to = packed.mutable_data();
-        parallel_for(groups * panels, std::max<Index>(1, parallel_grain / (terms * rows)),
-                     [&](Index begin, Index end) {
-                         for (Index p = begin; p < end; ++p)
-                             for (Index i = 0; i < rows; ++i) {
-                                 const Index channel = p % panels * rows + i;
-                                 for (Index k = 0; k < terms; ++k)
-                                     to[(p * terms + k) * rows + i] =
-                                         channel < out ? weight_of(p / panels, channel, k) : T(0);
-                             }
-                     });
+        parallel_for(groups * panels, std::max<Index>(1, parallel_grain / size), [&](Index begin, Index end) {
+            for (Index p = begin; p < end; ++p)
+                for (Index i = 0; i < rows; ++i) {
+                    const Index channel = p % panels * rows + i;
+                    const T* const from = weight + p / panels * of_group + channel * of_channel;
+                    for (Index k = 0; k < count; ++k)
+                        to[p * size + k * rows + i] = channel < out ? from[at[k]] : T(0);
+                }
+        });
         return packed;
     }
 
@@ -234,8 +235,9 @@ void flat_forward(const ConvGeometry& s, const T* x, const T* weight, const T* b
     Flat<T> flat(source, s, s.in, s.out, s.result, {1, 1});
     flat.cut_into_bands(s.result.height, reach.height / s.stride.height);
     const Index taps = s.taps();
-    const auto weight_of = [&](Index g, Index o, Index k) { return weight[(g * s.out + o) * taps + k]; };
-    flat.products.push_back({{0, 0}, s.result, flat_offsets(s, flat.source), flat.pack(taps, weight_of)});
+    const Tensor<Index> terms = offset_table(linear_offsets(taps, 1), taps);
+    flat.products.push_back(
+        {{0, 0}, s.result, flat_offsets(s, flat.source), flat.pack(weight, s.out * taps, taps, terms)});
     flat.run(x, bias, y);
 }
 
@@ -270,17 +272,17 @@ void flat_backward_input(const ConvGeometry& s, const T* dy, const T* weight, T*
                                         flat.source.plane(),
                                         y.shift_step * source.columns,
                                         x.shift_step};
-            const Tensor<Index> taps = offset_table(
-                {y.taps, x.taps, y.tap * s.kernel.width + x.tap, 0, y.tap_step * s.kernel.width, x.tap_step},
-                count);
-            const auto weight_of = [&](Index g, Index c, Index k) {
-                return weight[((g * s.out + k / count) * s.in + c) * s.kernel.area() +
-                              taps.data()[k % count]];
-            };
-            flat.products.push_back({{i, j},
-                                     {y.count, x.count},
-                                     offset_table(terms, s.out * count),
-                                     flat.pack(s.out * count, weight_of)});
+            const OffsetGenerator weights{y.taps,
+                                          x.taps,
+                                          y.tap * s.kernel.width + x.tap,
+                                          s.in * s.kernel.area(),
+                                          y.tap_step * s.kernel.width,
+                                          x.tap_step};
+            flat.products.push_back(
+                {{i, j},
+                 {y.count, x.count},
+                 offset_table(terms, s.out * count),
+                 flat.pack(weight, s.out * s.taps(), s.kernel.area(), offset_table(weights, s.out * count))});
         }
     flat.run(dy, nullptr, dx);
 }

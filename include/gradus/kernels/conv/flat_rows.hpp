@@ -128,6 +128,7 @@ struct FlatRows {
     Index columns;               // of a phase
     Index rows = 0, images = 1;  // of a block; images lie one after the other
     Index ahead = 0;             // what lies so far behind is fetched meanwhile
+    bool are_whole = false;      // planes, whose zeros are there, too
 
     Index phase() const { return images * rows * columns; }
     Index plane() const { return phases.area() * phase(); }
@@ -153,16 +154,22 @@ struct FlatRows {
     }
 
 private:
+    /// Steps up to n, if there are any. To divide takes longer than to copy a small row.
+    static Index steps(Index n, Index step) {
+        n = std::max<Index>(0, n);
+        return step == 1 ? n : step == 2 ? (n + 1) / 2 : ceil_div(n, step);
+    }
+
     /// Some rows of a phase: what of them lies in the image, and zeros above and below.
     struct Part {
         Index above, count;
     };
     template <class T>
     Part inside(Index y, Index end, T* out) const {
-        const Index above = std::clamp<Index>(ceil_div(-std::min<Index>(y, 0), stride.height), 0, rows);
+        const Index above = std::min(steps(-y, stride.height), rows);
         y += above * stride.height;
-        const Index left = y < end ? (end - 1 - y) / stride.height + 1 : 0;
-        const Part part{above, std::min(left, rows - above)};
+        const Part part{above, std::min(steps(end - y, stride.height), rows - above)};
+        if (are_whole) return part;
         std::fill_n(out, above * columns, T(0));
         std::fill_n(out + (above + part.count) * columns, (rows - above - part.count) * columns, T(0));
         return part;
@@ -172,9 +179,9 @@ private:
     template <class T>
     void copy_phase(const T* plane, Index y, Index end, Index x, T* out) const {
         const Part part = inside(y, end, out);
-        const Index left = ceil_div(-std::min<Index>(x, 0), stride.width);
+        const Index left = steps(-x, stride.width);
         x += left * stride.width;
-        const Index n = x < image.width ? (image.width - 1 - x) / stride.width + 1 : 0;
+        const Index n = steps(image.width - x, stride.width);
         const Index step = stride.height * image.width, count = part.count;
         const T* const from = plane + (y + part.above * stride.height) * image.width + x;
         T* const to = out + part.above * columns + left;

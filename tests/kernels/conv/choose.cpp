@@ -136,6 +136,22 @@ TEST_CASE("choose: pixels are lanes where channels would leave lanes empty") {
     CHECK(of({"", 32, 1, 8, 8, {28, 28}, 2, 3}).dx != flat);  // pixels that no window sees
 }
 
+TEST_CASE("choose: images that would be padded in memory for few products, or read in every other pixel") {
+    const auto with = [](Index in, Index out, Size2 image, Size2 kernel, Size2 padding) {
+        return of({"", 32, 1, in, out, image, kernel, 2, padding});
+    };
+    CHECK(with(128, 16, {12, 12}, 3, 1) == ConvAlgorithms{flat, flat, implicit_gemm});
+    CHECK(with(64, 24, {20, 20}, 3, 1).y == flat);
+    CHECK(with(48, 12, {12, 12}, 5, 2).y == flat);
+    CHECK(with(48, 128, {32, 32}, 3, 1).y ==
+          implicit_gemm);                                   // enough products for each number that is padded
+    CHECK(with(192, 16, {7, 7}, 3, 1).y == implicit_gemm);  // a row of 4 results leaves lanes empty
+    CHECK(with(192, 64, {20, 20}, 3, 1).dx == col2im);
+    CHECK(with(256, 128, {64, 64}, 1, 0).y == flat);
+    CHECK(with(128, 64, {28, 28}, 1, 0).y == flat);
+    CHECK(with(256, 192, {14, 14}, 1, 0).y == implicit_gemm);
+}
+
 TEST_CASE("choose: the weights' gradient of few 5 x 5 windows is added up directly") {
     Layer layer = large_5x5;
     layer.image = 8;

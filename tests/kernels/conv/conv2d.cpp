@@ -105,6 +105,7 @@ TEST_CASE("conv2d kernels: the definition, at awkward sizes") {
     cases.push_back(
         sizes(37, 1, 2, 40, {6, 6}, {3, 3}, one, one, one, one));  // more than one pass over pixels
     cases.push_back(sizes(2, 1, 40, 20, {5, 5}, {5, 6}, one, {2, 2}, {2, 3}, one));  // many taps
+    cases.push_back(sizes(9, 1, 100, 80, {5, 4}, {3, 3}, {2, 1}, one, one, one));    // many weights
     cases.push_back(
         sizes(2, 1, 3, 5, {4, 4}, {2, 2}, one, {3, 4}, {2, 1}, one));  // padding beyond the kernel
     cases.push_back(sizes(2, 1, 3, 5, {9, 8}, {3, 3}, {2, 3}, one, {2, 0}, one));
@@ -166,5 +167,7 @@ TEST_CASE("conv2d kernels: the definition, at random sizes") {
                           from(1, 40) + dilation.width * (kernel.width - 1)};
         check_exact<float>(sizes(from(1, 3), from(1, 2), from(1, 20), from(1, 35), image, kernel, stride,
                                  before, after, dilation));
+        check_exact<float>(
+            sizes(from(1, 3), from(2, 5), 1, from(1, 4), image, kernel, stride, before, after, dilation));
     }
 }

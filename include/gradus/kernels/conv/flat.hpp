@@ -55,7 +55,10 @@ private:
     GRADUS_INLINE void positions() const {
         Index q = 0;
         for (; q + 2 * Vec::size < n; q += 3 * Vec::size) tile<Rows, 3, Step, Vec>(q);
-        for (; q < n; q += Vec::size) tile<Rows, 1, Step, Vec>(q);
+        if (q + Vec::size < n)
+            tile<Rows, 2, Step, Vec>(q);
+        else if (q < n)
+            tile<Rows, 1, Step, Vec>(q);
     }
 
     template <std::size_t Rows, std::size_t Vectors, Index Step, class Vec>

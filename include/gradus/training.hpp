@@ -44,6 +44,7 @@
 #include "gradus/training/regression.hpp"
 #include "gradus/training/report.hpp"
 #include "gradus/training/report_data.hpp"
+#include "gradus/training/report_page.hpp"
 #include "gradus/training/report_sections.hpp"
 #include "gradus/training/run.hpp"
 #include "gradus/training/run_files.hpp"

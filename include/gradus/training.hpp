@@ -16,6 +16,7 @@
 #include "gradus/training/calibration.hpp"
 #include "gradus/training/callbacks.hpp"
 #include "gradus/training/checkpoint.hpp"
+#include "gradus/training/checkpoint_files.hpp"
 #include "gradus/training/checksum.hpp"
 #include "gradus/training/classification.hpp"
 #include "gradus/training/compare.hpp"

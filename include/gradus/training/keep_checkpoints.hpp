@@ -14,6 +14,7 @@
 #include "gradus/core/separate.hpp"
 #include "gradus/optim/plateau.hpp"
 #include "gradus/training/async_checkpoint.hpp"
+#include "gradus/training/checkpoint_files.hpp"
 #include "gradus/training/run.hpp"
 
 namespace gradus::training {
@@ -37,15 +38,17 @@ struct KeepCheckpointsOptions {
 ///                   training::KeepCheckpoints({.folder = "run", .every_steps = 500, .best = "val_loss"}));
 ///
 /// A file that cannot be written leaves the training running: History::failures says so, and its exit_code()
-/// is 1. The folder has to exist.
+/// is 1. The folder is made if it is not there.
 class KeepCheckpoints {
 public:
     static constexpr const char* state_name = "checkpoints";
+    static constexpr bool adds_metrics = false;
 
     /// Throws ValueError for options out of range.
     [[gnu::cold]] explicit KeepCheckpoints(const KeepCheckpointsOptions& options);
 
-    [[gnu::cold]] void on_train_begin(Run& run) { run.check_metric(options_.best, "keep_checkpoints"); }
+    /// Throws IoError if the folder cannot be made, ValueError if there is no such metric.
+    [[gnu::cold]] void on_train_begin(Run& run);
 
     [[gnu::cold]] void on_epoch_end(Run& run);
 

@@ -99,6 +99,9 @@ public:
     /// What metric() would refuse, known before the first epoch: call it in on_train_begin.
     [[gnu::cold]] void check_metric(std::string_view name, const char* operation) const;
 
+    /// Says before the first epoch that a callback will add this metric, so that a misspelt name is refused then.
+    [[gnu::cold]] void declare_metric(std::string name);
+
     /// Ends the training with this step or epoch. It counts as finished: a resumed run does not train on. If
     /// it is called in on_backward_end, the step is not made.
     void stop(std::string reason) {
@@ -176,6 +179,8 @@ protected:
     int signal_ = 0;
     std::vector<EpochRecord> history_;
     std::vector<NamedNumber> metrics_;  // of the epoch that ends
+    EpochRecord declared_;              // the metrics that every epoch will have
+    bool has_other_metrics_ = false;    // that nobody declared
     std::string stopped_;
     std::vector<std::string> failures_;
     std::vector<Save> saves_;  // that wait for the other callbacks

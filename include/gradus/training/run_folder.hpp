@@ -1,23 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#if defined(_WIN32)
-#include <direct.h>
-#include <io.h>
-#include <process.h>
-#include <share.h>
-#else
-#include <sys/file.h>
-#include <unistd.h>
-#endif
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,7 +9,7 @@
 #include "gradus/core/error.hpp"
 #include "gradus/core/separate.hpp"
 #include "gradus/core/shape.hpp"
-#include "gradus/core/write_file.hpp"
+#include "gradus/training/checkpoint_files.hpp"
 
 namespace gradus::training {
 
@@ -55,33 +38,10 @@ struct RunFolderOptions {
 /// if another process has the folder, or nothing can be written there; ValueError for both options.
 class RunFolder {
 public:
-    [[gnu::cold]] explicit RunFolder(std::string path, const RunFolderOptions& options = {})
-        : path_(std::move(path)) {
-        using gradus::detail::raise;
-        while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
-        if (options.resume && options.overwrite)
-            raise<ValueError>({"run: ", path_, ": either resume or overwrite"});
-        if (path_.empty()) raise<ValueError>({"run: the folder has no name"});
-        struct stat status;
-        if (::stat(path_.c_str(), &status) != 0) {
-            if (options.resume)
-                raise<IoError>(
-                    {"run: ", path_, ": there is no such folder to resume a run in; check the path"});
-            make_folder();
-        } else if (!S_ISDIR(status.st_mode)) {
-            raise<IoError>({"run: ", path_, ": is a file; name a folder"});
-        }
-        lock();
-        try {
-            open(options);
-        } catch (...) {
-            ::close(lock_);
-            throw;
-        }
-    }
+    [[gnu::cold]] explicit RunFolder(std::string path, const RunFolderOptions& options = {});
     RunFolder(const RunFolder&) = delete;
     RunFolder& operator=(const RunFolder&) = delete;
-    ~RunFolder() { ::close(lock_); }  // which releases it
+    [[gnu::cold]] ~RunFolder();  // which releases the lock
 
     const std::string& path() const { return path_; }
 
@@ -97,7 +57,7 @@ public:
     std::string report() const { return file("report.html"); }
 
     /// The checkpoint after step n.
-    std::string step(Index n) const { return file(gradus::detail::text_of({"step-", n, ".safetensors"})); }
+    std::string step(Index n) const { return file(detail::step_file(n)); }
 
     /// The steps of which there is a checkpoint, in ascending order.
     [[gnu::cold]] std::vector<Index> steps() const;
@@ -107,9 +67,6 @@ public:
 
 private:
     std::string file(std::string_view name) const { return gradus::detail::text_of({path_, "/", name}); }
-
-    /// And those that it is in.
-    [[gnu::cold]] void make_folder() const;
 
     [[gnu::cold]] void lock();
 
@@ -121,9 +78,6 @@ private:
 
     /// "last.safetensors.0.tmp": see write_file.
     static bool is_temporary(std::string_view name);
-
-    /// N of "step-N.safetensors", or -1.
-    static Index step_of(std::string_view name);
 
     [[gnu::cold]] std::vector<std::string> names() const;
 

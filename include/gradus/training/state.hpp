@@ -71,7 +71,7 @@ template <class T>
                                           std::string_view rule);
 
 /// "a, b, c and 4 more"
-[[gnu::cold]] std::string some_of(const std::vector<std::string>& names);
+[[gnu::cold]] std::string some_of(const std::vector<std::string>& names, std::size_t most = 8);
 
 }  // namespace detail
 

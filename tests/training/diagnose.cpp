@@ -265,7 +265,7 @@ TEST_CASE("diagnose: parameters without a part in it") {
         Variable<> operator()(const Variable<>& x) const { return fc2(relu(fc1(x))); }
     };
     CHECK(text_of(of(Net()), "no_gradient") ==
-          "warning: extra.weight: no gradient for extra.weight and extra.bias: is the layer called, and "
+          "warning: extra.weight: no gradient for extra.weight, extra.bias: is the layer called, and "
           "nothing after it "
           "detach()ed, taken by value() or computed under a NoGrad?");
     struct Detached {
@@ -291,7 +291,7 @@ TEST_CASE("diagnose: parameters without a part in it") {
     };
     CHECK_THAT(
         text_of(of(Zeroed()), "zero_gradient"),
-        ContainsSubstring("warning: fc1.weight: the gradient is 0 everywhere for fc1.weight, fc1.bias and "
+        ContainsSubstring("warning: fc1.weight: the gradient is 0 everywhere for fc1.weight, fc1.bias, "
                           "fc2.weight"));
     CHECK_THAT(text_of(of(Zeroed()), "constant_output"),
                ContainsSubstring("every example gets the same output"));

@@ -51,6 +51,9 @@ status=0
 within 1.5 "bare include" user_seconds "$work/include.cpp" 3 || status=1
 within 5.0 "README program" user_seconds "$work/$program.cpp" 3 || status=1
 within 2.0 "README program, gradus::compiled" compiled_seconds "$work/$program.cpp" 3 || status=1
+# With fit, checkpoints and a report: at most 1.3 times the README program, if those are compiled once.
+within 4.0 "training kit, gradus::compiled" compiled_seconds tests/package/kit.cpp 2 || status=1
+within 12.5 "training kit" user_seconds tests/package/kit.cpp 1 || status=1
 
 # Without that, the headers that have most in them. Built two at a time, each takes longer than alone. interop/ and the
 # umbrellas are for those who ask for it; headers that were renamed leave their times behind.

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include <gradus/training/compare.hpp>
+#include <gradus/training/report.hpp>
 
 namespace training = gradus::training;
 

@@ -26,6 +26,7 @@
 #include "gradus/core/ref_count.hpp"
 #include "gradus/core/reflect.hpp"
 #include "gradus/core/remedy.hpp"
+#include "gradus/core/separate.hpp"
 #include "gradus/core/shape.hpp"
 #include "gradus/core/size2.hpp"
 #include "gradus/core/tensor.hpp"

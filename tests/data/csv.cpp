@@ -67,7 +67,8 @@ TEST_CASE("read_csv takes what RFC 4180 allows") {
     CHECK(table_of("a,b").rows() == 0);
     CHECK(table_of("a,b\n").columns().size() == 2);
     CHECK(table_of("a\n1\n2").rows() == 2);
-    CHECK(table_of(",x\n1,2\n")[""].numbers == Tensor<double>{1});  // R's row names
+    CHECK(table_of(",x\n1,2\n", {.types = {{"", data::ColumnType::number}}})[""].numbers ==
+          Tensor<double>{1});  // R's row names
     CHECK(table_of("straße,日本\n1,2\n").contains("日本"));
 }
 
@@ -187,6 +188,11 @@ TEST_CASE("read_csv refuses what is no CSV") {
     CHECK(refusal_of("5,0,0\n4,1,0\n", {.header = false}) == "accepted");
     CHECK(refusal_of("2019,2020\n4,1\n", {.types = {{"2020", data::ColumnType::number}}}) == "accepted");
     CHECK(refusal_of("city,2020\nRome,1\n") == "accepted");
+    CHECK(refusal_of(",a,b\n0,1,2\n") ==
+          "column 1 has no name, as where row numbers were saved: leave them out (pandas: index=False), or "
+          "give it a "
+          "name in the header");
+    CHECK(refusal_of("a,b, \n1,2,3\n") == "column 3 has no name; give it one in the header");
     CHECK(refusal_of("a,b,a\n1,2,3\n") == "two columns are called \"a\"");
     CHECK(refusal_of("a;b\n1;2\n") == "the header is one column, \"a;b\"; set .separator = ';'");
     CHECK(refusal_of("a\tb\n1\t2\n") == "the header is one column, \"a b\"; set .separator = '\\t'");

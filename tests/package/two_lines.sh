@@ -17,6 +17,13 @@ printf '%s\n' '#define GRADUS_IMPLEMENTATION' '#include <gradus/gradus.hpp>' >gr
 "$compiler" "${flags[@]}" -c "$tests/plugin.cpp"
 "$compiler" -fopenmp main.o plugin.o gradus.o -o program
 ./program
+"$compiler" "${flags[@]}" -c "$tests/kit.cpp"
+"$compiler" -fopenmp kit.o gradus.o -o kit
+./kit
+if nm --demangle --defined-only kit.o | grep "training::\(report_html\|read_checkpoint\|epoch_line\)("; then
+    echo "is compiled again in every file" >&2
+    exit 1
+fi
 
 # OBJECTS... -- WORDS: these do not link, and one line of what the linker says of them has the words.
 refused() {

@@ -265,7 +265,7 @@ TEST_CASE("diagnose: parameters without a part in it") {
         Variable<> operator()(const Variable<>& x) const { return fc2(relu(fc1(x))); }
     };
     CHECK(text_of(of(Net()), "no_gradient") ==
-          "warning: extra.weight: no gradient for extra.weight and extra.bias: is the layer called, and "
+          "warning: extra.weight: no gradient for extra.weight, extra.bias: is the layer called, and "
           "nothing after it "
           "detach()ed, taken by value() or computed under a NoGrad?");
     struct Detached {
@@ -273,7 +273,7 @@ TEST_CASE("diagnose: parameters without a part in it") {
         Variable<> operator()(const Variable<>& x) const { return fc2(relu(fc1(x)).detach()); }
     };
     CHECK_THAT(text_of(of(Detached()), "no_gradient"),
-               ContainsSubstring("no gradient for fc1.weight and fc1.bias"));
+               ContainsSubstring("no gradient for fc1.weight, fc1.bias"));
 
     Mlp net;
     const auto elsewhere = [other = Mlp()](const Variable<>&, const Tensor<Index>& t) {
@@ -291,7 +291,7 @@ TEST_CASE("diagnose: parameters without a part in it") {
     };
     CHECK_THAT(
         text_of(of(Zeroed()), "zero_gradient"),
-        ContainsSubstring("warning: fc1.weight: the gradient is 0 everywhere for fc1.weight, fc1.bias and "
+        ContainsSubstring("warning: fc1.weight: the gradient is 0 everywhere for fc1.weight, fc1.bias, "
                           "fc2.weight"));
     CHECK_THAT(text_of(of(Zeroed()), "constant_output"),
                ContainsSubstring("every example gets the same output"));
@@ -381,7 +381,7 @@ TEST_CASE("diagnose: modes") {
                        nn::Linear<>(8, 4));
     nn::eval(net);
     CHECK(text_of(of(net), "evaluation_mode") ==
-          "warning: 1: in evaluation mode: 1 and 3: dropout and batch statistics are off. Call "
+          "warning: 1: in evaluation mode: 1, 3: dropout and batch statistics are off. Call "
           "nn::train(model) before "
           "training, also after every evaluation");
     nn::train(net);
@@ -423,7 +423,7 @@ TEST_CASE("diagnose: optimizer and learning rate") {
     Mlp net, other;
     optim::SGD half(nn::parameters(net.fc1), {.lr = 0.1});
     CHECK(text_of(training::diagnose(net, half, blobs(), ce), "not_in_optimizer") ==
-          "warning: fc2.weight: the optimizer does not have fc2.weight and fc2.bias: it will stay as it is; "
+          "warning: fc2.weight: the optimizer does not have fc2.weight, fc2.bias: it will stay as it is; "
           "add_group(), "
           "or freeze it");
     optim::SGD foreign(nn::parameters(other), {.lr = 0.1});

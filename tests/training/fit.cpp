@@ -542,6 +542,12 @@ TEST_CASE("fit: a finished run that is resumed is not trained on, and has its ta
     history = go(path, 3, "", again);  // more epochs than before
     CHECK(history.position == training::Position{3, 0, 15});
     CHECK(again.starts_with("Epoch    1 /    3:"));
+    history = go(path, 2, "", again);  // fewer
+    CHECK(history.position == training::Position{3, 0, 15});
+    CHECK(again.starts_with("Epoch    1 /    3:"));
+    CHECK(again.find("\nEpoch    3 /    3:") != again.npos);
+    CHECK(again.ends_with(
+        "\nfinished: 3 epochs were trained before, and 2 were asked for: nothing is trained\n"));
 
     go("", 4, "good enough", table);
     history = go(path, 4, "", again);

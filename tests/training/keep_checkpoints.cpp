@@ -9,6 +9,7 @@
 
 #include "data/files.hpp"
 #include "gradus/training/hooks.hpp"
+#include "gradus/training/run_folder.hpp"
 #include "gradus/training/stopping.hpp"
 #include "support/test.hpp"
 #include "training/small_run.hpp"
@@ -150,15 +151,41 @@ TEST_CASE("keep checkpoints: the last one is of the last weights, also where the
     CHECK_FALSE(same_bits(result.net.fc1.weight.value(), last.fc1.weight.value()));
 }
 
-TEST_CASE("keep checkpoints: a folder that is not there is a failure, and the training goes on") {
+TEST_CASE("keep checkpoints: a folder that is not there is made, or refused before the training") {
+    const TemporaryFolder folder;
+    run({.folder = folder / "runs/mnist/"}, "", 1);
+    CHECK(position_in(folder / "runs/mnist/last.safetensors") == training::Position{1, 0, 5});
+    Index steps = 0;
+    const auto count = OnStepEnd([&](auto&) { ++steps; });
+    const std::string file = folder / "runs/mnist/last.safetensors";
+    CHECK_THROWS_WITH(run({.folder = file}, "", 1, count),
+                      "keep_checkpoints: " + file + ": is a file; name a folder");
+    CHECK_THROWS_WITH(run({.folder = file + "/run"}, "", 1, count),
+                      "keep_checkpoints: " + file + "/run: cannot write: Not a directory");
+    CHECK(steps == 0);
+}
+
+TEST_CASE("keep checkpoints: a folder that goes away is a failure, and the training goes on") {
     for (const bool background : {true, false}) {
-        Result result = run({.folder = "/no/such/folder", .background = background}, "", 2);
+        const TemporaryFolder folder;
+        const std::string path = folder / "run";
+        const auto remove = OnStepEnd([&](auto&) { ::rmdir(path.c_str()); });
+        Result result = run({.folder = path, .background = background}, "", 2, remove);
         CHECK(result.history.epochs.size() == 2);
         REQUIRE_FALSE(result.history.failures.empty());
         CHECK(result.history.failures.front() ==
-              "save_checkpoint: /no/such/folder/last.safetensors: cannot write: No such file or directory");
+              "save_checkpoint: " + path + "/last.safetensors: cannot write: No such file or directory");
         CHECK(result.history.exit_code() == 1);
     }
+}
+
+TEST_CASE("keep checkpoints: a run folder knows the steps that were kept") {
+    const TemporaryFolder folder;
+    const std::string path = folder / "run";
+    run({.folder = path, .every_steps = 2, .keep = 3}, "", 2);
+    const training::RunFolder kept(path, {.resume = true});
+    CHECK(kept.steps() == std::vector<Index>{6, 8, 10});
+    CHECK(position_in(kept.step(8)) == training::Position{1, 3, 8});
 }
 
 TEST_CASE("keep checkpoints: refusals") {

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "gradus/gradus.hpp"
+#include "gradus/training/report_page.hpp"
 #include "support/markup.hpp"
 #include "support/test.hpp"
 

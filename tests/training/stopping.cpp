@@ -6,6 +6,9 @@
 #include <vector>
 
 #include "data/files.hpp"
+#include "gradus/training/callbacks.hpp"
+#include "gradus/training/classification.hpp"
+#include "gradus/training/history_files.hpp"
 #include "gradus/training/hooks.hpp"
 #include "gradus/training/keep_checkpoints.hpp"
 #include "support/test.hpp"
@@ -106,6 +109,14 @@ TEST_CASE("stop early: more of a score is better, if nothing else is said") {
     CHECK(best_epoch({.mode = optim::Mode::max, .monitor = "val_error"}) == 2);
 }
 
+namespace {
+
+struct AddsOwn {
+    void on_record(training::Run& run) { run.add_metric("own", 1); }
+};
+
+}  // namespace
+
 TEST_CASE("stop early: refusals") {
     SmallNet net;
     optim::SGD sgd(nn::parameters(net), {.lr = 0.1});
@@ -119,6 +130,26 @@ TEST_CASE("stop early: refusals") {
     CHECK(steps == 0);
     CHECK_THROWS_WITH(training::StopEarly({.patience = 0}),
                       "early_stopping: patience must be at least 1: got 0");
+    const TemporaryFolder folder;
+    const data::Loader batches(small_data(23));
+    const auto count = OnStepEnd([&](auto&) { ++steps; });
+    const auto fit = [&](const std::string& monitor, auto... others) {
+        training::fit(net, sgd, small_loss, batches, batches,
+                      {.epochs = 1, .progress = training::Progress::none}, count, others...,
+                      training::CsvHistory(folder / "history.csv"),
+                      training::StopEarly({.monitor = monitor}));
+    };
+    CHECK_THROWS_WITH(fit("val_los"),
+                      "stop_early: there is no metric val_los; there are train_loss, val_loss, train_score, "
+                      "val_score, seconds, lr");
+    const training::Metric f1("f1", metrics::Accuracy(), {.train = true});
+    CHECK_THROWS_WITH(fit("val_f2", f1),
+                      "stop_early: there is no metric val_f2; there are train_loss, val_loss, train_score, "
+                      "val_score, seconds, lr, train_f1, val_f1");
+    CHECK(steps == 0);
+    CHECK_NOTHROW(fit("val_f1", f1));
+    CHECK_NOTHROW(fit("own", AddsOwn()));
+    // Who else adds metrics is not known before.
     CHECK_THROWS_WITH(run_with({1}, net, "", training::StopEarly({.monitor = "val_f1"})),
                       "stop_early: there is no metric val_f1; there are train_loss, val_loss, train_score, "
                       "val_score, seconds, lr");

@@ -109,7 +109,7 @@ private:
 }
 
 /// All bytes of a file, plain or compressed. Throws IoError, in the name of `operation`, if there are more than
-/// `max_bytes`; `option` names what raises that limit.
+/// `max_bytes`; `option` names what raises that limit, if anything does.
 [[gnu::cold]] inline std::string read_bytes(const char* operation, const std::string& path,
                                             std::uint64_t max_bytes, const char* option) {
     InputFile file(operation, path);
@@ -119,7 +119,8 @@ private:
         for (;;) {
             const std::size_t before = bytes.size();
             if (before > max_bytes)
-                source.fail({"holds more than ", max_bytes, " bytes; if that is right, raise ", option});
+                source.fail({"holds more than ", max_bytes, " bytes",
+                             option ? "; if that is right, raise " : "", option ? option : ""});
             bytes.resize(before + static_cast<std::size_t>(std::min(
                                       {step, source.most_bytes() - before + 1, max_bytes - before + 1})));
             bytes.resize(before + source.read(bytes.data() + before, bytes.size() - before));

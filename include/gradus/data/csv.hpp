@@ -146,6 +146,14 @@ private:
                                   columns_.size() + 1, "; save the file as UTF-8"});
             add_column(name);
         } while (!cells_.row_ended());
+        // Often numbers of rows, which a program kept without being asked; they would become a feature. Who
+        // gives the type of one knows it.
+        for (std::size_t i = 0; i < columns_.size() && columns_.size() > 1; ++i)
+            if (!columns_[i].decided && columns_[i].name.find_first_not_of(' ') == std::string::npos)
+                cells_.fail_file(
+                    {"column ", i + 1, " has no name",
+                     i == 0 ? ", as where row numbers were saved: leave them out (pandas: index=False)" : "",
+                     i == 0 ? ", or give it a name in the header" : "; give it one in the header"});
         // As names these would do, and a row would be lost in silence. Who gives the type of one knows it.
         if (std::all_of(columns_.begin(), columns_.end(),
                         [](const ColumnBuilder& c) { return !c.decided && is_number(c.name); }))

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "gradus/core/separate.hpp"
 #include "gradus/training/checkpoint.hpp"
 
 namespace gradus::training {
@@ -48,41 +49,13 @@ public:
     }
 
     /// The same for a state that the program put together.
-    [[gnu::cold]] void save(const std::string& path, State state) {
-        {
-            std::unique_lock lock(mutex_);
-            const auto same =
-                std::find_if(waiting_.begin(), waiting_.end(), [&](const auto& w) { return w.path == path; });
-            if (same != waiting_.end()) {
-                same->state.swap(state);  // what there was goes when the lock is free
-            } else {
-                changed_.wait(lock, [&] { return waiting_.size() < most_waiting; });
-                waiting_.push_back({path, std::move(state)});
-            }
-            if (!running_) {
-                if (thread_.joinable()) thread_.join();  // it has nothing left to do
-                thread_ = std::thread([this] { write_all(); });
-                running_ = true;
-            }
-        }
-        rethrow();
-    }
+    [[gnu::cold]] void save(const std::string& path, State state);
 
     /// Waits until all is written. Throws the failure of one.
-    [[gnu::cold]] void wait() {
-        {
-            std::unique_lock lock(mutex_);
-            changed_.wait(lock, [&] { return !running_; });
-        }
-        if (thread_.joinable()) thread_.join();
-        rethrow();
-    }
+    [[gnu::cold]] void wait();
 
     /// Whether any save failed so far.
-    bool failed() const {
-        const std::lock_guard lock(mutex_);
-        return failed_;
-    }
+    bool failed() const;
 
 private:
     struct Save {
@@ -92,37 +65,9 @@ private:
     static constexpr std::size_t most_waiting = 2;
 
     // A thread of its own for every time of writing: what it frees of small memory goes back to all with its end.
-    [[gnu::cold]] void write_all() {
-        std::unique_lock lock(mutex_);
-        while (!waiting_.empty()) {
-            Save save = std::move(waiting_.front());
-            waiting_.erase(waiting_.begin());
-            changed_.notify_all();
-            lock.unlock();
-            std::exception_ptr failure;
-            try {
-                write_checkpoint(save.path, save.state);
-            } catch (...) {
-                failure = std::current_exception();
-            }
-            save.state.clear();
-            lock.lock();
-            if (!failure) continue;
-            failed_ = true;
-            failure_ = failure;
-        }
-        running_ = false;
-        changed_.notify_all();
-    }
+    [[gnu::cold]] void write_all();
 
-    [[gnu::cold]] void rethrow() {
-        std::exception_ptr failure;
-        {
-            const std::lock_guard lock(mutex_);
-            std::swap(failure, failure_);
-        }
-        if (failure) std::rethrow_exception(failure);
-    }
+    [[gnu::cold]] void rethrow();
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;
@@ -133,3 +78,7 @@ private:
 };
 
 }  // namespace gradus::training
+
+#if !GRADUS_SEPARATE
+#include "gradus/training/async_checkpoint.inc"
+#endif

@@ -36,6 +36,7 @@ private:
 class ReduceLr {
 public:
     static constexpr const char* state_name = "reduce_lr";
+    static constexpr bool adds_metrics = false;
 
     /// Throws ValueError for options out of range.
     [[gnu::cold]] explicit ReduceLr(const optim::ReduceOnPlateauOptions& options,
@@ -138,6 +139,10 @@ public:
     explicit Metric(std::string name, M metric = {}, const MetricOptions& options = {})
         : name_(std::move(name)), train_(metric), validation_(std::move(metric)), options_(options) {}
 
+    [[gnu::cold]] void declare_metrics(Run& run) const {
+        if (options_.train) run.declare_metric("train_" + name_);
+        if (run.has_validation()) run.declare_metric("val_" + name_);
+    }
     void on_epoch_begin(auto& run) {
         if (run.position().batch == 0) train_.reset();
     }

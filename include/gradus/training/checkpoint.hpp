@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "gradus/core/separate.hpp"
 #include "gradus/core/write_file.hpp"
 #include "gradus/io/safetensors.hpp"
 #include "gradus/training/checksum.hpp"
@@ -30,19 +31,10 @@ inline constexpr int newest_version = 1;
 inline constexpr const char* checksum_key = "gradus.checksum";
 inline constexpr std::string_view no_checksum = "0000000000000000";  // what stands there while it is computed
 
-[[gnu::cold]] inline std::string checksum_text(const Checksum& sum) {
-    char text[24];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(sum.value()));
-    return text;
-}
+[[gnu::cold]] std::string checksum_text(const Checksum& sum);
 
 /// Where the digits of the checksum begin in what stands before the data of a file; npos if nowhere.
-[[gnu::cold]] inline std::size_t find_checksum(std::string_view head) {
-    const std::string before = gradus::detail::text_of({"\"", checksum_key, "\":\""});
-    const std::size_t at = head.find(before);
-    if (at == head.npos || head.size() - at < before.size() + no_checksum.size()) return head.npos;
-    return at + before.size();
-}
+[[gnu::cold]] std::size_t find_checksum(std::string_view head);
 
 /// Calls act() and says in errors of parts where they come from.
 template <class Act>
@@ -64,132 +56,37 @@ void in_name_of(const std::string& where, const Act& act) {
 
 /// Writes a state as a checkpoint. The file is replaced as a whole, and the old one goes only when the new one
 /// has reached the disk (see write_file). Throws IoError, with the path and the reason, and leaves the old file.
-[[gnu::cold]] inline void write_checkpoint(const std::string& path, const State& state,
-                                           const char* operation = "save_checkpoint") {
-    std::vector<io::NamedTensor> tensors;
-    for (const auto& [name, tensor] : state) tensors.push_back({name, tensor});
-    const io::Metadata metadata{{detail::version_key, std::to_string(detail::newest_version)},
-                                {detail::checksum_key, std::string(detail::no_checksum)}};
-    auto layout = io::detail::safetensors_layout(operation, path, tensors, metadata);
-    Checksum sum;
-    for (const std::string_view piece : layout.pieces()) sum.update(piece);
-    layout.head.replace(detail::find_checksum(layout.head), detail::no_checksum.size(),
-                        detail::checksum_text(sum));
-    const std::vector<std::string_view> pieces = layout.pieces();
-    write_file(path, pieces, {.durable = true, .operation = operation});
-}
+[[gnu::cold]] void write_checkpoint(const std::string& path, const State& state,
+                                    const char* operation = "save_checkpoint");
 
 /// Reads all that a checkpoint holds. Throws IoError for a file that is none, is of a newer format, was cut
 /// short, or has a single bit that differs from what was written.
-[[gnu::cold]] inline State read_checkpoint(const std::string& path,
-                                           const char* operation = "load_checkpoint") {
-    using gradus::detail::raise;
-    const io::SafetensorsFile file(path, operation);
-    std::string version;
-    for (const auto& [key, value] : file.metadata())
-        if (key == detail::version_key) version = value;
-    if (version.empty())
-        raise<IoError>({operation, ": ", path,
-                        ": is a safetensors file, but no checkpoint: io::load reads the weights of a model"});
-    if (version != std::to_string(detail::newest_version))
-        raise<IoError>({operation, ": ", path, ": is a checkpoint of version ", version, ", and this reads ",
-                        detail::newest_version, ": use the gradus that wrote it, or a newer one"});
-    std::string head = file.head();
-    const std::size_t at = detail::find_checksum(head);
-    if (at == head.npos) raise<IoError>({operation, ": ", path, ": has no checksum: it was damaged"});
-    const std::string expected = head.substr(at, detail::no_checksum.size());
-    head.replace(at, detail::no_checksum.size(), detail::no_checksum);
-    Checksum sum;
-    sum.update(head);
-    State state;
-    for (const std::string& name : file.names()) {  // in the order of their data
-        io::AnyTensor tensor = file.read(name);
-        sum.update({reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size()});
-        state.emplace(name, std::move(tensor));
-    }
-    if (const std::string got = detail::checksum_text(sum); got != expected)
-        raise<IoError>({operation, ": ", path, ": was damaged: its checksum must be ", expected, ": got ",
-                        got, "; take the checkpoint before it"});
-    return state;
-}
+[[gnu::cold]] State read_checkpoint(const std::string& path, const char* operation = "load_checkpoint");
 
 namespace detail {
 
 inline constexpr const char* generator_name = "default_generator";
 
 /// The state of these parts and of what every run has.
-[[gnu::cold]] inline State snapshot(const Position& position, std::span<const SavedPart> parts) {
-    State state;
-    StateWriter writer(state);
-    StateWriter at = writer.in("position");
-    at.put("epoch", position.epoch);
-    at.put("batch", position.batch);
-    at.put("step", position.step);
-    save_part(writer, part(generator_name, default_generator()));
-    for (const SavedPart& part : parts) part.save(part.value, writer.in(part.name));
-    return state;
-}
+[[gnu::cold]] State snapshot(const Position& position, std::span<const SavedPart> parts);
 template <class... Parts>
 State snapshot(const Position& position, const Parts&... parts) {
     const std::array<SavedPart, sizeof...(Parts)> erased{saved_part(parts)...};
     return snapshot(position, std::span<const SavedPart>(erased));
 }
 
-[[gnu::cold]] inline Position read_position(const StateReader& state) {
-    const StateReader at = state.in("position");
-    const Position position{at.get<Index>("epoch"), at.get<Index>("batch"), at.get<Index>("step")};
-    for (const Index number : {position.epoch, position.batch, position.step})
-        gradus::detail::check_count("position", "epoch, batch and step", number);
-    return position;
-}
+[[gnu::cold]] Position read_position(const StateReader& state);
 
 /// Gives all parts what is theirs; if one refuses, all are as they were.
-[[gnu::cold]] inline void load_parts(const StateReader& from, std::span<const LoadedPart> parts) {
-    State before;
-    StateWriter writer(before);
-    for (const LoadedPart& part : parts) part.save(part.value, writer.in(part.name));
-    try {
-        for (const LoadedPart& part : parts) part.load(part.target, from.in(part.name));
-    } catch (...) {
-        const StateReader back(before);
-        for (const LoadedPart& part : parts) part.load(part.target, back.in(part.name));
-        throw;
-    }
-}
+[[gnu::cold]] void load_parts(const StateReader& from, std::span<const LoadedPart> parts);
 
 /// Throws ValueError if there are parts that have none of these names.
-[[gnu::cold]] inline void check_all_known(const State& state, std::span<const LoadedPart> known,
-                                          const std::string& where) {
-    std::vector<std::string> unknown;
-    for (const auto& [name, tensor] : state) {
-        const auto is_in = [&full = name](std::string_view part) {
-            return full.starts_with(part) && (full.size() == part.size() || full[part.size()] == '.');
-        };
-        bool is_known = is_in("position");
-        for (const LoadedPart& part : known) is_known = is_known || is_in(part.name);
-        if (is_known) continue;
-        const std::string part = name.substr(0, name.find('.'));
-        if (unknown.empty() || unknown.back() != part) unknown.push_back(part);
-    }
-    if (unknown.empty()) return;
-    gradus::detail::raise<ValueError>(
-        {where, ": holds parts that are not loaded here: ", some_of(unknown),
-         ": pass them, too, to go on as if it had never stopped; training::load_parts takes some of a file"});
-}
+[[gnu::cold]] void check_all_known(const State& state, std::span<const LoadedPart> known,
+                                   const std::string& where);
 
 /// load_checkpoint() of what was read from the path. The first part is the default generator.
-[[gnu::cold]] inline Position load_state(const std::string& path, const State& state,
-                                         std::span<const LoadedPart> parts) {
-    const std::string where = "load_checkpoint: " + path;
-    Position position;
-    in_name_of(where, [&] {
-        const StateReader reader(state, "", where);
-        position = read_position(reader);
-        check_all_known(state, parts, where);
-        load_parts(reader, parts);
-    });
-    return position;
-}
+[[gnu::cold]] Position load_state(const std::string& path, const State& state,
+                                  std::span<const LoadedPart> parts);
 template <class... Parts>
 Position load_state(const std::string& path, const State& state, Parts&&... parts) {
     auto generator = part(generator_name, default_generator());
@@ -198,25 +95,11 @@ Position load_state(const std::string& path, const State& state, Parts&&... part
 }
 
 /// The same of training::load_parts().
-[[gnu::cold]] inline Position load_some(const std::string& path, std::span<const LoadedPart> parts) {
-    const State state = read_checkpoint(path, "load_parts");
-    const std::string where = "load_parts: " + path;
-    Position position;
-    in_name_of(where, [&] {
-        const StateReader reader(state, "", where);
-        position = read_position(reader);
-        load_parts(reader, parts);
-    });
-    return position;
-}
+[[gnu::cold]] Position load_some(const std::string& path, std::span<const LoadedPart> parts);
 
 /// The state that save_checkpoint() writes.
-[[gnu::cold]] inline State state_to_save(const std::string& path, const Position& position,
-                                         std::span<const SavedPart> parts) {
-    State state;
-    in_name_of("save_checkpoint: " + path, [&] { state = snapshot(position, parts); });
-    return state;
-}
+[[gnu::cold]] State state_to_save(const std::string& path, const Position& position,
+                                  std::span<const SavedPart> parts);
 template <class... Parts>
 State state_to_save(const std::string& path, const Position& position, const Parts&... parts) {
     const std::array<SavedPart, sizeof...(Parts)> erased{saved_part(parts)...};
@@ -260,3 +143,7 @@ Position load_parts(const std::string& path, Parts&&... parts) {
 }
 
 }  // namespace gradus::training
+
+#if !GRADUS_SEPARATE
+#include "gradus/training/checkpoint.inc"
+#endif

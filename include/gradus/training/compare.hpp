@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "gradus/training/report.hpp"
+#include "gradus/training/report_page.hpp"
 #include "gradus/training/run_files.hpp"
 
 namespace gradus::training {

@@ -59,7 +59,7 @@ template <class T>
         return d.add(Severity::error, "all_frozen", "",
                      "every parameter is frozen (set_requires_grad(false)): there is nothing to train");
     if (!frozen.empty())
-        d.add(Severity::note, "frozen", frozen[0], "frozen, and will stay as it is: " + listed(frozen),
+        d.add(Severity::note, "frozen", frozen[0], "frozen, and will stay as it is: " + some_of(frozen, 4),
               static_cast<double>(frozen.size()));
     if (!none.empty() && none.size() + frozen.size() == parameters.size())
         return d.add(Severity::error, "loss_without_model", "",
@@ -68,13 +68,13 @@ template <class T>
                      "passed to it, and is nothing detach()ed, taken by value() or computed under a NoGrad?");
     if (!none.empty())
         d.add(Severity::warning, "no_gradient", none[0],
-              "no gradient for " + listed(none) +
+              "no gradient for " + some_of(none, 4) +
                   ": is the layer called, and nothing after it detach()ed, taken by value() or computed "
                   "under a NoGrad?",
               static_cast<double>(none.size()));
     if (!zero.empty())
         d.add(Severity::warning, "zero_gradient", zero[0],
-              "the gradient is 0 everywhere for " + listed(zero) +
+              "the gradient is 0 everywhere for " + some_of(zero, 4) +
                   ": a dead relu, an output that is constant, or a factor of 0 lies between it and the loss",
               static_cast<double>(zero.size()));
     if (most > 1e4)
@@ -101,7 +101,7 @@ template <class T, class Model>
     });
     if (!evaluating.empty())
         d.add(Severity::warning, "evaluation_mode", evaluating[0],
-              "in evaluation mode: " + listed(evaluating) +
+              "in evaluation mode: " + some_of(evaluating, 4) +
                   ": dropout and batch statistics are off. Call nn::train(model) before training, also after "
                   "every "
                   "evaluation",
@@ -143,7 +143,7 @@ template <class T, class Optimizer>
               static_cast<double>(foreign));
     else if (!missing.empty())
         d.add(Severity::warning, "not_in_optimizer", missing[0],
-              "the optimizer does not have " + listed(missing) +
+              "the optimizer does not have " + some_of(missing, 4) +
                   ": it will stay as it is; add_group(), or freeze it",
               static_cast<double>(missing.size()));
     if (optimizer.lr() == 0)

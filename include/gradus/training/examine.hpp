@@ -13,6 +13,7 @@
 
 #include "gradus/training/anomaly.hpp"
 #include "gradus/training/finding.hpp"
+#include "gradus/training/state.hpp"
 
 // What diagnose() looks for in a batch and in the operations of one forward pass.
 
@@ -23,16 +24,6 @@ namespace gradus::training::detail {
     char text[32];
     std::snprintf(text, sizeof text, "%.4g", x);
     return text;
-}
-
-/// "fc1.weight, fc1.bias and 3 more"
-[[gnu::cold]] inline std::string listed(const std::vector<std::string>& names) {
-    std::string text;
-    const std::size_t shown = names.size() > 4 ? 3 : names.size();
-    for (std::size_t i = 0; i < shown; ++i)
-        text += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
-    return shown < names.size() ? gradus::detail::text_of({text, " and ", names.size() - shown, " more"})
-                                : text;
 }
 
 template <class T>

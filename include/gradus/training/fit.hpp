@@ -103,10 +103,9 @@ private:
         const ModeGuard mode(model, true);
         const bool was_running = !is_stopping_;
         has_validation_ = !std::is_same_v<std::remove_cvref_t<Validation>, NoValidation>;
+        each([this](auto& callback) { declare_metrics(callback); });
         GRADUS_CALL(on_train_begin);
-        for (std::size_t i = 0; i < history_.size();
-             ++i)  // of a resumed run: the table is that of all epochs
-            show(history_[i], static_cast<Index>(i) + 1);
+        show_history();
         while (!is_stopping_ && position_.epoch < epochs_) {
             auto&& batches = detail::epoch_of(data, position_.epoch);
             begin_epoch(static_cast<Index>(batches.size()));
@@ -240,6 +239,18 @@ private:
         return detail::score_among(std::get<I>(callbacks_)...);
     }
 
+    /// What a callback adds to the record of an epoch, as far as it says so.
+    template <class Callback>
+    [[gnu::cold]] void declare_metrics(Callback& callback) {
+        constexpr bool can_add = requires { callback.on_record(*this); }
+        || requires { callback.on_validation_end(*this); }
+        || requires { callback.on_epoch_end(*this); };
+        if constexpr (requires { callback.declare_metrics(*this); })
+            callback.declare_metrics(*this);
+        else if constexpr (!requires { Callback::adds_metrics; })
+            has_other_metrics_ = has_other_metrics_ || can_add;
+    }
+
     /// The moment to save: all callbacks had their turn.
     void settle() {
         is_settled_ = true;
@@ -321,6 +332,17 @@ private:
 
     [[gnu::cold]] void show(const EpochRecord& record, Index epoch) {
         display_.line(epoch_line(record, epoch, epochs_, {has_validation_, has_score_}));
+    }
+
+    /// Of a resumed run: the table is that of all epochs.
+    [[gnu::cold]] void show_history() {
+        const auto trained = static_cast<Index>(history_.size());
+        const Index asked = std::exchange(epochs_, std::max(epochs_, trained));
+        for (Index i = 0; i < trained; ++i) show(history_[static_cast<std::size_t>(i)], i + 1);
+        epochs_ = asked;
+        if (trained > asked)
+            note(gradus::detail::text_of({"finished: ", trained, " epochs were trained before, and ", asked,
+                                          " were asked for: nothing is trained"}));
     }
 
     [[gnu::cold]] void draw() {

@@ -25,6 +25,8 @@ namespace gradus::training {
 ///     training::fit(..., training::CsvHistory("run/history.csv"));
 class CsvHistory {
 public:
+    static constexpr bool adds_metrics = false;
+
     explicit CsvHistory(std::string path) : path_(std::move(path)) {}
 
     /// Throws IoError if the file cannot be written: before the training, not after its first epoch.
@@ -133,6 +135,8 @@ struct JsonHistoryOptions {
 ///     {"step":235,"epoch":1,"event":"epoch","train_loss":0.69,...,"val_f1":0.81}
 class JsonHistory {
 public:
+    static constexpr bool adds_metrics = false;
+
     /// Throws ValueError for a negative every_steps.
     [[gnu::cold]] explicit JsonHistory(const JsonHistoryOptions& options = {}) : options_(options) {
         if (options.every_steps < 0)

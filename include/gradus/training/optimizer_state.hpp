@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "gradus/core/separate.hpp"
 #include "gradus/optim/any_optimizer.hpp"
 #include "gradus/training/state.hpp"
 
@@ -87,5 +88,12 @@ template <class Optimizer>
         throw;
     }
 }
+
+#if GRADUS_SEPARATE
+extern template void save_optimizer(const optim::SavedOptions&,
+                                    const std::vector<optim::ParameterState<float>>&, StateWriter&);
+extern template void read_optimizer(const StateReader&, optim::SavedOptions&,
+                                    std::vector<optim::ParameterState<float>>&);
+#endif
 
 }  // namespace gradus::training::detail

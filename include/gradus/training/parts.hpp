@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "gradus/core/separate.hpp"
 #include "gradus/optim/plateau.hpp"
 #include "gradus/training/early_stopping.hpp"
 #include "gradus/training/ema.hpp"
@@ -94,50 +95,9 @@ auto numbers_of(Record& r) {
     return std::array{&r.train_loss, &r.val_loss, &r.train_score, &r.val_score, &r.seconds, &r.lr};
 }
 
-[[gnu::cold]] inline void save_history(const std::vector<EpochRecord>& history, StateWriter& state) {
-    Tensor<double> table = zeros<double>({static_cast<Index>(history.size()), 6});
-    double* out = table.mutable_data();
-    for (const EpochRecord& record : history)
-        for (const double* const number : numbers_of(record)) *out++ = *number;
-    state.put("table", table);
-    std::vector<std::pair<std::string, std::vector<double>>>
-        metrics;  // of each name: epoch, value, epoch, ...
-    for (std::size_t i = 0; i < history.size(); ++i)
-        for (const NamedNumber& metric : history[i].metrics) {
-            std::size_t m = 0;
-            while (m < metrics.size() && metrics[m].first != metric.name) ++m;
-            if (m == metrics.size()) metrics.push_back({metric.name, {}});
-            metrics[m].second.insert(metrics[m].second.end(), {static_cast<double>(i), metric.value});
-        }
-    for (std::size_t m = 0; m < metrics.size(); ++m)  // numbered, so that their order stays
-        state.put(gradus::detail::text_of({"metrics.", m, ".", metrics[m].first}),
-                  Tensor<double>(metrics[m].second));
-}
+[[gnu::cold]] void save_history(const std::vector<EpochRecord>& history, StateWriter& state);
 
-[[gnu::cold]] inline void load_history(std::vector<EpochRecord>& history, const StateReader& state) {
-    const auto table = state.get<Tensor<double>>("table");
-    if (table.rank() != 2 || table.size(1) != 6)
-        state.refuse("table", "must have shape [epochs, 6]: got " + to_string(table.shape()));
-    std::vector<EpochRecord> loaded(static_cast<std::size_t>(table.size(0)));
-    const double* from = table.data();
-    for (EpochRecord& record : loaded)
-        for (double* const number : numbers_of(record)) *number = *from++;
-    const StateReader metrics = state.in("metrics");
-    const std::vector<std::string> names = metrics.names();  // "0.f1", "1.recall"
-    for (std::size_t m = 0; m < names.size(); ++m)
-        for (const std::string& name : names) {
-            if (!name.starts_with(gradus::detail::text_of({m, "."}))) continue;
-            const auto values = metrics.get<Tensor<double>>(name);
-            for (Index i = 0; i + 1 < values.numel(); i += 2) {
-                const double epoch = values.data()[i];
-                if (!(epoch >= 0 && epoch < static_cast<double>(loaded.size())))
-                    metrics.refuse(name, "is of an epoch that is not in the table");
-                loaded[static_cast<std::size_t>(epoch)].metrics.push_back(
-                    {name.substr(name.find('.') + 1), values.data()[i + 1]});
-            }
-        }
-    history = std::move(loaded);
-}
+[[gnu::cold]] void load_history(std::vector<EpochRecord>& history, const StateReader& state);
 
 /// Saves x, without its name.
 template <class X>
@@ -260,3 +220,7 @@ void load_part(const StateReader& state, X&& x) {
 }
 
 }  // namespace gradus::training
+
+#if !GRADUS_SEPARATE
+#include "gradus/training/parts.inc"
+#endif

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "gradus/core/decimal.hpp"
-#include "gradus/core/input_file.hpp"
 #include "gradus/core/shape.hpp"
 #include "gradus/core/write_file.hpp"
+#include "gradus/data/bytes.hpp"
 #include "gradus/data/csv_cells.hpp"
 #include "gradus/io/json.hpp"
 #include "gradus/training/history.hpp"
@@ -39,24 +39,11 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
     return text + "\n}\n";
 }
 
-namespace detail {
-
-[[gnu::cold]] inline std::string text_of_file(const char* operation, const std::string& path) {
-    gradus::detail::InputFile file(operation, path);
-    if (file.size() > std::uint64_t{1} << 28)
-        gradus::detail::raise<IoError>({operation, ": ", path, ": too large: ", file.size(), " bytes"});
-    std::string text(static_cast<std::size_t>(file.size()), '\0');
-    text.resize(file.read(text.data(), text.size()));
-    return text;
-}
-
-}  // namespace detail
-
 /// Reads a JSON object whose values are strings, numbers or words; what else there is, as its text. Throws
 /// IoError, in the name of `operation`, if the file cannot be read or is none.
 [[gnu::cold]] inline Settings read_settings(const std::string& path,
                                             const char* operation = "read_settings") {
-    const std::string text = detail::text_of_file(operation, path);
+    const std::string text = data::detail::read_bytes(operation, path, std::uint64_t{1} << 28, nullptr);
     const std::string where = gradus::detail::text_of({operation, ": ", path});
     io::detail::JsonReader json(text, where);
     Settings settings;
@@ -74,7 +61,7 @@ namespace detail {
 /// is wrong there.
 [[gnu::cold]] inline std::vector<EpochRecord> read_history_csv(const std::string& path,
                                                                const char* operation = "read_history_csv") {
-    const std::string file = detail::text_of_file(operation, path);
+    const std::string file = data::detail::read_bytes(operation, path, std::uint64_t{1} << 28, nullptr);
     data::detail::CsvCells cells(operation, path, file, ',', false);
     const auto names = cells.done() ? std::vector<std::string>() : cells.next_row();
     if (names.empty() || names[0] != "epoch")

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "gradus/core/error.hpp"
+#include "gradus/core/separate.hpp"
 #include "gradus/core/tensor.hpp"
 #include "gradus/io/any_tensor.hpp"
 
@@ -66,20 +67,11 @@ template <class T>
     }
 }
 
-[[noreturn, gnu::cold]] inline void refuse_state(const std::string& where, std::string_view name,
-                                                 std::string_view rule) {
-    gradus::detail::raise<ValueError>({where, ": ", name, ": ", rule});
-}
+[[noreturn, gnu::cold]] void refuse_state(const std::string& where, std::string_view name,
+                                          std::string_view rule);
 
 /// "a, b, c and 4 more"
-[[gnu::cold]] inline std::string some_of(const std::vector<std::string>& names) {
-    constexpr std::size_t most = 8;
-    std::string text;
-    for (std::size_t i = 0; i < names.size() && i < most; ++i)
-        text = gradus::detail::text_of({text, i > 0 ? ", " : "", names[i]});
-    return names.size() <= most ? text
-                                : gradus::detail::text_of({text, " and ", names.size() - most, " more"});
-}
+[[gnu::cold]] std::string some_of(const std::vector<std::string>& names, std::size_t most = 8);
 
 }  // namespace detail
 
@@ -103,27 +95,16 @@ public:
     }
 
     /// Keeps everything of a state of its own.
-    [[gnu::cold]] void put_all(const State& state) {
-        for (const auto& [name, tensor] : state) put_tensor(name, tensor);
-    }
+    [[gnu::cold]] void put_all(const State& state);
 
     /// The same place, one name deeper: of a part of this part.
     StateWriter in(std::string_view name) const { return StateWriter(*state_, path(name)); }
 
     /// The name in the file: "early_stopping.best".
-    [[gnu::cold]] std::string path(std::string_view name) const {
-        return gradus::detail::text_of({prefix_, prefix_.empty() || name.empty() ? "" : ".", name});
-    }
+    [[gnu::cold]] std::string path(std::string_view name) const;
 
 private:
-    [[gnu::cold]] void put_tensor(std::string_view name, io::AnyTensor tensor) {
-        std::string full = path(name);
-        if (!state_->try_emplace(full, std::move(tensor)).second)
-            gradus::detail::raise<ValueError>(
-                {full,
-                 ": there is one of this name already; training::part(\"teacher\", x) names a second part "
-                 "of one kind"});
-    }
+    [[gnu::cold]] void put_tensor(std::string_view name, io::AnyTensor tensor);
 
     State* state_;
     std::string prefix_;
@@ -174,68 +155,39 @@ public:
     }
 
     /// How the tensor of this name differs from one of this type and shape: "F32 [2] and not F32 [3]"; else "".
-    [[gnu::cold]] std::string difference(std::string_view name, io::DType dtype, const Shape& shape) const {
-        const io::AnyTensor& kept = any(name);
-        if (kept.dtype() == dtype && kept.shape() == shape) return "";
-        return gradus::detail::text_of({io::name(kept.dtype()), " ", to_string(kept.shape()), " and not ",
-                                        io::name(dtype), " ", to_string(shape)});
-    }
+    [[gnu::cold]] std::string difference(std::string_view name, io::DType dtype, const Shape& shape) const;
 
     /// Everything that is here, as a state of its own.
-    [[gnu::cold]] State get_all() const {
-        State all;
-        for (const std::string& name : names()) all.emplace(name, any(name));
-        return all;
-    }
+    [[gnu::cold]] State get_all() const;
 
     StateReader in(std::string_view name) const { return StateReader(*state_, path(name), where_); }
 
     /// The names that are here, without the prefix, in alphabetical order.
-    [[gnu::cold]] std::vector<std::string> names() const {
-        const std::string start = prefix_.empty() ? "" : prefix_ + ".";
-        std::vector<std::string> found;
-        for (auto at = state_->lower_bound(start); at != state_->end() && at->first.starts_with(start); ++at)
-            found.push_back(at->first.substr(start.size()));
-        return found;
-    }
+    [[gnu::cold]] std::vector<std::string> names() const;
 
-    [[gnu::cold]] std::string path(std::string_view name) const {
-        return gradus::detail::text_of({prefix_, prefix_.empty() || name.empty() ? "" : ".", name});
-    }
+    [[gnu::cold]] std::string path(std::string_view name) const;
 
     /// Throws ValueError: what was read under this name breaks a rule of the part.
-    [[noreturn, gnu::cold]] void refuse(std::string_view name, std::string_view rule) const {
-        detail::refuse_state(where_, path(name), rule);
-    }
+    [[noreturn, gnu::cold]] void refuse(std::string_view name, std::string_view rule) const;
 
     const std::string& where() const { return where_; }
 
 private:
-    [[gnu::cold]] const io::AnyTensor& any(std::string_view name) const {
-        const auto found = state_->find(path(name));
-        if (found == state_->end())
-            refuse(name, prefix_.empty() || !names().empty()
-                             ? "is not there"
-                             : "is not there, nor is anything else of " + prefix_ +
-                                   ": the file was saved without this part");
-        return found->second;
-    }
+    [[gnu::cold]] const io::AnyTensor& any(std::string_view name) const;
 
     template <class T>
     Tensor<T> tensor(std::string_view name) const {
         return any(name, io::dtype_of<T>).template get<T>();
     }
 
-    [[gnu::cold]] const io::AnyTensor& any(std::string_view name, io::DType wanted) const {
-        const io::AnyTensor& kept = any(name);
-        if (kept.dtype() != wanted)
-            refuse(name,
-                   gradus::detail::text_of({"must be ", io::name(wanted), ": got ", io::name(kept.dtype())}));
-        return kept;
-    }
+    [[gnu::cold]] const io::AnyTensor& any(std::string_view name, io::DType wanted) const;
 
     const State* state_;
     std::string prefix_, where_;
 };
 
 }  // namespace gradus::training
+
+#if !GRADUS_SEPARATE
+#include "gradus/training/state.inc"
+#endif

@@ -40,6 +40,7 @@ struct StopEarlyOptions {
 class StopEarly {
 public:
     static constexpr const char* state_name = "stop_early";
+    static constexpr bool adds_metrics = false;
 
     /// Throws ValueError for options out of range.
     [[gnu::cold]] explicit StopEarly(const StopEarlyOptions& options = {})

@@ -22,6 +22,8 @@ struct TensorBoardOptions {
 ///     training::fit(..., training::TensorBoard({.folder = "runs/first"}));
 class TensorBoard {
 public:
+    static constexpr bool adds_metrics = false;
+
     /// Throws ValueError for a negative every_steps.
     [[gnu::cold]] explicit TensorBoard(const TensorBoardOptions& options = {}) : options_(options) {
         if (options.every_steps < 0)

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "gradus/core/random.hpp"
+#include "gradus/distributed/broadcast.hpp"
 #include "gradus/distributed/reduce.hpp"
 #include "gradus/nn/model.hpp"
 #include "gradus/training/checksum.hpp"
@@ -56,6 +57,9 @@ struct StepMeans {
 /// the default generator. Batch normalization uses the statistics of the shard; the running ones change by the mean
 /// change over all shards. Whole numbers among the buffers change by the greatest change.
 ///
+/// The first process gives the others its weights when this is made; settings that differ between processes are
+/// refused then, and numbers of batches in the first step of an epoch.
+///
 /// With shards = 1 a step is that of a plain loop, to the bit, at no cost, and there can be only one process.
 /// Throws ValueError for options out of range, and DistributedError if processes are missing or differ.
 template <class T = float>
@@ -71,6 +75,8 @@ public:
         check_options();
         for (const auto& parameter : parameters_) shapes_.push_back(parameter.shape());
         for (const auto& buffer : buffers_) shapes_.push_back(buffer.shape());
+        check_same(world_, settings(), "shards");
+        broadcast(model, world_);
     }
 
     const World& world() const { return world_; }
@@ -91,7 +97,7 @@ public:
         if (step < 0 || step >= steps(count))
             gradus::detail::raise<ValueError>(
                 {"shards: the steps are 0 to ", steps(count) - 1, ": got ", step});
-        begin();
+        begin(count);
         for (Index i = first(step); i < last(step, count); ++i) {
             begin_shard(i % shards());
             const auto batch = batches[static_cast<decltype(batches.size())>(i)];
@@ -109,7 +115,9 @@ public:
     Index first(Index step) const { return step * shards() + local() * world_.rank(); }
     Index last(Index step, Index batches) const { return std::min(first(step) + local(), batches); }
 
-    void begin() {
+    /// Forgets gradients. `batches` is how many there are in the epoch; all processes must agree.
+    void begin(Index batches = 0) {
+        batches_ = batches;
         for (auto& parameter : parameters_) parameter.zero_grad();
         sum_.clear();
         if (shards() == 1) return;
@@ -196,6 +204,13 @@ private:
 
     Index local() const { return shards() / world_.size(); }
 
+    [[gnu::cold]] std::vector<Setting> settings() const {
+        const auto text = [](auto number) { return gradus::detail::text_of({number}); };
+        return {{"shards", text(options_.shards)},
+                {"bucket_bytes", text(options_.bucket_bytes)},
+                {"check_every", text(options_.check_every)}};
+    }
+
     [[gnu::cold]] void check_options() const {
         const Index count = options_.shards;
         detail::check_power_of_two("shards", world_);
@@ -257,11 +272,20 @@ private:
         const std::uint64_t own_weights = checks ? weights() : 0;
         detail::reduce(all.sum, shapes_, world_, options, [&](int partner) {
             detail::Bytes own;
+            own.put(batches_);
+            own.put(stream_);
             own.put(own_weights);
             own.put_all(all.numbers);
             for (const auto& changes : all.changes) own.put_all(changes);
             detail::Bytes other(
                 world_.exchange_text(partner, own.text(), partner, {detail::reduce_name, steps_}));
+            if (const auto batches = other.get<Index>(); batches != batches_)
+                refuse(partner, "batches in an epoch", batches_, batches);
+            const auto stream = other.get<RandomStream>();
+            if (stream.seed != stream_.seed)
+                refuse(partner, "the seed of the default generator", stream_.seed, stream.seed);
+            if (stream.stream != stream_.stream)
+                refuse(partner, "draws from the default generator", stream_.stream, stream.stream);
             if (other.get<std::uint64_t>() != own_weights) refuse_weights(partner);
             const auto numbers = other.get_all<double>();
             std::vector<std::vector<Index>> changes;
@@ -270,11 +294,20 @@ private:
         });
     }
 
+    template <class Number>
+    [[noreturn, gnu::cold]] void refuse(int partner, const char* what, Number own, Number other) const {
+        const bool first = world_.rank() < partner;
+        stop(gradus::detail::text_of({"shards: ", what, ": must be the same in all processes: got ",
+                                      first ? own : other, " on rank ", std::min(partner, world_.rank()),
+                                      " and ", first ? other : own, " on rank ",
+                                      std::max(partner, world_.rank()), " at step ", steps_}));
+    }
     [[noreturn, gnu::cold]] void refuse_weights(int partner) const {
-        const std::string text = gradus::detail::text_of(
-            {"shards: the weights of rank ", std::min(partner, world_.rank()), " and rank ",
-             std::max(partner, world_.rank()), " differ before step ", steps_,
-             ": does a process change them on its own, or was the model not broadcast?"});
+        stop(gradus::detail::text_of({"shards: the weights of rank ", std::min(partner, world_.rank()),
+                                      " and rank ", std::max(partner, world_.rank()), " differ before step ",
+                                      steps_, ": does a process change them on its own?"}));
+    }
+    [[noreturn, gnu::cold]] void stop(const std::string& text) const {
         world_.stop(text);
         throw DistributedError(text);
     }
@@ -288,7 +321,7 @@ private:
     std::vector<Tensor<Index>> counters_before_;
     RandomStream stream_;
     training::TreeSum<Node> sum_;
-    Index steps_ = 0;
+    Index steps_ = 0, batches_ = 0;
 };
 
 template <class Model>

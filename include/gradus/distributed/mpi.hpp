@@ -73,12 +73,27 @@ public:
         check_mpi(
             MPI_Irecv(bytes.data(), count_of(bytes.size()), MPI_BYTE, from, data_tag, everyone_, &slots_[at]),
             "receive");
+        expected_[at] = {from, count_of(bytes.size())};
         return at;
     }
     bool is_done(Request request) override {
-        int done = 0;
-        check_mpi(MPI_Test(&slots_[request], &done, MPI_STATUS_IGNORE), "message");
-        return done != 0;
+        int done = 0, got = 0;
+        MPI_Status status;
+        const int code = MPI_Test(&slots_[request], &done, &status);
+        const Expected expected = expected_[request];
+        int kind = MPI_SUCCESS;
+        if (code != MPI_SUCCESS) MPI_Error_class(code, &kind);
+        if (kind != MPI_ERR_TRUNCATE) {
+            check_mpi(code, "message");
+            if (!done) return false;
+            expected_[request] = {};
+            if (expected.from < 0) return true;
+            check_mpi(MPI_Get_count(&status, MPI_BYTE, &got), "message");
+            if (got == expected.bytes) return true;
+        }
+        gradus::detail::raise<DistributedError>(
+            {"mpi: a message of rank ", expected.from, " must have ", expected.bytes, " bytes, and has ",
+             kind == MPI_ERR_TRUNCATE ? "more" : "fewer", ": does every process make the same calls?"});
     }
 
     void send_notice(int to, std::string_view text) override {
@@ -116,6 +131,9 @@ private:
     static constexpr int data_tag = 1, notice_tag = 2;
     static constexpr std::size_t longest_notice = 1000;  // leaves at once, whether or not somebody listens
 
+    struct Expected {
+        int from = -1, bytes = 0;  // below 0: something that was sent
+    };
     struct Sent {
         std::string text;
         MPI_Request request;
@@ -131,6 +149,7 @@ private:
         const auto at = std::find(slots_.begin(), slots_.end(), MPI_REQUEST_NULL);
         if (at != slots_.end()) return static_cast<Request>(at - slots_.begin());
         slots_.push_back(MPI_REQUEST_NULL);
+        expected_.push_back({});
         return slots_.size() - 1;
     }
 
@@ -138,6 +157,7 @@ private:
     int rank_ = 0, size_ = 1;
     bool owns_mpi_ = false;
     std::vector<MPI_Request> slots_;
+    std::vector<Expected> expected_;  // of each slot
     std::list<Sent> notices_;
 };
 

@@ -308,7 +308,7 @@ private:
                                       steps_, ": does a process change them on its own?"}));
     }
     [[noreturn, gnu::cold]] void stop(const std::string& text) const {
-        world_.stop(text);
+        world_.refuse(text);
         throw DistributedError(text);
     }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -61,7 +62,8 @@ private:
 }
 
 /// The connection that all copies of a World share. A notice begins with its kind: a process that is waiting
-/// and asks who else is (w), one that stopped and says why (s), and that somebody knows that (k).
+/// and asks who else is (w), one that came to its end (e), one that stopped and says why (s), and that somebody
+/// knows that (k).
 class Connection {
 public:
     Connection(std::unique_ptr<Transport> transport, const WorldOptions& options)
@@ -70,7 +72,8 @@ public:
             gradus::detail::raise<ValueError>("world", "the deadline must be above 0 seconds",
                                               options.deadline);
         heard_.resize(static_cast<std::size_t>(size()));
-        knows_.resize(static_cast<std::size_t>(size()));
+        ended_.resize(heard_.size());
+        knows_.resize(heard_.size());
     }
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
@@ -78,6 +81,7 @@ public:
     [[gnu::cold]] ~Connection() {
         try {
             if (!failed_ && std::uncaught_exceptions() > unwinding_) stop("an exception ended it");
+            if (!failed_) tell("e");
             if (!failed_) meet({"the end of the world"});
         } catch (const DistributedError&) {  // which who is left cannot change
         }
@@ -104,8 +108,12 @@ public:
 
     /// Tells all others that this process ends, and why.
     [[gnu::cold]] void stop(std::string_view why) {
-        if (failed_) return;
-        fail(gradus::detail::text_of({"rank ", rank(), " of ", size(), " stopped: ", why}), true);
+        refuse(gradus::detail::text_of({"rank ", rank(), " of ", size(), " stopped: ", why}));
+    }
+
+    /// Ends all processes with the same text.
+    [[gnu::cold]] void refuse(std::string text) {
+        if (!failed_) fail(std::move(text), true);
     }
 
     /// Everybody waits until everybody is here.
@@ -121,14 +129,15 @@ private:
     void wait(Transport::Request (&requests)[2], const Meeting& at) {
         const Clock::time_point start = Clock::now();
         bool done[2] = {}, asked = false;
-        double limit = options_.deadline;
+        // Time for the answers to who else is waiting is part of the deadline.
+        double limit = options_.deadline - (options_.deadline < 4 ? options_.deadline / 4 : 1);
         for (Pause pause;; pause()) {
             for (int i = 0; i < 2; ++i) done[i] = done[i] || transport_->is_done(requests[i]);
             if (done[0] && done[1]) return;
             if (read_notices() && !asked) tell("w"), asked = true;
             if (std::chrono::duration<double>(Clock::now() - start).count() < limit) continue;
-            if (limit > options_.deadline) give_up(at);
-            limit += options_.deadline < 4 ? options_.deadline / 4 : 1;  // for answers
+            if (limit == options_.deadline) give_up(at);
+            limit = options_.deadline;
             if (!asked) tell("w");
             asked = true;
         }
@@ -141,11 +150,14 @@ private:
             const auto from = static_cast<std::size_t>(notice.from);
             const char kind = notice.text.empty() ? 0 : notice.text[0];
             if (kind == 'w') heard_[from] = asked = true;
+            if (kind == 'e') ended_[from] = true;
             if (kind == 'k') knows_[from] = true;
             if (kind == 's') {
                 knows_[from] = true;
-                transport_->send_notice(notice.from, "k");
-                if (!failed_) fail(notice.text.substr(1), false);
+                if (!failed_) {
+                    fail(notice.text.substr(1), false);
+                    tell("k");  // to all: several may have found out at the same time
+                }
                 throw DistributedError(failure_);
             }
         }
@@ -153,12 +165,21 @@ private:
     }
 
     [[noreturn, gnu::cold]] void give_up(const Meeting& at) {
-        std::vector<int> missing;
-        for (int r = 0; r < size(); ++r)
-            if (r != rank() && !heard_[static_cast<std::size_t>(r)]) missing.push_back(r);
+        std::vector<int> missing, ended;
+        for (int r = 0; r < size(); ++r) {
+            const auto i = static_cast<std::size_t>(r);
+            if (ended_[i]) ended.push_back(r);
+            if (r == rank() || heard_[i]) continue;
+            missing.push_back(r);
+            knows_[i] = true;  // as far as it is worth waiting
+        }
         char seconds[32];
         std::snprintf(seconds, sizeof seconds, "%g", options_.deadline);
-        if (missing.empty())
+        if (!ended.empty())
+            fail(gradus::detail::text_of({at.operation, ": ", ranks_text(ended, size()), " ended before it",
+                                          place_of(at), ": does every process make as many steps?"}),
+                 true);
+        else if (missing.empty())
             fail(gradus::detail::text_of(
                      {at.operation, ": rank ", rank(), " of ", size(), " waited for ", seconds, " s",
                       place_of(at),
@@ -208,7 +229,7 @@ private:
     int unwinding_;
     bool failed_ = false, told_ = false;
     std::string failure_;
-    std::vector<bool> heard_, knows_;
+    std::vector<bool> heard_, ended_, knows_;
 };
 
 }  // namespace detail
@@ -288,6 +309,11 @@ public:
         if (connection_) connection_->stop(why);
     }
 
+    /// The same for what was found wrong with all of them: the others throw this text as it is.
+    void refuse(std::string_view text) const {
+        if (connection_) connection_->refuse(std::string(text));
+    }
+
 private:
     std::shared_ptr<detail::Connection> connection_;
 };
@@ -303,6 +329,9 @@ template <class F>
 void run(const World& world, const F& f) {
     try {
         f();
+    } catch (const DistributedError& e) {
+        world.refuse(e.what());
+        throw;
     } catch (const std::exception& e) {
         world.stop(e.what());
         throw;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs train.cpp on 1, 2, 4 and 8 processes:  run.sh bits|refusals PROGRAM MPIRUN [options of it]
+# Runs train.cpp on 1, 2, 4 and 8 processes:  run.sh bits|fit|refusals PROGRAM MPIRUN [options of it]
 # Leaves with 77 if this MPI cannot start processes here.
 set -uo pipefail
 what=$1 program=$2
@@ -30,6 +30,27 @@ if [[ $what == bits ]]; then
         done
     done
     [[ $(grep -o 'S=8 weights.*' <<<"$expected" | sort -u | wc -l) == 3 ]] || { echo "buckets change bits: $expected"; exit 1; }
+    exit 0
+fi
+
+if [[ $what == fit ]]; then
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    whole=$(on 1 fit 1 | grep fit:) || exit 1
+    same() { # what, its last line
+        [[ $2 == "$whole" ]] || { printf '%s\n' "$1: got $2" "expected $whole"; exit 1; }
+        echo "$1: the same weights and history"
+    }
+    for processes in 2 4 8; do
+        table=$(on $processes fit 1)
+        same "fit on $processes processes" "$(grep fit: <<<"$table")"
+        [[ $(grep -c Epoch <<<"$table") == 4 ]] || { echo "one process prints the table: got $table"; exit 1; }
+    done
+    for change in "4 2" "1 8" "2 1"; do
+        read -r from to <<<"$change"
+        on "$from" fit 1 "$folder/$from.safetensors" 17 >/dev/null || { echo "stopping on $from failed"; exit 1; }
+        same "stopped on $from, resumed on $to" "$(on "$to" fit 2 "$folder/$from.safetensors" | grep fit:)"
+    done
     exit 0
 fi
 

@@ -62,8 +62,8 @@ private:
 }
 
 /// The connection that all copies of a World share. A notice begins with its kind: a process that is waiting
-/// and asks who else is (w), one that came to its end (e), one that stopped and says why (s), and that somebody
-/// knows that (k).
+/// and asks who else is (w), one that came to its end (e), one that stopped and says why (s), and one that has heard
+/// of that (k).
 class Connection {
 public:
     Connection(std::unique_ptr<Transport> transport, const WorldOptions& options)
@@ -82,10 +82,10 @@ public:
         try {
             if (!failed_ && std::uncaught_exceptions() > unwinding_) stop("an exception ended it");
             if (!failed_) tell("e");
-            if (!failed_) meet({"the end of the world"});
-        } catch (const DistributedError&) {  // which who is left cannot change
+            if (!failed_) any(false, {"the end of the world"}, 10);  // the first one may still write a report
+        } catch (const DistributedError&) {                          // which who is left cannot change
         }
-        if (told_) linger();
+        if (failed_) linger();
         try {
             transport_->close(!failed_);
         } catch (const DistributedError&) {
@@ -97,13 +97,13 @@ public:
     const WorldOptions& options() const { return options_; }
 
     void exchange(int to, std::span<const std::byte> out, int from, std::span<std::byte> in,
-                  const Meeting& at) {
+                  const Meeting& at, int patience = 1) {
         if (failed_) [[unlikely]]
             throw DistributedError(failure_);
         Transport::Request requests[2];
         requests[0] = transport_->receive(from, in);
         requests[1] = transport_->send(to, out);
-        wait(requests, at);
+        wait(requests, at, options_.deadline * patience);
     }
 
     /// Tells all others that this process ends, and why.
@@ -113,31 +113,33 @@ public:
 
     /// Ends all processes with the same text.
     [[gnu::cold]] void refuse(std::string text) {
-        if (!failed_) fail(std::move(text), true);
+        if (!failed_) fail(std::move(text), "s");
     }
 
-    /// Everybody waits until everybody is here.
-    [[gnu::cold]] void meet(const Meeting& at) {
+    /// Whether it is true in any process.
+    bool any(bool own, const Meeting& at, int patience = 1) {
+        std::byte out{own}, in{};
         for (int distance = 1; distance < size(); distance *= 2) {
-            std::byte out{}, in{};
             exchange((rank() + distance) % size(), {&out, 1}, (rank() + size() - distance) % size(), {&in, 1},
-                     at);
+                     at, patience);
+            out |= in;
         }
+        return out != std::byte{0};
     }
 
 private:
-    void wait(Transport::Request (&requests)[2], const Meeting& at) {
+    void wait(Transport::Request (&requests)[2], const Meeting& at, const double deadline) {
         const Clock::time_point start = Clock::now();
         bool done[2] = {}, asked = false;
         // Time for the answers to who else is waiting is part of the deadline.
-        double limit = options_.deadline - (options_.deadline < 4 ? options_.deadline / 4 : 1);
+        double limit = deadline - (options_.deadline < 4 ? options_.deadline / 4 : 1);
         for (Pause pause;; pause()) {
             for (int i = 0; i < 2; ++i) done[i] = done[i] || transport_->is_done(requests[i]);
             if (done[0] && done[1]) return;
             if (read_notices() && !asked) tell("w"), asked = true;
             if (std::chrono::duration<double>(Clock::now() - start).count() < limit) continue;
-            if (limit == options_.deadline) give_up(at);
-            limit = options_.deadline;
+            if (limit == deadline) give_up(at);
+            limit = deadline;
             if (!asked) tell("w");
             asked = true;
         }
@@ -154,49 +156,44 @@ private:
             if (kind == 'k') knows_[from] = true;
             if (kind == 's') {
                 knows_[from] = true;
-                if (!failed_) {
-                    fail(notice.text.substr(1), false);
-                    tell("k");  // to all: several may have found out at the same time
-                }
-                throw DistributedError(failure_);
+                if (!failed_) fail(notice.text.substr(1), "k");
             }
         }
+        if (failed_) throw DistributedError(failure_);
         return asked;
     }
 
     [[noreturn, gnu::cold]] void give_up(const Meeting& at) {
         std::vector<int> missing, ended;
         for (int r = 0; r < size(); ++r) {
-            const auto i = static_cast<std::size_t>(r);
-            if (ended_[i]) ended.push_back(r);
-            if (r == rank() || heard_[i]) continue;
-            missing.push_back(r);
-            knows_[i] = true;  // as far as it is worth waiting
+            if (ended_[static_cast<std::size_t>(r)]) ended.push_back(r);
+            if (r != rank() && !heard_[static_cast<std::size_t>(r)]) missing.push_back(r);
         }
         char seconds[32];
         std::snprintf(seconds, sizeof seconds, "%g", options_.deadline);
         if (!ended.empty())
             fail(gradus::detail::text_of({at.operation, ": ", ranks_text(ended, size()), " ended before it",
                                           place_of(at), ": does every process make as many steps?"}),
-                 true);
+                 "s");
         else if (missing.empty())
             fail(gradus::detail::text_of(
                      {at.operation, ": rank ", rank(), " of ", size(), " waited for ", seconds, " s",
                       place_of(at),
                       ", and all others wait elsewhere: does every process make the same calls?"}),
-                 true);
+                 "s");
         else
             fail(gradus::detail::text_of({at.operation, ": ", ranks_text(missing, size()),
                                           " did not arrive within ", seconds, " s", place_of(at)}),
-                 true);
+                 "s");
+        for (const int r : missing) knows_[static_cast<std::size_t>(r)] = true;  // nobody to wait for
         throw DistributedError(failure_);
     }
 
-    [[gnu::cold]] void fail(std::string text, bool tell_others) {
+    /// `kind` is what the others hear of it.
+    [[gnu::cold]] void fail(std::string text, const char* kind) {
         failed_ = true;
         failure_ = std::move(text);
-        if (tell_others) tell("s" + failure_);
-        told_ = tell_others;
+        tell(kind + failure_);
     }
 
     [[gnu::cold]] void tell(const std::string& text) {
@@ -207,11 +204,11 @@ private:
                 }
     }
 
-    /// Launchers end all processes when the first one goes: give the others the time to hear why.
+    /// Launchers end all processes when the first one goes: everyone waits until all know why.
     [[gnu::cold]] void linger() {
         const Clock::time_point end =
             Clock::now() + std::chrono::milliseconds(
-                               static_cast<long>(options_.deadline < 3 ? options_.deadline * 1000 : 3000));
+                               static_cast<long>(options_.deadline < 2 ? options_.deadline * 1000 : 2000));
         for (Pause pause; Clock::now() < end; pause()) {
             try {
                 read_notices();
@@ -221,13 +218,12 @@ private:
             for (const bool knows : knows_) known += knows;
             if (known >= size() - 1) break;
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));  // to print it
     }
 
     std::unique_ptr<Transport> transport_;
     WorldOptions options_;
     int unwinding_;
-    bool failed_ = false, told_ = false;
+    bool failed_ = false;
     std::string failure_;
     std::vector<bool> heard_, ended_, knows_;
 };
@@ -303,6 +299,9 @@ public:
                 std::move(texts[static_cast<std::size_t>(i)]);
         return in_order;
     }
+
+    /// Whether it is true in any process: to stop together, say.
+    bool any(bool own, const Meeting& at) const { return connection_ ? connection_->any(own, at) : own; }
 
     /// Tells all others that this process ends, and why. Every later call throws.
     void stop(std::string_view why) const {

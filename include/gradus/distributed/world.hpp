@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
@@ -81,9 +82,9 @@ public:
     [[gnu::cold]] ~Connection() {
         try {
             if (!failed_ && std::uncaught_exceptions() > unwinding_) stop("an exception ended it");
-            if (!failed_) tell("e");
-            if (!failed_) any(false, {"the end of the world"}, 10);  // the first one may still write a report
-        } catch (const DistributedError&) {                          // which who is left cannot change
+            if (!failed_) end();
+        } catch (const DistributedError&) {  // which who is left cannot change
+            failed_ = true;
         }
         if (failed_) linger();
         try {
@@ -97,13 +98,18 @@ public:
     const WorldOptions& options() const { return options_; }
 
     void exchange(int to, std::span<const std::byte> out, int from, std::span<std::byte> in,
-                  const Meeting& at, int patience = 1) {
+                  const Meeting& at) {
         if (failed_) [[unlikely]]
             throw DistributedError(failure_);
-        Transport::Request requests[2];
-        requests[0] = transport_->receive(from, in);
-        requests[1] = transport_->send(to, out);
-        wait(requests, at, options_.deadline * patience);
+        try {
+            Transport::Request requests[2];
+            requests[0] = transport_->receive(from, in);
+            requests[1] = transport_->send(to, out);
+            wait(requests, at);
+        } catch (const DistributedError& e) {
+            if (!failed_) fail(gradus::detail::text_of({at.operation, place_of(at), ": ", e.what()}), "s");
+            throw DistributedError(failure_);
+        }
     }
 
     /// Tells all others that this process ends, and why.
@@ -117,22 +123,23 @@ public:
     }
 
     /// Whether it is true in any process.
-    bool any(bool own, const Meeting& at, int patience = 1) {
+    bool any(bool own, const Meeting& at) {
         std::byte out{own}, in{};
         for (int distance = 1; distance < size(); distance *= 2) {
             exchange((rank() + distance) % size(), {&out, 1}, (rank() + size() - distance) % size(), {&in, 1},
-                     at, patience);
+                     at);
             out |= in;
         }
         return out != std::byte{0};
     }
 
 private:
-    void wait(Transport::Request (&requests)[2], const Meeting& at, const double deadline) {
+    void wait(Transport::Request (&requests)[2], const Meeting& at) {
+        const double deadline = options_.deadline;
         const Clock::time_point start = Clock::now();
         bool done[2] = {}, asked = false;
         // Time for the answers to who else is waiting is part of the deadline.
-        double limit = deadline - (options_.deadline < 4 ? options_.deadline / 4 : 1);
+        double limit = deadline - (deadline < 4 ? deadline / 4 : 1);
         for (Pause pause;; pause()) {
             for (int i = 0; i < 2; ++i) done[i] = done[i] || transport_->is_done(requests[i]);
             if (done[0] && done[1]) return;
@@ -142,6 +149,19 @@ private:
             limit = deadline;
             if (!asked) tell("w");
             asked = true;
+        }
+    }
+
+    /// Everybody waits until everybody came to the end. By notices: data may be waited for elsewhere.
+    [[gnu::cold]] void end() {
+        const Clock::time_point start = Clock::now();
+        ended_[static_cast<std::size_t>(rank())] = true;
+        tell("e");
+        for (Pause pause; std::find(ended_.begin(), ended_.end(), false) != ended_.end(); pause()) {
+            read_notices();
+            // The first one may still write a report.
+            if (std::chrono::duration<double>(Clock::now() - start).count() > 10 * options_.deadline)
+                throw DistributedError("the others do not end");
         }
     }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What happens when a process of failures.cpp dies, throws, hangs or differs:
-#   failures.sh kill|refusals PROGRAM MPIRUN [kills] [seed]
+#   failures.sh kill|failures PROGRAM MPIRUN [kills] [seed]
 # kill: one of four processes is killed (SIGKILL) at a random moment; the others must say which one and when, and end
 # when the deadline is over; two processes go on from the last checkpoint, and must end at the weights of a run
 # that nothing happened to. Leaves with 77 if this MPI cannot start processes here.

@@ -63,8 +63,8 @@ private:
 }
 
 /// The connection that all copies of a World share. A notice begins with its kind: a process that is waiting
-/// and asks who else is (w), one that came to its end (e), one that stopped and says why (s), and one that has heard
-/// of that (k).
+/// and asks who else is (w), one that came to its end (e), one that stopped and says why (s), one that does so because
+/// others are missing (m), and one that has heard of that (k).
 class Connection {
 public:
     Connection(std::unique_ptr<Transport> transport, const WorldOptions& options)
@@ -174,7 +174,8 @@ private:
             if (kind == 'w') heard_[from] = asked = true;
             if (kind == 'e') ended_[from] = true;
             if (kind == 'k') knows_[from] = true;
-            if (kind == 's') {
+            if (kind == 's' || kind == 'm') {
+                if (kind == 'm') missing_ = true;
                 knows_[from] = true;
                 if (!failed_) fail(notice.text.substr(1), "k");
             }
@@ -204,7 +205,8 @@ private:
         else
             fail(gradus::detail::text_of({at.operation, ": ", ranks_text(missing, size()),
                                           " did not arrive within ", seconds, " s", place_of(at)}),
-                 "s");
+                 "m");
+        missing_ = !missing.empty();
         for (const int r : missing) knows_[static_cast<std::size_t>(r)] = true;  // nobody to wait for
         throw DistributedError(failure_);
     }
@@ -228,7 +230,9 @@ private:
     [[gnu::cold]] void linger() {
         const Clock::time_point end =
             Clock::now() + std::chrono::milliseconds(
-                               static_cast<long>(options_.deadline < 2 ? options_.deadline * 1000 : 2000));
+                               static_cast<long>(missing_ ? 300  // nobody knows of whom else to wait for
+                                                 : options_.deadline < 2 ? options_.deadline * 1000
+                                                                         : 2000));
         for (Pause pause; Clock::now() < end; pause()) {
             try {
                 read_notices();
@@ -243,7 +247,7 @@ private:
     std::unique_ptr<Transport> transport_;
     WorldOptions options_;
     int unwinding_;
-    bool failed_ = false;
+    bool failed_ = false, missing_ = false;
     std::string failure_;
     std::vector<bool> heard_, ended_, knows_;
 };

@@ -13,7 +13,7 @@ using distributed::Shards;
 
 namespace {
 
-const auto loss_of(SmallNet& net) {
+auto loss_of(SmallNet& net) {
     return [&net](const auto& batch) { return cross_entropy(net(batch.inputs), batch.labels); };
 }
 

@@ -88,11 +88,12 @@ void train(const Case& c, const distributed::World& world, const Options& option
             optimizer.step();
         }
     };
-    for (Index epoch = 0; left > 0; ++epoch)
+    Index epoch = 0;
+    while (left > 0)
         if (c.augment)
-            run(augmented.epoch(epoch));
+            run(augmented.epoch(epoch++));
         else
-            run(loader.epoch(epoch));
+            run(loader.epoch(epoch++));
     if (world.is_first())
         std::printf("%s S=%d weights %016llx history %016llx\n", c.name, static_cast<int>(c.shards),
                     static_cast<unsigned long long>(shards.weights()),

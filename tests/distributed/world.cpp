@@ -123,6 +123,26 @@ TEST_CASE("world: a slow process is waited for") {
     CHECK(errors == nothing);
 }
 
+TEST_CASE("world: a process that ends too early is named, whatever it waits for then") {
+    const auto errors = in_threads(4, {.deadline = 0.4}, [](World& world) {
+        if (world.rank() == 1) return;
+        world.all_gather("x", {"reduce_gradients", 8});
+    });
+    CHECK(errors[1].empty());
+    for (const std::size_t rank : {0u, 2u, 3u})
+        CHECK(errors[rank] ==
+              "reduce_gradients: rank 1 of 4 ended before it at step 8: does every process make as many "
+              "steps?");
+}
+
+TEST_CASE("world: what one finds wrong with all of them is thrown by all as it is") {
+    const auto errors = in_threads(4, {.deadline = 20}, [](World& world) {
+        if (world.rank() == 2) throw distributed::DistributedError("shards: differ");
+        world.all_gather("x", {"test"});
+    });
+    CHECK(errors == std::vector<std::string>(4, "shards: differ"));
+}
+
 TEST_CASE("world: processes that wait for each other at other places say so") {
     const auto errors = in_threads(2, {.deadline = 0.3}, [](World& world) {
         std::array<std::byte, 4> bytes{};

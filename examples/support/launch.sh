@@ -43,9 +43,14 @@ case $version in
     export OMPI_MCA_rmaps_base_oversubscribe=1 # more processes than processors
     export OMPI_MCA_hwloc_base_binding_policy=none
     export OMPI_MCA_mpi_yield_when_idle=1
+    export OMPI_MCA_btl_vader_single_copy_mechanism=none # see UCX_TLS below
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
     ;;
-*HYDRA* | *Hydra*) alive=(-disable-auto-cleanup) ;;
+*HYDRA* | *Hydra*)
+    alive=(-disable-auto-cleanup)
+    # UCX ends a process that reads from the memory of one that was killed.
+    export UCX_TLS=${UCX_TLS:-^cma}
+    ;;
 esac
 statuses=$(mktemp -d)
 trap 'rm -rf "$statuses"' EXIT

@@ -11,6 +11,7 @@
 #include "gradus/distributed/broadcast.hpp"
 #include "gradus/distributed/fit.hpp"
 #include "gradus/distributed/reduce.hpp"
+#include "gradus/distributed/sharded_optimizer.hpp"
 #include "gradus/distributed/shards.hpp"
 #include "gradus/distributed/transport.hpp"
 #include "gradus/distributed/world.hpp"

@@ -31,10 +31,7 @@ for ((i = 1; i < $#; ++i)); do
     set -- "${@:1:i-1}" "${@:i+2}"
     [[ " $* " == *" --shards "* ]] || set -- "$@" --shards 4  # so that 1, 2 and 4 give the same weights
     packages=(openmpi-bin libopenmpi-dev)
-    launch=(mpirun -n "$ranks")
-    # For Open MPI: more processes than processors, in containers too; each process may use any processor.
-    export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
-    [[ $EUID != 0 ]] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    launch=(bash "$root/examples/support/launch.sh" "$ranks")
     break
 done
 if [[ ! -f $root/examples/$example.cpp ]]; then

@@ -49,7 +49,7 @@ case $version in
 *HYDRA* | *Hydra*)
     alive=(-disable-auto-cleanup)
     # UCX ends a process that reads from the memory of one that was killed.
-    export UCX_TLS=${UCX_TLS:-^cma}
+    export UCX_TLS=${UCX_TLS:-posix,sysv,self}
     ;;
 esac
 statuses=$(mktemp -d)

@@ -55,5 +55,6 @@
 #include "gradus/training/stopping.hpp"
 #include "gradus/training/svg.hpp"
 #include "gradus/training/tensorboard.hpp"
+#include "gradus/training/tree_sum.hpp"
 
 #include "gradus/core/macros_back.inc"

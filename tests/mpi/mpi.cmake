@@ -1,0 +1,38 @@
+# Training in several processes, with each MPI of Debian that is here; one that is not is skipped by name.
+foreach(mpi openmpi mpich)
+    find_program(mpicxx_${mpi} mpicxx.${mpi})
+    find_program(mpirun_${mpi} mpirun.${mpi})
+    mark_as_advanced(mpicxx_${mpi} mpirun_${mpi})
+    if(NOT mpicxx_${mpi} OR NOT mpirun_${mpi})
+        foreach(part bits fit refusals kill failures)
+            add_labeled_test(distributed distributed_${part}_${mpi}
+                COMMAND bash -c "echo 'skipped: no ${mpi} here (Debian: apt install ${mpi}-bin lib${mpi}-dev)'; exit 77")
+            set_tests_properties(distributed_${part}_${mpi} PROPERTIES SKIP_RETURN_CODE 77)
+        endforeach()
+        continue()
+    endif()
+    execute_process(COMMAND ${mpicxx_${mpi}} -show OUTPUT_VARIABLE command OUTPUT_STRIP_TRAILING_WHITESPACE)
+    separate_arguments(command UNIX_COMMAND "${command}")
+    set(folders ${command})
+    list(FILTER folders INCLUDE REGEX "^-I")
+    list(TRANSFORM folders REPLACE "^-I" "")
+    set(libraries ${command})
+    list(FILTER libraries INCLUDE REGEX "^-[Ll]")
+    list(FILTER libraries EXCLUDE REGEX "^-l(mpi_cxx|mpichcxx)$")  # the old C++ bindings
+    foreach(program train failures)
+        add_executable(mpi_${program}_${mpi} mpi/${program}.cpp)
+        target_include_directories(mpi_${program}_${mpi} SYSTEM PRIVATE ${folders})
+        target_link_libraries(mpi_${program}_${mpi} PRIVATE gradus::compiled gradus_warnings ${libraries})
+    endforeach()
+    foreach(part bits fit refusals)
+        add_labeled_test(distributed distributed_${part}_${mpi}
+            COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/mpi/run.sh ${part} $<TARGET_FILE:mpi_train_${mpi}> ${mpirun_${mpi}})
+        set_tests_properties(distributed_${part}_${mpi} PROPERTIES SKIP_RETURN_CODE 77 PROCESSORS 2)
+    endforeach()
+    # Twenty kills instead of three:  tests/mpi/failures.sh kill PROGRAM MPIRUN 20 SEED
+    foreach(part kill failures)
+        add_labeled_test(distributed distributed_${part}_${mpi}
+            COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/mpi/failures.sh ${part} $<TARGET_FILE:mpi_failures_${mpi}> ${mpirun_${mpi}})
+        set_tests_properties(distributed_${part}_${mpi} PROPERTIES SKIP_RETURN_CODE 77 PROCESSORS 2)
+    endforeach()
+endforeach()

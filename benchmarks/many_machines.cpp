@@ -9,8 +9,12 @@
 // Prints lines of JSON.
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,21 +97,58 @@ void with_case(std::string_view model, Index shards, const Use& use) {
     }
 }
 
+/// Milliseconds of each step, on the clock and of processor time, which hardly feels other programs.
+class Times {
+public:
+    template <class Step>
+    void time(const Step& step) {
+        const double start = measure::cpu_ms();
+        wall_.time(step);
+        cpu_.push_back(measure::cpu_ms() - start);
+    }
+
+    std::size_t count() const { return cpu_.size(); }
+    double cpu() const {
+        std::vector<double> sorted = cpu_;
+        std::sort(sorted.begin(), sorted.end());
+        return sorted[sorted.size() / 2];
+    }
+    double total_cpu() const { return std::accumulate(cpu_.begin(), cpu_.end(), 0.0); }
+
+    /// A line of JSON, whose other fields are given; with processor time of several processes if that is known.
+    void print(const std::string& fields, double cpu) const {
+        std::printf("{%s, \"median_ms\": %.6g, \"fastest_ms\": %.6g, \"cpu_ms\": %.6g}\n", fields.c_str(),
+                    wall_.median(), wall_.fastest(), cpu);
+    }
+    void print(const std::string& fields) const { print(fields, cpu()); }
+
+private:
+    measure::StepTimes wall_;
+    std::vector<double> cpu_;
+};
+
 template <class Step>
-measure::StepTimes times_of(std::size_t count, const Step& step) {
-    measure::StepTimes times;
+Times times_of(std::size_t count, const Step& step) {
+    Times times;
     while (times.count() < count) times.time(step);
     return times;
 }
 
 /// Steps for so many seconds, and at least five.
 template <class Step>
-measure::StepTimes times_within(double seconds, const Step& step) {
+Times times_within(double seconds, const Step& step) {
     step();
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    measure::StepTimes times;
+    Times times;
     while (times.count() < 5 || std::chrono::steady_clock::now() < end) times.time(step);
     return times;
+}
+
+using gradus::detail::text_of;
+
+/// "part": "update", "model": "mlp"
+std::string fields_of(std::string_view part, std::string_view model) {
+    return text_of({"\"part\": \"", part, "\", \"model\": \"", model, "\""});
 }
 
 /// Others that are copies of this process, and answer at once: what a step costs beside messages and waiting.
@@ -145,23 +186,17 @@ void time_messages(const distributed::World& world, std::size_t most) {
         times_of(3, exchange);
         const auto times =
             times_of(std::clamp<std::size_t>((std::size_t{256} << 20) / bytes, 7, 400), exchange);
-        if (world.is_first())
-            std::printf(
-                "{\"part\": \"message\", \"bytes\": %zu, \"median_ms\": %.6g, \"fastest_ms\": %.6g}\n", bytes,
-                times.median(), times.fastest());
+        if (world.is_first()) times.print(text_of({"\"part\": \"message\", \"bytes\": ", bytes}));
     }
 }
 
 template <class Net>
 void time_parts(const distributed::World& world, Case<Net>& one, double seconds) {
     const data::Batch<>& shard = one.parts[0];
-    const auto print = [&](const char* what, const measure::StepTimes& times) {
+    const auto print = [&](const char* what, const Times& times) {
         if (world.is_first())
-            std::printf(
-                "{\"part\": \"%s\", \"model\": \"%s\", \"median_ms\": %.6g, \"fastest_ms\": %.6g, \"shard\": "
-                "%td, "
-                "\"bytes\": %td}\n",
-                what, one.name.c_str(), times.median(), times.fastest(), one.shard_size(), one.bytes());
+            times.print(text_of({fields_of(what, one.name), ", \"shard\": ", one.shard_size(),
+                                 ", \"bytes\": ", one.bytes()}));
     };
     auto parameters = nn::parameters(one.net);
     print("forward", times_within(seconds / 2, [&] { one.loss_of(shard); }));
@@ -195,15 +230,11 @@ void time_steps(const distributed::World& world, Case<Net>& one, std::size_t cou
     };
     times_of(2, step);
     const auto times = times_of(count, step);
-    const double own_cpu = times.cpu();
+    const std::string own = std::to_string(times.total_cpu() / static_cast<double>(count));
     double cpu = 0;
-    for (const std::string& text : world.all_gather(std::to_string(own_cpu), {"cpu"})) cpu += std::stod(text);
+    for (const std::string& text : world.all_gather(own, {"steps"})) cpu += std::stod(text);
     if (world.is_first())
-        std::printf(
-            "{\"part\": \"step\", \"model\": \"%s\", \"processes\": %d, \"shards\": %td, \"median_ms\": "
-            "%.6g, "
-            "\"fastest_ms\": %.6g, \"cpu_ms\": %.6g}\n",
-            one.name.c_str(), world.size(), one.shards, times.median(), times.fastest(), cpu);
+        times.print(text_of({fields_of("step", one.name), ", \"shards\": ", one.shards}), cpu);
 }
 
 /// Blocks of steps in turns, the first of each left out: it finds the caches as the other left them.
@@ -215,8 +246,8 @@ void time_cost(Case<Net>& plain, Case<Net>& other, Case<Net>& sharded, double se
         shards.backward(batches, 0, [&](const auto& batch) { return model.loss_of(batch); });
         model.sgd.step();
     };
-    measure::StepTimes times[3];
-    const auto block = [](measure::StepTimes& into, const auto& step) {
+    Times times[3];
+    const auto block = [](Times& into, const auto& step) {
         step();
         for (int i = 0; i < 5; ++i) into.time(step);
     };
@@ -228,10 +259,8 @@ void time_cost(Case<Net>& plain, Case<Net>& other, Case<Net>& sharded, double se
     }
     const char* const names[] = {"plain", "1 shard", "8 shards"};
     for (int i = 0; i < 3; ++i)
-        std::printf(
-            "{\"part\": \"cost\", \"model\": \"%s\", \"case\": \"%s\", \"batch\": %td, \"median_ms\": "
-            "%.6g, \"fastest_ms\": %.6g}\n",
-            plain.name.c_str(), names[i], plain.whole.inputs.size(0), times[i].median(), times[i].fastest());
+        times[i].print(text_of({fields_of("cost", plain.name), ", \"case\": \"", names[i],
+                                "\", \"batch\": ", plain.whole.inputs.size(0)}));
 }
 
 }  // namespace

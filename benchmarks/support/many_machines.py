@@ -35,11 +35,11 @@ PAYS = 0.5  # efficiency below which more nodes are said to stop paying
 
 
 class Machine:
-    """What was measured: times in ms, `typical` medians or `fastest` ones."""
+    """What was measured, in ms: `typical` times, the `fastest` ones, or those of the `processor`."""
 
     def __init__(self, results, which):
-        self.key = {"typical": "median_ms", "fastest": "fastest_ms"}[which]
-        self.pick = {"typical": statistics.median, "fastest": min}[which]
+        self.key = {"typical": "median_ms", "fastest": "fastest_ms", "processor": "cpu_ms"}[which]
+        self.pick = {"typical": statistics.median, "fastest": min, "processor": statistics.median}[which]
         self.results = results
         self.pieces = fit([(size, self.time(part="message", bytes=size)) for size in
                            sorted({row["bytes"] for row in results if row["part"] == "message"})])
@@ -47,8 +47,8 @@ class Machine:
     def rows(self, **fields):
         return [row for row in self.results if all(row.get(key) == value for key, value in fields.items())]
 
-    def time(self, key=None, **fields):
-        return self.pick([row[key or self.key] for row in self.rows(**fields)])
+    def time(self, **fields):
+        return self.pick([row[self.key] for row in self.rows(**fields)])
 
     def message(self, size):
         """ms of an exchange of so many bytes between two processes here."""
@@ -124,11 +124,14 @@ class Model:
         levels = [self.bytes / 2 ** k for k in range(1, int(math.log2(processes)) + 1)]
         return sum(2 * message(size) + SMALL * message(64) + self.fold * size / self.bytes for size in levels)
 
+    def work(self, processes, message):
+        """Of one process in a step of SHARDS shards, on a core of its own."""
+        return self.compute(SHARDS // processes) + self.doubling(processes, message)
+
     def here(self, processes, message):
-        """A step of SHARDS shards on processes that share the cores of this machine: each core works for
-        processes / cores of them, also where it carries messages."""
-        crowd = max(1.0, processes / CORES)
-        return crowd * (self.compute(SHARDS // processes) + self.doubling(processes, message))
+        """Such a step, where processes share the cores: each core has the work of processes / cores of them, and it
+        carries their messages too."""
+        return max(1.0, processes / CORES) * self.work(processes, message)
 
     def step(self, nodes, shards, network, exchange="doubling", overlap=False):
         """A step with so many shards on each node."""
@@ -234,40 +237,41 @@ def parts(machine, models):
                       "mean", "update"], body)
 
 
-def prediction(machines, models):
+def prediction(typical, fastest, processor, models):
     body, worst = [], 0.0
     for name in models:
         for processes in LOCAL:
             cells = []
-            for machine in machines:
+            for machine in (typical, fastest, processor):
                 model = Model(machine, name, min(processes, CORES))
-                predicted = model.here(processes, machine.message)
+                predicted = (processes * model.work(processes, machine.message) if machine is processor else
+                             model.here(processes, machine.message))
                 measured = machine.time(part="step", model=name, processes=processes)
                 cells += [show(predicted), show(measured), f"{predicted / measured:.2f}"]
-                if machine is machines[0]:
+                if machine is typical:
                     worst = max(worst, abs(predicted / measured - 1))
             body.append([NAMES[name], processes, *cells])
-    yield from table("Predicted and measured here", f"Steps of {SHARDS} shards, one thread in each process, {CORES} cores; ms. "
-                     f"Medians are off by at most {worst:.0%}; asked: 25 %.",
-                     ["model", "processes", "predicted", "measured", "ratio", "fastest predicted", "fastest measured",
-                      "fastest ratio"], body)
+    head = [f"{kind}{what}" for kind in ("", "fastest: ", "processors: ") for what in ("predicted", "measured", "ratio")]
+    yield from table("Predicted and measured here", f"Steps of {SHARDS} shards, one thread in each process, {CORES} cores; ms: "
+                     "medians, the fastest, and the processor time of all processes together. Medians are off by at most "
+                     f"{worst:.0%}; asked: 25 %.", ["model", "processes"] + head, body)
 
 
-def costs(typical, fastest, models):
+def costs(typical, fastest, processor, models):
     body = []
     for name in models:
         for threads in dict.fromkeys((1, CORES)):
             pick = lambda machine, case: machine.time(part="cost", model=name, case=case, threads=threads)
-            plain = pick(typical, "plain")
-            ratio = lambda case: (f"{pick(typical, case) / plain:.2f} "
-                                  f"({pick(fastest, case) / pick(fastest, 'plain'):.2f})")
+            ratios = [f"{pick(machine, case) / pick(machine, 'plain'):.2f}" for case in ("1 shard", "8 shards")
+                      for machine in (typical, fastest, processor)]
             batch = typical.rows(part="cost", model=name)[0]["batch"]
-            body.append([NAMES[name], batch, threads, show(plain), ratio("1 shard"), ratio("8 shards")])
-    yield from table("What shards cost in one process", "A step / a plain step of the same batch, medians (and fastest).",
-                     ["model", "batch", "threads", "plain, ms", "1 shard", "8 shards"], body)
+            body.append([NAMES[name], batch, threads, show(pick(typical, "plain")), *ratios])
+    head = [f"{case}{kind}" for case in ("1 shard", "8 shards") for kind in ("", ", fastest", ", processor time")]
+    yield from table("What shards cost in one process", "A step / a plain step of the same batch.",
+                     ["model", "batch", "threads", "plain, ms"] + head, body)
     body = []
     for name in models:
-        cpu = {processes: fastest.time("cpu_ms", part="step", model=name, processes=processes) for processes in LOCAL}
+        cpu = {processes: processor.time(part="step", model=name, processes=processes) for processes in LOCAL}
         body.append([NAMES[name], show(cpu[1]), *(f"{cpu[processes] / cpu[1]:.2f}" for processes in LOCAL[1:])])
     yield from table("Processor time of a step", "Of all processes together, / that of one process that does the same work.",
                      ["model", "1 process, ms"] + [f"{processes} processes" for processes in LOCAL[1:]], body)
@@ -415,7 +419,8 @@ def main():
     data = json.loads(options.source.read_text()) if options.source else measure(options)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "results.json").write_text(json.dumps(data, indent=1))
-    typical, fastest = Machine(data["results"], "typical"), Machine(data["results"], "fastest")
+    views = [Machine(data["results"], which) for which in ("typical", "fastest", "processor")]
+    typical = views[0]
     names = [name for name in options.models if typical.rows(part="step", model=name)]
     nodes = {name: Model(typical, name, threads=CORES, speed=options.node_speed) for name in names}
     machine = data["machine"]
@@ -423,7 +428,7 @@ def main():
     text = "\n".join([
         f"{machine['processor']}, {machine['cores']} cores, {machine['mpi']}; {machine['mode']} run, load {machine['load']:.1f} at "
         f"its start. A node is {options.node_speed:g} × this machine. {networks}.",
-        *messages(typical), *parts(typical, names), *prediction((typical, fastest), names), *costs(typical, fastest, names),
+        *messages(typical), *parts(typical, names), *prediction(*views, names), *costs(*views, names),
         *scaling(nodes, options), ""])
     (options.out / "table.md").write_text(text)
     chart(nodes, options, options.out / "chart.svg")

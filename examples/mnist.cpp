@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include <gradus/distributed/fit.hpp>
 #include <gradus/gradus.hpp>
 #include <gradus/training/callbacks.hpp>
 #include <gradus/training/stopping.hpp>
@@ -11,8 +12,10 @@
 #include "support/choices.hpp"
 #include "support/flags.hpp"
 #include "support/run.hpp"
+#include "support/world.hpp"
 
 namespace data = gradus::data;
+namespace distributed = gradus::distributed;
 namespace nn = gradus::nn;
 namespace training = gradus::training;
 using gradus::Variable;
@@ -32,6 +35,7 @@ struct MnistFlags : Flags {
     std::string loss = "cross_entropy";
     double l1 = 0, l2 = 0;
     bool early_stopping = false;
+    int shards = 1;
 
     void declare(CommandLine& line) {
         Flags::declare(line);
@@ -40,6 +44,9 @@ struct MnistFlags : Flags {
         line.number("--l2", l2, 0.0, 1.0, "penalty on half the sum of the squared weights");
         line.flag("--early-stopping", early_stopping,
                   "hold back a tenth of the examples; stop once their loss has not fallen for 2 epochs");
+        line.number(
+            "--shards", shards, 1, 1024,
+            "parts of a batch, for up to as many processes under mpirun: the same bits for any number");
     }
 };
 
@@ -54,7 +61,10 @@ struct SumOfLosses {
     void load(const training::StateReader& state) { sum = state.get<double>("sum"); }
 };
 
-int train(const MnistFlags& flags) {
+int train(const MnistFlags& flags, const distributed::World& world) {
+    if (flags.batch % flags.shards != 0)
+        throw gradus::ValueError("--batch: must be a multiple of --shards: got " +
+                                 std::to_string(flags.batch) + " and " + std::to_string(flags.shards));
     gradus::manual_seed(flags.seed);
     auto [images, test_images] = data::mnist(flags.data);
     const auto standardize = data::Standardize::global(images.inputs);  // one mean and std for all pixels
@@ -72,18 +82,20 @@ int train(const MnistFlags& flags) {
     const auto loss = [&](const Variable<>& logits, const gradus::Tensor<gradus::Index>& labels) {
         return flags.loss == "nll" ? nll(log_softmax(logits), labels) : cross_entropy(logits, labels);
     };
-    const data::Loader batches(train_set, {.batch_size = flags.batch});
+    const data::Loader batches(train_set, {.batch_size = flags.batch / flags.shards});
+    const distributed::Distributed shards{.world = world, .shards = flags.shards};
     training::LearningRate rate(make_schedule(flags, train_set.size()));
-    Run run(flags, flags.early_stopping ? "val_loss" : "");
+    Run run(flags, flags.early_stopping ? "val_loss" : "", world.is_first());
     SumOfLosses sum;
     training::History history;
     if (flags.early_stopping)
         history = training::fit(net, optimizer, loss, batches, data::Loader(held_back, {.batch_size = 500}),
-                                run.options(), rate, sum, run,
+                                run.options(), rate, sum, run, shards,
                                 training::StopEarly({.patience = 2, .restore_best = true}));
     else
         history = training::fit(net, optimizer, loss, batches, training::no_validation, run.options(), rate,
-                                sum, run);
+                                sum, run, shards);
+    if (!world.is_first()) return history.exit_code();
     if (history.signal == 0)
         std::printf("test accuracy %.4f\n",
                     training::evaluate(net, loss, data::Loader(test_set, {.batch_size = 500})).score);
@@ -94,5 +106,11 @@ int train(const MnistFlags& flags) {
 
 int main(int argc, char** argv) {
     const MnistFlags defaults{{.epochs = 10, .batch = 100, .lr = 0.1, .seed = 1}};
-    return run_with_flags(argc, argv, "Trains a convolutional network on MNIST.", defaults, train);
+    return run_with_flags(argc, argv, "Trains a convolutional network on MNIST.", defaults,
+                          [](const MnistFlags& flags) {
+                              const distributed::World world = started_world();
+                              int code = 0;
+                              distributed::run(world, [&] { code = train(flags, world); });
+                              return code;
+                          });
 }

@@ -5,6 +5,7 @@
 #   examples/run.sh mnist --epochs 2
 #   examples/run.sh multilabel --help
 #   examples/run.sh fashion_mnist --optimizer adam --out runs/adam    keeps checkpoints, history and a report there
+#   examples/run.sh mnist --ranks 4                                   in four processes, with MPI: the same weights as in one
 #   examples/run.sh speedrun mnist --seeds 30                         99 % as soon as possible
 #   examples/run.sh compare runs/sgd runs/adam                        lays runs side by side: compare.html
 set -euo pipefail
@@ -20,13 +21,30 @@ if [[ $example == speedrun && $# -gt 0 ]]; then
     example=speedrun_$1
     shift
 fi
+launch=() packages=()
+for ((i = 1; i < $#; ++i)); do
+    [[ ${!i} == --ranks ]] || continue
+    next=$((i + 1))
+    ranks=${!next}
+    [[ $ranks =~ ^[1-9][0-9]*$ ]] || { echo "==> --ranks: needs a number of processes: got $ranks" >&2; exit 2; }
+    [[ $example == mnist ]] || { echo "==> --ranks: of the examples, mnist trains in several processes" >&2; exit 2; }
+    set -- "${@:1:i-1}" "${@:i+2}"
+    [[ " $* " == *" --shards "* ]] || set -- "$@" --shards 4  # so that 1, 2 and 4 give the same weights
+    packages=(openmpi-bin libopenmpi-dev)
+    launch=(mpirun -n "$ranks")
+    # For Open MPI: more processes than processors, in containers too; each process may use any processor.
+    export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+    [[ $EUID != 0 ]] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    break
+done
 if [[ ! -f $root/examples/$example.cpp ]]; then
     echo "==> there is no example $example; there are: $(cd "$root/examples" && echo *.cpp | sed 's/\.cpp//g')" >&2
     exit 2
 fi
 
 # catch2 because this shares its build directory with the tests, which are configured (not built) along with it.
-bash "$root/cmake/install_packages.sh" g++ cmake ninja-build zlib1g-dev libpng-dev libeigen3-dev libcli11-dev catch2
+bash "$root/cmake/install_packages.sh" g++ cmake ninja-build zlib1g-dev libpng-dev libeigen3-dev libcli11-dev catch2 \
+    ${packages[@]+"${packages[@]}"}
 
 echo "==> building"
 (cd "$root" && cmake --preset release >/dev/null &&
@@ -52,6 +70,6 @@ linear_regression* | compare* | optimizers* | speedrun* | tabular_predict* | *--
 esac
 
 code=0
-"$root/build/release/examples/$example" "$@" || code=$?
+${launch[@]+"${launch[@]}"} "$root/build/release/examples/$example" "$@" || code=$?
 [[ ! -f $out/report.html ]] || echo "==> the report: ${out#"$root/"}/report.html"
 exit $code

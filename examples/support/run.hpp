@@ -39,8 +39,14 @@ public:
     static constexpr const char* state_name = "run";
 
     /// best.safetensors is of the epoch where the metric `best` is smallest; empty: of none.
-    explicit Run(const Flags& flags, std::string best = "val_loss") {
+    /// Of several processes only the first one writes, the others read what it resumes from.
+    explicit Run(const Flags& flags, std::string best = "val_loss", bool is_first = true) {
         options_ = {.epochs = flags.epochs, .progress = gradus::training::progress_from(flags.progress)};
+        if (!is_first) {
+            if (!flags.out.empty()) signals_.emplace();
+            if (flags.resume) options_.resume = flags.out + "/last.safetensors";
+            return;
+        }
         open_folder(folder_, flags);
         if (!folder_) return;
         if (folder_->resumes()) options_.resume = folder_->last();

@@ -9,6 +9,7 @@
 #include "gradus/core/macros_aside.inc"
 
 #include "gradus/distributed/broadcast.hpp"
+#include "gradus/distributed/fit.hpp"
 #include "gradus/distributed/reduce.hpp"
 #include "gradus/distributed/shards.hpp"
 #include "gradus/distributed/transport.hpp"

@@ -11,6 +11,8 @@
 #include "gradus/distributed.hpp"
 #include "gradus/distributed/mpi.hpp"
 #include "gradus/gradus.hpp"
+#include "gradus/training/callbacks.hpp"
+#include "gradus/training/hooks.hpp"
 
 namespace data = gradus::data;
 namespace distributed = gradus::distributed;
@@ -70,8 +72,8 @@ void train(const Case& c, const distributed::World& world, const Options& option
     distributed::Shards shards(net, world,
                                {.shards = c.shards, .bucket_bytes = c.bucket_bytes, .check_every = 5});
     const data::Loader loader(examples(), {.batch_size = 64 / c.shards, .shuffle = true, .seed = 4});
-    const auto augmented =
-        data::map(loader, data::augment({.seed = 5}, data::random_crop({.padding = 1}), data::random_horizontal_flip()));
+    const auto augmented = data::map(loader, data::augment({.seed = 5}, data::random_crop({.padding = 1}),
+                                                           data::random_horizontal_flip()));
     gradus::training::Checksum history;
     Index left = 50;
     const auto run = [&](const auto& batches) {
@@ -86,11 +88,12 @@ void train(const Case& c, const distributed::World& world, const Options& option
             optimizer.step();
         }
     };
-    for (Index epoch = 0; left > 0; ++epoch)
+    Index epoch = 0;
+    while (left > 0)
         if (c.augment)
-            run(augmented.epoch(epoch));
+            run(augmented.epoch(epoch++));
         else
-            run(loader.epoch(epoch));
+            run(loader.epoch(epoch++));
     if (world.is_first())
         std::printf("%s S=%d weights %016llx history %016llx\n", c.name, static_cast<int>(c.shards),
                     static_cast<unsigned long long>(shards.weights()),
@@ -108,6 +111,36 @@ void same_bits(const distributed::World& world) {
                                   gradus::optim::AdamOptions{.lr = 0.01});
         train<NormCnn, SGD<>>({"batch_norm", 8, bucket}, world, sgd);
     }
+}
+
+/// Trains with fit(). Stops at a step, if it is not 0, with a checkpoint; `path` is there: goes on from it.
+void fit(const distributed::World& world, const std::string& path, Index stop_at) {
+    namespace training = gradus::training;
+    gradus::manual_seed(2);
+    DropoutMlp net;
+    gradus::optim::Adam<> adam(nn::parameters(net), {.lr = 0.01});
+    const auto augmented = data::map(data::Loader(examples(), {.batch_size = 8, .shuffle = true, .seed = 4}),
+                                     data::augment({.seed = 5}, data::random_crop({.padding = 1})));
+    training::FitOptions options{.epochs = 4};
+    if (stop_at == 0 && !path.empty()) options.resume = path;
+    const auto history = training::fit(
+        net, adam, [](const auto& logits, const auto& labels) { return cross_entropy(logits, labels); },
+        augmented, data::Loader(examples(), {.batch_size = 50}), options,
+        distributed::Distributed{.world = world, .check_every = 3}, training::ClipGradNorm{.max_norm = 1},
+        training::OnStepEnd([&](auto& run) {
+            // Only one process is asked to stop, as by a signal.
+            if (run.position().step != stop_at) return;
+            run.save(path);
+            if (world.rank() == world.size() - 1) run.interrupt("asked to");
+        }));
+    gradus::training::Checksum sum;
+    for (const auto& epoch : history.epochs)
+        for (const double number : {epoch.train_loss, epoch.val_loss, epoch.train_score, epoch.val_score})
+            sum.update({reinterpret_cast<const char*>(&number), sizeof number});
+    if (world.is_first())
+        std::printf("fit: step %d weights %016llx history %016llx\n", static_cast<int>(history.position.step),
+                    static_cast<unsigned long long>(distributed::Shards(net).weights()),
+                    static_cast<unsigned long long>(sum.value()));
 }
 
 /// Something that one process does other than the rest. All of them end with an error.
@@ -135,6 +168,7 @@ int main(int argc, char** argv) {
         distributed::run(world, [&] {
             if (argc > 2) gradus::set_num_threads(std::atoi(argv[2]));
             if (mode == "bits") return same_bits(world);
+            if (mode == "fit") return fit(world, argc > 3 ? argv[3] : "", argc > 4 ? std::atoi(argv[4]) : 0);
             refused(world, mode);
         });
     } catch (const gradus::Error& e) {

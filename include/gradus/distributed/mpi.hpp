@@ -6,6 +6,8 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <list>
 #include <memory>
@@ -102,9 +104,16 @@ public:
         return true;
     }
 
-    /// After a failure MPI_Finalize would wait for those that are gone: the process ends without it.
+    /// After a failure MPI_Finalize would wait for those that are gone: the process ends without it. Launchers then
+    /// end the others; all know by now, and at exit each gives them the time to print it.
     [[gnu::cold]] void close(bool in_order) override {
-        if (!in_order) return;
+        if (!in_order) {
+            std::atexit([] {
+                std::fflush(nullptr);
+                std::this_thread::sleep_for(std::chrono::milliseconds(300));
+            });
+            return;
+        }
         for (Sent& sent : notices_) MPI_Wait(&sent.request, MPI_STATUS_IGNORE);
         MPI_Comm_free(&everyone_);
         if (owns_mpi_) MPI_Finalize();

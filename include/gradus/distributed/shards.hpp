@@ -32,6 +32,22 @@ struct StepMeans {
     Index examples = 0;
 };
 
+namespace detail {
+
+/// Some of a list of batches.
+template <class Batches>
+struct Slice {
+    const Batches& batches;
+    Index first, last;
+
+    Index size() const { return last - first; }
+    decltype(auto) operator[](Index i) const {
+        return batches[static_cast<decltype(batches.size())>(first + i)];
+    }
+};
+
+}  // namespace detail
+
 /// Steps whose bits do not depend on the number of processes. The batch of a step is cut into a fixed number of
 /// shards, each with a forward and backward pass of its own; a process has a block of them, and what they give is
 /// added along one fixed binary tree over the numbers of the shards, in the process and across. So one process, two,
@@ -80,6 +96,7 @@ public:
     }
 
     const World& world() const { return world_; }
+    bool is_first() const { return world_.is_first(); }
     Index shards() const { return options_.shards; }
 
     /// Of an epoch with so many batches, each of which is a shard.
@@ -106,6 +123,29 @@ public:
             add(training::detail::examples_of(batch), static_cast<double>(loss.item()));
         }
         return finish();
+    }
+
+    /// Goes through batches that give numbers, evaluation say, each in one of the processes: on(range, take) goes
+    /// through a range of batches and calls take(loss, score, examples) for each in order. Then calls
+    /// add(loss, score, examples) for all batches in order, in all processes: sums have the bits of one process.
+    template <class Batches, class On, class Add>
+    void share_out(const Batches& batches, const On& on, const Add& add) const {
+        struct Numbers {
+            double loss, score;
+            Index examples;
+        };
+        const auto count = static_cast<Index>(batches.size()), ranks = static_cast<Index>(world_.size());
+        const auto begin = [&](Index rank) { return rank * (count / ranks) + std::min(rank, count % ranks); };
+        std::vector<Numbers> own;
+        on(detail::Slice<Batches>{batches, begin(world_.rank()), begin(world_.rank() + 1)},
+           [&](double loss, double score, Index examples) {
+               own.push_back({loss, score, examples});
+           });
+        detail::Bytes bytes;
+        bytes.put_all(own);
+        for (const std::string& text : world_.all_gather(bytes.text(), {"evaluate", steps_}))
+            for (const Numbers& n : detail::Bytes(text).template get_all<Numbers>())
+                add(n.loss, n.score, n.examples);
     }
 
     // The parts of backward(), for loops that do more: begin(), then for each batch from first(step) up to
@@ -165,6 +205,9 @@ public:
         const auto n = static_cast<double>(all.sum.examples);
         return {all.numbers[0] / n, all.numbers[1] / n, all.sum.examples};
     }
+
+    /// Says how many steps were made before: errors and comparisons count from there. Of a resumed run.
+    void go_on_at(Index step) { steps_ = step; }
 
     /// A number that changes if a bit of a parameter or buffer does.
     std::uint64_t weights() const {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -61,7 +62,7 @@ private:
 }
 
 /// The connection that all copies of a World share. A notice begins with its kind: a process that is waiting
-/// and asks who else is (w), one that stopped and says why (s), and that somebody knows that (k).
+/// and asks who else is (w), one that stopped and says why (s), and one that has heard of that (k).
 class Connection {
 public:
     Connection(std::unique_ptr<Transport> transport, const WorldOptions& options)
@@ -78,10 +79,10 @@ public:
     [[gnu::cold]] ~Connection() {
         try {
             if (!failed_ && std::uncaught_exceptions() > unwinding_) stop("an exception ended it");
-            if (!failed_) meet({"the end of the world"});
-        } catch (const DistributedError&) {  // which who is left cannot change
+            if (!failed_) any(false, {"the end of the world"}, 10);  // the first one may still write a report
+        } catch (const DistributedError&) {                          // which who is left cannot change
         }
-        if (told_) linger();
+        if (failed_) linger();
         try {
             transport_->close(!failed_);
         } catch (const DistributedError&) {
@@ -93,41 +94,43 @@ public:
     const WorldOptions& options() const { return options_; }
 
     void exchange(int to, std::span<const std::byte> out, int from, std::span<std::byte> in,
-                  const Meeting& at) {
+                  const Meeting& at, int patience = 1) {
         if (failed_) [[unlikely]]
             throw DistributedError(failure_);
         Transport::Request requests[2];
         requests[0] = transport_->receive(from, in);
         requests[1] = transport_->send(to, out);
-        wait(requests, at);
+        wait(requests, at, options_.deadline * patience);
     }
 
     /// Tells all others that this process ends, and why.
     [[gnu::cold]] void stop(std::string_view why) {
         if (failed_) return;
-        fail(gradus::detail::text_of({"rank ", rank(), " of ", size(), " stopped: ", why}), true);
+        fail(gradus::detail::text_of({"rank ", rank(), " of ", size(), " stopped: ", why}), "s");
     }
 
-    /// Everybody waits until everybody is here.
-    [[gnu::cold]] void meet(const Meeting& at) {
+    /// Whether it is true in any process.
+    bool any(bool own, const Meeting& at, int patience = 1) {
+        std::byte out{own}, in{};
         for (int distance = 1; distance < size(); distance *= 2) {
-            std::byte out{}, in{};
             exchange((rank() + distance) % size(), {&out, 1}, (rank() + size() - distance) % size(), {&in, 1},
-                     at);
+                     at, patience);
+            out |= in;
         }
+        return out != std::byte{0};
     }
 
 private:
-    void wait(Transport::Request (&requests)[2], const Meeting& at) {
+    void wait(Transport::Request (&requests)[2], const Meeting& at, const double deadline) {
         const Clock::time_point start = Clock::now();
         bool done[2] = {}, asked = false;
-        double limit = options_.deadline;
+        double limit = deadline;
         for (Pause pause;; pause()) {
             for (int i = 0; i < 2; ++i) done[i] = done[i] || transport_->is_done(requests[i]);
             if (done[0] && done[1]) return;
             if (read_notices() && !asked) tell("w"), asked = true;
             if (std::chrono::duration<double>(Clock::now() - start).count() < limit) continue;
-            if (limit > options_.deadline) give_up(at);
+            if (limit > deadline) give_up(at);
             limit += options_.deadline < 4 ? options_.deadline / 4 : 1;  // for answers
             if (!asked) tell("w");
             asked = true;
@@ -144,11 +147,10 @@ private:
             if (kind == 'k') knows_[from] = true;
             if (kind == 's') {
                 knows_[from] = true;
-                transport_->send_notice(notice.from, "k");
-                if (!failed_) fail(notice.text.substr(1), false);
-                throw DistributedError(failure_);
+                if (!failed_) fail(notice.text.substr(1), "k");
             }
         }
+        if (failed_) throw DistributedError(failure_);
         return asked;
     }
 
@@ -163,19 +165,20 @@ private:
                      {at.operation, ": rank ", rank(), " of ", size(), " waited for ", seconds, " s",
                       place_of(at),
                       ", and all others wait elsewhere: does every process make the same calls?"}),
-                 true);
+                 "s");
         else
             fail(gradus::detail::text_of({at.operation, ": ", ranks_text(missing, size()),
                                           " did not arrive within ", seconds, " s", place_of(at)}),
-                 true);
+                 "s");
+        for (const int r : missing) knows_[static_cast<std::size_t>(r)] = true;  // nobody to wait for
         throw DistributedError(failure_);
     }
 
-    [[gnu::cold]] void fail(std::string text, bool tell_others) {
+    /// `kind` is what the others hear of it.
+    [[gnu::cold]] void fail(std::string text, const char* kind) {
         failed_ = true;
         failure_ = std::move(text);
-        if (tell_others) tell("s" + failure_);
-        told_ = tell_others;
+        tell(kind + failure_);
     }
 
     [[gnu::cold]] void tell(const std::string& text) {
@@ -186,11 +189,11 @@ private:
                 }
     }
 
-    /// Launchers end all processes when the first one goes: give the others the time to hear why.
+    /// Launchers end all processes when the first one goes: everyone waits until all know why.
     [[gnu::cold]] void linger() {
         const Clock::time_point end =
             Clock::now() + std::chrono::milliseconds(
-                               static_cast<long>(options_.deadline < 3 ? options_.deadline * 1000 : 3000));
+                               static_cast<long>(options_.deadline < 2 ? options_.deadline * 1000 : 2000));
         for (Pause pause; Clock::now() < end; pause()) {
             try {
                 read_notices();
@@ -200,13 +203,12 @@ private:
             for (const bool knows : knows_) known += knows;
             if (known >= size() - 1) break;
         }
-        std::this_thread::sleep_for(std::chrono::milliseconds(200));  // to print it
     }
 
     std::unique_ptr<Transport> transport_;
     WorldOptions options_;
     int unwinding_;
-    bool failed_ = false, told_ = false;
+    bool failed_ = false;
     std::string failure_;
     std::vector<bool> heard_, knows_;
 };
@@ -282,6 +284,9 @@ public:
                 std::move(texts[static_cast<std::size_t>(i)]);
         return in_order;
     }
+
+    /// Whether it is true in any process: to stop together, say.
+    bool any(bool own, const Meeting& at) const { return connection_ ? connection_->any(own, at) : own; }
 
     /// Tells all others that this process ends, and why. Every later call throws.
     void stop(std::string_view why) const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -35,6 +36,28 @@ namespace detail {
 template <class C>
 inline constexpr bool is_accumulate = std::is_same_v<C, Accumulate>;
 
+/// A step of several shards, by several processes: distributed::Distributed of gradus/distributed/fit.hpp.
+template <class C>
+concept IsDistributed = requires {
+    C::is_distributed;
+};
+
+/// Among the callbacks is no such one.
+struct NoShards {
+    static constexpr bool is_first() { return true; }
+};
+template <class T, class Model>
+NoShards shards_among(Model&) {
+    return {};
+}
+template <class T, class Model, class First, class... Others>
+auto shards_among(Model& model, const First& first, const Others&... others) {
+    if constexpr (IsDistributed<First>)
+        return first.template over<T>(model);
+    else
+        return shards_among<T>(model, others...);
+}
+
 #define GRADUS_HAS(hook) \
     requires(C & c, R & run) { c.hook(run); }
 
@@ -49,7 +72,17 @@ concept HasHook = GRADUS_HAS(on_train_begin) || GRADUS_HAS(on_epoch_begin) || GR
 #undef GRADUS_HAS
 
 template <class C, class R>
-concept IsCallback = is_score<std::remove_cv_t<C>> || is_accumulate<std::remove_cv_t<C>> || HasHook<C, R>;
+concept SeesGradients = requires(C& c, R& run) {
+    c.on_backward_end(run);
+};
+template <class C, class R>
+concept SeesOutputs = requires(C& c, R& run, const gradus::detail::Anything& values) {
+    c.on_outputs(run, values, values);
+};
+
+template <class C, class R>
+concept IsCallback =
+    is_score<std::remove_cv_t<C>> || is_accumulate<std::remove_cv_t<C>> || IsDistributed<C> || HasHook<C, R>;
 
 // Calls a hook of all callbacks that have it, in the order in which they were given.
 #define GRADUS_CALL(hook)                                                               \
@@ -69,18 +102,24 @@ concept IsCallback = is_score<std::remove_cv_t<C>> || is_accumulate<std::remove_
 template <class Model, class Optimizer, class... Callbacks>
 class RunOf final : public Run {
     using T = typename Optimizer::value_type;
+    using Shards = decltype(detail::shards_among<T>(std::declval<Model&>(), std::declval<Callbacks&>()...));
     static constexpr bool accumulates = (detail::is_accumulate<std::remove_cv_t<Callbacks>> || ...);
+    static constexpr bool distributes = !std::is_same_v<Shards, detail::NoShards>;
+    static_assert(!(accumulates && distributes),
+                  "Distributed adds up the gradients of its shards already: leave out Accumulate");
 
 public:
     RunOf(Model& net, Optimizer& optimizer_of_it, const FitOptions& options, Callbacks&... callbacks)
         : model(net),
           optimizer(optimizer_of_it),
           accumulator_(optimizer_of_it.parameters()),
-          display_(options.progress, options.output),
+          shards_(detail::shards_among<T>(net, callbacks...)),
+          display_(shards_.is_first() ? options.progress : Progress::none, options.output),
           callbacks_(callbacks...) {
         if (options.epochs < 0)
             gradus::detail::raise<ValueError>("fit", "epochs must not be negative", options.epochs);
         epochs_ = options.epochs;
+        is_first_ = shards_.is_first();
         each([&](auto& callback) {
             if constexpr (detail::is_accumulate<std::remove_cvref_t<decltype(callback)>>)
                 micro_batches_ = callback.batches;
@@ -119,6 +158,7 @@ private:
             show(record(), position_.epoch);
             GRADUS_CALL(on_epoch_end);
             settle();
+            agree_to_stop(is_stopping_);
         }
         if (!stopped_.empty() && was_running) note("stopped: " + stopped_);
         settle();  // what follows may change the model, to the best one, say
@@ -130,6 +170,7 @@ private:
 
     template <class Loss, class Batches>
     void train_on(const Loss& loss, Batches& batches) {
+        if constexpr (distributes) return train_on_shards(loss, batches);
         using Size = decltype(batches.size());
         while (position_.batch < batches_ && (!is_stopping_ || gathered() > 0)) {
             GRADUS_CALL(on_batch_begin);
@@ -141,6 +182,60 @@ private:
             GRADUS_CALL(on_step_end);
             settle();
         }
+    }
+
+    /// The same, with the shards of each step among several processes, which stop together.
+    template <class Loss, class Batches>
+    void train_on_shards(const Loss& loss, Batches& batches) {
+        while (position_.batch < batches_) {
+            if (!is_stopping_) GRADUS_CALL(on_batch_begin);
+            if (agree_to_stop(is_stopping_)) return;
+            const bool stepped = step_on_shards(loss, batches);
+            if (display_.has_bar()) draw();
+            if (!stepped) continue;
+            GRADUS_CALL(on_step_end);
+            settle();
+        }
+        agree_to_stop(is_stopping_);
+    }
+
+    template <class Loss, class Batches>
+    bool step_on_shards(const Loss& loss, Batches& batches) {
+        const Index step = position_.batch / shards_.shards();
+        step_began_ = {position_.batch, means_};
+        shards_.begin(batches_);
+        for (Index i = shards_.first(step); i < shards_.last(step, batches_); ++i) {
+            shards_.begin_shard(i % shards_.shards());
+            const auto batch = batches[static_cast<decltype(batches.size())>(i)];
+            const auto result = detail::forward(model, loss, batch);
+            result.loss.backward();
+            const auto score = detail::score_of(score_function(), result.outputs, batch);
+            shards_.add(detail::examples_of(batch), static_cast<double>(result.loss.item()),
+                        score.known ? score.value : std::numeric_limits<double>::quiet_NaN());
+            show_outputs(result.outputs, batch);
+        }
+        const auto means = shards_.finish();
+        loss_ = means.loss;
+        was_asked_ = false;
+        GRADUS_CALL(on_backward_end);
+        constexpr bool may_ask = (detail::SeesGradients<Callbacks, RunOf> || ...);
+        if (may_ask && agree_to_stop(was_asked_)) return forget_step();
+        optimizer.step();
+        ++position_.step;
+        has_score_ = means.score == means.score;
+        add_batch(means.loss, has_score_ ? means.score : 0, means.examples);
+        position_.batch = std::min(step_began_.batch + shards_.shards(), batches_);
+        return true;
+    }
+
+    /// Whether one of the processes wants to stop: then all do.
+    bool agree_to_stop(bool own) {
+        if constexpr (distributes) {
+            if (!shards_.world().any(own, {"fit", position_.step})) return false;
+            if (!is_stopping_) interrupt("another process was stopped");
+            return true;
+        }
+        return own;
     }
 
     /// Forward, backward, and if it is time the step. Says whether there was one.
@@ -204,12 +299,22 @@ private:
                 "the validation data has no batches; is the dataset empty? Give no_validation for none");
             is_validating_ = true;
             GRADUS_CALL(on_validation_begin);
-            detail::for_each_evaluated(
-                model, loss, batches, [&](const auto& batch, double batch_loss, const auto& outputs) {
-                    const auto score = detail::score_of(score_function(), outputs, batch);
-                    means.add(batch_loss, score.value, detail::examples_of(batch));
-                    show_outputs(outputs, batch);
-                });
+            const auto evaluate_on = [&](const auto& those, const auto& take) {
+                detail::for_each_evaluated(
+                    model, loss, those, [&](const auto& batch, double batch_loss, const auto& outputs) {
+                        const auto score = detail::score_of(score_function(), outputs, batch);
+                        take(batch_loss, score.value, detail::examples_of(batch));
+                        show_outputs(outputs, batch);
+                    });
+            };
+            const auto add = [&](double batch_loss, double score, Index n) {
+                means.add(batch_loss, score, n);
+            };
+            constexpr bool looks = (detail::SeesOutputs<Callbacks, RunOf> || ...);
+            if constexpr (distributes && !looks)
+                shards_.share_out(batches, evaluate_on, add);
+            else
+                evaluate_on(batches, add);
             GRADUS_CALL(on_validation_end);
             is_validating_ = false;
         }
@@ -266,6 +371,7 @@ private:
         void save(StateWriter& state) const {
             run.save_progress(state);
             state.put("accumulate", run.micro_batches_);
+            if constexpr (distributes) state.put("shards", run.shards_.shards());
             run.each_kept([&](const std::string& name, auto& callback) {
                 StateWriter own = state.in(name);
                 callback.save(own);
@@ -277,6 +383,7 @@ private:
                              gradus::detail::text_of({"the run adds up the gradients of ", given,
                                                       " batches for a step: got Accumulate{",
                                                       run.micro_batches_, "}"}));
+            run.check_shards(state);
             run.load_progress(state);
             std::vector<std::string> given;
             run.each_kept([&](const std::string& name, auto&) { given.push_back(name); });
@@ -284,6 +391,16 @@ private:
             run.each_kept([&](const std::string& name, auto& callback) { callback.load(state.in(name)); });
         }
     };
+
+    /// The bits depend on the number of shards, not on that of processes.
+    [[gnu::cold]] void check_shards(const StateReader& state) const {
+        const Index given = state.contains("shards") ? state.get<Index>("shards") : 0;
+        Index here = 0;
+        if constexpr (distributes) here = shards_.shards();
+        if (given != here)
+            state.refuse("shards", gradus::detail::text_of({"the run has ", given, " shards in a step: got ",
+                                                            here, here == 0 ? ", without Distributed" : ""}));
+    }
 
     /// Calls visit(name, callback) for those that have a state. Second ones of a name are name_2, ...
     template <class Visit>
@@ -315,6 +432,7 @@ private:
         if (position_.epoch != static_cast<Index>(history_.size()))
             gradus::detail::raise<ValueError>({"fit: resume: ", path, ": epoch ", position_.epoch,
                                                " does not follow a history of ", history_.size(), " epochs"});
+        if constexpr (distributes) shards_.go_on_at(position_.step);
     }
 
     [[gnu::cold]] void note(const std::string& text) override { display_.line(text); }
@@ -346,6 +464,7 @@ private:
     };
 
     std::conditional_t<accumulates, Accumulator<T>, NoAccumulator> accumulator_;
+    [[no_unique_address]] Shards shards_;
     Index micro_batches_ = 1;
     StepBegan step_began_;
     Display display_;

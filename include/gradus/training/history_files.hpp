@@ -28,8 +28,11 @@ public:
     explicit CsvHistory(std::string path) : path_(std::move(path)) {}
 
     /// Throws IoError if the file cannot be written: before the training, not after its first epoch.
-    [[gnu::cold]] void on_train_begin(Run& run) { write_history_csv(path_, run.history()); }
+    [[gnu::cold]] void on_train_begin(Run& run) {
+        if (run.is_first()) write_history_csv(path_, run.history());
+    }
     [[gnu::cold]] void on_epoch_end(Run& run) {
+        if (!run.is_first()) return;
         try {
             write_history_csv(path_, run.history());
         } catch (const IoError& e) {
@@ -141,7 +144,9 @@ public:
     }
 
     /// Throws IoError if the file cannot be written.
-    [[gnu::cold]] void on_train_begin(Run& run) { lines_.open(options_.path, run.position()); }
+    [[gnu::cold]] void on_train_begin(Run& run) {
+        if (run.is_first()) lines_.open(options_.path, run.position());
+    }
 
     void on_step_end(auto& run) {
         if (options_.every_steps > 0 && run.position().step % options_.every_steps == 0)
@@ -171,7 +176,7 @@ public:
 
 private:
     [[gnu::cold]] void add(Run& run, Index epoch, const std::string& object) {
-        if (failed_) return;
+        if (failed_ || !run.is_first()) return;
         try {
             lines_.append(run.position().step, epoch, object);
         } catch (const IoError& e) {

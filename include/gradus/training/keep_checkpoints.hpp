@@ -70,10 +70,11 @@ public:
                          (at_epoch && options_.every_epochs > 0 && at.epoch % options_.every_epochs == 0) ||
                          (at_epoch && options_.every_steps > 0 && at.step % options_.every_steps == 0) ||
                          run.is_stopping() || run.is_finished();
-        if (due || is_best_) save(run, due);
+        if ((due || is_best_) && run.is_first()) save(run, due);
     }
 
     [[gnu::cold]] void on_train_end(Run& run) {
+        if (!run.is_first()) return;
         attempt(run, [&] { background_.wait(); });
         remove_old(run);
     }

@@ -107,9 +107,10 @@ public:
     Index batches() const { return batches_; }  // of this epoch
     Index batch_size() const { return size_; }  // examples of the last batch
 
-    double loss() const { return loss_; }                                 // of the last batch
-    const Means& means() const { return means_; }                         // over this epoch so far
-    bool has_validation() const { return has_validation_; }               // whether val_loss will be a number
+    double loss() const { return loss_; }                    // of the last batch
+    const Means& means() const { return means_; }            // over this epoch so far
+    bool has_validation() const { return has_validation_; }  // whether val_loss will be a number
+    bool is_first() const { return is_first_; }  // of several processes the one that prints and saves
     bool is_validating() const { return is_validating_; }                 // in on_outputs
     const std::vector<EpochRecord>& history() const { return history_; }  // of the epochs that ended
 
@@ -178,6 +179,7 @@ public:
     /// the hook from which it is called, as what they do there is part of it, and a failure is then one of
     /// History::failures. In on_save it is written at once, and throws IoError.
     void save(std::string path) {
+        if (!is_first_) return;
         if (is_settled_)
             write_checkpoint(path, snapshot());
         else
@@ -303,7 +305,7 @@ protected:
     Index epochs_ = 0, batches_ = 0, size_ = 0, resumed_at_ = 0;
     double loss_ = 0, seconds_ = 0;
     Means means_;
-    bool has_validation_ = false, has_score_ = false, is_validating_ = false;
+    bool is_first_ = true, has_validation_ = false, has_score_ = false, is_validating_ = false;
     bool is_finished_ = false, is_stopping_ = false, was_asked_ = false, is_settled_ = false;
     int signal_ = 0;
     std::vector<EpochRecord> history_;

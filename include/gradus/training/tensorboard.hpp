@@ -31,6 +31,7 @@ public:
 
     /// Throws IoError if the file cannot be written.
     [[gnu::cold]] void on_train_begin(Run& run) {
+        if (!run.is_first()) return;
         EventWriterOptions options;
         if (run.position().step > 0) options.purge_step = run.position().step + 1;
         writer_.emplace(options_.folder, options);
@@ -53,7 +54,8 @@ public:
         for (const NamedNumber& metric : r.metrics) add(run, metric.name, metric.value);
     }
 
-    /// For what else is to be shown: histograms, pictures. Throws ValueError before fit() began.
+    /// For what else is to be shown: histograms, pictures. Throws ValueError before fit() began, and
+    /// in processes that are not the first of several.
     EventWriter& writer() {
         gradus::detail::check<ValueError>(writer_.has_value(), "tensorboard",
                                           "the writer is there once fit() began");
@@ -64,7 +66,7 @@ private:
     /// Curves that there are none of (no validation, no score) are NaN in the record.
     [[gnu::cold]] void add(Run& run, const std::string& tag, double value) {
         const bool is_absent = std::isnan(value) && tag != "loss" && tag != "train_loss";
-        if (failed_ || is_absent) return;
+        if (failed_ || is_absent || !run.is_first()) return;
         try {
             writer_->add_scalar(tag, value, run.position().step);
         } catch (const IoError& e) {

@@ -47,7 +47,9 @@ struct Case {
     std::vector<data::Batch<>> parts{};
 
     Case(const workload::Training& training, Index shard_size, Index shard_count)
-        : name(training.name), shards(shard_count), sgd(nn::parameters(net), {.lr = training.lr}) {
+        : name(training.name),
+          shards(shard_count),
+          sgd(nn::parameters(net), {.lr = static_cast<double>(training.lr)}) {
         bench::fill_parameters(net, training.gain);
         workload::Training work = training;
         work.batch = static_cast<int>(shard_size * shards);

@@ -3,14 +3,15 @@
 #     cmake/platforms.sh           the jobs that take about a minute each, or less
 #     cmake/platforms.sh --all     all of them
 #     cmake/platforms.sh JOB...    those
-# A job that needs what this machine cannot give (a package of Debian or Ubuntu, mostly) is skipped, by name. The last
-# lines say what was done, what was left out, and how long it took.
+# As many run at a time as there are processors; what a job prints appears when it ends. A job that needs what this
+# machine cannot give (a package of Debian or Ubuntu, mostly) is skipped, by name. The last lines say what was done, what
+# was left out, and how long it took.
 set -euo pipefail
 export LC_ALL=C
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
-work=$(mktemp --directory)
-trap 'rm -rf "$work"' EXIT
+works=$(mktemp --directory)
+trap 'rm -rf "$works"' EXIT
 
 quick=(newer_clang aarch64 i686 windows)
 long=(aarch64_units armhf emscripten oldest_cmake thread_sanitizer)
@@ -145,22 +146,34 @@ case ${1-} in
     --all) chosen=("${quick[@]}" "${long[@]}") left_out=() ;;
     *) chosen=("$@") left_out=() ;;
 esac
-summary=() failed=0
 for job in "${chosen[@]}"; do
     declare -F "job_$job" >/dev/null || { echo "no such job: $job (there are ${quick[*]} ${long[*]})" >&2; exit 2; }
-    echo "==> platform $job"
-    SECONDS=0
-    set +e  # a job stops at its first error, which it would not do as a part of a condition
-    (set -e; "job_$job")
-    status=$?
-    set -e
+done
+
+start() { # a job in a folder of its own, in which its log, its status and its seconds are left
+    local job=$1
+    work=$works/$job SECONDS=0
+    mkdir "$work"
+    set +e # a job stops at its first error, which it would not do as a part of a condition
+    (set -e; "job_$job") >"$work/log" 2>&1
+    echo "$? $SECONDS" >"$work/status"
+    cat <(echo "==> platform $job") "$work/log"
+}
+for job in "${chosen[@]}"; do
+    while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n; done
+    start "$job" &
+done
+wait
+
+failed=0
+for job in "${chosen[@]}"; do
+    read -r status seconds <"$works/$job/status"
     case $status in
         0) outcome=ok ;;
         77) outcome=skipped ;;
         *) outcome=FAILED failed=1 ;;
     esac
-    summary+=("$(printf '%-17s %-8s %4d s' "$job" $outcome $SECONDS)")
+    printf '==> platform %-17s %-8s %4d s\n' "$job" $outcome "$seconds"
 done
-printf '==> platform %s\n' "${summary[@]}"
 ((${#left_out[@]} == 0)) || echo "==> left out without --all: ${left_out[*]}"
 exit $failed

@@ -4,7 +4,7 @@
 Two programs, since each library brings an OpenMP of its own, whose threads would fight in one process, and since an
 environment that suits one may hurt the other. While one works, the other waits for its next request
 (support/serve.hpp), and its threads sleep. support/shapes.py makes the rows. The peer may also be another build of
-gradus's program.
+gradus's program, or for the models peers/models.py with the name of a library.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import itertools
 import math
 import os
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
@@ -42,7 +43,7 @@ class Server:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([self.program], env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(shlex.split(self.program), env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True)
         self.library = self.process.stdout.readline().strip()
         if not self.library:
@@ -86,8 +87,9 @@ class Sweep:
             theirs |= dict(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2", MKL_ENABLE_INSTRUCTIONS="AVX2")
         self.gradus, self.peer = Server(options.gradus, ours), Server(options.peer, theirs)
         self.peer_has_layouts = self.peer.library.startswith("PyTorch")
-        self.peer_name = "PyTorch" if self.peer_has_layouts else "other"
-        if options.isa and not self.peer_has_layouts:
+        name = self.peer.library.split()[0]
+        self.peer_name = "other" if name == self.gradus.library.split()[0] else name
+        if options.isa and self.peer_name == "other":
             self.peer = Server(options.peer, ours)
         self.options, self.peaks = options, {}
 
@@ -190,8 +192,8 @@ def gains(lines, mode):
 
 def arguments():
     parser = argparse.ArgumentParser(description="gradus and PyTorch on random shapes, in turns", add_help=False)
-    parser.add_argument("gradus", type=pathlib.Path)
-    parser.add_argument("peer", type=pathlib.Path)
+    parser.add_argument("gradus")
+    parser.add_argument("peer")
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--family", action="append", choices=[*shapes.FAMILIES, "model"])
     parser.add_argument("--rows", type=int, default=40)

@@ -20,17 +20,15 @@ work=$(mktemp --directory)
 trap 'rm -rf "$work"' EXIT
 common=(-fsyntax-only -DGRADUS_NO_BUILD_NOTES -I "$include")
 
-# Compiled once for all of them. An error is reported as it would be with the header itself.
-once=()
-mkdir "$work/gradus"
+# What the programs include is compiled once for all of them. g++ looks for it in the folder of the program first, and an
+# error is reported as it would be with the headers themselves.
+printf '#include <%s>\n' array functional iostream memory sstream string unordered_map vector gradus/gradus.hpp >"$work/all.hpp"
 if [[ $kind == g++ ]]; then
-    "$compiler" -std=c++20 -w -DGRADUS_NO_BUILD_NOTES -I "$include" -x c++-header "$include/gradus/gradus.hpp" \
-        -o "$work/gradus/gradus.hpp.gch"
-    once=(-I "$work")
+    "$compiler" -std=c++20 -w -DGRADUS_NO_BUILD_NOTES -I "$include" -x c++-header "$work/all.hpp" -o "$work/all.hpp.gch"
+    once=()
 else
-    "$compiler" -std=c++20 -w -DGRADUS_NO_BUILD_NOTES -I "$include" -x c++-header "$include/gradus/gradus.hpp" \
-        -o "$work/gradus.pch"
-    once=(-include-pch "$work/gradus.pch")
+    "$compiler" -std=c++20 -w -DGRADUS_NO_BUILD_NOTES -I "$include" -x c++-header "$work/all.hpp" -o "$work/all.pch"
+    once=(-include-pch "$work/all.pch")
 fi
 
 # Sections into files: N.title, N.wants, N.flags, N.cpp.
@@ -40,8 +38,7 @@ function close_section() {
     program = work "/" count ".cpp"
     if (alone) printf "%s", body > program
     else {
-        print "#include <gradus/gradus.hpp>\n" \
-              "#include <array>\n#include <functional>\n#include <iostream>\n#include <memory>\n#include <sstream>\n#include <string>\n#include <unordered_map>\n#include <vector>\n" \
+        print "#include \"all.hpp\"\n" \
               "namespace nn = gradus::nn;\nnamespace optim = gradus::optim;\nnamespace data = gradus::data;\n" \
               "using namespace gradus;\n" \
               "struct Net {\n    nn::Linear<> fc{2, 2};\n" \

@@ -11,15 +11,17 @@ function(add_flags_program name source)
     add_labeled_test(flags flags_${name} COMMAND flags_${name})
 endfunction()
 
-add_flags_program(fast_math flags/fast_math.cpp -O1 -ffast-math -Wno-float-equal)
-target_include_directories(flags_fast_math PRIVATE .)
-target_link_libraries(flags_fast_math PRIVATE gradus::gradus Catch2::Catch2WithMain)
+if(GRADUS_FULL_TESTS)
+    add_flags_program(fast_math flags/fast_math.cpp -O1 -ffast-math -Wno-float-equal)
+    target_include_directories(flags_fast_math PRIVATE .)
+    target_link_libraries(flags_fast_math PRIVATE gradus::gradus Catch2::Catch2WithMain)
+endif()
 
 add_labeled_test(flags flags_no_exceptions COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fno-exceptions -fsyntax-only
     -I ${PROJECT_SOURCE_DIR}/include ${CMAKE_CURRENT_SOURCE_DIR}/odr_b.cpp)
 set_tests_properties(flags_no_exceptions PROPERTIES PASS_REGULAR_EXPRESSION "error: .*gradus reports errors by exceptions")
 
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(GRADUS_FULL_TESTS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # As slow as can be: the headers and nothing else.
     add_flags_program(none platforms/smoke.cpp -O0 -DGRADUS_NO_BUILD_NOTES)
     target_include_directories(flags_none PRIVATE ${PROJECT_SOURCE_DIR}/include)
@@ -48,7 +50,7 @@ add_labeled_test(flags flags_plugins
     COMMAND flags_plugins $<TARGET_FILE:plugin_header_only> $<TARGET_FILE:plugin_compiled>)
 
 # Every line of the page ends with the name of what tests it, and there is such a test. (The page is read for g++.)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+if(GRADUS_FULL_TESTS AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/flags.md)
     file(STRINGS ${PROJECT_SOURCE_DIR}/docs/flags.md rows REGEX "^\\| `")
     file(STRINGS ${scripts}/platforms.sh jobs REGEX "^job_")

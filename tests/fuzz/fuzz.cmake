@@ -1,15 +1,18 @@
-# Every parser reads what is wrong. The seeds are replayed, cut and with bits flipped, with any compiler; clang's fuzzer
-# goes on from them for GRADUS_FUZZ_SECONDS (10) each, where it is there:  GRADUS_FUZZ_SECONDS=60 ctest -L fuzz
+# Every parser reads what is wrong. The seeds are replayed, cut and with bits flipped, with any compiler; with sanitizers,
+# clang's fuzzer goes on from them for GRADUS_FUZZ_SECONDS (10) each, where it is there:
+#     cmake --preset dev && cmake --build --preset dev && GRADUS_FUZZ_SECONDS=60 ctest --preset dev -L fuzz
 set(fuzz_dir ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB fuzz_targets CONFIGURE_DEPENDS ${fuzz_dir}/targets/*.cpp)
 
-include(CheckCXXSourceCompiles)
-set(CMAKE_REQUIRED_FLAGS -fsanitize=fuzzer,address,undefined)
-set(CMAKE_REQUIRED_LINK_OPTIONS -fsanitize=fuzzer,address,undefined)
-check_cxx_source_compiles("#include <cstddef>
-    extern \"C\" int LLVMFuzzerTestOneInput(const unsigned char*, std::size_t) { return 0; }" GRADUS_HAS_FUZZER)
-unset(CMAKE_REQUIRED_FLAGS)
-unset(CMAKE_REQUIRED_LINK_OPTIONS)
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+    include(CheckCXXSourceCompiles)
+    set(CMAKE_REQUIRED_FLAGS -fsanitize=fuzzer,address,undefined)
+    set(CMAKE_REQUIRED_LINK_OPTIONS -fsanitize=fuzzer,address,undefined)
+    check_cxx_source_compiles("#include <cstddef>
+        extern \"C\" int LLVMFuzzerTestOneInput(const unsigned char*, std::size_t) { return 0; }" GRADUS_HAS_FUZZER)
+    unset(CMAKE_REQUIRED_FLAGS)
+    unset(CMAKE_REQUIRED_LINK_OPTIONS)
+endif()
 
 add_library(gradus_fuzz INTERFACE)
 target_link_libraries(gradus_fuzz INTERFACE gradus::gradus gradus_warnings)
@@ -41,7 +44,7 @@ foreach(source IN LISTS fuzz_targets)
             COMMAND bash ${fuzz_dir}/run.sh $<TARGET_FILE:fuzz_${name}> ${CMAKE_CURRENT_BINARY_DIR}/fuzz/${name} ${seeds})
     endif()
 endforeach()
-if(NOT GRADUS_HAS_FUZZER)
+if(CMAKE_BUILD_TYPE STREQUAL "Debug" AND NOT GRADUS_HAS_FUZZER)
     add_labeled_test(fuzz fuzzer COMMAND ${CMAKE_COMMAND} -E echo
         "skipped: no libFuzzer with this compiler; on Debian, clang and libclang-rt-14-dev have it")
     set_tests_properties(fuzzer PROPERTIES SKIP_REGULAR_EXPRESSION "skipped:")

@@ -128,6 +128,7 @@ Variable<T> max_pool2d(Variable<T> x, const MaxPool2dOptions& options) {
                        o.dilation == Size2(1) && !o.ceil_mode;
     if (plain)
         if (Variable<T> y = detail::fuse(x, detail::MaxPool{o.kernel_size}); y.defined()) return y;
+    if (detail::is_value_only(x)) return kernels::max_pool2d(x.value(), plan, false).y;
     kernels::MaxPooled<T> pooled = kernels::max_pool2d(x.value(), plan);
     return record("max_pool2d", std::move(pooled.y),
                   wrt(x, [plan = std::move(plan), argmax = std::move(pooled.argmax)](const Tensor<T>& dy) {

@@ -9,6 +9,7 @@
 #include "gradus/kernels/pool/avg.hpp"
 #include "gradus/kernels/pool/max.hpp"
 #include "support/isas.hpp"
+#include "support/same_bits.hpp"
 #include "support/test.hpp"
 
 using namespace gradus;
@@ -77,6 +78,9 @@ void check_max(const Tensor<T>& x, const PoolPlan& plan) {
     });
     const auto pooled = kernels::max_pool2d(x, plan);
     check_close(pooled.y, y);
+    const auto values = kernels::max_pool2d(x, plan, false);  // nobody asks where they were
+    CHECK(same_bits(values.y, pooled.y));
+    CHECK(values.argmax.narrow.numel() + values.argmax.wide.numel() == 0);
     const bool wide = plan.rows.kernel * plan.columns.kernel > 255;
     CHECK((wide ? cast<Index>(pooled.argmax.wide) : cast<Index>(pooled.argmax.narrow)) == positions);
     Generator generator(5);

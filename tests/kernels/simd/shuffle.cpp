@@ -70,18 +70,12 @@ TEMPLATE_TEST_CASE("zips and their inverses", "", VECTORS) {
     CHECK(lanes(simd::zip_halves(a)) == expected<V>([](int i) { return i / 2 + i % 2 * (n / 2); }));
 }
 
-TEMPLATE_TEST_CASE("every second and every third number of memory", "", VECTORS) {
+TEMPLATE_TEST_CASE("every second number of memory", "", VECTORS) {
     using V = TestType;
     using T = typename V::Value;
-    std::vector<T> memory(static_cast<std::size_t>(3 * V::size));
+    std::vector<T> memory(static_cast<std::size_t>(2 * V::size - 1));  // all that may be read
     for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<T>(i);
-    const std::vector<T> second(memory.begin(), memory.begin() + 2 * V::size - 1);  // all that may be read
-    CHECK(lanes(simd::load_every_other<V>(second.data())) == expected<V>([](int i) { return 2 * i; }));
-    const V a = V::load(memory.data()), b = V::load(memory.data() + V::size);
-    const V c = V::load(memory.data() + 2 * V::size);
-    CHECK(lanes(simd::every_third<0>(a, b, c)) == expected<V>([](int i) { return 3 * i; }));
-    CHECK(lanes(simd::every_third<1>(a, b, c)) == expected<V>([](int i) { return 3 * i + 1; }));
-    CHECK(lanes(simd::every_third<2>(a, b, c)) == expected<V>([](int i) { return 3 * i + 2; }));
+    CHECK(lanes(simd::load_every_other<V>(memory.data())) == expected<V>([](int i) { return 2 * i; }));
 }
 
 TEMPLATE_TEST_CASE("interleaving by blocks", "", (Vec<float, 8>), (Vec<double, 8>), (Vec<std::int16_t, 32>)) {
@@ -180,6 +174,35 @@ struct LoadBlocks {
     }
 };
 
+/// What load_interleaved() makes of a memory of S vectors, of which nothing behind may be read.
+template <class T, std::size_t S>
+struct LoadInterleaved {
+    std::vector<std::vector<int>>* every;
+
+    template <int Bytes>
+    GRADUS_INLINE void run() const {
+        using V = simd::VecOf<T, Bytes>;
+        std::vector<T> memory(S * V::size);
+        for (std::size_t i = 0; i < memory.size(); ++i) memory[i] = static_cast<T>(i);
+        V parts[S];
+        simd::load_interleaved(parts, memory.data());
+        for (const V& x : parts) {
+            T numbers[Bytes / sizeof(T)];
+            x.store(numbers);
+            every->emplace_back(std::begin(numbers), std::end(numbers));
+        }
+    }
+};
+
+template <class T, std::size_t S>
+void check_interleaved() {
+    std::vector<std::vector<int>> every;
+    simd::run(LoadInterleaved<T, S>{&every});
+    REQUIRE(every.size() == S);
+    for (std::size_t k = 0; k < S; ++k)
+        for (std::size_t i = 0; i < every[0].size(); ++i) CHECK(every[k][i] == static_cast<int>(i * S + k));
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("load_blocks puts 16 bytes side by side", "", float, double) {
@@ -194,5 +217,12 @@ TEMPLATE_TEST_CASE("load_blocks puts 16 bytes side by side", "", float, double) 
                 const int at = static_cast<int>(lane);
                 CHECK(rows[i][lane] == 1 + at / block * 20 + static_cast<int>(i) * 7 + at % block);
             }
+    });
+}
+
+TEMPLATE_TEST_CASE("load_interleaved takes every second and every third number", "", float, double) {
+    for_each_isa([] {
+        check_interleaved<TestType, 2>();
+        check_interleaved<TestType, 3>();
     });
 }

@@ -113,7 +113,7 @@ template <class T>
 bool is_flat_profitable(const ConvGeometry& s, simd::Isa isa) {
     const Index lanes = tile_sizes<T>(isa).columns / 2;
     return s.taps() > 0 && s.taps() <= piece_terms && s.out * s.result.area() > 0 &&
-           flat_cost(s, lanes) < implicit_gemm_cost(s.result.area(), s.out, s.taps(), lanes);
+           flat_cost(s, lanes) < implicit_gemm_cost(s, lanes);
 }
 
 template <class T>

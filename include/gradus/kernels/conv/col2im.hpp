@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/conv/flat_rows.hpp"
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "gradus/kernels/layout/strided_copy.hpp"
@@ -49,26 +50,6 @@ struct AddWindows {
             add_row<Bytes / 2>(from + i, n - i, to + i);
         else
             for (; i < n; ++i) to[i] += from[i];
-    }
-};
-
-/// Two phases side by side: out[i] = a[i / 2], or b[i / 2] for odd i.
-template <class T>
-struct Interleave {
-    const T *a, *b;
-    Index n;
-    T* out;
-
-    template <int Bytes>
-    GRADUS_INLINE void run() {
-        using Vec = simd::VecOf<T, Bytes>;
-        Index i = 0;
-        for (; i + 2 * Vec::size <= n; i += 2 * Vec::size) {
-            const Vec even = Vec::load(a + i / 2), odd = Vec::load(b + i / 2);
-            zip_lower(even, odd).store(out + i);
-            zip_upper(even, odd).store(out + i + Vec::size);
-        }
-        for (; i < n; ++i) out[i] = i % 2 == 0 ? a[i / 2] : b[i / 2];
     }
 };
 

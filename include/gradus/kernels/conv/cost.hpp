@@ -25,11 +25,12 @@ inline double implicit_gemm_cost(Index pixels, Index channels, Index terms, Inde
            (static_cast<double>(terms) + to_write);
 }
 
-/// Lanes are positions of a plane, `columns` of which are a row; channels are taken in fours.
+/// Lanes are positions of a plane, `columns` of which are a row; channels are taken in fours. A tenth is for
+/// vectors that begin anywhere, in planes of the second-level cache.
 inline double flat_product_cost(Size2 pixels, Index columns, Index channels, Index terms, Index lanes) {
     constexpr double to_write = 3;
     const Index vectors = ceil_div((pixels.height - 1) * columns + pixels.width, lanes);
-    return static_cast<double>(vectors * ceil_div(channels, Index{4}) * 4) *
+    return 1.1 * static_cast<double>(vectors * ceil_div(channels, Index{4}) * 4) *
            (static_cast<double>(terms) + to_write);
 }
 
@@ -46,6 +47,13 @@ inline Index seen_numbers(const ConvGeometry& s) {
            ceil_div(s.padded.width, s.stride.width);
 }
 
+/// y by an implicit GEMM, which waits for some numbers of x, and reads images that are padded in memory.
+inline double implicit_gemm_cost(const ConvGeometry& s, Index lanes) {
+    const double to_read = s.padded == s.image ? 0.5 : 2.5;
+    return implicit_gemm_cost(s.result.area(), s.out, s.taps(), lanes) +
+           to_read * static_cast<double>(s.in * s.padded.area());
+}
+
 inline double flat_cost(const ConvGeometry& s, Index lanes) {
     return flat_product_cost(s.result, ceil_div(s.padded.width, s.stride.width), s.out, s.taps(), lanes) +
            flat_copy_cost(seen_numbers(s), s.stride.width, lanes);
@@ -56,7 +64,7 @@ struct InputGradientCosts {
     double implicit_gemm = 0, flat = 0, col2im;
 
     InputGradientCosts(const ConvGeometry& s, Index lanes) {
-        constexpr double to_add = 6;
+        constexpr double to_add = 14;  // short rows, to where their phase lies
         const double columns = static_cast<double>(s.taps() * s.result.area()) / static_cast<double>(lanes);
         col2im = columns * (static_cast<double>(s.out) + to_add);
         const GradientBorder beside(horizontal(s)), above(vertical(s));

@@ -4,66 +4,21 @@
 #include <algorithm>
 
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/conv/depthwise_tiles.hpp"
+#include "gradus/kernels/conv/flat_rows.hpp"
 #include "gradus/kernels/conv/geometry.hpp"
-#include "gradus/kernels/elementwise/map.hpp"
-#include "gradus/kernels/layout/strided_copy.hpp"
+#include "gradus/kernels/conv/stride_phases.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
 // Depthwise convolutions, in which an output channel sees one input channel. There are no channels to fill
-// the lanes of a vector, so these run along the image: a plane of NCHW, which is padded in the cache, counts
-// as one long row, and the output pixel that begins at position q of it is the sum of w[tap] * x[q + offset
-// of the tap]. Positions in the last columns belong to no output pixel and are left out when the result is
-// copied; so are those between two strides.
+// the lanes of a vector, so these run along the image. A plane of NCHW is copied to the cache, within its zeros
+// and in the phases of the stride (flat_rows.hpp), whatever is computed of it:
+//
+//     y, dx      sums over taps, of rows that several of them share (depthwise_tiles.hpp); of dx, one for each
+//                phase of the stride
+//     dweight    of each tap, the product of two planes as long rows: dy, with zeros between its rows, and x
 
 namespace gradus::kernels::detail {
-
-/// out[q] = bias + sum over taps of w[tap] * x[q + offsets[tap]].
-template <class T>
-struct FlatCorrelation {
-    const T *x, *w;
-    const Index* offsets;
-    Index taps;
-    T bias;
-    Index n;
-    T* out;
-
-    /// Positions from q on.
-    template <std::size_t Count, class Vec>
-    GRADUS_INLINE void block(Index q) const {
-        Vec sums[1][Count];
-        for (std::size_t v = 0; v < Count; ++v) sums[0][v] = Vec(bias);
-        add_runs(sums, taps, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
-            for (Index tap = begin; tap < begin + count; ++tap) {
-                const Vec weight(w[tap]);
-                const T* const from = x + q + offsets[tap];
-#pragma GCC unroll 4
-                for (std::size_t v = 0; v < Count; ++v)
-                    sums[0][v] = fma(weight, Vec::load(from + static_cast<Index>(v) * Vec::size), sums[0][v]);
-            }
-        });
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < Count; ++v) sums[0][v].store(out + q + static_cast<Index>(v) * Vec::size);
-    }
-
-    template <int Bytes>
-    GRADUS_INLINE void run() {
-        using Vec = simd::VecOf<T, Bytes>;
-        if (n < Vec::size) {
-            for (Index q = 0; q < n; ++q) {
-                T sum[1][1] = {{bias}};
-                add_runs(sum, taps, [&](Index begin, Index count) GRADUS_INLINE_LAMBDA {
-                    for (Index tap = begin; tap < begin + count; ++tap)
-                        sum[0][0] = simd::fma(w[tap], x[q + offsets[tap]], sum[0][0]);
-                });
-                out[q] = sum[0][0];
-            }
-            return;
-        }
-        Index q = 0;
-        for (; q + 4 * Vec::size <= n; q += 4 * Vec::size) block<4, Vec>(q);
-        for (; q < n; q += Vec::size) block<1, Vec>(std::min(q, n - Vec::size));  // the last ones overlap
-    }
-};
 
 /// dw[tap] += sum over q of dy[q] * x[q + offsets[tap]], n a multiple of the lanes.
 template <class T>
@@ -101,90 +56,80 @@ struct FlatDots {
     }
 };
 
-/// to[i * to_row + j] = from[i * from_row + j] for j < n. What lies `ahead` of that is fetched meanwhile: the
-/// next plane, which is not in the cache, nor foreseen by the processor, since it is on another page.
-template <class T>
-struct CopyRows {
-    const T* from;
-    Index from_row, rows, n;
-    T* to;
-    Index to_row, ahead = 0;
-
-    template <int Bytes>
-    GRADUS_INLINE void run() {
-        using Vec = simd::VecOf<T, Bytes>;
-        if (n < Vec::size) {
-            if constexpr (Bytes > 16) return run<Bytes / 2>();
-            for (Index i = 0; i < rows; ++i)
-                for (Index j = 0; j < n; ++j) to[i * to_row + j] = from[i * from_row + j];
-            return;
-        }
-        for (Index i = 0; i < rows; ++i, from += from_row, to += to_row)
-            for (Index j = 0; j < n; j += Vec::size) {
-                const Index at = std::min(j, n - Vec::size);  // the last one overlaps the one before it
-                __builtin_prefetch(from + at + ahead, 0, 2);
-                Vec::load(from + at).store(to + at);
-            }
-    }
-};
-
-/// Positions are numbers of the padded plane, `flat` of them begin a window (or lie between those that do).
-struct DepthwisePlan {
-    Index taps, plane, flat;
-    Index channels;  // of y
-    Index block;     // planes of a task
-
-    explicit DepthwisePlan(const ConvGeometry& s) {
-        taps = s.kernel.area();
-        plane = s.padded.area();
-        flat = (s.result.height - 1) * s.stride.height * s.padded.width +
-               (s.result.width - 1) * s.stride.width + 1;
-        channels = s.groups * s.out;
-        block = std::max<Index>(1, parallel_grain / std::max<Index>(1, flat * taps / 8));
-    }
+/// The pixels first, first + stride, ... of dx and the taps that reach them; there may be none.
+struct DepthwisePhase {
+    Size2 first, count;
+    TapColumns taps;
 };
 
 template <class T>
 class Depthwise {
 public:
     explicit Depthwise(const ConvGeometry& sizes)
-        : s(sizes), plan(s), offsets_(offset_table(tap_offsets(s), plan.taps)) {}
+        : s(sizes),
+          taps(s.kernel.area()),
+          channels(s.groups * s.out),
+          block(std::max<Index>(1, parallel_grain / std::max<Index>(1, s.result.area() * taps / 8))),
+          source{s.image,
+                 s.before,
+                 s.stride,
+                 {std::min(s.stride.height, (s.kernel.height - 1) * s.dilation.height + 1),
+                  std::min(s.stride.width, (s.kernel.width - 1) * s.dilation.width + 1)},
+                 ceil_div(s.padded.width, s.stride.width)} {
+        source.rows = ceil_div(s.padded.height, s.stride.height);
+        source.ahead = s.image.area();
+        source.are_whole = true;
+    }
 
     /// x is not padded: that happens plane by plane.
     void forward(const T* x, const T* weight, const T* bias, T* y) const {
-        parallel_for(s.batch * plan.channels, plan.block, [&](Index begin, Index end) {
-            Tensor<T> memory = zeros<T>({plan.plane + plan.flat});
-            T *const padded = memory.mutable_data(), *const scratch = padded + plan.plane;
+        const FlatRows rows = aligned(source);
+        const TapColumns columns = taps_of_windows(rows);
+        parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
+            Tensor<T> memory = zeros<T>({rows.plane() + 2 * flat_slack});
+            T* const plane = memory.mutable_data() + to_align(rows);
             for (Index p = begin; p < end; ++p) {
-                const Index o = p % plan.channels;
-                if (p == begin || o % s.out == 0) pad_plane(x, p / plan.channels, o / s.out, padded);
-                simd::run(FlatCorrelation<T>{padded, weight + o * plan.taps, offsets_.data(), plan.taps,
-                                             bias ? bias[o] : T(0), plan.flat, scratch});
-                gather(scratch, y + p * s.result.area());
+                rows.copy(x + p * s.image.area(), 1, 0, plane, s.image.height);
+                for (Index m = 0; m < s.out; ++m) {
+                    const Index o = p % s.groups * s.out + m;
+                    simd::run(DepthwiseTiles<T>{plane, rows.columns, columns, weight + o * taps,
+                                                bias ? bias[o] : T(0), s.result,
+                                                y + (p * s.out + m) * s.result.area(), s.result.width});
+                }
             }
         });
     }
 
-    /// dx[q] = sum of w[tap] * dy[q - offset]: the same sum, with the taps in reverse on zeros, dy, zeros.
     void backward_input(const T* dy, const T* weight, T* dx) const {
-        const Index reach = offsets_.data()[plan.taps - 1];
-        Tensor<Index> reversed = Tensor<Index>::uninitialized({plan.taps});
-        for (Index t = 0; t < plan.taps; ++t) reversed.mutable_data()[t] = reach - offsets_.data()[t];
-        parallel_for(s.batch * s.groups, plan.block, [&](Index begin, Index end) {
-            const Index size = plan.flat + 2 * reach;  // every position that a window covers
-            Tensor<T> memory = zeros<T>({size + plan.plane + plan.flat + reach});
-            T *const scratch = memory.mutable_data(), *const sum = scratch + size,
-                     *const part = sum + plan.plane;
+        const GradientBorder above(vertical(s)), beside(horizontal(s));
+        FlatRows rows = aligned({s.result,
+                                 {above.before, beside.before},
+                                 {1, 1},
+                                 {1, 1},
+                                 beside.before + s.result.width + beside.after});
+        rows.rows = above.before + s.result.height + above.after;
+        rows.ahead = s.out * s.result.area();
+        rows.are_whole = true;
+        const gradus::detail::RecycledVector<DepthwisePhase> phases = phases_of(rows);
+        const Index width = ceil_div(s.image.width, s.stride.width);
+        const Index sums = s.stride.width == 1 ? 0 : s.image.height * s.stride.width * width;
+        parallel_for(s.batch * s.groups, block, [&](Index begin, Index end) {
+            const Index size = s.out * rows.plane() + flat_slack;
+            Tensor<T> memory = zeros<T>({flat_slack + size + sums});
+            T *const planes = memory.mutable_data() + to_align(rows), *const scratch = planes + size;
             for (Index p = begin; p < end; ++p) {
-                for (Index m = 0; m < s.out; ++m) {
-                    const Index o = p % s.groups * s.out + m;
-                    spread(dy + (p / s.groups * plan.channels + o) * s.result.area(), scratch + reach);
-                    simd::run(FlatCorrelation<T>{scratch, weight + o * plan.taps, reversed.data(), plan.taps,
-                                                 T(0), plan.flat + reach, m == 0 ? sum : part});
-                    for (Index q = 0; m > 0 && q < plan.flat + reach; ++q) sum[q] += part[q];
+                rows.copy(dy + p * s.out * s.result.area(), s.out, 0, planes, s.result.height);
+                T* const to = dx + p * s.image.area();
+                for (const DepthwisePhase& phase : phases) {
+                    const bool whole = s.stride.width == 1;  // rows; else one of the phases of each
+                    const Index row = whole ? s.image.width : s.stride.width * width;
+                    simd::run(DepthwiseTiles<T>{
+                        planes, rows.columns, phase.taps, weight + p % s.groups * s.out * taps, T(0),
+                        phase.count,
+                        (whole ? to : scratch + phase.first.width * width) + phase.first.height * row,
+                        s.stride.height * row});
                 }
-                simd::run(CopyRows<T>{sum + s.before.height * s.padded.width + s.before.width, s.padded.width,
-                                      s.image.height, s.image.width, dx + p * s.image.area(), s.image.width});
+                if (s.stride.width > 1) join_columns(scratch, width, to);
             }
         });
     }
@@ -193,55 +138,95 @@ public:
     /// memory.
     void backward_weight(const T* x, const T* dy, T* dweight) const {
         constexpr Index lanes = 64 / static_cast<Index>(sizeof(T));
-        const Index size = (plan.flat + lanes - 1) / lanes * lanes;
-        const Index run = std::min(8192 / plan.plane, s.groups / 16);
-        parallel_for(s.groups, std::max({Index{1}, run, plan.block / s.batch}), [&](Index begin, Index end) {
-            Tensor<T> memory = zeros<T>({size + plan.plane + lanes});
-            T *const scratch = memory.mutable_data(), *const padded = scratch + size;
+        const Index columns = source.columns;
+        const Index flat = (s.result.height - 1) * columns + s.result.width;
+        const Index size = ceil_div(flat, lanes) * lanes;
+        const Tensor<Index> offsets = flat_offsets(s, source);
+        const Index run = std::min(8192 / s.padded.area(), s.groups / 16);
+        parallel_for(s.groups, std::max({Index{1}, run, block / s.batch}), [&](Index begin, Index end) {
+            Tensor<T> memory = zeros<T>({size + source.plane() + lanes});
+            T *const gradient = memory.mutable_data(), *const plane = gradient + size;
             const Index top = begin * s.out, filters = (end - begin) * s.out;
-            add_pieces(Index{0}, s.batch, piece_runs, filters * plan.taps, dweight + top * plan.taps,
+            const auto add_filter = [&](Index n, Index o, T* to) {
+                if (o % s.out == 0)
+                    source.copy(x + (n * s.groups + o / s.out) * s.image.area(), 1, 0, plane, s.image.height);
+                simd::run(CopyRows<T>{dy + (n * channels + o) * s.result.area(), s.result.width,
+                                      s.result.height, s.result.width, gradient, columns, s.result.area()});
+                simd::run(FlatDots<T>{gradient, plane, offsets.data(), taps, size, to + (o - top) * taps});
+            };
+            add_pieces(Index{0}, s.batch, piece_runs, filters * taps, dweight + top * taps,
                        [&](Index first, Index last, T* to) {
-                           std::fill_n(to, filters * plan.taps, T(0));
+                           std::fill_n(to, filters * taps, T(0));
                            for (Index n = first; n < last; ++n)
-                               for (Index o = top; o < top + filters; ++o) {
-                                   if (o % s.out == 0) pad_plane(x, n, o / s.out, padded);
-                                   spread(dy + (n * plan.channels + o) * s.result.area(), scratch);
-                                   simd::run(FlatDots<T>{scratch, padded, offsets_.data(), plan.taps, size,
-                                                         to + (o - top) * plan.taps});
-                               }
+                               for (Index o = top; o < top + filters; ++o) add_filter(n, o, to);
                        });
         });
     }
 
 private:
-    /// One plane of x within zeros, which are there.
-    void pad_plane(const T* x, Index image, Index group, T* padded) const {
-        simd::run(CopyRows<T>{x + (image * s.groups + group) * s.image.area(), s.image.width, s.image.height,
-                              s.image.width, padded + s.before.height * s.padded.width + s.before.width,
-                              s.padded.width, s.image.area()});
+    /// Rows of which each pixel is as far into a vector as the first one, which to_align() numbers in front of
+    /// them bring to the beginning of one.
+    static FlatRows aligned(FlatRows rows) {
+        rows.columns = ceil_div(rows.columns, vector) * vector;
+        return rows;
+    }
+    static Index to_align(const FlatRows& rows) {
+        return (vector - rows.before.width / rows.stride.width % vector) % vector;
+    }
+    static constexpr Index vector = 32 / static_cast<Index>(sizeof(T));
+
+    /// Taps below each other read rows of one phase below each other, as far as the dilation allows.
+    TapColumns taps_of_windows(const FlatRows& rows) const {
+        const Index height = s.kernel.height, dilation = s.dilation.height;
+        const bool share = s.stride.height % dilation == 0;
+        const Index step = share ? std::min(height, s.stride.height / dilation) : height;
+        TapColumns columns;
+        for (Index x = 0; x < s.kernel.width; ++x)
+            for (Index y = 0; y < step; ++y)
+                add_taps(columns, rows.columns,
+                         {rows.offset(y * dilation, x * s.dilation.width), y * s.kernel.width + x,
+                          step * s.kernel.width, ceil_div(height - y, step)});
+        return columns;
     }
 
-    /// The pixels of a plane: rows that are `from_row` and `to_row` apart, and pixels.
-    void copy_pixels(const T* from, Index from_row, Index from_step, T* to, Index to_row, Index to_step,
-                     Index ahead) const {
-        if (s.stride.width == 1)
-            return simd::run(CopyRows<T>{from, from_row, s.result.height, s.result.width, to, to_row, ahead});
-        for (Index i = 0; i < s.result.height; ++i)
-            copy_row(s.result.width, from + i * from_row, from_step, to + i * to_row, to_step);
+    /// Where they find their numbers in dy. What reads in rows above each other is turned around.
+    gradus::detail::RecycledVector<DepthwisePhase> phases_of(const FlatRows& rows) const {
+        gradus::detail::RecycledVector<DepthwisePhase> phases;
+        for (Index i = 0; i < std::min(s.stride.height, s.image.height); ++i)
+            for (Index j = 0; j < std::min(s.stride.width, s.image.width); ++j) {
+                const AxisPhase y((i + s.before.height) % s.stride.height, vertical(s));
+                const AxisPhase x((j + s.before.width) % s.stride.width, horizontal(s));
+                DepthwisePhase phase{{i, j}, {y.count, x.count}, {}};
+                const bool share = y.shift_step == -1;
+                const Index together = share ? y.taps : 1, width = s.kernel.width;
+                for (Index m = 0; m < s.out; ++m)
+                    for (Index kx = 0; kx < x.taps; ++kx)
+                        for (Index ky = together - 1; ky < y.taps; ky += together)
+                            add_taps(phase.taps, rows.columns,
+                                     {m * rows.plane() +
+                                          (rows.before.height + y.shift + ky * y.shift_step) * rows.columns +
+                                          rows.before.width + x.shift + kx * x.shift_step,
+                                      m * taps + (y.tap + ky * y.tap_step) * width + x.tap + kx * x.tap_step,
+                                      -y.tap_step * width, together});
+                phases.push_back(phase);
+            }
+        return phases;
     }
 
-    /// A plane of y, from the positions of its pixels or to them.
-    void gather(const T* positions, T* y) const {
-        copy_pixels(positions, s.stride.height * s.padded.width, s.stride.width, y, s.result.width, 1, 0);
-    }
-    void spread(const T* y, T* positions) const {
-        copy_pixels(y, s.result.width, 1, positions, s.stride.height * s.padded.width, s.stride.width,
-                    s.result.area());
+    /// dx from the phases of its columns, which lie side by side in each row.
+    void join_columns(const T* phases, Index width, T* dx) const {
+        const Index step = s.stride.width;
+        for (Index i = 0; i < s.image.height; ++i, phases += step * width, dx += s.image.width)
+            if (step == 2)
+                simd::run(Interleave<T>{phases, phases + width, s.image.width, dx});
+            else
+                for (Index j = 0; j < std::min(step, s.image.width); ++j)
+                    copy_row(ceil_div(s.image.width - j, step), phases + j * width, Index{1}, dx + j, step);
     }
 
     const ConvGeometry& s;
-    const DepthwisePlan plan;
-    const Tensor<Index> offsets_;  // of the taps
+    const Index taps, channels, block;  // of a filter, of y, planes of a task
+    FlatRows source;                    // a plane of x
 };
 
 }  // namespace gradus::kernels::detail

@@ -5,11 +5,10 @@
 
 #include "gradus/core/memory.hpp"
 #include "gradus/core/tensor.hpp"
-#include "gradus/kernels/conv/col2im.hpp"
-#include "gradus/kernels/conv/depthwise.hpp"
+#include "gradus/kernels/conv/flat_rows.hpp"
 #include "gradus/kernels/conv/geometry.hpp"
-#include "gradus/kernels/conv/pointwise.hpp"
 #include "gradus/kernels/conv/stride_phases.hpp"
+#include "gradus/kernels/gemm/microkernel.hpp"
 #include "gradus/kernels/reduce/pairwise_sum.hpp"
 
 // Convolutions whose lanes are pixels. Some rows of all planes that a group reads are copied to the cache,
@@ -29,7 +28,6 @@ inline constexpr Index flat_rows = Bytes == 64 ? 8 : 4;
 inline Index flat_rows_of(simd::Isa isa = simd::isa()) {
     return isa == simd::Isa::avx512 ? flat_rows<64> : flat_rows<32>;
 }
-inline constexpr Index flat_slack = 16;  // numbers behind the last position that a vector reads or writes
 
 /// out(channel, q) = bias[channel], or what is there, + that sum over one run of k, for up to flat_rows
 /// channels.
@@ -92,126 +90,6 @@ private:
     }
 };
 
-/// even[i * row + j] = x[i * step + 2 * j] and odd[i * row + j] = x[i * step + 2 * j + 1], of n numbers in a
-/// row.
-template <class T>
-struct EvenAndOdd {
-    const T* x;
-    Index step, rows, n;
-    T *even, *odd;
-    Index row;
-
-    template <int Bytes>
-    GRADUS_INLINE void run() {
-        using Vec = simd::VecOf<T, Bytes>;
-        if (n < 2 * Vec::size) {
-            if constexpr (Bytes > 16) return run<Bytes / 2>();
-            for (Index i = 0; i < rows; ++i)
-                for (Index j = 0; j < n; ++j) (j % 2 == 0 ? even : odd)[i * row + j / 2] = x[i * step + j];
-            return;
-        }
-        for (Index i = 0; i < rows; ++i, x += step, even += row, odd += row) {
-            for (Index j = 0; j + 1 < n; j += 2 * Vec::size) {
-                const Index at = std::min(j, (n - 2 * Vec::size) / 2 * 2);  // the last ones overlap
-                const Vec a = Vec::load(x + at), b = Vec::load(x + at + Vec::size);
-                unzip_even(a, b).store(even + at / 2);
-                unzip_odd(a, b).store(odd + at / 2);
-            }
-            if (n % 2 != 0) even[n / 2] = x[n - 1];
-        }
-    }
-};
-
-/// Some rows of planes within zeros: [channel, phase of the stride, row, column].
-struct FlatRows {
-    Size2 image, before, stride;
-    Size2 phases;                // that windows reach
-    Index columns;               // of a phase
-    Index rows = 0, images = 1;  // of a block; images lie one after the other
-
-    Index phase() const { return images * rows * columns; }
-    Index plane() const { return phases.area() * phase(); }
-
-    /// Position (y, x) of the padded plane, seen from the first of these rows.
-    Index offset(Index y, Index x) const {
-        return (y % stride.height * phases.width + x % stride.width) * phase() + y / stride.height * columns +
-               x / stride.width;
-    }
-
-    /// From the padded row `first` on, a multiple of the stride, up to row `end` of the image; zeros follow. The
-    /// zeros beside the image are there.
-    template <class T>
-    void copy(const T* planes, Index channels, Index first, T* out, Index end) const {
-        for (Index c = 0; c < channels; ++c, planes += image.area())
-            for (Index y = 0; y < phases.height; ++y)
-                if (stride.width == 2 && phases.width == 2) {
-                    copy_both(planes, first + y - before.height, end, out);
-                    out += 2 * phase();
-                } else
-                    for (Index x = 0; x < phases.width; ++x, out += phase())
-                        copy_phase(planes, first + y - before.height, end, x - before.width, out);
-    }
-
-private:
-    /// Some rows of a phase: what of them lies in the image, and zeros above and below.
-    struct Part {
-        Index above, count;
-    };
-    template <class T>
-    Part inside(Index y, Index end, T* out) const {
-        const Index above = std::clamp<Index>(ceil_div(-std::min<Index>(y, 0), stride.height), 0, rows);
-        y += above * stride.height;
-        const Index left = y < end ? (end - 1 - y) / stride.height + 1 : 0;
-        const Part part{above, std::min(left, rows - above)};
-        std::fill_n(out, above * columns, T(0));
-        std::fill_n(out + (above + part.count) * columns, (rows - above - part.count) * columns, T(0));
-        return part;
-    }
-
-    /// The pixels (y, x), (y, x + stride), ... of a plane; they may lie outside.
-    template <class T>
-    void copy_phase(const T* plane, Index y, Index end, Index x, T* out) const {
-        const Part part = inside(y, end, out);
-        const Index left = ceil_div(-std::min<Index>(x, 0), stride.width);
-        x += left * stride.width;
-        const Index n = x < image.width ? (image.width - 1 - x) / stride.width + 1 : 0;
-        const Index step = stride.height * image.width, count = part.count;
-        const T* const from = plane + (y + part.above * stride.height) * image.width + x;
-        T* const to = out + part.above * columns + left;
-        if (stride.width == 1)
-            simd::run(CopyRows<T>{from, step, count, n, to, columns});
-        else if (stride.width == 2)
-            simd::run(EveryOther<T>{from, step, count, n, to, columns});
-        else
-            for (Index i = 0; i < count; ++i)
-                copy_row(n, from + i * step, stride.width, to + i * columns, Index{1});
-    }
-
-    /// Both phases of the columns, for a stride of 2.
-    template <class T>
-    void copy_both(const T* plane, Index y, Index end, T* out) const {
-        const Part part = inside(y, end, out);
-        inside(y, end, out + phase());
-        const auto to = [&](Index column) {
-            return out + column % 2 * phase() + part.above * columns + column / 2;
-        };
-        simd::run(EvenAndOdd<T>{plane + (y + part.above * stride.height) * image.width,
-                                stride.height * image.width, part.count, image.width, to(before.width),
-                                to(before.width + 1), columns});
-    }
-};
-
-/// Where the taps of the first window lie in such rows of x.
-inline Tensor<Index> flat_offsets(const ConvGeometry& s, const FlatRows& rows) {
-    Tensor<Index> offsets = Tensor<Index>::uninitialized({s.taps()});
-    Index* to = offsets.mutable_data();
-    for (Index c = 0; c < s.in; ++c)
-        for (Index ky = 0; ky < s.kernel.height; ++ky)
-            for (Index kx = 0; kx < s.kernel.width; ++kx)
-                *to++ = c * rows.plane() + rows.offset(ky * s.dilation.height, kx * s.dilation.width);
-    return offsets;
-}
-
 /// The results first, first + step, ... of an image, whose sums have the same terms: all of y, or a phase of
 /// dx.
 template <class T>
@@ -257,21 +135,22 @@ struct Flat {
         source.rows = band + reach;
     }
 
-    /// weight_of(group, channel, term) in panels of flat_rows channels, the last one filled up with zeros.
-    template <class WeightOf>
-    Tensor<T> pack(Index terms, const WeightOf& weight_of) const {
-        Tensor<T> packed = Tensor<T>::uninitialized({groups * panels * terms * rows});
+    /// weight(group, channel, term) at weight[group * of_group + channel * of_channel + terms[term]], in panels
+    /// of flat_rows channels, the last one filled up with zeros.
+    Tensor<T> pack(const T* weight, Index of_group, Index of_channel, const Tensor<Index>& terms) const {
+        const Index count = terms.numel(), size = count * rows;
+        const Index* const at = terms.data();
+        Tensor<T> packed = Tensor<T>::uninitialized({groups * panels * size});
         T* const to = packed.mutable_data();
-        parallel_for(groups * panels, std::max<Index>(1, parallel_grain / (terms * rows)),
-                     [&](Index begin, Index end) {
-                         for (Index p = begin; p < end; ++p)
-                             for (Index i = 0; i < rows; ++i) {
-                                 const Index channel = p % panels * rows + i;
-                                 for (Index k = 0; k < terms; ++k)
-                                     to[(p * terms + k) * rows + i] =
-                                         channel < out ? weight_of(p / panels, channel, k) : T(0);
-                             }
-                     });
+        parallel_for(groups * panels, std::max<Index>(1, parallel_grain / size), [&](Index begin, Index end) {
+            for (Index p = begin; p < end; ++p)
+                for (Index i = 0; i < rows; ++i) {
+                    const Index channel = p % panels * rows + i;
+                    const T* const from = weight + p / panels * of_group + channel * of_channel;
+                    for (Index k = 0; k < count; ++k)
+                        to[p * size + k * rows + i] = channel < out ? from[at[k]] : T(0);
+                }
+        });
         return packed;
     }
 
@@ -356,8 +235,9 @@ void flat_forward(const ConvGeometry& s, const T* x, const T* weight, const T* b
     Flat<T> flat(source, s, s.in, s.out, s.result, {1, 1});
     flat.cut_into_bands(s.result.height, reach.height / s.stride.height);
     const Index taps = s.taps();
-    const auto weight_of = [&](Index g, Index o, Index k) { return weight[(g * s.out + o) * taps + k]; };
-    flat.products.push_back({{0, 0}, s.result, flat_offsets(s, flat.source), flat.pack(taps, weight_of)});
+    const Tensor<Index> terms = offset_table(linear_offsets(taps, 1), taps);
+    flat.products.push_back(
+        {{0, 0}, s.result, flat_offsets(s, flat.source), flat.pack(weight, s.out * taps, taps, terms)});
     flat.run(x, bias, y);
 }
 
@@ -392,17 +272,17 @@ void flat_backward_input(const ConvGeometry& s, const T* dy, const T* weight, T*
                                         flat.source.plane(),
                                         y.shift_step * source.columns,
                                         x.shift_step};
-            const Tensor<Index> taps = offset_table(
-                {y.taps, x.taps, y.tap * s.kernel.width + x.tap, 0, y.tap_step * s.kernel.width, x.tap_step},
-                count);
-            const auto weight_of = [&](Index g, Index c, Index k) {
-                return weight[((g * s.out + k / count) * s.in + c) * s.kernel.area() +
-                              taps.data()[k % count]];
-            };
-            flat.products.push_back({{i, j},
-                                     {y.count, x.count},
-                                     offset_table(terms, s.out * count),
-                                     flat.pack(s.out * count, weight_of)});
+            const OffsetGenerator weights{y.taps,
+                                          x.taps,
+                                          y.tap * s.kernel.width + x.tap,
+                                          s.in * s.kernel.area(),
+                                          y.tap_step * s.kernel.width,
+                                          x.tap_step};
+            flat.products.push_back(
+                {{i, j},
+                 {y.count, x.count},
+                 offset_table(terms, s.out * count),
+                 flat.pack(weight, s.out * s.taps(), s.kernel.area(), offset_table(weights, s.out * count))});
         }
     flat.run(dy, nullptr, dx);
 }

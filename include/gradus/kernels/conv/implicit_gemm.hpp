@@ -19,6 +19,7 @@ namespace gradus::kernels::detail {
 inline constexpr Index max_tile_rows = 14;
 inline constexpr Index max_tile_columns = 32;
 inline constexpr Index strips_per_task = 8;
+inline constexpr Index cached_panel_bytes = 256 * 1024;  // in half of a second-level cache
 
 /// A tile of a product: (i, j) = bias[j] + sum over k of x[row_offsets[i] + k_offsets[k]] * b[k][j].
 template <class T>
@@ -178,11 +179,16 @@ struct ImplicitGemm {
     void run() const {
         const TileSizes tile = tile_sizes<T>();
         const Index groups = ceil_div(ceil_div(pixels, tile.rows), strips_per_task);
+        const Index panel_count = ceil_div(channels, tile.columns);
         const Index task_work = std::max<Index>(1, strips_per_task * tile.rows * tile.columns * k / 8);
-        parallel_for(ceil_div(channels, tile.columns) * groups,
-                     std::max<Index>(1, parallel_grain / task_work), [&](Index begin, Index end) {
+        // Panels that stay in the cache meet some pixels after the other; larger ones, all pixels in turn.
+        const bool panels_stay =
+            panel_count * tile.columns * k * static_cast<Index>(sizeof(T)) <= cached_panel_bytes;
+        parallel_for(panel_count * groups, std::max<Index>(1, parallel_grain / task_work),
+                     [&](Index begin, Index end) {
                          for (Index task = begin; task < end; ++task)
-                             run_task(tile, task / groups, task % groups);
+                             panels_stay ? run_task(tile, task % panel_count, task / panel_count)
+                                         : run_task(tile, task / groups, task % groups);
                      });
     }
 

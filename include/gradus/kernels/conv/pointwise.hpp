@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "gradus/core/tensor.hpp"
+#include "gradus/kernels/conv/flat_rows.hpp"
 #include "gradus/kernels/conv/geometry.hpp"
 #include "gradus/kernels/gemm/gemm.hpp"
 #include "gradus/kernels/layout/strided_copy.hpp"
@@ -17,31 +18,6 @@
 // y and dx need stride 1 and no padding; for dweight, the pixels that are seen are gathered first.
 
 namespace gradus::kernels::detail {
-
-/// out[i * row + j] = x[i * step + 2 * j]. Nothing is read behind the last of these numbers.
-template <class T>
-struct EveryOther {
-    const T* x;
-    Index step, rows, n;
-    T* out;
-    Index row;
-
-    template <int Bytes>
-    GRADUS_INLINE void run() {
-        using Vec = simd::VecOf<T, Bytes>;
-        if (n < Vec::size) {
-            if constexpr (Bytes > 16) return run<Bytes / 2>();
-            for (Index i = 0; i < rows; ++i)
-                for (Index j = 0; j < n; ++j) out[i * row + j] = x[i * step + 2 * j];
-            return;
-        }
-        for (Index i = 0; i < rows; ++i, x += step, out += row)
-            for (Index j = 0; j < n; j += Vec::size) {
-                const Index at = std::min(j, n - Vec::size);  // the last ones overlap
-                simd::load_every_other<Vec>(x + 2 * at).store(out + at);
-            }
-    }
-};
 
 template <class T>
 class Pointwise {

@@ -242,30 +242,38 @@ private:
                     Index next) const {
         constexpr Index both = 2 * line<T>;  // each step of a tile fetches two lines
         const MatrixRef<T>& b = product.b;
-        const auto fetch = [&tile](const T* from, Index step) {
+        // Nothing is asked for behind the `left` numbers that there are: looking for memory that is not there takes
+        // longer than the products.
+        const auto fetch = [&tile](const T* from, Index step, Index left) {
             tile.ahead = from;
-            tile.ahead_step = step;
+            tile.ahead_step = std::min(step, std::max<Index>(left, 0) / tile.k);
         };
-        fetch(nullptr, 0);
+        fetch(nullptr, 0, 0);
         Index to_go = last - 1 - p;
         if (cold && to_go > 0) {
             if (to_go % 2 == 0 || tile.k * both < 2 * plan.mr * tile.a_row)
-                return fetch(tile.a + tile.rows * tile.a_row, both);
+                return fetch(tile.a + tile.rows * tile.a_row, both,
+                             (plan.first_row(last) - plan.first_row(p + 1)) * tile.a_row);
             to_go = (to_go + 1) / 2;  // a tile fetches two micro-panels, so every other one is free
         }
         if (next < 0) return;
         // Of rows that cross lines, the first line is the last one of the micro-panel before.
         const Index column = next * plan.nr, last_of_line = column + line<T> - 1;
         if (b.column == 1) {
-            if (to_go == 0) return fetch(b.data + k_begin * b.row + last_of_line, b.row);
+            if (to_go == 0)
+                return fetch(b.data + k_begin * b.row + last_of_line, b.row, (product.k - k_begin) * b.row);
             --to_go;
         } else if (b.row == 1) {
             const Index part = tile.k * both, parts = ceil_div(plan.nr * b.column, part);
-            if (to_go < parts) return fetch(b.data + k_begin + column * b.column + to_go * part, both);
+            if (to_go < parts)
+                return fetch(b.data + k_begin + column * b.column + to_go * part, both,
+                             (product.n - column) * b.column - k_begin - to_go * part);
             to_go -= parts;
         }
         const Index row = plan.first_row(first) + to_go * tile.k;
-        if (row < plan.first_row(last)) fetch(product.c + row * product.n + last_of_line, product.n);
+        if (row < plan.first_row(last))
+            fetch(product.c + row * product.n + last_of_line, product.n,
+                  (plan.first_row(last) - row) * product.n);
     }
 };
 

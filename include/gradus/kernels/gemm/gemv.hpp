@@ -23,6 +23,9 @@ struct Gemv {
     T* c;
     Index run_length;  // of the runs that k is summed in: see pairwise_sum.hpp
     Index begin = 0, end = 0;
+    bool in_order =
+        false;  // along the rows of b: it comes from memory, and its rows are not a multiple of 4 KB apart,
+                // which would be one place of the first-level cache
 
     static constexpr int side = 16 / static_cast<int>(sizeof(T));  // of the squares that are transposed
 
@@ -32,6 +35,7 @@ struct Gemv {
     GRADUS_INLINE void run() const {
         constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
         if (b.column == 1 && b.row != 1) {
+            if (in_order) return rows_in_order<lanes>();
             Index j = begin;
             for (; j + 8 * lanes <= end; j += 8 * lanes) rows<8, lanes>(j);
             for (; j < end; j += lanes) rows<1, lanes>(std::min(j, end - lanes));
@@ -75,6 +79,52 @@ private:
                 (first > 0 ? Vec::load(out) + sum[v] : sum[v]).store(out);
                 sum[v] = Vec(T(0));
             }
+        }
+    }
+
+    /// The same where b comes from memory: eight rows at a time, along the rows, so that the processor sees what comes
+    /// next and fetches it. Sums wait in the first-level cache.
+    template <int Lanes>
+    GRADUS_INLINE void rows_in_order() const {
+        using Vec = simd::Vec<T, Lanes>;
+        constexpr Index together = 8, width = 4096 / static_cast<Index>(sizeof(T));
+        alignas(64) T sums[std::size_t{width}];
+        const Index whole = end - (end - begin) % Lanes;
+        for (Index left = begin; left < whole; left += width) {
+            const Index count = std::min(width, whole - left);
+            for (Index first = 0; first < k; first += run_length) {
+                const Index last = std::min(k, first + run_length);
+                for (Index j = 0; j < count; j += Lanes) {
+                    Vec start(T(0));
+                    if (first == 0) init(left + j, start);
+                    start.store(sums + j);
+                }
+                Index q = first;
+                for (; q + together <= last; q += together) add_rows<together, Lanes>(q, left, count, sums);
+                for (; q < last; ++q) add_rows<1, Lanes>(q, left, count, sums);
+                T* const out = c + left;
+                for (Index j = 0; j < count; j += Lanes) {
+                    const Vec sum = Vec::load(sums + j);
+                    (first > 0 ? Vec::load(out + j) + sum : sum).store(out + j);
+                }
+            }
+        }
+        if (whole < end) rows<1, Lanes>(end - Lanes);
+    }
+
+    /// sums[j] += x[q] · b(q, left + j), for `Rows` numbers q, one after the other.
+    template <Index Rows, int Lanes>
+    GRADUS_INLINE void add_rows(Index q, Index left, Index count, T* sums) const {
+        using Vec = simd::Vec<T, Lanes>;
+        Vec factor[std::size_t{Rows}];
+#pragma GCC unroll 8
+        for (Index r = 0; r < Rows; ++r) factor[r] = Vec(x[(q + r) * x_step]);
+        const T* const row = b.data + q * b.row + left;
+        for (Index j = 0; j < count; j += Lanes) {
+            Vec sum = Vec::load(sums + j);
+#pragma GCC unroll 8
+            for (Index r = 0; r < Rows; ++r) sum = fma(factor[r], Vec::load(row + r * b.row + j), sum);
+            sum.store(sums + j);
         }
     }
 
@@ -215,6 +265,8 @@ bool gemv(Gemv<T> product, Index n) {
         product.x = to;
         product.x_step = 1;
     }
+    constexpr Index size = static_cast<Index>(sizeof(T)), in_cache = Index{1} << 21;
+    product.in_order = n * product.k * size > in_cache && b.row * size % 4096 != 0;
     const Index grains = n * product.k / 8 / parallel_grain;
     if (grains <= 1) {
         product.end = n;

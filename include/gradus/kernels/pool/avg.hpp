@@ -53,16 +53,23 @@ struct AvgPoolInLanes {
     template <int Bytes>
     GRADUS_INLINE void run() {
         constexpr int lanes = std::min(static_cast<int>(lane_planes), Bytes / static_cast<int>(sizeof(T)));
+        constexpr int vectors = std::min(4, static_cast<int>(lane_planes) / lanes);  // as registers allow
         using Vec = simd::Vec<T, lanes>;
         for (Index row = band->begin; row < band->end; ++row)
             for (const PoolWindow& c : plan->columns.windows) {
                 const PoolWindow& r = plan->rows.windows.data()[row];
-                for (Index lane = 0; lane < lane_planes; lane += lanes, results += lanes) {
-                    Vec total(T(0));
-                    for_each_element<Vec>(*plan, *band, r, c, elements + lane,
-                                          [&](const Vec& element, Index)
-                                              GRADUS_INLINE_LAMBDA { total += element; });
-                    (total / static_cast<T>(r.extent * c.extent)).store(results);
+                for (Index lane = 0; lane < lane_planes;
+                     lane += vectors * lanes, results += vectors * lanes) {
+                    Vec total[std::size_t{vectors}];
+                    for (int v = 0; v < vectors; ++v) total[v] = Vec(T(0));
+                    for_each_element(*plan, *band, r, c, elements + lane,
+                                     [&](const T* from, Index) GRADUS_INLINE_LAMBDA {
+#pragma GCC unroll 4
+                                         for (int v = 0; v < vectors; ++v)
+                                             total[v] += Vec::load(from + v * lanes);
+                                     });
+                    for (int v = 0; v < vectors; ++v)
+                        (total[v] / static_cast<T>(r.extent * c.extent)).store(results + v * lanes);
                 }
             }
     }

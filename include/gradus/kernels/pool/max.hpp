@@ -36,7 +36,7 @@ struct MaxPool {
     const PoolPlan* plan;
     const T* x;
     T* y;
-    std::uint8_t* narrow;  // one of the two
+    std::uint8_t* narrow;  // one of the two, or neither if nobody asks where
     std::int32_t* wide;
 
     MaxPool at(Index plane) const {
@@ -67,7 +67,7 @@ void max_pool_plane(const MaxPool<T>& pool) {
             pool.y[at] = largest;
             if (pool.narrow)
                 pool.narrow[at] = static_cast<std::uint8_t>(argmax);
-            else
+            else if (pool.wide)
                 pool.wide[at] = static_cast<std::int32_t>(argmax);
         }
 }
@@ -80,48 +80,69 @@ struct MaxPoolInLanes {
     const PoolPlan* plan;
     const PoolBand* band;
     const T* elements;
-    T *results, *words;
+    T *results, *words;  // words: null if nobody asks where
     bool wide;
 
     template <int Bytes>
     GRADUS_INLINE bool run() const {
+        return words ? all_lanes<Bytes, true>() : all_lanes<Bytes, false>();
+    }
+
+    template <int Bytes, bool Where>
+    GRADUS_INLINE bool all_lanes() const {
         using Int = simd::detail::IntOf<T>;
         constexpr int lanes = std::min(static_cast<int>(lane_planes), Bytes / static_cast<int>(sizeof(T)));
+        constexpr int vectors = std::min(2, static_cast<int>(lane_planes) / lanes);  // as registers allow
         using Vec = simd::Vec<T, lanes>;
         using Ints = simd::Vec<Int, lanes>;
         const Index per_word = wide ? 1 : static_cast<Index>(sizeof(T));
         const PoolAxis &rows = plan->rows, &columns = plan->columns;
         Ints nan(Int(0));
-        for (Index lane = 0; lane < lane_planes; lane += lanes) {
+        for (Index lane = 0; lane < lane_planes; lane += vectors * lanes) {
             T *to = results + lane, *words_to = words + lane;
-            Ints word(Int(0));
+            Ints word[std::size_t{vectors}];
             Index in_word = 0;
-            const auto store_word = [&]() GRADUS_INLINE_LAMBDA {
-                simd::from_bits<T>(word).store(words_to);
-                words_to += lane_planes;
-                word = Ints(Int(0));
-                in_word = 0;
-            };
             for (Index row = band->begin; row < band->end; ++row)
                 for (const PoolWindow *c = columns.windows.data(), *last = c + columns.results(); c < last;
                      ++c) {
                     const PoolWindow& r = rows.windows.data()[row];
-                    Vec largest(extreme<T>(-1)), total(T(0));
-                    Ints argmax(static_cast<Int>(r.first * columns.kernel + c->first));
-                    const auto add = [&](const Vec& element, Index index) GRADUS_INLINE_LAMBDA {
-                        const Ints at(static_cast<Int>(index));
-                        argmax = Ints::wrap(element.v > largest.v ? at.v : argmax.v);
-                        largest = max(largest, element);
-                        total += element;
-                    };
-                    for_each_element<Vec>(*plan, *band, r, *c, elements + lane, add);
-                    largest.store(to);
+                    Vec largest[std::size_t{vectors}], total[std::size_t{vectors}];
+                    Ints argmax[std::size_t{vectors}];
+                    for (int v = 0; v < vectors; ++v) {
+                        largest[v] = Vec(extreme<T>(-1));
+                        total[v] = Vec(T(0));
+                        if constexpr (Where)
+                            argmax[v] = Ints(static_cast<Int>(r.first * columns.kernel + c->first));
+                    }
+                    for_each_element(
+                        *plan, *band, r, *c, elements + lane,
+                        [&](const T* from, Index index) GRADUS_INLINE_LAMBDA {
+                            const Ints at(static_cast<Int>(index));
+#pragma GCC unroll 2
+                            for (int v = 0; v < vectors; ++v) {
+                                const Vec element = Vec::load(from + v * lanes);
+                                if constexpr (Where)
+                                    argmax[v] = Ints::wrap(element.v > largest[v].v ? at.v : argmax[v].v);
+                                largest[v] = max(largest[v], element);
+                                total[v] += element;
+                            }
+                        });
+                    const bool begins = in_word == 0, ends = ++in_word == per_word;
+                    for (int v = 0; v < vectors; ++v) {
+                        largest[v].store(to + v * lanes);
+                        nan = nan | is_nan(total[v]).bits();
+                        if constexpr (Where) {
+                            const Ints shifted = argmax[v] << static_cast<int>(8 * (in_word - 1));
+                            word[v] = begins ? shifted : word[v] | shifted;
+                            simd::from_bits<T>(word[v]).store(words_to +
+                                                              v * lanes);  // whole when the last one is in
+                        }
+                    }
                     to += lane_planes;
-                    nan = nan | is_nan(total).bits();
-                    word = word | (argmax << static_cast<int>(8 * in_word));
-                    if (++in_word == per_word) store_word();
+                    if (!ends) continue;
+                    words_to += lane_planes;
+                    in_word = 0;
                 }
-            if (in_word > 0) store_word();
         }
         return sum(nan) == 0;
     }
@@ -141,7 +162,15 @@ void store_argmax(const MaxPool<T>& pool, const PoolBand& band, Index planes, co
         for (Index plane = 0; plane < planes; ++plane) {
             const Index to = plane * pool.plan->output() + first + done;
             if (pool.narrow) {
-                std::memcpy(pool.narrow + to, packed + plane * most, static_cast<std::size_t>(n));
+                std::uint8_t bytes[sizeof(T)];
+                const T* word = packed + plane * most;
+                std::uint8_t* out = pool.narrow + to;
+                Index left = n;
+                for (; left >= per_word; left -= per_word, out += per_word)
+                    std::memcpy(out, word++, sizeof(T));
+                if (left == 0) continue;
+                std::memcpy(bytes, word, sizeof(T));
+                for (Index i = 0; i < left; ++i) out[i] = bytes[i];
                 continue;
             }
             simd::detail::IntOf<T> argmax[std::size_t{most}];
@@ -155,7 +184,10 @@ void store_argmax(const MaxPool<T>& pool, const PoolBand& band, Index planes, co
 template <class T>
 void max_pool_planes(const MaxPool<T>& all, Index count, Index begin, Index end) {
     const UnclippedColumns unclipped(*all.plan, count * all.plan->input() * static_cast<Index>(sizeof(T)));
-    if (const auto rows = all.narrow ? choose_small_windows<WindowMax, T>(unclipped) : nullptr) {
+    const bool asked = all.narrow || all.wide;
+    if (const auto rows = all.wide     ? nullptr
+                          : all.narrow ? choose_small_windows<WindowMax, T>(unclipped)
+                                       : choose_small_windows<WindowLargest, T>(unclipped)) {
         for (; begin < end; ++begin) {
             const MaxPool<T> pool = all.at(begin);
             if (!rows(&unclipped, pool.x, {pool.y, pool.narrow})) max_pool_plane(pool);
@@ -174,9 +206,9 @@ void max_pool_planes(const MaxPool<T>& all, Index count, Index begin, Index end)
                                                                    .band = &band,
                                                                    .elements = elements,
                                                                    .results = results,
-                                                                   .words = words,
+                                                                   .words = asked ? words : nullptr,
                                                                    .wide = pool.wide != nullptr});
-                              store_argmax(pool, band, planes, words);
+                              if (asked) store_argmax(pool, band, planes, words);
                           });
             for (Index i = 0; i < (clean ? 0 : planes); ++i) max_pool_plane(pool.at(i));
         }
@@ -278,15 +310,15 @@ void max_pool_backward(const PoolPlan& plan, const T* dy, const Argmax* argmax, 
 
 }  // namespace detail
 
-/// The largest number of each window of x [N, C, height, width], and where it was.
+/// The largest number of each window of x [N, C, height, width], and where it was, if `where`.
 template <class T>
-MaxPooled<T> max_pool2d(const Tensor<T>& x, const PoolPlan& plan) {
+MaxPooled<T> max_pool2d(const Tensor<T>& x, const PoolPlan& plan, bool where = true) {
     const Shape shape = {x.size(0), x.size(1), plan.rows.results(), plan.columns.results()};
     MaxPooled<T> result{Tensor<T>::uninitialized(shape), {}};
     detail::MaxPool<T> pool{&plan, x.data(), result.y.mutable_data(), nullptr, nullptr};
-    if (plan.rows.kernel * plan.columns.kernel > 255)
+    if (where && plan.rows.kernel * plan.columns.kernel > 255)
         pool.wide = (result.argmax.wide = Tensor<std::int32_t>::uninitialized(shape)).mutable_data();
-    else
+    else if (where)
         pool.narrow = (result.argmax.narrow = Tensor<std::uint8_t>::uninitialized(shape)).mutable_data();
     const Index planes = x.size(0) * x.size(1);
     parallel_for(planes, detail::planes_per_block(planes, plan.input()),

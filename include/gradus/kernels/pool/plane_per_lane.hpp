@@ -71,8 +71,8 @@ void pool_in_lanes(const PoolPlan& plan, Index planes, const T* x, T* y, PlaneLa
     }
 }
 
-/// Calls visit(vector of planes, index of the element) for all elements of a window.
-template <class Vec, class T, class Visit>
+/// Calls visit(where planes hold the element, its index) for all elements of a window.
+template <class T, class Visit>
 GRADUS_INLINE void for_each_element(const PoolPlan& plan, const PoolBand& band, const PoolWindow& r,
                                     const PoolWindow& c, const T* elements, const Visit& visit) {
     const Index step = plan.columns.dilation * lane_planes;
@@ -81,8 +81,7 @@ GRADUS_INLINE void for_each_element(const PoolPlan& plan, const PoolBand& band, 
                    r.first * row_step + c.first * step;
     for (Index i = r.first; i < r.last; ++i, row += row_step) {
         const T* from = row;
-        for (Index j = c.first; j < c.last; ++j, from += step)
-            visit(Vec::load(from), i * plan.columns.kernel + j);
+        for (Index j = c.first; j < c.last; ++j, from += step) visit(from, i * plan.columns.kernel + j);
     }
 }
 

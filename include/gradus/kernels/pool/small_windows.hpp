@@ -70,6 +70,30 @@ struct WindowMax {
     }
 };
 
+/// The same without their argmax.
+template <class T, int N>
+struct WindowLargest {
+    using Int = simd::detail::IntOf<T>;
+    using Vec = simd::Vec<T, N>;
+    using Ints = simd::Vec<Int, N>;
+
+    Vec value = extreme<T>(-1);
+    Vec total = T(0);
+
+    GRADUS_INLINE explicit WindowLargest(Index) {}
+    GRADUS_INLINE void add(const Vec& x, const Ints&) {
+        value = max(value, x);
+        total += x;
+    }
+    GRADUS_INLINE Ints has_nan() const { return is_nan(total).bits(); }
+    GRADUS_INLINE void store(const PoolOutputs<T>& out, Index out_offset, Index) const {
+        value.store(out.y + out_offset);
+    }
+    GRADUS_INLINE void store_first(const PoolOutputs<T>& out, Index out_offset, Index) const {
+        out.y[out_offset] = value[0];
+    }
+};
+
 /// Lanes of windows: the sum of the elements so far.
 template <class T, int N>
 struct WindowSum {
@@ -103,19 +127,15 @@ struct SmallWindows {
     /// Lane i of element k is from[i * Stride + k]; nothing is read behind the last of them.
     template <int N>
     GRADUS_INLINE static void load_elements(const T* from, simd::Vec<T, N>* elements) {
-        using Vec = simd::Vec<T, N>;
-        if constexpr (Stride == 2) {
-            // Elements of the next window, too. What is behind them is aligned where padding is 1.
-            constexpr int shared = Kernel - Stride;
-            const Vec a = Vec::load(from + shared), b = Vec::load(from + shared + N);
-            elements[shared] = simd::unzip_even(a, b);
-            elements[shared + 1] = simd::unzip_odd(a, b);
-            if constexpr (shared == 1) elements[0] = simd::unzip_even(Vec::load(from), Vec::load(from + N));
-        } else {
-            const Vec a = Vec::load(from), b = Vec::load(from + N), c = Vec::load(from + 2 * N);
-            elements[0] = simd::every_third<0>(a, b, c);
-            elements[1] = simd::every_third<1>(a, b, c);
-            elements[2] = simd::every_third<2>(a, b, c);
+        simd::Vec<T, N> every[std::size_t{Stride}];
+        // Elements of the next window, too. What is behind them is aligned where padding is 1.
+        constexpr int shared = Kernel - Stride;
+        simd::load_interleaved(every, from + shared);
+#pragma GCC unroll 3
+        for (int k = 0; k < Stride; ++k) elements[shared + k] = every[k];
+        if constexpr (shared == 1) {
+            simd::load_interleaved(every, from);
+            elements[0] = every[0];
         }
     }
 

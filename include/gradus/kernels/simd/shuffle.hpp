@@ -88,13 +88,6 @@ GRADUS_INLINE V load_every_other(const typename V::Value* from) {
                    [](int i) { return 2 * i < V::size ? 2 * i : 2 * i + 1; });
 }
 
-/// Every third lane of the sequence a, b, c, beginning with lane `First`.
-template <int First, class V>
-GRADUS_INLINE V every_third(const V& a, const V& b, const V& c) {
-    const V ab = shuffle(a, b, [](int i) { return 3 * i + First < 2 * V::size ? 3 * i + First : 0; });
-    return shuffle(ab, c, [](int i) { return 3 * i + First < 2 * V::size ? i : 3 * i + First - V::size; });
-}
-
 /// a and b in blocks of `Block` lanes: a0 b0 a2 b2 ..., and a1 b1 a3 b3 ... (The 2 x 2 blocks transposed.)
 template <int Block, class V>
 GRADUS_INLINE V interleave_even(const V& a, const V& b) {
@@ -120,6 +113,45 @@ GRADUS_INLINE void transpose(V (&row)[N]) {
     if constexpr (block > 1) transpose<block / 2>(row);
 }
 
+namespace detail {
+
+/// A vector of blocks of 16 bytes that lie anywhere: block g is *at(g).
+template <class V, class At>
+GRADUS_INLINE V blocks_of(At at) {
+    constexpr int blocks = static_cast<int>(sizeof(typename V::Vector)) / 16;
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+    // g++ 12 would load each block by itself and then shuffle, where the load can put it in its place.
+    if constexpr (blocks > 1) {
+        static_assert(blocks == 2 || blocks == 4);
+        using InMemory = typename VectorOf<typename V::Value, V::size / blocks>::in_memory;
+        const auto block = [&](int g) GRADUS_INLINE_LAMBDA -> const InMemory& {
+            return *reinterpret_cast<const InMemory*>(at(g));
+        };
+        V all;
+        asm("vmovups %1, %x0" : "=v"(all.v) : "m"(block(0)));
+        if constexpr (blocks == 2) {
+            asm("vinsertf128 $1, %1, %0, %0" : "+x"(all.v) : "m"(block(1)));
+        } else {
+            asm("vinsertf32x4 $1, %1, %0, %0" : "+v"(all.v) : "m"(block(1)));
+            asm("vinsertf32x4 $2, %1, %0, %0" : "+v"(all.v) : "m"(block(2)));
+            asm("vinsertf32x4 $3, %1, %0, %0" : "+v"(all.v) : "m"(block(3)));
+        }
+        return all;
+    }
+#endif
+    typename V::Value lanes[std::size_t{V::size}];
+    for (int g = 0; g < blocks; ++g) __builtin_memcpy(lanes + g * (V::size / blocks), at(g), 16);
+    return V::load(lanes);
+}
+
+/// Where number `at` is that the blocks of a and b have in the place of `lane`: block by block, those of a come first.
+template <class V, int Block>
+constexpr int lane_of_parts(int lane, int at) {
+    return lane / Block * Block + at % Block + at / Block * V::size;
+}
+
+}  // namespace detail
+
 /// Block g of row[i], of 16 bytes and B numbers, is read from from + g * group + step[i].
 template <class V, std::size_t B, class Index>
 GRADUS_INLINE void load_blocks(V (&row)[B], const typename V::Value* from, const Index (&step)[B],
@@ -129,41 +161,52 @@ GRADUS_INLINE void load_blocks(V (&row)[B], const typename V::Value* from, const
     if constexpr (blocks == 1) {
         for (std::size_t i = 0; i < B; ++i) row[i] = V::load(from + step[i]);
     } else {
-#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
-        // g++ 12 would load each block by itself and then shuffle, where the load can put it in its place. It would
-        // also keep a pointer to each, which are more than there are registers, did it see where these come from.
-        static_assert(blocks == 2 || blocks == 4);
-        using InMemory = typename detail::VectorOf<typename V::Value, static_cast<int>(B)>::in_memory;
         const typename V::Value* at[blocks];
 #pragma GCC unroll 4
         for (std::size_t g = 0; g < blocks; ++g, from += group) {
+#if defined(__x86_64__) && defined(__OPTIMIZE__) && !defined(__clang__)
+            // g++ 12 would keep a pointer to each block, which are more than there are registers, did it see where
+            // these come from.
             asm("" : "+r"(from));
+#endif
             at[g] = from;
         }
 #pragma GCC unroll 4
-        for (std::size_t i = 0; i < B; ++i) {
-            const auto block = [&](std::size_t g) GRADUS_INLINE_LAMBDA -> const InMemory& {
-                return *reinterpret_cast<const InMemory*>(at[g] + step[i]);
-            };
-            V blocks_of_row;
-            asm("vmovups %1, %x0" : "=v"(blocks_of_row.v) : "m"(block(0)));
-            if constexpr (blocks == 2) {
-                asm("vinsertf128 $1, %1, %0, %0" : "+x"(blocks_of_row.v) : "m"(block(1)));
-            } else {
-                asm("vinsertf32x4 $1, %1, %0, %0" : "+v"(blocks_of_row.v) : "m"(block(1)));
-                asm("vinsertf32x4 $2, %1, %0, %0" : "+v"(blocks_of_row.v) : "m"(block(2)));
-                asm("vinsertf32x4 $3, %1, %0, %0" : "+v"(blocks_of_row.v) : "m"(block(3)));
-            }
-            row[i] = blocks_of_row;
-        }
-#else
-        for (std::size_t i = 0; i < B; ++i) {
-            typename V::Value lanes[std::size_t{V::size}];
-            for (std::size_t g = 0; g < blocks; ++g)
-                __builtin_memcpy(lanes + g * B, from + static_cast<Index>(g) * group + step[i], 16);
-            row[i] = V::load(lanes);
-        }
-#endif
+        for (std::size_t i = 0; i < B; ++i)
+            row[i] = detail::blocks_of<V>([&](int g) GRADUS_INLINE_LAMBDA { return at[g] + step[i]; });
+    }
+}
+
+/// every[k] = from[k], from[k + S], from[k + 2 S], ...: nothing is read behind the last of them. S is 2 or 3.
+template <std::size_t S, class V>
+GRADUS_INLINE void load_interleaved(V (&every)[S], const typename V::Value* from) {
+    static_assert(S == 2 || S == 3);
+    constexpr int block = 16 / static_cast<int>(sizeof(typename V::Value));
+    // Part k has the k-th 16 bytes of those that become a block of each result: no shuffle crosses blocks.
+    const auto part = [&](int k) GRADUS_INLINE_LAMBDA {
+        return detail::blocks_of<V>(
+            [&](int g) GRADUS_INLINE_LAMBDA { return from + (g * static_cast<int>(S) + k) * block; });
+    };
+    const V a = part(0), b = part(1);
+    if constexpr (S == 2) {
+        every[0] = shuffle(a, b, [](int i) { return detail::lane_of_parts<V, block>(i, i % block * 2); });
+        every[1] = shuffle(a, b, [](int i) { return detail::lane_of_parts<V, block>(i, i % block * 2 + 1); });
+    } else {
+        const V c = part(2);
+        const auto from_three = [&](auto first) GRADUS_INLINE_LAMBDA {
+            using First = decltype(first);
+            const V ab = shuffle(a, b, [](int i) {
+                const int at = i % block * 3 + First::value;
+                return at < 2 * block ? detail::lane_of_parts<V, block>(i, at) : i;
+            });
+            return shuffle(ab, c, [](int i) {
+                const int at = i % block * 3 + First::value;
+                return at < 2 * block ? i : detail::lane_of_parts<V, block>(i, at - block);
+            });
+        };
+        every[0] = from_three(std::integral_constant<int, 0>());
+        every[1] = from_three(std::integral_constant<int, 1>());
+        every[2] = from_three(std::integral_constant<int, 2>());
     }
 }
 

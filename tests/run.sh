@@ -4,7 +4,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash cmake/install_packages.sh g++ cmake ninja-build zlib1g-dev libpng-dev libeigen3-dev libcli11-dev catch2
+bash cmake/install_packages.sh g++ cmake ninja-build zlib1g-dev libpng-dev libeigen3-dev libcli11-dev catch2 \
+    openmpi-bin libopenmpi-dev mpich libmpich-dev
 bash examples/get_data.sh fashion-mnist mnist
 
 full=OFF

@@ -6,6 +6,7 @@
 
 #include "gradus/autograd/record.hpp"
 #include "gradus/core/size2.hpp"
+#include "gradus/kernels/elementwise/map.hpp"
 #include "gradus/kernels/pool/avg.hpp"
 #include "gradus/kernels/pool/max.hpp"
 #include "gradus/ops/fusion.hpp"
@@ -190,7 +191,10 @@ Variable<T> global_avg_pool2d(const Variable<T>& x) {
     const Shape& shape = x.shape();
     detail::check_planes("global_avg_pool2d", shape);
     Tensor<T> y = kernels::reduce<kernels::SumOf>(x.value(), 0b1100).reshape({shape[0], shape[1]});
-    for (T& value : y.mutable_values()) value /= static_cast<T>(shape[2] * shape[3]);
+    const T size = static_cast<T>(shape[2] * shape[3]);
+    kernels::map_in_place(
+        kernels::vectorized([size]<class V>(const V& total) GRADUS_INLINE_LAMBDA { return total / V(size); }),
+        y);
     return record("global_avg_pool2d", std::move(y), wrt(x, [shape](const Tensor<T>& dy) {
                       return kernels::global_avg_pool2d_backward(dy, shape);
                   }));

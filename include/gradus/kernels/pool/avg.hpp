@@ -87,7 +87,7 @@ void avg_pool_planes(const PoolPlan& plan, Index count, const T* x, T* y, Index 
     if constexpr (std::is_floating_point_v<T>) {
         const PoolWindow &r = plan.rows.windows[0], &c = plan.columns.windows.back();
         PlaneLanesScratch<T> memory(plan);
-        while (end - begin > 3 && (r.last - r.first) * (c.last - c.first) <= 16) {
+        while (end - begin > 3 && (r.last - r.first) * (c.last - c.first) <= 64) {
             const Index planes = std::min(lane_planes, end - begin);
             pool_in_lanes(plan, planes, x + begin * plan.input(), y + begin * plan.output(), memory,
                           [&](const PoolBand& band, const T* elements, T* results, T*) {

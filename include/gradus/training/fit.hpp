@@ -142,7 +142,7 @@ private:
         const ModeGuard mode(model, true);
         const bool was_running = !is_stopping_;
         has_validation_ = !std::is_same_v<std::remove_cvref_t<Validation>, NoValidation>;
-        each([this](auto& callback) { declare_metrics(callback); });
+        each([&](auto& callback) { declare_metrics(callback); });
         GRADUS_CALL(on_train_begin);
         show_history();
         while (!is_stopping_ && position_.epoch < epochs_) {

@@ -80,12 +80,12 @@ struct MaxPoolInLanes {
     const PoolPlan* plan;
     const PoolBand* band;
     const T* elements;
-    T *results, *words;  // words: null if nobody asks where
-    bool wide;
+    T *results, *words;
+    bool where, wide;  // where: whether words are asked for
 
     template <int Bytes>
     GRADUS_INLINE bool run() const {
-        return words ? all_lanes<Bytes, true>() : all_lanes<Bytes, false>();
+        return where ? all_lanes<Bytes, true>() : all_lanes<Bytes, false>();
     }
 
     template <int Bytes, bool Where>
@@ -206,7 +206,8 @@ void max_pool_planes(const MaxPool<T>& all, Index count, Index begin, Index end)
                                                                    .band = &band,
                                                                    .elements = elements,
                                                                    .results = results,
-                                                                   .words = asked ? words : nullptr,
+                                                                   .words = words,
+                                                                   .where = asked,
                                                                    .wide = pool.wide != nullptr});
                               if (asked) store_argmax(pool, band, planes, words);
                           });

@@ -6,8 +6,8 @@
 #                               [--network "10 GbE:30:9.4"]... [--node-speed 1] [--from results.json]
 #                               [--out build/many-machines] [--build build/bench]
 #
-# Measures messages, the parts of a step and steps of 1, 2 and 4 processes (about 4 minutes; --quick 1), predicts those
-# steps, and prints what the model says of 16 to 4096 nodes. A network is its name, latency in µs and Gbit/s that a
+# Measures messages, the parts of a step and steps of 1, 2 and 4 processes (--quick: fewer rounds), predicts those steps,
+# and prints what the model says of 16 to 4096 nodes. A network is its name, latency in µs and Gbit/s that a
 # program gets; a node is as fast as this machine times --node-speed. Writes results.json, table.md and chart.svg;
 # --publish puts them into docs/scaling.md and docs/many-machines-speedup.svg. --from makes the tables again from
 # figures that are there. docs/scaling.md explains.

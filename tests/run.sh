@@ -23,4 +23,4 @@ echo "==> measuring compile time"  # last, with the machine to itself
 bash cmake/compile_time.sh g++ build/release
 
 [[ $full == ON ]] || echo "==> left out without GRADUS_CI=full: every header alone, and how long it takes to compile;" \
-    "programs with -O0, -ffast-math, and -flto with -static"
+    "programs with -O0, -ffast-math, and -flto with -static; whether docs/flags.md names a test for each line"

@@ -70,7 +70,7 @@ void all_gather_parts(const World& world, const std::vector<Tensor<T>*>& tensors
 
 /// An optimizer whose state is spread over the processes: of each parameter, each one keeps and updates its part, and
 /// gives the others the new weights. With R processes the state (of Adam twice the weights) takes an R-th of the
-/// memory in each, and a step an R-th of the time; the weights are, bit for bit, those of the optimizer itself.
+/// memory in each; the weights are, bit for bit, those of the optimizer itself.
 ///
 ///     distributed::ShardedOptimizer adam(optim::Adam(nn::named_parameters(net), {.lr = 1e-3}), world);
 ///     shards.backward(batches, step, loss_of);  // or reduce_gradients(): gradients must be the same everywhere

@@ -11,7 +11,7 @@
 
 // Rows of NCHW planes in the cache, within their zeros and in the phases of the stride: of a stride of 2, even
 // and odd rows and columns apart, so that what neighboring windows read is consecutive. Convolutions whose
-// lanes are pixels read them: flat.hpp, flat_weight.hpp, depthwise.hpp.
+// lanes are pixels read them (flat.hpp, depthwise.hpp); others take only the loops over rows.
 
 namespace gradus::kernels::detail {
 

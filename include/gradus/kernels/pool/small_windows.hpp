@@ -37,40 +37,8 @@ struct PoolOutputs {
     std::uint8_t* narrow;  // argmax, of max pooling
 };
 
-/// Lanes of windows: the largest elements so far, and their argmax. NaN does not win here; has_nan() tells
-/// of it, and maybe also where there is none but two infinities.
-template <class T, int N>
-struct WindowMax {
-    using Int = simd::detail::IntOf<T>;
-    using Vec = simd::Vec<T, N>;
-    using Ints = simd::Vec<Int, N>;
-
-    Vec value = extreme<T>(-1);
-    Vec total = T(0);
-    Ints argmax;
-
-    GRADUS_INLINE explicit WindowMax(Index first) : argmax(static_cast<Int>(first)) {}
-
-    GRADUS_INLINE void add(const Vec& x, const Ints& index) {
-        argmax = Ints::wrap(x.v > value.v ? index.v : argmax.v);  // a Mask would take more steps
-        value = max(value, x);
-        total += x;
-    }
-
-    GRADUS_INLINE Ints has_nan() const { return is_nan(total).bits(); }
-
-    GRADUS_INLINE void store(const PoolOutputs<T>& out, Index out_offset, Index) const {
-        value.store(out.y + out_offset);
-        simd::store_low_bytes(argmax, out.narrow + out_offset);
-    }
-
-    GRADUS_INLINE void store_first(const PoolOutputs<T>& out, Index out_offset, Index) const {
-        out.y[out_offset] = value[0];
-        out.narrow[out_offset] = static_cast<std::uint8_t>(argmax[0]);
-    }
-};
-
-/// The same without their argmax.
+/// Lanes of windows: the largest elements so far. NaN does not win here; has_nan() tells of it, and maybe also
+/// where there is none but two infinities.
 template <class T, int N>
 struct WindowLargest {
     using Int = simd::detail::IntOf<T>;
@@ -81,16 +49,46 @@ struct WindowLargest {
     Vec total = T(0);
 
     GRADUS_INLINE explicit WindowLargest(Index) {}
+
     GRADUS_INLINE void add(const Vec& x, const Ints&) {
         value = max(value, x);
         total += x;
     }
+
     GRADUS_INLINE Ints has_nan() const { return is_nan(total).bits(); }
+
     GRADUS_INLINE void store(const PoolOutputs<T>& out, Index out_offset, Index) const {
         value.store(out.y + out_offset);
     }
+
     GRADUS_INLINE void store_first(const PoolOutputs<T>& out, Index out_offset, Index) const {
         out.y[out_offset] = value[0];
+    }
+};
+
+/// And where they are in the window: their argmax.
+template <class T, int N>
+struct WindowMax : WindowLargest<T, N> {
+    using Largest = WindowLargest<T, N>;
+    using typename Largest::Int, typename Largest::Ints, typename Largest::Vec;
+
+    Ints argmax;
+
+    GRADUS_INLINE explicit WindowMax(Index first) : Largest(first), argmax(static_cast<Int>(first)) {}
+
+    GRADUS_INLINE void add(const Vec& x, const Ints& index) {
+        argmax = Ints::wrap(x.v > this->value.v ? index.v : argmax.v);  // a Mask would take more steps
+        Largest::add(x, index);
+    }
+
+    GRADUS_INLINE void store(const PoolOutputs<T>& out, Index out_offset, Index extent) const {
+        Largest::store(out, out_offset, extent);
+        simd::store_low_bytes(argmax, out.narrow + out_offset);
+    }
+
+    GRADUS_INLINE void store_first(const PoolOutputs<T>& out, Index out_offset, Index extent) const {
+        Largest::store_first(out, out_offset, extent);
+        out.narrow[out_offset] = static_cast<std::uint8_t>(argmax[0]);
     }
 };
 

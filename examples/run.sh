@@ -30,6 +30,8 @@ for ((i = 1; i < $#; ++i)); do
     [[ $example == mnist ]] || { echo "==> --ranks: of the examples, mnist trains in several processes" >&2; exit 2; }
     set -- "${@:1:i-1}" "${@:i+2}"
     [[ " $* " == *" --shards "* ]] || set -- "$@" --shards 4  # so that 1, 2 and 4 give the same weights
+    # Open MPI gives each process a terminal of its own, whatever the output of all of them is.
+    [[ -t 1 || " $* " == *" --progress "* ]] || set -- "$@" --progress plain
     packages=(openmpi-bin libopenmpi-dev)
     launch=(bash "$root/examples/support/launch.sh" "$ranks")
     break
